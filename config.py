@@ -1,0 +1,650 @@
+"""Every setting of the pipeline: declared once, read in layers, checked before anything starts.
+
+The process environment wins over `.env.<environment>`, that over `.env`, that over the defaults.
+The files lie beside this module and relative paths count from there, so that a cron line works
+from any directory. An empty value counts as not set. Values are taken literally: expanding
+`${...}` would silently change passwords.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from difflib import get_close_matches
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from dotenv.parser import Binding, parse_stream
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from errors import ConfigurationError
+
+PROJECT_DIR = Path(__file__).resolve().parent
+ENVIRONMENTS = ("dev", "test", "prod")
+MASK = "***"
+DUCKDB_PREFIX = "duckdb:///"
+
+
+class SettingsError(ConfigurationError):
+    """Settings that cannot be used; `problems` holds a line for each of them."""
+
+    def __init__(self, base_dir: Path, problems: list[str]) -> None:
+        self.problems = tuple(dict.fromkeys(problems))
+        lines = "".join(f"\n- {problem}" for problem in self.problems)
+        super().__init__(
+            "The settings cannot be used. Correct them in the environment or in the .env files of "
+            f"{base_dir}; .env.example explains each:{lines}"
+        )
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value as it was given, and where; the value may be a secret and stays out of the repr."""
+
+    value: object = field(repr=False)
+    origin: str
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What was given for the settings, the strongest layer having won, before any check."""
+
+    environment: str
+    base_dir: Path
+    given: Mapping[str, Given]
+    problems: tuple[str, ...] = ()
+
+    def under(self, arguments: Mapping[str, object]) -> "Layers":
+        """The same with keyword arguments, named like attributes, as the strongest layer."""
+        given = dict(self.given)
+        for name, value in arguments.items():
+            given[name.upper()] = Given(_plain(value), "argument")
+        return replace(self, given={k: v for k, v in given.items() if v.value not in (None, "")})
+
+    def folder(self, name: str) -> Path:
+        """The folder that the setting `name` stands for."""
+        given = self.given.get(name)
+        return self.base_dir / str(given.value if given else _settings()[name].default).strip()
+
+    def problem(self, name: str, wanted: str) -> str:
+        """One line about a setting: its value, where that is from, and what is wanted.
+
+        Example:
+            >>> layers = Layers("dev", Path(), {"BATCH_SIZE": Given("many", ".env line 3")})
+            >>> layers.problem("BATCH_SIZE", "a whole number")
+            "BATCH_SIZE = 'many' (.env line 3): wanted a whole number"
+        """
+        given, setting = self.given.get(name), _settings()[name]
+        if given is None:
+            return f"{name} = {setting.default!r} (default): wanted {wanted}"
+        shown = MASK if setting.secret else repr(given.value)
+        return f"{name} = {shown} ({given.origin}): wanted {wanted}"
+
+
+def read_layers(
+    environment: str = "", *, base_dir: Path = PROJECT_DIR, environ: Mapping[str, str] | None = None
+) -> Layers:
+    """Read the .env files and the process environment, and change nothing in it.
+
+    Args:
+        environment: which `.env.<environment>` to read; empty reads `.env` alone.
+        base_dir: folder of the .env files, from which relative paths count too.
+        environ: stands in for the process environment.
+    """
+    base_dir = Path(base_dir).absolute()
+    given: dict[str, Given] = {}
+    problems: list[str] = []
+    for name in [".env", f".env.{environment}"] if environment else [".env"]:
+        found, wrong = _read_env_file(base_dir / name)
+        given |= found
+        problems += wrong
+    for name, value in (os.environ if environ is None else environ).items():
+        if name in _settings() and value.strip():
+            given[name] = Given(value, "environment")
+    return Layers(environment, base_dir, given, tuple(problems))
+
+
+def _read_env_file(path: Path) -> tuple[dict[str, Given], list[str]]:
+    try:
+        # a folder called .env is somebody's virtual environment
+        text = "" if path.is_dir() else path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        return {}, [f"{path.name} cannot be read: {reason}"]
+    given: dict[str, Given] = {}
+    problems: list[str] = []
+    for binding in parse_stream(StringIO(text)):
+        place = f"{path.name} line {_line(binding)}"
+        problems += _line_problems(binding, place)
+        if binding.key in _settings() and (binding.value or "").strip():
+            given[binding.key or ""] = Given(binding.value, place)
+    return given, problems
+
+
+def _line(binding: Binding) -> int:
+    # the parser counts from the first of any blank lines before the one that matters
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+
+
+def _line_problems(binding: Binding, place: str) -> Iterator[str]:
+    key = binding.key or ""
+    if binding.error or (key and binding.value is None):
+        # the line itself is not shown: it may hold a password
+        yield f"{place} cannot be read: wanted NAME=value, with any quotes closed on that line"
+    elif key not in _settings():
+        for near in get_close_matches(key.upper(), _settings(), n=1, cutoff=0.8):
+            yield f"{key} in {place} is no setting; did you mean {near}?"
+
+
+# ---- what a value can be: its type, its limits, and its `Kind` ----
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a value has to be, in plain words, and how its text is read.
+
+    `read` takes the text and the base folder; it raises ValueError or LookupError.
+    """
+
+    words: str
+    read: Callable[[str, Path], object] = lambda text, base_dir: text
+    secret: bool = False
+
+
+def _matching(pattern: str) -> Callable[[str, Path], str]:
+    def read(text: str, base_dir: Path) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError
+        return text
+
+    return read
+
+
+# "C:\new" in double quotes becomes a line break, and a quote that is closed only further down
+# swallows the settings between
+_one_line = _matching(r"[^\x00-\x1f\x7f]+")
+_one_line_secret = _matching(r"[^\x00\r\n]+")
+_address = _matching(r"[^@\s,;<>]+@[^@\s,;<>]+")
+_connection_form = _matching(r"(duckdb:///|postgresql://)[^\x00\r\n]+|[A-Za-z][\w ]*=[^\x00\r\n]*")
+
+
+def _connection(text: str, base_dir: Path) -> str:
+    path = _connection_form(text, base_dir).removeprefix(DUCKDB_PREFIX)
+    return text if path in (text, ":memory:") else DUCKDB_PREFIX + (base_dir / path).as_posix()
+
+
+def _folder(text: str, base_dir: Path) -> Path:
+    # a folder whose name is literally ~ or ${HOME} is never what was meant
+    if re.search(r"^~|\$\{|[\x00-\x1f]", text):
+        raise ValueError
+    return base_dir / text
+
+
+def _encoding(text: str, base_dir: Path) -> str:
+    "a".encode(text)  # knows more than codecs.lookup, which also finds base64
+    return text
+
+
+def _addresses(text: str, base_dir: Path) -> tuple[str, ...]:
+    return tuple(_address(part.strip(), base_dir) for part in text.split(","))
+
+
+# fmt: off
+Text = Annotated[str, Kind("text without line breaks and other control characters", _one_line)]
+Secret = Annotated[SecretStr, Kind("text on one line", _one_line_secret, secret=True)]
+Connection = Annotated[SecretStr, Kind(
+    "duckdb:///path, duckdb:///:memory:, postgresql://... or an ODBC string Name=value;...",
+    _connection, secret=True)]
+Webhook = Annotated[SecretStr, Kind(
+    "an address that begins with https://", _matching(r"https?://\S+"), secret=True)]
+Folder = Annotated[Path, Kind("a folder, spelt out: ~ and ${...} are not replaced", _folder)]
+Encoding = Annotated[str, Kind("a text encoding that Python knows, such as utf-8", _encoding)]
+AreaCode = Annotated[str, Kind("three digits", _matching("[0-9]{3}"))]
+Memory = Annotated[str, Kind(
+    "a size such as 512MB or 1GB", _matching(r"[0-9]+(\.[0-9]+)? ?[KMGTkmgt][Ii]?[Bb]"))]
+Positive = Annotated[int, Field(ge=1), Kind("a whole number, 1 or more")]
+Count = Annotated[int, Field(ge=0), Kind("a whole number, 0 or more")]
+Days = Annotated[int, Field(ge=0, le=3650), Kind("a whole number of days from 0 to 3650")]
+Port = Annotated[int, Field(ge=1, le=65535), Kind("a port number from 1 to 65535")]
+Number = Annotated[float, Field(ge=0), Kind("a number, 0 or more")]
+Share = Annotated[float, Field(ge=0, le=1), Kind("a fraction from 0 to 1, such as 0.1")]
+# more decimals would not fit the exact numbers in which money is multiplied
+Rate = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6), Kind(
+    "a fraction from 0 to 1, such as 0.03, of at most six decimals")]
+Ratio = Annotated[Decimal, Field(ge=0, le=10, decimal_places=6), Kind(
+    "a number from 0 to 10, such as 0.6, of at most six decimals")]
+Switch = Annotated[bool, Kind("yes or no")]
+Encrypt = Annotated[Literal["yes", "no", "strict"], Kind(
+    "yes, no or strict", lambda text, _: text.lower())]
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Kind(
+    "DEBUG, INFO, WARNING, ERROR or CRITICAL", lambda text, _: text.upper())]
+Mode = Annotated[Literal["simulate", "send"], Kind(
+    "simulate or send", lambda text, _: text.lower())]
+Address = Annotated[str, Kind("an e-mail address", _address)]
+Addresses = Annotated[tuple[str, ...], Kind("e-mail addresses, commas between", _addresses)]
+# fmt: on
+
+
+def _kind(info: FieldInfo) -> Kind:
+    # pydantic lifts the metadata out of `Kind`, and leaves it inside `Kind | None`
+    inside = (getattr(part, "__metadata__", ()) for part in get_args(info.annotation))
+    parts = (*info.metadata, *(part for metadata in inside for part in metadata))
+    return next(part for part in parts if isinstance(part, Kind))
+
+
+def _setting(default: object, help_text: str) -> Any:
+    return Field(default, description=help_text)
+
+
+def _plain(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+class _Section(BaseSettings):
+    """A group of settings, all of whose values come through `Layers`."""
+
+    model_config = SettingsConfigDict(frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+    # each declared by one section and built upon by another
+    _output_dir: Path = PrivateAttr()
+    _log_dir: Path = PrivateAttr()
+
+    def __init__(self, *, layers: Layers | None = None, **arguments: object) -> None:
+        if unknown := arguments.keys() - type(self).model_fields:
+            raise TypeError(f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}")
+        layers = (layers or read_layers()).under(arguments)
+        values, wrong = self._read(layers)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            wrong |= {str(detail["loc"][0]) for detail in error.errors()}
+        # raised outside the handler: pydantic's error holds the values, and would be chained
+        if problems := [*layers.problems, *self._problems(layers, wrong)]:
+            raise SettingsError(layers.base_dir, problems)
+        self._output_dir = layers.folder("OUTPUT_DIR")
+        self._log_dir = layers.folder("LOG_DIR")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: Any, *args: Any, **kwargs: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave out the sources that do not keep where a value comes from."""
+        return (init_settings,)
+
+    @classmethod
+    def _read(cls, layers: Layers) -> tuple[dict[str, Any], set[str]]:
+        values: dict[str, Any] = {}
+        wrong = set()
+        for name, info in cls.model_fields.items():
+            given = layers.given.get(name.upper())
+            value, kind = given.value if given else info.default, _kind(info)
+            if isinstance(value, str | Path):
+                text = str(value) if kind.secret else str(value).strip()
+                try:
+                    value = kind.read(text, layers.base_dir)
+                except (ValueError, LookupError):
+                    wrong.add(name)
+                    continue
+            values[name] = value
+        return values, wrong
+
+    @classmethod
+    def _problems(cls, layers: Layers, wrong: set[str]) -> Iterator[str]:
+        for name, info in cls.model_fields.items():
+            if name in wrong:
+                yield layers.problem(name.upper(), _kind(info).words)
+        for name, wanted in cls._broken_rules(layers.given, layers.environment):
+            yield layers.problem(name, wanted)
+
+    @classmethod
+    def _broken_rules(cls, given: Mapping[str, Given], env: str) -> Iterator[tuple[str, str]]:
+        """Settings that do not go together: the name of one, and what is wanted of it."""
+        yield from ()
+
+
+def _both_or_none(given: Mapping[str, Given], *names: str) -> Iterator[tuple[str, str]]:
+    present = [name for name in names if name in given]
+    for name in names:
+        if present and name not in present:
+            yield name, f"a value, because {present[0]} is set"
+
+
+# ---- the settings: each class is laid out by hand, as a table ----
+# fmt: off
+
+
+class DatabaseConfig(_Section):
+    """Databases: the warehouse, which prod must name, and where sales are read from."""
+
+    db_connection_string: Connection | None = _setting(
+        None, "warehouse in one piece: an ODBC string, duckdb:///path or postgresql://...; without "
+        "it and DB_SERVER, dev and test use duckdb:///<OUTPUT_DIR>/warehouse.duckdb")
+    db_server: Text | None = _setting(
+        None, "SQL Server of the warehouse: host, host,port or host\\instance")
+    db_database: Text | None = _setting(None, "database on DB_SERVER")
+    db_username: Text | None = _setting(
+        None, "login on DB_SERVER; unset connects as the account that runs the job")
+    db_password: Secret | None = _setting(None, "password of DB_USERNAME")
+    db_driver: Text | None = _setting(
+        None, "ODBC driver, by name or path; unset takes an installed one for SQL Server")
+    db_encrypt: Encrypt = _setting(
+        "yes", "encryption of the connection to DB_SERVER: yes, no or strict")
+    db_trust_server_certificate: Switch = _setting(
+        False, "accept a certificate that no authority has signed; only on a network you trust")
+    sales_db_connection_string: Connection | None = _setting(
+        None, "database with the table sales_transactions; unset reads SALES_FILE instead")
+
+    @property
+    def connection_string(self) -> SecretStr:
+        """The warehouse to connect to; an ODBC string names a driver only if DB_DRIVER does."""
+        if self.db_connection_string:
+            return self.db_connection_string
+        if self.db_server:
+            return SecretStr(";".join(f"{name}={value}" for name, value in self._odbc_parts()))
+        return SecretStr(f"{DUCKDB_PREFIX}{(self._output_dir / 'warehouse.duckdb').as_posix()}")
+
+    @property
+    def display_name(self) -> str:
+        """Where the warehouse is, without anything secret."""
+        if self.db_server:
+            return f"{self.db_database} on {self.db_server}"
+        text = self.connection_string.get_secret_value()
+        return text if text.startswith(DUCKDB_PREFIX) else "the database of DB_CONNECTION_STRING"
+
+    def _odbc_parts(self) -> Iterator[tuple[str, str]]:
+        if self.db_driver:
+            yield "Driver", braced(self.db_driver.removeprefix("{").removesuffix("}"))
+        yield "Server", braced(self.db_server or "")
+        yield "Database", braced(self.db_database or "")
+        if self.db_username and self.db_password:
+            yield "UID", braced(self.db_username)
+            yield "PWD", braced(self.db_password.get_secret_value())
+        else:
+            yield "Trusted_Connection", "yes"
+        yield "Encrypt", self.db_encrypt
+        yield "TrustServerCertificate", "yes" if self.db_trust_server_certificate else "no"
+
+    @classmethod
+    def _broken_rules(cls, given: Mapping[str, Given], env: str) -> Iterator[tuple[str, str]]:
+        if {"DB_CONNECTION_STRING", "DB_SERVER"} <= given.keys():
+            yield "DB_SERVER", "only one of it and DB_CONNECTION_STRING, which is set too"
+        if env == "prod" and not {"DB_CONNECTION_STRING", "DB_SERVER"} & given.keys():
+            yield "DB_SERVER", "it or DB_CONNECTION_STRING: prod has no database to fall back on"
+        if "DB_SERVER" in given:
+            yield from _both_or_none(given, "DB_SERVER", "DB_DATABASE")
+        yield from _both_or_none(given, "DB_USERNAME", "DB_PASSWORD")
+
+
+class FileConfig(_Section):
+    """Files: what is read, and where results go. Relative paths count from the project folder."""
+
+    input_dir: Folder = _setting("data/input", "folder of the source files")
+    output_dir: Folder = _setting(
+        "data/output", "folder of rejected records, exports and the embedded warehouse")
+    customers_file: Text = _setting("customers.csv", "customers, CSV; relative to INPUT_DIR")
+    products_file: Text = _setting("products.json", "products, JSON; relative to INPUT_DIR")
+    sales_file: Text = _setting("sales_transactions.csv", "sales, CSV; relative to INPUT_DIR")
+    csv_encoding: Encoding = _setting(
+        "utf-8", "encoding of the CSV files, such as utf-8 (with or without BOM) or cp1252")
+    archive_dir: Folder | None = _setting(
+        None, "where each run keeps a copy of its sources and settings, secrets masked; unset: no")
+
+    @property
+    def customers_path(self) -> Path:
+        """Where customers are read from."""
+        return self.input_dir / self.customers_file
+
+    @property
+    def products_path(self) -> Path:
+        """Where products are read from."""
+        return self.input_dir / self.products_file
+
+    @property
+    def sales_path(self) -> Path:
+        """Where sales are read from unless there is a database of them."""
+        return self.input_dir / self.sales_file
+
+
+class ProcessingConfig(_Section):
+    """Processing: sizes, retries, and the figures that are the business's to choose."""
+
+    chunk_rows: Positive = _setting(
+        50_000, "rows held in memory as one block: some MB, whatever the size of the input")
+    batch_size: Positive = _setting(
+        1000, "rows per MERGE and transaction on SQL Server: below the 5,000 locks at which it "
+        "locks the whole table, and little to repeat after an error")
+    duckdb_memory_limit: Memory = _setting(
+        "512MB", "memory of the embedded engine; beyond it the disk is used, which is slower")
+    max_retries: Count = _setting(
+        3, "further attempts after an error that may pass, such as a deadlock")
+    retry_backoff_factor: Number = _setting(
+        2.0, "how many times longer each wait before another attempt is than the one before")
+    breaker_failure_threshold: Positive = _setting(
+        5, "failures in a row after which a database is left alone for a while")
+    breaker_recovery_seconds: Number = _setting(
+        60, "seconds for which it is left alone before one more attempt")
+    lock_wait_seconds: Number = _setting(
+        0, "seconds to wait while another run uses the warehouse; 0 ends at once with exit code 4")
+    max_reject_rate: Share = _setting(
+        0.1, "largest share of rejected records with which a source is still loaded")
+    watermark_lag_days: Days = _setting(
+        3, "days before the latest sale that a run reads once more, for sales that arrive late")
+    default_area_code: AreaCode | None = _setting(
+        None, "area code for phone numbers of seven digits; unset marks them as not valid")
+    default_cost_ratio: Ratio | None = _setting(
+        None, "cost as a share of the price where a product has none; unset: profit unknown")
+    commission_rate: Rate = _setting(
+        Decimal("0.03"), "share of a sale's total that the sales representative earns")
+
+
+class LoggingConfig(_Section):
+    """Logging: how much is written, and where."""
+
+    log_dir: Folder = _setting("logs", "folder of the log files and of simulated alerts")
+    log_level: Level = _setting("INFO", "least severe messages shown on the console")
+    log_max_bytes: Positive = _setting(
+        10 * 1024 * 1024, "size at which a log file is rotated; the default is 10 MiB")
+    # without at least one backup Python's rotation does nothing, and the file grows for ever
+    log_backup_count: Positive = _setting(5, "rotated log files that are kept")
+
+
+class AlertConfig(_Section):
+    """Alerts: written to files under LOG_DIR, or sent by e-mail and to Slack."""
+
+    alert_mode: Mode = _setting(
+        "simulate", "simulate writes alerts to LOG_DIR/alerts; send needs SMTP_HOST, "
+        "ALERT_EMAIL_FROM and ALERT_EMAIL_TO, or SLACK_WEBHOOK_URL, or all of them")
+    smtp_host: Text | None = _setting(None, "mail server")
+    smtp_port: Port = _setting(587, "port of the mail server; 587 is the one for submission")
+    smtp_username: Text | None = _setting(None, "login on the mail server; unset sends without one")
+    smtp_password: Secret | None = _setting(None, "password of SMTP_USERNAME")
+    smtp_starttls: Switch = _setting(True, "encrypt the connection to the mail server")
+    alert_email_from: Address | None = _setting(None, "sender of alerts")
+    alert_email_to: Addresses = _setting((), "receivers of alerts, commas between")
+    slack_webhook_url: Webhook | None = _setting(
+        None, "incoming webhook of Slack; whoever knows it can post")
+    slack_channel: Text = _setting("#data-alerts", "channel that messages to Slack name")
+    alert_throttle_minutes: Count = _setting(
+        30, "minutes for which an alert of the same kind is not repeated")
+
+    @property
+    def alerts_dir(self) -> Path:
+        """Folder of simulated alerts and of decisions to throttle."""
+        return self._log_dir / "alerts"
+
+    @property
+    def can_email(self) -> bool:
+        """Whether all that an e-mail needs is set."""
+        return bool(self.smtp_host and self.alert_email_from and self.alert_email_to)
+
+    @property
+    def can_slack(self) -> bool:
+        """Whether all that a message to Slack needs is set."""
+        return self.slack_webhook_url is not None
+
+    @classmethod
+    def _broken_rules(cls, given: Mapping[str, Given], env: str) -> Iterator[tuple[str, str]]:
+        yield from _both_or_none(given, "SMTP_USERNAME", "SMTP_PASSWORD")
+        mode = str(given["ALERT_MODE"].value) if "ALERT_MODE" in given else ""
+        missing = {"SMTP_HOST", "ALERT_EMAIL_FROM", "ALERT_EMAIL_TO"} - given.keys()
+        if mode.strip().lower() == "send" and missing and "SLACK_WEBHOOK_URL" not in given:
+            yield "ALERT_MODE", f"a way to send: {', '.join(sorted(missing))} or SLACK_WEBHOOK_URL"
+
+
+# fmt: on
+
+SECTIONS: dict[str, type[_Section]] = {
+    "database": DatabaseConfig,
+    "files": FileConfig,
+    "processing": ProcessingConfig,
+    "logging": LoggingConfig,
+    "alerts": AlertConfig,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one run, all of them checked."""
+
+    environment: str
+    base_dir: Path
+    database: DatabaseConfig
+    files: FileConfig
+    processing: ProcessingConfig
+    logging: LoggingConfig
+    alerts: AlertConfig
+
+
+def load_config(
+    env: str = "dev", *, base_dir: Path = PROJECT_DIR, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Read and check all settings.
+
+    Args:
+        env: dev, test or prod; chooses `.env.<env>`.
+        base_dir: folder of the .env files, from which relative paths count too.
+        environ: stands in for the process environment.
+
+    Raises:
+        ConfigurationError: no such environment, or settings that cannot be used, all of them
+            listed in its message.
+
+    Example:
+        >>> load_config("dev", base_dir=Path("/none"), environ={}).processing.chunk_rows
+        50000
+    """
+    if env not in ENVIRONMENTS:
+        raise ConfigurationError(f"no environment {env!r}", choices=", ".join(ENVIRONMENTS))
+    layers = read_layers(env, base_dir=base_dir, environ=environ)
+    sections: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, section in SECTIONS.items():
+        try:
+            sections[name] = section(layers=layers)
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(layers.base_dir, problems)
+    return Config(env, layers.base_dir, **sections)
+
+
+def braced(value: str) -> str:
+    """A value as an ODBC connection string takes it, whatever it contains.
+
+    Example:
+        >>> braced("p}w;x")
+        '{p}}w;x}'
+    """
+    return "{" + value.replace("}", "}}") + "}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting as the documentation shows it; `type` says in words what it can be."""
+
+    name: str
+    type: str
+    default: str
+    help: str
+    secret: bool
+    section: str
+
+
+@cache
+def _settings() -> dict[str, Setting]:
+    return {
+        name.upper(): _described(name, info, section)
+        for section, fields in SECTIONS.items()
+        for name, info in fields.model_fields.items()
+    }
+
+
+def _described(name: str, info: FieldInfo, section: str) -> Setting:
+    kind, default = _kind(info), _as_text(info.default)
+    return Setting(name.upper(), kind.words, default, info.description or "", kind.secret, section)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "" if value is None else str(value)
+
+
+def settings_table() -> list[Setting]:
+    """All settings, in the order of their declaration.
+
+    Example:
+        >>> [setting.name for setting in settings_table() if setting.section == "logging"]
+        ['LOG_DIR', 'LOG_LEVEL', 'LOG_MAX_BYTES', 'LOG_BACKUP_COUNT']
+    """
+    return list(_settings().values())
+
+
+def masked_settings(config: Config) -> dict[str, str]:
+    """Each setting as text, for logs and archives; a secret that is set is `***`."""
+    values = {}
+    for setting in settings_table():
+        value = getattr(getattr(config, setting.section), setting.name.lower())
+        values[setting.name] = MASK if setting.secret and value else _as_text(value)
+    return values
+
+
+_EXAMPLE_HEAD = """\
+# Settings of the pipeline. Copy this file to .env, which all environments read, or to .env.dev,
+# .env.test or .env.prod, and take away the # before a setting to change it.
+# The process environment wins over .env.<environment>, that over .env, that over the defaults,
+# which are shown here. An empty value counts as not set. Values are taken literally, ${...} too;
+# put one that contains " #", or begins or ends with a space, into single quotes.
+"""
+
+
+def env_example_text() -> str:
+    """The text of `.env.example`."""
+    text = _EXAMPLE_HEAD
+    for section, fields in SECTIONS.items():
+        text += f"\n# ---- {fields.__doc__} ----\n"
+        for setting in settings_table():
+            if setting.section == section:
+                # some readers of .env files take a bare # for the start of a comment
+                value = f"'{setting.default}'" if "#" in setting.default else setting.default
+                text += f"\n# {setting.help}\n#{setting.name}={value}\n"
+    return text
+
+
+def settings_markdown() -> str:
+    """The table of settings for the README."""
+    rows = ["| Setting | Default | What it does |", "|---|---|---|"]
+    for setting in settings_table():
+        default = f"`{setting.default}`" if setting.default else ""
+        text = f"{setting.help} (secret)" if setting.secret else setting.help
+        rows.append(f"| `{setting.name}` | {default} | {text.replace('<', '&lt;')} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,125 @@
+"""What a person sees: progress while it runs, and the summary at the end."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+_COUNTS = (
+    ("read", "rows_read"),
+    ("inserted", "rows_inserted"),
+    ("updated", "rows_updated"),
+    ("unchanged", "rows_unchanged"),
+    ("rejected", "rows_rejected"),
+    ("duplicates", "rows_duplicate"),
+)
+_LAST_COUNT = "duplicates"
+_EXTRAS = (
+    ("inferred", "rows_inferred"),
+    ("restated", "rows_restated"),
+    ("vanished", "rows_vanished"),
+    ("removed", "rows_removed"),
+)
+
+
+@contextmanager
+def progress(names: tuple[str, ...], *, enabled: bool) -> Iterator[Callable[[str, int], None]]:
+    """Shows rows read per source on a terminal; elsewhere nothing, the log lines tell.
+
+    Args:
+        names: the sources.
+        enabled: False when the output is for a program.
+
+    Yields:
+        A function that takes a source and how many more rows were read.
+    """
+    console = Console(stderr=True)
+    if not (enabled and console.is_terminal):
+        yield lambda source, rows: None
+        return
+    columns = (
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description:<10}"),
+        TextColumn("{task.completed:>12,} rows read"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks = {name: bars.add_task(name, total=None) for name in names}
+        yield lambda source, rows: bars.advance(tasks[source], rows)
+
+
+def print_summary(summary: Mapping[str, Any]) -> None:
+    """Prints the summary of a run on stdout, as tables."""
+    console = Console(file=sys.stdout, highlight=False)
+    console.print()
+    console.print(_counts_table(summary))
+    console.print(_stages_table(summary))
+    for line in _closing_lines(summary):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _counts_table(summary: Mapping[str, Any]) -> Table:
+    sources = summary["sources"]
+    counts = [summary["tables"][source["table"]] for source in sources]
+    table = Table(title=_title(summary), title_justify="left", header_style="bold")
+    table.add_column("")
+    for source in sources:
+        table.add_column(source["source"], justify="right")
+    table.add_row("table", *(source["table"] for source in sources))
+    table.add_row("status", *(_status(source["status"]) for source in sources), end_section=True)
+    extras = [(name, key) for name, key in _EXTRAS if any(row[key] for row in counts)]
+    for name, key in (*_COUNTS, *extras):
+        table.add_row(name, *(f"{row[key]:,}" for row in counts), end_section=name == _LAST_COUNT)
+    table.add_row("seconds", *(f"{row['seconds']:.2f}" for row in counts))
+    return table
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    return f"{summary['environment']}, {summary['window']}"
+
+
+def _status(status: str) -> str:
+    colour = {"loaded": "green", "dry run": "cyan"}.get(status, "red")
+    return f"[{colour}]{status}[/{colour}]"
+
+
+def _stages_table(summary: Mapping[str, Any]) -> Table:
+    table = Table(header_style="bold")
+    table.add_column("stage")
+    for name in ("seconds", "records", "errors", "error rate", "records/s"):
+        table.add_column(name, justify="right")
+    for name, stage in summary["metrics"]["stages"].items():
+        table.add_row(
+            name, f"{stage['seconds']:.2f}", f"{stage['records']:,}", f"{stage['errors']:,}",
+            f"{stage['error_rate']:.1%}", f"{stage['records_per_second']:,.0f}",
+        )  # fmt: skip
+    return table
+
+
+def _closing_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    metrics = summary["metrics"]
+    yield (
+        f"{metrics['total_records']:,} records in {metrics['total_seconds']:.1f} s, "
+        f"peak memory {metrics['peak_memory_mb']:.0f} MB"
+    )
+    yield f"warehouse: {summary['warehouse']}"
+    for source in summary["sources"]:
+        if source["rejected_file"]:
+            yield f"rejected {source['source']}: {source['rejected_file']}"
+    for path in summary["exported"]:
+        yield f"exported: {path}"
+    yield from _attention(summary)
+    yield f"run {summary['run_id']}: {summary['status']}, exit code {summary['exit_code']}"
+
+
+def _attention(summary: Mapping[str, Any]) -> Iterator[str]:
+    for source in summary["sources"]:
+        if source["error"]:
+            yield f"LOOK AT {source['source']}: {source['error']}"
+    for check in summary["quality"]["checks"]:
+        if check["status"] != "passed":
+            yield f"LOOK AT check {check['name']}: {check['message']}"

@@ -1,0 +1,328 @@
+"""Reading the three sources as streams of blocks.
+
+A block is columns of text plus the row each record stood in. What cannot be taken apart into
+fields is rejected record by record; only what makes a whole source unreadable raises. Values
+are judged later, by transformation.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from json_items import JsonItem, read_json_items
+
+import field_rules
+from csv_blocks import read_csv_blocks
+from rejected_records import BAD_TEXT, MALFORMED, reject_block
+from runs import parse_day, whole_days
+from sales_source import read_sales
+from source_blocks import Block, csv_block
+
+logger = logging.getLogger(__name__)
+
+CUSTOMER_COLUMNS = (
+    "customer_id", "first_name", "last_name", "email",
+    "phone", "address", "segment", "registration_date",
+)  # fmt: skip
+PRODUCT_COLUMNS = (
+    "product_id", "name", "category", "brand", "model",
+    "price", "cost", "quantity", "warehouse",
+)  # fmt: skip
+# Where a flat product column stands in the nested item: (object, name within it).
+_PRODUCT_PATHS = {
+    "brand": "specifications", "model": "specifications", "price": "specifications",
+    "cost": "specifications", "quantity": "inventory", "warehouse": "inventory",
+}  # fmt: skip
+
+# Products per block: an item is some 300 bytes, so a block stays near 16 MB.
+_PRODUCT_BLOCK_ROWS = 50_000
+
+
+# --- customers ---------------------------------------------------------------------------
+
+
+def read_customers(path: Path, *, encoding: str = "utf-8") -> Iterator[Block]:
+    """Streams the customers file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValidationError: a required column is missing, or the file is empty.
+        ExtractionError: it cannot be read, or not as this encoding.
+    """
+    for block in read_csv_blocks(path, columns=CUSTOMER_COLUMNS, encoding=encoding):
+        yield csv_block(block, CUSTOMER_COLUMNS)
+
+
+def extract_customers_csv(file_path: str) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
+    """Extracts customers from a CSV file.
+
+    The file is read as a stream. Malformed lines and records without a `customer_id` are left
+    out and counted in the log; e-mail, phone and date come standardised, an unreadable date as
+    None.
+
+    Args:
+        file_path: path of the CSV file.
+
+    Returns:
+        One dict per customer with the keys of the file; missing values are None.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValidationError: required columns are missing.
+
+    Example:
+        >>> customers = extract_customers_csv("data/input/customers.csv")
+        >>> customers[0]["customer_id"]
+        'C001'
+    """
+    with _logged(f"customers from {file_path}") as tally:
+        records: List[Dict[str, Any]] = []
+        for block in read_customers(Path(file_path)):
+            kept = _standardised(block.records)
+            tally.add(kept.num_rows, block.examined - kept.num_rows)
+            records += kept.to_pylist()
+        return records
+
+
+def _standardised(block: pa.RecordBatch) -> pa.RecordBatch:
+    columns = {name: field_rules.clean_text(block.column(name)) for name in CUSTOMER_COLUMNS}
+    columns["email"] = field_rules.clean_email(block.column("email"))
+    columns["phone"], _ = field_rules.clean_phone(block.column("phone"), None)
+    columns["registration_date"] = field_rules.read_dates(block.column("registration_date")).cast(
+        pa.string()
+    )
+    table = pa.RecordBatch.from_pydict(columns)
+    return table.filter(pc.is_valid(table.column("customer_id")))
+
+
+# --- products ----------------------------------------------------------------------------
+
+
+def read_products(path: Path) -> Iterator[Block]:
+    """Streams the products file; it may be larger than memory.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValidationError: the JSON has another structure.
+        ExtractionError: it is no JSON, or cannot be read.
+    """
+    batch: list[JsonItem] = []
+    for item in read_json_items(path, "products"):
+        batch.append(item)
+        if len(batch) >= _PRODUCT_BLOCK_ROWS:
+            yield _product_block(batch)
+            batch = []
+    if batch:
+        yield _product_block(batch)
+
+
+def _product_block(items: Sequence[JsonItem]) -> Block:
+    records: list[dict[str, object]] = []
+    rejected: list[dict[str, object]] = []
+    for item in items:
+        try:
+            records.append({"source_row": item.position, **_text_product(item.value)})
+        except _BadItemError as error:
+            rejected.append(error.row(item))
+    schema = pa.schema([("source_row", pa.int64()), *((n, pa.string()) for n in PRODUCT_COLUMNS)])
+    block = pa.RecordBatch.from_pylist(records, schema=schema)
+    return Block(block, reject_block(PRODUCT_COLUMNS, rejected), len(items))
+
+
+class _BadItemError(Exception):
+    """An item of the products that is no product; becomes a rejected record."""
+
+    def __init__(self, error_class: str, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.error_class, self.field = error_class, field
+
+    def row(self, item: JsonItem) -> dict[str, object]:
+        return {
+            "source_row": item.position,
+            "error_class": self.error_class,
+            "field": self.field,
+            "reason": str(self),
+            # ASCII, so that a lone surrogate arrives as the escape it was
+            "raw_record": json.dumps(item.value, default=str, ensure_ascii=True),
+        }
+
+
+def _flat_product(item: object) -> dict[str, object]:
+    if not isinstance(item, dict):
+        raise _BadItemError(MALFORMED, "", f"a product must be an object, not {_kind(item)}")
+    flat: dict[str, object] = {}
+    for name in PRODUCT_COLUMNS:
+        parent = _PRODUCT_PATHS.get(name)
+        value = (_child(item, parent) if parent else item).get(name)
+        if isinstance(value, dict | list):
+            raise _BadItemError(
+                MALFORMED, name, f"{name} must be a single value, not {_kind(value)}"
+            )
+        flat[name] = value
+    return flat
+
+
+def _child(item: dict[str, Any], name: str) -> dict[str, Any]:
+    child = item.get(name)
+    if child is None:
+        return {}
+    if not isinstance(child, dict):
+        raise _BadItemError(MALFORMED, name, f"{name} must be an object, not {_kind(child)}")
+    return child
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+def _text_product(item: object) -> dict[str, object]:
+    texts: dict[str, object] = {}
+    for name, value in _flat_product(item).items():
+        text = field_rules.as_text(value)
+        if text is not None and not text.isascii() and field_rules.has_lone_surrogate(text):
+            raise _BadItemError(
+                BAD_TEXT, name, f"{name} holds half of a character (a lone surrogate)"
+            )
+        texts[name] = text
+    return texts
+
+
+def extract_products_json(file_path: str) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
+    """Extracts products from a nested JSON file as flat records.
+
+    Items that are no objects are left out and counted in the log.
+
+    Args:
+        file_path: path of the JSON file.
+
+    Returns:
+        One dict per product: product_id, name, category, brand, model, price, cost, quantity
+        and warehouse; prices as Decimal, what is absent as None.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValidationError: the JSON has another structure.
+        ExtractionError: the file is no JSON.
+
+    Example:
+        >>> products = extract_products_json("data/input/products.json")
+        >>> sorted(products[0])[:3]
+        ['brand', 'category', 'cost']
+    """
+    with _logged(f"products from {file_path}") as tally:
+        records: List[Dict[str, Any]] = []
+        for item in read_json_items(Path(file_path), "products"):
+            try:
+                records.append(_typed_product(item.value))
+                tally.add(1, 0)
+            except _BadItemError as error:
+                logger.warning("product %d left out: %s", item.position, error)
+                tally.add(0, 1)
+        return records
+
+
+def _typed_product(item: object) -> dict[str, object]:
+    flat = _flat_product(item)
+    for name in ("price", "cost"):
+        value = flat[name]
+        if isinstance(value, int) and not isinstance(value, bool):
+            flat[name] = Decimal(value)
+    return flat
+
+
+# --- sales -------------------------------------------------------------------------------
+
+
+def extract_sales_database(connection_string: str, start_date: str, end_date: str) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
+    """Extracts the completed sales of some days from a database.
+
+    Args:
+        connection_string: an ODBC string, `duckdb:///path`, or `csv:///path` of a sales file.
+        start_date: first day, YYYY-MM-DD.
+        end_date: last day, YYYY-MM-DD, whole.
+
+    Returns:
+        One dict per sale, oldest first, with the columns of the query.
+
+    Raises:
+        ConfigurationError: a date is none, or the start is after the end.
+        ExtractionError: the query fails.
+
+    Example:
+        >>> source = "csv:///data/input/sales_transactions.csv"
+        >>> sales = extract_sales_database(source, "2024-01-20", "2024-01-20")
+        >>> {sale["transaction_date"].day for sale in sales}
+        {20}
+    """
+    window = whole_days(parse_day(start_date, "start_date"), parse_day(end_date, "end_date"))
+    with _logged(f"{window} from the sales source") as tally:
+        records: List[Dict[str, Any]] = []
+        for block in read_sales(connection_string, window):
+            tally.add(block.records.num_rows, block.rejected.num_rows)
+            records += block.records.drop_columns(["source_row"]).to_pylist()
+        return records
+
+
+# --- originals ---------------------------------------------------------------------------
+
+
+def read_csv_originals(
+    path: Path, columns: tuple[str, ...], *, rows: pa.Array, encoding: str
+) -> pa.Table:
+    """Reads single records of a CSV file again, as they were written.
+
+    Args:
+        path: the file.
+        columns: the source's columns.
+        rows: the source rows that are wanted.
+        encoding: of the file.
+    """
+    blocks = read_csv_blocks(path, columns=columns, encoding=encoding)
+    return pa.Table.from_batches([_rows_of(block.records, rows) for block in blocks])
+
+
+def read_product_originals(path: Path, rows: pa.Array) -> pa.Table:
+    """Reads single products again, as they were written.
+
+    Args:
+        path: the file.
+        rows: the positions that are wanted.
+    """
+    return pa.Table.from_batches([_rows_of(block.records, rows) for block in read_products(path)])
+
+
+def _rows_of(records: pa.RecordBatch, rows: pa.Array) -> pa.RecordBatch:
+    return records.filter(pc.is_in(records.column("source_row"), value_set=rows))
+
+
+# --- metrics -----------------------------------------------------------------------------
+
+
+class _Tally:
+    """Records and errors of one extraction."""
+
+    def __init__(self) -> None:
+        self.records = self.errors = 0
+
+    def add(self, records: int, errors: int) -> None:
+        self.records += records
+        self.errors += errors
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[_Tally]:
+    started, tally = time.perf_counter(), _Tally()
+    yield tally
+    seconds = time.perf_counter() - started
+    logger.info(
+        "extracted %d %s in %.2f s, %d left out", tally.records, what, seconds, tally.errors,
+        extra={"records": tally.records, "errors": tally.errors, "seconds": seconds},
+    )  # fmt: skip

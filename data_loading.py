@@ -1,0 +1,452 @@
+"""Loading: a source is staged whole, held against the gate, and merged in one transaction.
+
+The pipeline loads blocks of columns through `stage_source`; `load_customers`, `load_products`
+and `load_sales` take plain records and go the same way.
+"""
+
+import csv
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pyarrow as pa
+
+import run_history
+import sql_dialects
+import star_sql
+import warehouse
+from database import DatabaseManager
+from errors import GateClosedError
+from record_blocks import staged_from_records
+from rejected_records import (
+    BAD_TEXT,
+    DUPLICATE,
+    MALFORMED,
+    MISSING,
+    OUT_OF_RANGE,
+    RULE,
+    UNREADABLE,
+    RejectedFile,
+)
+from resilience import is_transient
+from runs import EVERYTHING, MANUAL, Applied, RunPlan, Staged, Window, utc_now
+from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Table
+
+__all__ = [
+    "DatabaseManager",
+    "LoadBlock",
+    "apply_in_transaction",
+    "handle_loading_errors",
+    "load_customers",
+    "load_products",
+    "load_sales",
+    "stage_source",
+    "validate_loaded_data",
+]
+
+logger = logging.getLogger(__name__)
+
+# Given the losers of equal keys, finds their records as the source wrote them.
+Originals = Callable[[pa.Table], pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class LoadBlock:
+    """A block ready to be staged, and what was rejected on the way to it.
+
+    Attributes:
+        accepted: transformed records, the staged columns of their table and `source_row`.
+        unparsed: records rejected by extraction.
+        rejected: records rejected by transformation.
+        examined: records of the source that extraction looked at.
+    """
+
+    accepted: pa.RecordBatch
+    unparsed: pa.RecordBatch
+    rejected: pa.RecordBatch
+    examined: int
+
+    @property
+    def rows(self) -> int:
+        """Records read."""
+        return int(self.accepted.num_rows + self.unparsed.num_rows + self.rejected.num_rows)
+
+
+# --- staging a source --------------------------------------------------------------------
+
+
+@dataclass
+class _Tally:
+    """Running totals of one source."""
+
+    read: int = 0
+    unparsed: int = 0
+    rejected: int = 0
+    examined: int = 0
+
+    def add(self, block: LoadBlock) -> None:
+        self.read += block.rows
+        self.unparsed += block.unparsed.num_rows
+        self.rejected += block.rejected.num_rows
+        self.examined += block.examined
+
+    @property
+    def reject_rate(self) -> float:
+        """Unreadable ones of those examined, plus refused ones of those read.
+
+        The two parts have different wholes: of a file, every record is examined, and only the
+        window's are read; a few broken lines must not weigh more in a small window.
+        """
+        unparsed = self.unparsed / self.examined if self.examined else 0.0
+        return unparsed + (self.rejected / self.read if self.read else 0.0)
+
+
+def stage_source(
+    db: DatabaseManager,
+    table: Table,
+    *,
+    blocks: Iterable[LoadBlock],
+    rejects: RejectedFile,
+    originals: Originals,
+    window: Window = EVERYTHING,
+) -> tuple[Staged, float]:
+    """Stages a whole source and writes its rejected records; no table is changed.
+
+    Args:
+        db: the warehouse, outside a transaction.
+        table: the table it will be merged into.
+        blocks: the source.
+        rejects: takes the rejected records and the duplicates.
+        originals: finds the records of duplicates as the source wrote them.
+        window: of the sales asked for.
+
+    Returns:
+        The staged source and its reject rate, 0 to 1.
+    """
+    started, tally = time.perf_counter(), _Tally()
+    warehouse.begin_staging(db, table)
+    for block in blocks:
+        tally.add(block)
+        warehouse.stage_block(db, table, block.accepted)
+        for rejected in (block.unparsed, block.rejected):
+            warehouse.stage_rejected_keys(db, table, rejected)
+            rejects.write(rejected)
+    duplicates = _set_duplicates_aside(db, table, rejects=rejects, originals=originals)
+    staged = Staged(
+        table,
+        rows_read=tally.read,
+        rows_rejected=tally.unparsed + tally.rejected,
+        rows_duplicate=duplicates,
+        window=window,
+        seconds=time.perf_counter() - started,
+    )
+    return staged, tally.reject_rate
+
+
+def _set_duplicates_aside(
+    db: DatabaseManager, table: Table, *, rejects: RejectedFile, originals: Originals
+) -> int:
+    losers = warehouse.remove_duplicates(db, table)
+    if losers is None:
+        return 0
+    rejects.write(originals(losers))
+    return int(losers.num_rows)
+
+
+def check_gate(source: str, staged: Staged, *, reject_rate: float, max_reject_rate: float) -> None:
+    """Holds a source back when too large a share of it was rejected.
+
+    Raises:
+        GateClosedError: the share is larger than `max_reject_rate`.
+    """
+    if reject_rate > max_reject_rate:
+        raise GateClosedError(
+            f"{source} held back: {staged.rows_rejected} of {staged.rows_read} records rejected, "
+            f"a rate of {reject_rate:.1%} where MAX_REJECT_RATE allows {max_reject_rate:.1%}; "
+            "nothing of it was loaded",
+            next_step="look at the rejected file, mend the source, or raise MAX_REJECT_RATE",
+        )
+
+
+def apply_in_transaction(db: DatabaseManager, plan: RunPlan, sources: List[Staged]) -> Applied:
+    """Merges staged sources, with their counts and the watermark, in one transaction.
+
+    Args:
+        db: the warehouse.
+        plan: the run; a full refresh also removes what was not read.
+        sources: in the order customers, products, sales.
+
+    Returns:
+        The counts per table, which are committed.
+    """
+    now = utc_now()
+    with db.transaction():
+        if plan.full_refresh:
+            applied = warehouse.apply_full_refresh(db, sources, now)
+        else:
+            applied = Applied()
+            for staged in sources:
+                applied = applied.plus(warehouse.apply_source(db, staged, now=now))
+        run_history.record_load(db, plan.run_id, applied)
+        if plan.moves_watermark and SALES_FACT in [staged.table for staged in sources]:
+            run_history.move_watermark(db, plan, warehouse.latest_staged_sale(db))
+    warehouse.end_staging(db, [staged.table for staged in sources])
+    return applied
+
+
+# --- plain records -----------------------------------------------------------------------
+
+
+def load_customers(customers: List[Dict], db_manager: DatabaseManager) -> Dict:  # type: ignore[type-arg]  # the public signature is fixed
+    """Inserts new customers and updates those in which something differs.
+
+    Args:
+        customers: records with the columns of `customer_dim`, as `standardize_customer_data`
+            returns them; of equal keys the last one wins.
+        db_manager: the open warehouse; missing tables are created.
+
+    Returns:
+        `processed`, `inserted`, `updated`, `unchanged`, `failed`, `duplicates`,
+        `changed_columns` (updated rows per column), `errors` (the failed records with their
+        reason) and `duration_seconds`.
+
+    Example:
+        >>> with DatabaseManager("duckdb:///:memory:") as db:
+        ...     first = load_customers([{"customer_id": "C1", "name": "Ann"}], db)
+        ...     again = load_customers([{"customer_id": "C1", "name": "Anne"}], db)
+        >>> first["inserted"], again["updated"], again["changed_columns"]
+        (1, 1, {'name': 1})
+    """
+    return _load_records(CUSTOMER_DIM, customers, db_manager)
+
+
+def load_products(products: List[Dict], db_manager: DatabaseManager) -> Dict:  # type: ignore[type-arg]  # the public signature is fixed
+    """Inserts new products and updates those in which something differs.
+
+    Sales whose product has another cost now get their profit restated.
+
+    Args:
+        products: records with the columns of `product_dim`, as `enrich_product_data` returns
+            them.
+        db_manager: the open warehouse; missing tables are created.
+
+    Returns:
+        The same figures as `load_customers`.
+
+    Example:
+        >>> with DatabaseManager("duckdb:///:memory:") as db:
+        ...     load_products([{"product_id": "P1", "price": 9.5}], db)["inserted"]
+        1
+    """
+    return _load_records(PRODUCT_DIM, products, db_manager)
+
+
+def load_sales(sales: List[Dict], db_manager: DatabaseManager) -> Dict:  # type: ignore[type-arg]  # the public signature is fixed
+    """Inserts new sales and updates those in which something differs.
+
+    Customers and products that are not known yet get placeholder rows. Customer status and
+    profit are worked out in the warehouse, from all its sales; what the records say is not used.
+
+    Args:
+        sales: records with the columns of `sales_fact`, as `process_sales_transactions` returns
+            them.
+        db_manager: the open warehouse; missing tables are created.
+
+    Returns:
+        The same figures as `load_customers`.
+    """
+    return _load_records(SALES_FACT, sales, db_manager)
+
+
+def _load_records(
+    table: Table, records: List[Dict[str, Any]], db: DatabaseManager
+) -> Dict[str, Any]:
+    started = time.perf_counter()
+    warehouse.create_tables(db)
+    block, rejected = staged_from_records(table, records)
+    warehouse.begin_staging(db, table)
+    warehouse.stage_block(db, table, block)
+    losers = warehouse.remove_duplicates(db, table)
+    duplicates = 0 if losers is None else int(losers.num_rows)
+    staged = Staged(table, len(records), rows_rejected=rejected.num_rows, rows_duplicate=duplicates)
+    applied = _apply_manually(db, staged)
+    counts = applied.of(table)
+    logger.info(
+        "%s: %d inserted, %d updated, %d unchanged, %d failed", table.name, counts.rows_inserted,
+        counts.rows_updated, counts.rows_unchanged, counts.rows_rejected,
+    )  # fmt: skip
+    return {
+        "processed": len(records),
+        "inserted": counts.rows_inserted,
+        "updated": counts.rows_updated,
+        "unchanged": counts.rows_unchanged,
+        "failed": counts.rows_rejected,
+        "duplicates": counts.rows_duplicate,
+        "changed_columns": dict(applied.column_changes.get(table.name, {})),
+        "errors": _errors_of(records, rejected),
+        "duration_seconds": time.perf_counter() - started,
+    }
+
+
+def _errors_of(records: List[Dict[str, Any]], rejected: pa.RecordBatch) -> List[Dict[str, Any]]:
+    """The failed records as they were given, with the class and the reason of the failure."""
+    return [
+        records[row["source_row"] - 1]
+        | {"error_class": row["error_class"], "error": f"{row['field']}: {row['reason']}"}
+        for row in rejected.to_pylist()
+    ]
+
+
+def _apply_manually(db: DatabaseManager, staged: Staged) -> Applied:
+    now = utc_now()
+    plan = RunPlan(run_history.next_run_id(db, now), MANUAL, MANUAL, EVERYTHING, now)
+    run_history.begin_run(db, plan)
+    try:
+        applied = apply_in_transaction(db, plan, [staged])
+    except BaseException as error:
+        run_history.finish_run(
+            db, plan.run_id, status=run_history.FAILED, finished_at=utc_now(), error=str(error)
+        )
+        raise
+    run_history.finish_run(db, plan.run_id, status=run_history.SUCCESS, finished_at=utc_now())
+    return applied
+
+
+# --- validation --------------------------------------------------------------------------
+
+
+def validate_loaded_data(db_manager: DatabaseManager) -> Dict:  # type: ignore[type-arg]  # the public signature is fixed
+    """Checks the loaded tables: counts, keys, required values, references, recomputed values.
+
+    Args:
+        db_manager: the open warehouse.
+
+    Returns:
+        `passed`, and `checks`: a list of `name`, `status` (passed or failed), `value` (how many
+        rows are wrong), `threshold` (how many may be) and `message`.
+
+    Example:
+        >>> with DatabaseManager("duckdb:///:memory:") as db:
+        ...     _ = load_customers([{"customer_id": "C1"}], db)
+        ...     validate_loaded_data(db)["passed"]
+        True
+    """
+    counted = [*_row_count_checks(db_manager), *_counting_checks(db_manager)]
+    checks = [_check(name, meaning, value) for name, meaning, value in counted]
+    return {"passed": all(c["status"] == "passed" for c in checks), "checks": checks}
+
+
+def _counting_checks(db: DatabaseManager) -> Iterator[tuple[str, str, int]]:
+    for name, meaning, query in star_sql.quality_counts(db.dialect):
+        yield name, meaning, int(db.value(query))
+
+
+def _row_count_checks(db: DatabaseManager) -> Iterator[tuple[str, str, int]]:
+    for table in STAR_TABLES:
+        actual = int(db.value(sql_dialects.count_rows(table.name)))
+        expected = run_history.expected_rows(db, table)
+        meaning = f"rows between {table.name} ({actual}) and its audited loads ({expected})"
+        yield f"{table.name}.row_count", meaning, abs(actual - expected)
+
+
+def _check(name: str, meaning: str, value: int) -> Dict[str, Any]:
+    status = "failed" if value else "passed"
+    message = f"{value} {meaning}"
+    return {"name": name, "status": status, "value": value, "threshold": 0, "message": message}
+
+
+# --- failed records ----------------------------------------------------------------------
+
+# What a person does about it, by class of error.
+_DATA_QUALITY = frozenset({MALFORMED, MISSING, UNREADABLE, OUT_OF_RANGE, BAD_TEXT, RULE})
+
+Retry = Callable[[List[Dict[str, Any]]], Mapping[str, Any]]
+
+
+def handle_loading_errors(
+    failed_records: List[Dict],  # type: ignore[type-arg]  # the public signature is fixed
+    error_log_path: str,
+    *,
+    retry: Retry | None = None,
+) -> Dict[str, Any]:
+    """Writes failed records to a CSV file, classified, and tries the recoverable ones again.
+
+    Args:
+        failed_records: the records; `error` holds the exception or message, `error_class` the
+            class if it is known, as in the `errors` of `load_customers`.
+        error_log_path: the CSV file; it is written anew, whole or not at all.
+        retry: loads records again, such as `lambda records: load_customers(records, db)`; it is
+            called once with the records whose error is transient.
+
+    Returns:
+        `written`, `by_class` (records per class: data_quality, constraint_violation, duplicate,
+        transient, other), `retried` and `recovered`.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     failed = [{"customer_id": "", "error_class": "missing", "error": "no key"}]
+        ...     handle_loading_errors(failed, folder + "/errors.csv")["by_class"]
+        {'data_quality': 1}
+    """
+    classes = [classify_error(record) for record in failed_records]
+    _write_errors(Path(error_log_path), failed_records, classes)
+    recoverable = [
+        _without_error(record)
+        for record, name in zip(failed_records, classes, strict=True)
+        if name == "transient"
+    ]
+    retried = len(recoverable) if retry and recoverable else 0
+    recovered = retried - int(retry(recoverable)["failed"]) if retry and retried else 0
+    logger.warning("%d records failed, written to %s", len(failed_records), error_log_path)
+    by_class = {name: classes.count(name) for name in sorted(set(classes))}
+    return {
+        "written": len(failed_records),
+        "by_class": by_class,
+        "retried": retried,
+        "recovered": recovered,
+    }
+
+
+def classify_error(record: Mapping[str, Any]) -> str:
+    """The kind of failure of a record, from its `error_class` or its `error`.
+
+    Example:
+        >>> classify_error({"error": TimeoutError("no answer")})
+        'transient'
+    """
+    known, error = record.get("error_class"), record.get("error")
+    if known == DUPLICATE:
+        return "duplicate"
+    if known in _DATA_QUALITY:
+        return "data_quality"
+    if isinstance(error, BaseException) and is_transient(error):
+        return "transient"
+    text = str(error).lower()
+    # SQLSTATE class 23, and the words of SQL Server, PostgreSQL and DuckDB for it
+    if any(word in text for word in ("23000", "23505", "23503", "constraint", "duplicate key")):
+        return "constraint_violation"
+    # SQLSTATE class 22: data exceptions
+    if any(word in text for word in ("22001", "22003", "22007", "22018", "conversion", "truncat")):
+        return "data_quality"
+    return "other"
+
+
+def _without_error(record: Mapping[str, Any]) -> Dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in ("error", "error_class")}
+
+
+def _write_errors(path: Path, records: List[Dict[str, Any]], classes: List[str]) -> None:
+    names = list(dict.fromkeys(name for record in records for name in _without_error(record)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("error_type", "error_class", "error", *names))
+        for record, name in zip(records, classes, strict=True):
+            told = (name, record.get("error_class", ""), record.get("error", ""))
+            writer.writerow((*told, *(record.get(field) for field in names)))
+    part.replace(path)

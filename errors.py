@@ -1,0 +1,66 @@
+"""What can go wrong, one class per stage, each with its exit code.
+
+A message says what happened and where, which choices there are, and what to do next. A missing
+file stays the built-in `FileNotFoundError`, so that callers can catch what they know.
+"""
+
+from typing import ClassVar
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_ATTENTION = 3
+EXIT_IN_USE = 4
+
+
+class ETLError(Exception):
+    """Base of every error this package raises on purpose.
+
+    Args:
+        what: what happened, and where (file, row, table, setting).
+        choices: what would have been accepted, when that is a short list.
+        next_step: the one thing to do now.
+
+    Example:
+        >>> print(ETLError("no column 'email' in a.csv", next_step="add the column"))
+        no column 'email' in a.csv. Next: add the column.
+    """
+
+    exit_code: ClassVar[int] = EXIT_FAILED
+
+    def __init__(self, what: str, *, choices: str = "", next_step: str = "") -> None:
+        parts = [what, choices and f"Choices: {choices}", next_step and f"Next: {next_step}"]
+        text = ". ".join(part.rstrip(". ") for part in parts if part)
+        super().__init__(text if not (choices or next_step) else f"{text}.")
+
+
+class ConfigurationError(ETLError):
+    """A setting or an argument cannot be used; raised before any work is done."""
+
+    exit_code = EXIT_USAGE
+
+
+class ExtractionError(ETLError):
+    """A source cannot be read; the other sources go on."""
+
+
+class ValidationError(ExtractionError):
+    """A source can be read but has another shape than the one that is expected."""
+
+
+class TransformationError(ETLError):
+    """Records cannot be transformed at all; single bad records are rejected instead."""
+
+
+class LoadingError(ETLError):
+    """The warehouse refused something, or the counts of a load do not add up."""
+
+
+class GateClosedError(LoadingError):
+    """A source was held back: too large a share of its records was rejected."""
+
+
+class WarehouseInUseError(LoadingError):
+    """Another process works in the warehouse."""
+
+    exit_code = EXIT_IN_USE

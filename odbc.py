@@ -1,0 +1,53 @@
+"""The one door to pyodbc: it needs the system's ODBC manager, which is not everywhere."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from errors import ExtractionError
+
+try:
+    import pyodbc
+except ImportError as error:  # the module is there, but the system lacks libodbc
+    pyodbc = None
+    IMPORT_PROBLEM = str(error)
+else:
+    IMPORT_PROBLEM = ""
+    # ODBC pools connections by itself on Windows only; one run needs one connection.
+    pyodbc.pooling = False
+
+
+def odbc_cursor(connection_string: str, query: str, params: Sequence[object]) -> "OdbcCursor":
+    """Connects, runs a query and returns its cursor; closing the cursor closes the connection.
+
+    Raises:
+        ExtractionError: there is no ODBC manager on this system.
+        pyodbc.Error: the server or the driver refuses.
+    """
+    if pyodbc is None:
+        raise ExtractionError(
+            f"ODBC cannot be used on this system: {IMPORT_PROBLEM}",
+            next_step="install the ODBC manager (Debian, Ubuntu: apt install unixodbc; "
+            "macOS: brew install unixodbc)",
+        )
+    connection = pyodbc.connect(connection_string, autocommit=True, readonly=True)
+    try:
+        return OdbcCursor(connection, connection.cursor().execute(query, *params))
+    except BaseException:
+        connection.close()
+        raise
+
+
+class OdbcCursor:
+    """A cursor that owns its connection."""
+
+    def __init__(self, connection: Any, cursor: Any) -> None:
+        self._connection, self._cursor = connection, cursor
+
+    def fetchmany(self, rows: int) -> list[Any]:
+        """The next rows, none at the end."""
+        return list(self._cursor.fetchmany(rows))
+
+    def close(self) -> None:
+        """Closes cursor and connection."""
+        self._cursor.close()
+        self._connection.close()

@@ -1,0 +1,141 @@
+"""Records that cannot be loaded: their shape, and the file a person mends them in."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import pyarrow as pa
+
+# Why a record was not loaded. `duplicate` is no fault of the record: another of its key won.
+MALFORMED = "malformed"  # the record cannot be taken apart into its fields
+MISSING = "missing"  # a value that is required is empty
+UNREADABLE = "unreadable"  # a value is no number or no date
+OUT_OF_RANGE = "out_of_range"  # a number or text is larger than its column
+BAD_TEXT = "bad_text"  # a NUL or a lone surrogate, which no server stores
+RULE = "rule"  # the values contradict a rule of the business
+DUPLICATE = "duplicate"
+
+REASON_COLUMNS = (
+    "record_key",
+    "error_class",
+    "field",
+    "value",
+    "reason",
+    "raw_record",
+)
+
+
+def reject_schema(source_columns: tuple[str, ...]) -> pa.Schema:
+    """The Arrow schema of a block of rejected records.
+
+    The source's own columns follow as text, so that each stands in a cell of its own;
+    `raw_record` holds the text of a record that could not be taken apart.
+
+    Args:
+        source_columns: the columns of the source, in its order.
+
+    Example:
+        >>> reject_schema(("customer_id",)).names[:3]
+        ['source_row', 'record_key', 'error_class']
+    """
+    names = (*REASON_COLUMNS, *source_columns)
+    return pa.schema([("source_row", pa.int64()), *((name, pa.string()) for name in names)])
+
+
+def reject_block(
+    source_columns: tuple[str, ...], rows: Sequence[Mapping[str, object]]
+) -> pa.RecordBatch:
+    """A block of rejected records from plain rows; what a row lacks is empty.
+
+    Example:
+        >>> row = {"source_row": 7, "error_class": MALFORMED, "reason": "3 fields, not 8"}
+        >>> reject_block(("customer_id",), [row]).num_rows
+        1
+    """
+    return pa.RecordBatch.from_pylist(list(rows), schema=reject_schema(source_columns))
+
+
+def one_block(blocks: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Several blocks of rejected records as one, in the order of the source.
+
+    Args:
+        blocks: at least one.
+    """
+    table = pa.Table.from_batches(blocks).sort_by("source_row").combine_chunks()
+    return (table.to_batches() or blocks)[0]
+
+
+def file_name(run_id: str, source: str) -> str:
+    """Name of the file of a run's rejected records of one source.
+
+    Example:
+        >>> file_name("20240120T143045.000007Z", "sales")
+        'sales_20240120T143045.000007Z.csv'
+    """
+    return f"{source}_{run_id}.csv"
+
+
+class RejectedFile:
+    """The rejected records of one source in one run: a CSV that is there whole or not at all.
+
+    It is written under a temporary name and renamed into place by `publish`, which must come
+    before the commit that depends on it. Nothing is created while nothing is rejected. The
+    byte-order mark lets spreadsheets read it as UTF-8.
+
+    Args:
+        folder: where it goes; None counts only and writes nothing.
+        run_id: the run.
+        source: customers, products or sales.
+    """
+
+    def __init__(self, folder: Path | None, run_id: str, source: str) -> None:
+        self.rows = 0
+        self._folder, self._run_id, self._source = folder, run_id, source
+        self._file: TextIO | None = None
+
+    def write(self, rejected: pa.RecordBatch) -> None:
+        """Adds a block of rejected records."""
+        self.rows += rejected.num_rows
+        if self._folder is None or not rejected.num_rows:
+            return
+        writer = csv.writer(self._opened(rejected.schema.names))
+        stamp = (self._run_id, self._source)
+        for record in rejected.to_pylist():
+            writer.writerow((*stamp, *record.values()))
+
+    def publish(self) -> Path | None:
+        """Puts the file in place, safe on the disk; returns its path, None when there is none."""
+        if self._folder is None or self._file is None:
+            return None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._close()
+        path = self._folder / file_name(self._run_id, self._source)
+        self._part.replace(path)
+        return path
+
+    def discard(self) -> None:
+        """Removes what was written so far; does nothing after `publish`."""
+        if self._file is not None:
+            self._close()
+            self._part.unlink(missing_ok=True)
+        self.rows = 0
+
+    @property
+    def _part(self) -> Path:
+        assert self._folder is not None  # noqa: S101  # for mypy: only called when there is a file
+        return self._folder / (file_name(self._run_id, self._source) + ".part")
+
+    def _opened(self, names: Sequence[str]) -> TextIO:
+        if self._file is None:
+            self._part.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._part.open("w", encoding="utf-8-sig", newline="")
+            csv.writer(self._file).writerow(("run_id", "source", *names))
+        return self._file
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

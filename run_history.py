@@ -1,0 +1,134 @@
+"""What the warehouse remembers of its runs: history, counts, watermark, checks.
+
+Counts and watermark are written in the transaction of the load they speak of, so that they are
+there exactly when the rows are.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import sql_dialects
+from database import DatabaseManager
+from runs import Applied, LoadCounts, RunPlan, run_id_after
+from sql_dialects import quoted
+from star_schema import (
+    ETL_COLUMN_CHANGE,
+    ETL_LOAD,
+    ETL_QUALITY,
+    ETL_RUN,
+    ETL_WATERMARK,
+    SALES_FACT,
+    Table,
+)
+
+RUNNING = "running"
+SUCCESS = "success"
+ATTENTION = "attention"
+FAILED = "failed"
+
+
+def next_run_id(db: DatabaseManager, now: datetime) -> str:
+    """An id that sorts after every run the warehouse knows."""
+    return run_id_after(now, db.value(f"SELECT max(run_id) FROM {quoted(ETL_RUN.name)};"))  # noqa: S608  # our own table
+
+
+def begin_run(db: DatabaseManager, plan: RunPlan) -> None:
+    """Writes the run down as running."""
+    row = {
+        "run_id": plan.run_id,
+        "environment": plan.environment,
+        "mode": plan.mode,
+        "window_start": plan.window.start,
+        "window_end": plan.window.end,
+        "status": RUNNING,
+        "started_at": plan.started_at,
+    }
+    _insert(db, ETL_RUN, row)
+
+
+def finish_run(
+    db: DatabaseManager, run_id: str, *, status: str, finished_at: datetime, error: str = ""
+) -> None:
+    """Writes down how the run ended."""
+    width = ETL_RUN.column("error").width
+    db.execute(
+        'UPDATE "etl_run" SET "status" = ?, "finished_at" = ?, "error" = ? WHERE "run_id" = ?;',
+        (status, finished_at, error[:width] or None, run_id),
+    )
+
+
+def record_load(db: DatabaseManager, run_id: str, applied: Applied) -> None:
+    """Adds the counts of a load to the run's; a table may be touched by several loads."""
+    for table_name, counts in applied.counts.items():
+        if counts == LoadCounts():
+            continue
+        known = _load_counts(db, run_id, table_name)
+        db.execute(
+            'DELETE FROM "etl_load" WHERE "run_id" = ? AND "table_name" = ?;', (run_id, table_name)
+        )
+        total = asdict(known.plus(counts))
+        _insert(db, ETL_LOAD, {"run_id": run_id, "table_name": table_name, **total})
+    for table_name, changes in applied.column_changes.items():
+        for column, rows in changes.items():
+            row = {"run_id": run_id, "table_name": table_name}
+            _insert(db, ETL_COLUMN_CHANGE, row | {"column_name": column, "rows_changed": rows})
+
+
+def _load_counts(db: DatabaseManager, run_id: str, table_name: str) -> LoadCounts:
+    names = list(asdict(LoadCounts()))
+    columns = ", ".join(quoted(name) for name in names)
+    rows = db.query(
+        f'SELECT {columns} FROM "etl_load" WHERE "run_id" = ? AND "table_name" = ?;',  # noqa: S608  # our own columns
+        (run_id, table_name),
+    )
+    if not rows:
+        return LoadCounts()
+    return LoadCounts(**{n: type(d)(v) for (n, d), v in zip(_ZEROS, rows[0], strict=True)})
+
+
+_ZEROS = tuple(asdict(LoadCounts()).items())
+
+
+def read_watermark(db: DatabaseManager) -> datetime | None:
+    """How far incremental runs have read; None before the first."""
+    rows = db.query(
+        'SELECT "watermark" FROM "etl_watermark" WHERE "table_name" = ?;', (SALES_FACT.name,)
+    )
+    return rows[0][0] if rows else None
+
+
+def move_watermark(db: DatabaseManager, plan: RunPlan, latest: datetime | None) -> None:
+    """Moves the watermark to the latest sale read, capped at the run's start, never back."""
+    if latest is None:
+        return
+    reached = min(latest, plan.started_at)
+    known = read_watermark(db)
+    if known is not None and known >= reached:
+        return
+    db.execute('DELETE FROM "etl_watermark" WHERE "table_name" = ?;', (SALES_FACT.name,))
+    row = {"table_name": SALES_FACT.name, "watermark": reached, "run_id": plan.run_id}
+    _insert(db, ETL_WATERMARK, row)
+
+
+def expected_rows(db: DatabaseManager, table: Table) -> int:
+    """How many rows the audited loads of all runs should have left in a table."""
+    counted = "rows_inserted + rows_inferred - rows_removed"
+    return int(
+        db.value(
+            f'SELECT coalesce(sum({counted}), 0) FROM "etl_load" WHERE "table_name" = ?;',  # noqa: S608  # a constant
+            (table.name,),
+        )
+    )
+
+
+def record_quality(db: DatabaseManager, run_id: str, checks: Iterable[Mapping[str, Any]]) -> None:
+    """Writes the checks of a run, one row each."""
+    for check in checks:
+        row = {column: check.get(column) for column in ETL_QUALITY.names}
+        _insert(db, ETL_QUALITY, row | {"run_id": run_id})
+
+
+def _insert(db: DatabaseManager, table: Table, row: Mapping[str, object]) -> None:
+    db.execute(sql_dialects.insert_row(table), [row.get(name) for name in table.names])

@@ -1,0 +1,241 @@
+"""Where sales come from: an ODBC source, a DuckDB file, or a CSV file under the same query."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import field_rules
+from csv_blocks import CsvBlock, read_csv_blocks
+from database import DUCKDB_SCHEME, arrow_blocks, duckdb_path
+from errors import ConfigurationError, ExtractionError
+from odbc import OdbcCursor, odbc_cursor
+from rejected_records import MISSING, UNREADABLE, one_block, reject_block
+from resilience import retry_with_backoff
+from runs import Window
+from source_blocks import Block, csv_block
+from sql_dialects import sales_query
+
+logger = logging.getLogger(__name__)
+
+SALES_COLUMNS = (
+    "transaction_id", "customer_id", "product_id", "quantity", "unit_price",
+    "discount_amount", "transaction_date", "sales_rep_id",
+)  # fmt: skip
+
+CSV_SCHEME = "csv:///"
+COMPLETED = "completed"
+
+
+def read_sales(
+    connection_string: str, window: Window, *, chunk_rows: int = 50_000, encoding: str = "utf-8"
+) -> Iterator[Block]:
+    """Streams the completed sales of a window, oldest first.
+
+    Args:
+        connection_string: an ODBC string; `duckdb:///path`; or `csv:///path`, over which the
+            same query runs in the embedded engine.
+        window: first and last instant, both included.
+        chunk_rows: rows fetched at a time.
+        encoding: of the CSV file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ExtractionError: the source cannot be read; ODBC errors keep their cause.
+    """
+    if connection_string.startswith(CSV_SCHEME):
+        path = Path(connection_string.removeprefix(CSV_SCHEME))
+        return _read_sales_file(path, window, chunk_rows=chunk_rows, encoding=encoding)
+    if connection_string.startswith(DUCKDB_SCHEME):
+        return _read_sales_duckdb(connection_string, window, chunk_rows)
+    if "=" in connection_string:
+        return _read_sales_odbc(connection_string, window, chunk_rows)
+    raise ConfigurationError(
+        "the connection string of the sales source has no form that is known",
+        choices="an ODBC string, duckdb:///path, csv:///path",
+        next_step="correct SALES_DB_CONNECTION_STRING, or unset it to read SALES_FILE",
+    )
+
+
+def _numbered(records: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
+    rows = pa.array(range(first_row, first_row + records.num_rows), pa.int64())
+    columns = [records.column(name) for name in SALES_COLUMNS]
+    return pa.RecordBatch.from_arrays([rows, *columns], ["source_row", *SALES_COLUMNS])
+
+
+def _no_rejects() -> pa.RecordBatch:
+    return reject_block(SALES_COLUMNS, [])
+
+
+def _read_sales_duckdb(connection_string: str, window: Window, chunk_rows: int) -> Iterator[Block]:
+    path = duckdb_path(connection_string)
+    if path and not path.exists():
+        raise FileNotFoundError(f"the sales database {path} does not exist")
+    row = 1
+    try:
+        with duckdb.connect(str(path or ":memory:"), read_only=path is not None) as connection:
+            params = (window.start, window.end)
+            for records in arrow_blocks(connection, sales_query(), params, chunk_rows=chunk_rows):
+                yield Block(_numbered(records, row), _no_rejects(), records.num_rows)
+                row += records.num_rows
+    except duckdb.Error as error:
+        raise _query_failed(error) from error
+
+
+def _query_failed(error: Exception) -> ExtractionError:
+    return ExtractionError(
+        f"the sales query failed: {error}",
+        next_step="check SALES_DB_CONNECTION_STRING and that the table sales_transactions has "
+        "the columns of the query",
+    )
+
+
+def _read_sales_odbc(connection_string: str, window: Window, chunk_rows: int) -> Iterator[Block]:
+    with closing(_open_sales_cursor(connection_string, window)) as connection_cursor:
+        row = 1
+        while rows := connection_cursor.fetchmany(chunk_rows):
+            texts = [
+                [field_rules.as_text(value) for value in column]
+                for column in zip(*rows, strict=True)
+            ]
+            columns = [pa.array(column, pa.string()) for column in texts]
+            records = pa.RecordBatch.from_arrays(columns, list(SALES_COLUMNS))
+            yield Block(_numbered(records, row), _no_rejects(), len(rows))
+            row += len(rows)
+
+
+def _text_column(values: tuple[object, ...]) -> pa.Array:
+    return pa.array([field_rules.as_text(value) for value in values], pa.string())
+
+
+@retry_with_backoff(max_retries=3, backoff_factor=2.0)
+def _open_sales_cursor(connection_string: str, window: Window) -> OdbcCursor:
+    return odbc_cursor(connection_string, sales_query(), (window.start, window.end))
+
+
+class _SalesFile:
+    """The sales file as the engine scans it: typed dates, and a count of what is not wanted."""
+
+    def __init__(self, path: Path, window: Window, encoding: str) -> None:
+        self.path, self.window, self.encoding = path, window, encoding
+        self.rejected: list[pa.RecordBatch] = []
+        self.examined = 0
+        self.other_status: Counter[str] = Counter()
+        self.error: Exception | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        names = [n for n in SALES_COLUMNS if n != "transaction_date"]
+        return pa.schema(
+            [("source_row", pa.int64())]
+            + [(name, pa.string()) for name in names]
+            + [("transaction_date", pa.timestamp("us")), ("status", pa.string())]
+        )
+
+    def scan(self) -> Iterator[pa.RecordBatch]:
+        """Batches for the engine. It wraps what is raised here, so the error is kept as well."""
+        columns = (*SALES_COLUMNS, "status")
+        try:
+            for block in read_csv_blocks(self.path, columns=columns, encoding=self.encoding):
+                yield self._typed(block)
+        except Exception as error:
+            self.error = error
+            raise
+
+    def _typed(self, block: CsvBlock) -> pa.RecordBatch:
+        plain = csv_block(block, SALES_COLUMNS)
+        self.examined += plain.examined
+        self.rejected.append(plain.rejected)
+        status = field_rules.clean_text(block.records.column("status"))
+        dates = field_rules.read_timestamps(block.records.column("transaction_date"))
+        completed = pc.fill_null(pc.equal(status, COMPLETED), False)
+        self._count_other(status, completed)
+        self._reject_undated(block.records, pc.and_(completed, pc.is_null(dates)))
+        values = {n: block.records.column(n) for n in block.records.schema.names}
+        values |= {"status": status, "transaction_date": dates}
+        return pa.RecordBatch.from_arrays(
+            [values[n] for n in self.schema.names], schema=self.schema
+        )
+
+    def _count_other(self, status: pa.Array, completed: pa.Array) -> None:
+        others = pc.fill_null(status.filter(pc.invert(completed)), "(none)")
+        for entry in others.value_counts().to_pylist():
+            self.other_status[entry["values"]] += entry["counts"]
+
+    def _reject_undated(self, records: pa.RecordBatch, undated: pa.Array) -> None:
+        rows = records.filter(undated).select(["source_row", *SALES_COLUMNS]).to_pylist()
+        self.rejected.append(reject_block(SALES_COLUMNS, [_undated_row(row) for row in rows]))
+
+    def rejects(self) -> pa.RecordBatch:
+        """Everything rejected while scanning, in the order of the file."""
+        return one_block(self.rejected or [_no_rejects()])
+
+
+def _undated_row(row: dict[str, Any]) -> dict[str, object]:
+    value = row["transaction_date"]
+    return row | {
+        "record_key": row["transaction_id"].strip(),
+        "error_class": UNREADABLE if value.strip() else MISSING,
+        "field": "transaction_date",
+        "value": value[:200],
+        "reason": "transaction_date is no date, so no window holds it; "
+        "write YYYY-MM-DD or YYYY-MM-DD HH:MM:SS",
+    }
+
+
+def _read_sales_file(
+    path: Path, window: Window, *, chunk_rows: int, encoding: str
+) -> Iterator[Block]:
+    scanned = _SalesFile(path, window, encoding)
+    first = True
+    with _scratch_engine() as engine:
+        engine.register(
+            "sales_transactions",
+            pa.RecordBatchReader.from_batches(scanned.schema, scanned.scan()),
+        )
+        for records in _query_file(engine, scanned, chunk_rows):
+            # the scan is over before the sorted result begins
+            rejected = scanned.rejects() if first else _no_rejects()
+            yield Block(records, rejected, scanned.examined if first else 0)
+            first = False
+    if first:
+        empty = pa.RecordBatch.from_pylist([], schema=_sales_schema())
+        yield Block(empty, scanned.rejects(), scanned.examined)
+    _log_other_status(scanned)
+
+
+def _sales_schema() -> pa.Schema:
+    return pa.schema([("source_row", pa.int64()), *((n, pa.string()) for n in SALES_COLUMNS)])
+
+
+def _query_file(
+    engine: duckdb.DuckDBPyConnection, scanned: _SalesFile, chunk_rows: int
+) -> Iterator[pa.RecordBatch]:
+    query, params = sales_query(("source_row",)), (scanned.window.start, scanned.window.end)
+    try:
+        for records in arrow_blocks(engine, query, params, chunk_rows=chunk_rows):
+            yield records.select(["source_row", *SALES_COLUMNS])
+    except duckdb.Error as error:
+        raise scanned.error or _query_failed(error) from error
+
+
+@contextmanager
+def _scratch_engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    with (
+        TemporaryDirectory(prefix="etl-sort-") as folder,
+        duckdb.connect(":memory:", config={"temp_directory": folder}) as engine,
+    ):
+        yield engine
+
+
+def _log_other_status(scanned: _SalesFile) -> None:
+    if scanned.other_status:
+        counted = ", ".join(f"{n} {status}" for status, n in scanned.other_status.most_common(5))
+        logger.info("sales of another status than %r not read: %s", COMPLETED, counted)

@@ -1,0 +1,306 @@
+"""The three sources on their way: read side by side, loaded one after the other.
+
+Each source is read and transformed in a thread of its own, a few blocks ahead of the load. A
+source that fails does not stop the others.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import warehouse
+from config import Config
+from data_extraction import (
+    CUSTOMER_COLUMNS,
+    PRODUCT_COLUMNS,
+    read_csv_originals,
+    read_customers,
+    read_product_originals,
+    read_products,
+)
+from data_loading import LoadBlock, apply_in_transaction, check_gate, stage_source
+from data_transformation import (
+    Rules,
+    Transformed,
+    transform_customers,
+    transform_products,
+    transform_sales,
+)
+from database import DatabaseManager
+from errors import GateClosedError
+from monitoring import ETLMetrics, log_context
+from read_ahead import ReadAhead
+from rejected_records import DUPLICATE, RejectedFile, file_name, reject_schema
+from resilience import retry_with_backoff
+from runs import Applied, LoadCounts, RunPlan, Staged, Window
+from sales_source import CSV_SCHEME, SALES_COLUMNS, read_sales
+from source_blocks import Block
+from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
+
+logger = logging.getLogger(__name__)
+
+LOADED = "loaded"
+PREVIEWED = "dry run"
+HELD_BACK = "held back"
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source: how to read it, how to transform it, and where it goes."""
+
+    name: str
+    table: Table
+    columns: tuple[str, ...]
+    window: Window
+    read: Callable[[], Iterator[Block]]
+    transform: Callable[[pa.RecordBatch], Transformed]
+    originals: Callable[[pa.Table], pa.Table]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the loads of one run share."""
+
+    db: DatabaseManager
+    config: Config
+    plan: RunPlan
+    metrics: ETLMetrics
+    dry_run: bool = False
+    on_progress: Callable[[str, int], None] = lambda source, rows: None
+    rejected_folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one source fared."""
+
+    source: str
+    table: str
+    status: str
+    counts: LoadCounts = field(default_factory=LoadCounts)
+    error: str = ""
+    rejected_file: str = ""
+
+
+def sources_of(config: Config, window: Window) -> tuple[Source, ...]:
+    """The three sources as the settings describe them, in the order in which they load."""
+    rules = Rules(
+        default_area_code=config.processing.default_area_code,
+        default_cost_ratio=config.processing.default_cost_ratio,
+        commission_rate=config.processing.commission_rate,
+    )
+    files, encoding = config.files, config.files.csv_encoding
+    return (
+        Source(
+            "customers", CUSTOMER_DIM, CUSTOMER_COLUMNS, window,
+            read=lambda: read_customers(files.customers_path, encoding=encoding),
+            transform=lambda block: transform_customers(block, rules),
+            originals=lambda losers: read_csv_originals(
+                files.customers_path, CUSTOMER_COLUMNS, rows=losers["source_row"], encoding=encoding
+            ),
+        ),
+        Source(
+            "products", PRODUCT_DIM, PRODUCT_COLUMNS, window,
+            read=lambda: read_products(files.products_path),
+            transform=lambda block: transform_products(block, rules),
+            originals=lambda losers: read_product_originals(
+                files.products_path, losers["source_row"]
+            ),
+        ),
+        _sales_source(config, window, rules),
+    )  # fmt: skip
+
+
+def _sales_source(config: Config, window: Window, rules: Rules) -> Source:
+    files, encoding = config.files, config.files.csv_encoding
+    configured = config.database.sales_db_connection_string
+    connection = configured.get_secret_value() if configured else f"{CSV_SCHEME}{files.sales_path}"
+
+    def originals(losers: pa.Table) -> pa.Table:
+        if configured:  # a query cannot be asked again for the same rows
+            return losers.select(["source_row", *SALES_COLUMNS])
+        return read_csv_originals(
+            files.sales_path, SALES_COLUMNS, rows=losers["source_row"], encoding=encoding
+        )
+
+    return Source(
+        "sales", SALES_FACT, SALES_COLUMNS, window,
+        read=lambda: read_sales(
+            connection, window, chunk_rows=config.processing.chunk_rows, encoding=encoding
+        ),
+        transform=lambda block: transform_sales(block, rules),
+        originals=originals,
+    )  # fmt: skip
+
+
+def run_loads(run: Run) -> tuple[tuple[Outcome, ...], Applied]:
+    """Loads all sources and says how each fared; only errors of the run itself are raised."""
+    sources = sources_of(run.config, run.plan.window)
+    readers = {source.name: _start_reading(run, source) for source in sources}
+    try:
+        if run.plan.full_refresh and not run.dry_run:
+            return _refresh_all(run, sources, readers)
+        loaded = [_load_source(run, source, readers) for source in sources]
+    finally:
+        for reader in readers.values():
+            reader.close()
+    total = Applied()
+    for _, applied in loaded:
+        total = total.plus(applied)
+    return tuple(outcome for outcome, _ in loaded), total
+
+
+_Readers = dict[str, ReadAhead[LoadBlock]]
+
+
+def _load_source(run: Run, source: Source, readers: _Readers) -> tuple[Outcome, Applied]:
+    staged = _stage(run, source, readers)
+    if isinstance(staged, Outcome):
+        return staged, Applied()
+    if run.dry_run:
+        counts = warehouse.preview(run.db, staged)
+        return Outcome(source.name, source.table.name, PREVIEWED, counts), Applied()
+    try:
+        applied = _apply(run, [staged])
+    except Exception as error:  # noqa: BLE001  # the other sources go on; it is logged and told
+        return _failed(source, error), Applied()
+    return _loaded(run, source, applied), applied
+
+
+def _refresh_all(
+    run: Run, sources: Sequence[Source], readers: _Readers
+) -> tuple[tuple[Outcome, ...], Applied]:
+    results = [_stage(run, source, readers) for source in sources]
+    staged = [result for result in results if isinstance(result, Staged)]
+    applied = _apply(run, staged) if staged else Applied()
+    outcomes = [
+        result if isinstance(result, Outcome) else _loaded(run, source, applied)
+        for source, result in zip(sources, results, strict=True)
+    ]
+    return tuple(outcomes), applied
+
+
+def _loaded(run: Run, source: Source, applied: Applied) -> Outcome:
+    path = (run.rejected_folder or Path()) / file_name(run.plan.run_id, source.name)
+    rejected_file = str(path) if path.exists() else ""
+    counts = applied.of(source.table)
+    logger.info(
+        "%s: %d read, %d inserted, %d updated, %d unchanged, %d rejected, %d duplicates",
+        source.name, counts.rows_read, counts.rows_inserted, counts.rows_updated,
+        counts.rows_unchanged, counts.rows_rejected, counts.rows_duplicate,
+        extra={"source": source.name},
+    )  # fmt: skip
+    return Outcome(source.name, source.table.name, LOADED, counts, rejected_file=rejected_file)
+
+
+def _failed(source: Source, error: Exception) -> Outcome:
+    held_back = isinstance(error, GateClosedError)
+    logger.error(
+        "%s%s", "" if held_back else f"{source.name} failed: ", error,
+        exc_info=error, extra={"source": source.name},
+    )  # fmt: skip
+    status = HELD_BACK if held_back else FAILED
+    return Outcome(source.name, source.table.name, status, error=str(error))
+
+
+def _apply(run: Run, staged: list[Staged]) -> Applied:
+    started = time.perf_counter()
+    with log_context(stage="loading"):
+        applied = apply_in_transaction(run.db, run.plan, staged)
+    for each in staged:
+        run.metrics.add(
+            "loading", seconds=0.0, record_count=applied.of(each.table).rows_read, error_count=0
+        )
+    run.metrics.add("loading", seconds=time.perf_counter() - started, record_count=0, error_count=0)
+    return applied
+
+
+def _stage(run: Run, source: Source, readers: _Readers) -> Staged | Outcome:
+    """Stages a source, anew from its beginning when a transient error interrupts it."""
+    processing = run.config.processing
+    retry = retry_with_backoff(processing.max_retries, processing.retry_backoff_factor)
+    try:
+        with log_context(source=source.name, stage="staging"):
+            return retry(lambda: _stage_once(run, source, readers))()
+    except Exception as error:  # noqa: BLE001  # the other sources go on; it is logged and told
+        return _failed(source, error)
+
+
+def _stage_once(run: Run, source: Source, readers: _Readers) -> Staged:
+    reader = readers.pop(source.name, None) or _start_reading(run, source)
+    folder = None if run.dry_run else run.rejected_folder
+    rejects = RejectedFile(folder, run.plan.run_id, source.name)
+    try:
+        with reader:
+            staged, reject_rate = stage_source(
+                run.db, source.table, blocks=reader, rejects=rejects,
+                originals=lambda losers: _duplicates(source, losers), window=source.window,
+            )  # fmt: skip
+        rejects.publish()
+    finally:
+        rejects.discard()
+    run.metrics.record_totals(read=staged.rows_read, rejected=staged.rows_rejected)
+    check_gate(
+        source.name, staged, reject_rate=reject_rate,
+        max_reject_rate=run.config.processing.max_reject_rate,
+    )  # fmt: skip
+    return staged
+
+
+def _start_reading(run: Run, source: Source) -> ReadAhead[LoadBlock]:
+    with log_context(source=source.name):
+        return ReadAhead(lambda: _blocks(run, source), f"read-{source.name}")
+
+
+def _blocks(run: Run, source: Source) -> Iterator[LoadBlock]:
+    blocks = source.read()
+    while True:
+        started = time.perf_counter()
+        with log_context(stage="extraction"):
+            block = next(blocks, None)
+        read = time.perf_counter()
+        if block is None:
+            return
+        with log_context(stage="transformation"):
+            transformed = source.transform(block.records)
+        _measure(run.metrics, block, transformed, (started, read, time.perf_counter()))
+        run.on_progress(source.name, block.rows)
+        yield LoadBlock(transformed.accepted, block.rejected, transformed.rejected, block.examined)
+
+
+def _measure(
+    metrics: ETLMetrics, block: Block, transformed: Transformed, times: tuple[float, float, float]
+) -> None:
+    started, read, done = times
+    metrics.add(
+        "extraction", seconds=read - started, record_count=block.rows,
+        error_count=block.rejected.num_rows,
+    )  # fmt: skip
+    metrics.add(
+        "transformation", seconds=done - read, record_count=block.records.num_rows,
+        error_count=transformed.rejected.num_rows,
+    )  # fmt: skip
+
+
+def _duplicates(source: Source, losers: pa.Table) -> pa.RecordBatch:
+    key = source.table.key[0]
+    originals = source.originals(losers)
+    rows = originals.num_rows
+    told = {
+        "source_row": originals["source_row"],
+        "record_key": pc.utf8_trim_whitespace(originals[key]),
+        "error_class": pa.array([DUPLICATE] * rows, pa.string()),
+        "field": pa.array([key] * rows, pa.string()),
+        "value": originals[key],
+        "reason": pa.array([f"another record of this {key} took precedence"] * rows, pa.string()),
+        "raw_record": pa.nulls(rows, pa.string()),
+    }
+    values = {name: originals[name].cast(pa.string()) for name in source.columns}
+    schema = reject_schema(source.columns)
+    return pa.Table.from_pydict(told | values, schema=schema).combine_chunks().to_batches()[0]

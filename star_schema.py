@@ -1,0 +1,273 @@
+"""The tables, declared once: columns, types, widths, keys, what is required, what refers to what.
+
+DDL, staging, MERGE, checks and the README's data dictionary are all derived from here.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property, partial
+
+import pyarrow as pa
+
+
+class Kind(Enum):
+    """What a column holds; each SQL dialect names its own type for it."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+
+
+class Role(Enum):
+    """Who writes a column, and whether a difference in it makes a row an update."""
+
+    SOURCE = "source"  # comes with the record; a difference makes the row an update
+    RESTATED = "restated"  # a property of the whole warehouse, recomputed in SQL
+    AUDIT = "audit"  # written by the load itself
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; `width` is in UTF-16 code units, as SQL Server counts NVARCHAR."""
+
+    name: str
+    description: str
+    kind: Kind
+    width: int = 0
+    precision: int = 0
+    scale: int = 0
+    required: bool = False
+    references: str = ""
+    role: Role = Role.SOURCE
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The Arrow type in which the column travels.
+
+        Example:
+            >>> CUSTOMER_DIM.column("registration_date").arrow_type
+            DataType(date32[day])
+        """
+        if self.kind is Kind.DECIMAL:
+            return pa.decimal128(self.precision, self.scale)
+        return _ARROW_TYPES[self.kind]
+
+
+_ARROW_TYPES = {
+    Kind.TEXT: pa.string(),
+    Kind.INTEGER: pa.int64(),
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.DATE: pa.date32(),
+    Kind.TIMESTAMP: pa.timestamp("us"),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table; `source` names the input that feeds it, empty for the audit tables."""
+
+    name: str
+    description: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    source: str = ""
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
+    def column(self, name: str) -> Column:
+        """The column of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._by_name[name]
+
+    def with_role(self, *roles: Role) -> tuple[Column, ...]:
+        """The columns of these roles, in order.
+
+        Example:
+            >>> [column.name for column in SALES_FACT.with_role(Role.RESTATED)]
+            ['profit_amount', 'profit_margin', 'customer_status']
+        """
+        return tuple(column for column in self.columns if column.role in roles)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All column names, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def staged_schema(self) -> pa.Schema:
+        """The columns a transformed record brings, as an Arrow schema."""
+        fields = [pa.field(c.name, c.arrow_type) for c in self.with_role(Role.SOURCE)]
+        return pa.schema(fields)
+
+
+# NVARCHAR(50) keeps a clustered key at 100 bytes; SQL Server's limit for one is 900.
+KEY_WIDTH = 50
+
+_text = partial(Column, kind=Kind.TEXT)
+_key = partial(Column, kind=Kind.TEXT, width=KEY_WIDTH, required=True)
+_money = partial(Column, kind=Kind.DECIMAL, precision=18, scale=2)
+_flag = partial(Column, kind=Kind.BOOLEAN)
+_count = partial(Column, kind=Kind.INTEGER, required=True)
+_time = partial(Column, kind=Kind.TIMESTAMP)
+
+_WRITTEN = (
+    _time("created_date", "when the row was first loaded, UTC", required=True, role=Role.AUDIT),
+    _time("updated_date", "when a value of it last changed, UTC", required=True, role=Role.AUDIT),
+)
+_INFERRED = _flag(
+    "is_inferred",
+    "true while only sales have named it and its own record has not come",
+    required=True,
+)
+
+CUSTOMER_DIM = Table(
+    "customer_dim", "one row per customer", ("customer_id",), source="customers",
+    columns=(
+        _key("customer_id", "key, as in the source, trimmed"),
+        _text("name", "first and last name with one space between", width=201),
+        _text("first_name", "in title case", width=100),
+        _text("last_name", "in title case", width=100),
+        # 64 + 1 + 255, the longest address of RFC 5321
+        _text("email", "in lower case, kept also when it is not valid", width=320),
+        _flag("email_valid", "whether the address has the form of one; false when missing"),
+        _text("phone", "(XXX) XXX-XXXX where the digits allow it, else as given", width=50),
+        _flag("phone_valid", "whether it is a full number of ten digits; false when missing"),
+        _text("address", "trimmed", width=500),
+        _text("segment", "enhanced segment", width=100),
+        _text("source_segment", "segment as given, trimmed", width=100),
+        Column("registration_date", "empty when missing or unreadable", Kind.DATE),
+        _INFERRED,
+        *_WRITTEN,
+    ),
+)  # fmt: skip
+
+PRODUCT_DIM = Table(
+    "product_dim", "one row per product", ("product_id",), source="products",
+    columns=(
+        _key("product_id", "key, as in the source, trimmed"),
+        _text("name", "trimmed", width=400),
+        _text("category", "standard category, or the source's own in title case", width=100),
+        _text("source_category", "category as given, trimmed", width=100),
+        _text("brand", "trimmed", width=200),
+        _text("model", "trimmed", width=200),
+        _money("price", "list price", precision=12),
+        _money("cost", "unit cost; empty while unknown", precision=12),
+        _text("price_category", "Premium, Mid-Range, Budget or Unknown", width=20),
+        Column("quantity", "units in stock", Kind.INTEGER),
+        _text("inventory_status", "Well Stocked, Moderate, Low, Critical Stock, Unknown", width=20),
+        _text("warehouse", "trimmed", width=100),
+        _INFERRED,
+        *_WRITTEN,
+    ),
+)  # fmt: skip
+
+SALES_FACT = Table(
+    "sales_fact", "one row per completed sale", ("transaction_id",), source="sales",
+    columns=(
+        _key("transaction_id", "key, as in the source, trimmed"),
+        _key("customer_id", "who bought", references="customer_dim"),
+        _key("product_id", "what was sold", references="product_dim"),
+        Column("quantity", "units sold, at least 1", Kind.INTEGER, required=True),
+        _money("unit_price", "price of one unit", precision=12, required=True),
+        _money("discount_amount", "off the whole line, 0 when none", required=True),
+        _money("total_amount", "quantity x unit_price - discount_amount", required=True),
+        # 2,147,483,647 units at a cost of 10 digits before the point need 20
+        _money("profit_amount", "total_amount - quantity x cost; empty while the cost is unknown",
+               precision=22, role=Role.RESTATED),
+        Column("profit_margin",
+               "profit_amount / total_amount as a fraction; empty at total 0, while the cost is "
+               "unknown, and beyond +/-99999.9999",
+               Kind.DECIMAL, precision=9, scale=4, role=Role.RESTATED),
+        _money("commission", "share of the sales representative", required=True),
+        _text("value_tier", "High Value, Medium Value or Low Value", width=20, required=True),
+        _text("customer_status", "First-time for a customer's earliest sale, else Repeat", width=20,
+              required=True, role=Role.RESTATED),
+        _time("transaction_date", "wall clock of the sale, to the microsecond", required=True),
+        _text("sales_rep_id", "who sold", width=KEY_WIDTH),
+        *_WRITTEN,
+    ),
+)  # fmt: skip
+
+_RUN_ID = _text("run_id", "run; sorts by start", width=30, required=True)
+_TABLE_NAME = _text("table_name", "warehouse table", width=50, required=True)
+
+ETL_RUN = Table(
+    "etl_run", "one row per run", ("run_id",),
+    columns=(
+        _RUN_ID,
+        _text("environment", "dev, test or prod", width=10, required=True),
+        _text("mode", "incremental, date, backfill, full_refresh, manual", width=20, required=True),
+        _time("window_start", "first instant of the sales that were asked for", required=True),
+        _time("window_end", "last instant of the sales that were asked for", required=True),
+        _text("status", "running, success, attention or failed", width=20, required=True),
+        _time("started_at", "UTC", required=True),
+        _time("finished_at", "UTC; empty while it runs"),
+        _text("error", "what went wrong", width=4000),
+    ),
+)  # fmt: skip
+
+ETL_LOAD = Table(
+    "etl_load", "one row per run and table: what happened to every record read",
+    ("run_id", "table_name"),
+    columns=(
+        _RUN_ID,
+        _TABLE_NAME,
+        _count("rows_read", "records read; the five counts that follow add up to it"),
+        _count("rows_inserted", "new"),
+        _count("rows_updated", "at least one value differed"),
+        _count("rows_unchanged", "left alone"),
+        _count("rows_rejected", "in the rejected file, with the reason"),
+        _count("rows_duplicate", "an accepted record of the same key took precedence"),
+        _count("rows_inferred", "placeholder rows added because a sale named them"),
+        _count("rows_restated", "rows whose status or profit changed because of other records"),
+        _count("rows_vanished", "rows whose record is no longer in the source"),
+        _count("rows_removed", "rows deleted"),
+        Column("seconds", "time of the load", Kind.DECIMAL, precision=12, scale=3, required=True),
+    ),
+)  # fmt: skip
+
+ETL_COLUMN_CHANGE = Table(
+    "etl_column_change", "how many updated rows differed in a column",
+    ("run_id", "table_name", "column_name"),
+    columns=(
+        _RUN_ID,
+        _TABLE_NAME,
+        _text("column_name", "warehouse column", width=50, required=True),
+        _count("rows_changed", "updated rows in which it differed"),
+    ),
+)  # fmt: skip
+
+ETL_QUALITY = Table(
+    "etl_quality", "one row per run and check", ("run_id", "name"),
+    columns=(
+        _RUN_ID,
+        _text("name", "the check", width=100, required=True),
+        _text("status", "passed or failed", width=10, required=True),
+        Column("value", "the figure found", Kind.DECIMAL, precision=18, scale=4, required=True),
+        Column("threshold", "the largest figure that passes", Kind.DECIMAL,
+               precision=18, scale=4, required=True),
+        _text("message", "what it means", width=1000, required=True),
+    ),
+)  # fmt: skip
+
+ETL_WATERMARK = Table(
+    "etl_watermark", "how far incremental runs have read", ("table_name",),
+    columns=(
+        _TABLE_NAME,
+        _time("watermark", "latest transaction_date read", required=True),
+        _RUN_ID,
+    ),
+)  # fmt: skip
+
+# In the order in which references allow them to be loaded.
+STAR_TABLES = (CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT)
+AUDIT_TABLES = (ETL_RUN, ETL_LOAD, ETL_COLUMN_CHANGE, ETL_QUALITY, ETL_WATERMARK)
+ALL_TABLES = (*STAR_TABLES, *AUDIT_TABLES)

@@ -1,0 +1,125 @@
+"""Runs the real pipeline on files in a temporary folder, and looks at what it left."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from command_line import parse_arguments
+from config import Config, load_config
+from data_extraction import CUSTOMER_COLUMNS
+from database import DatabaseManager
+from etl_pipeline import main, run_etl_pipeline
+from sales_source import SALES_COLUMNS
+from star_schema import STAR_TABLES, Role
+
+Record = Mapping[str, str | None]
+
+_SPECIFICATIONS = ("brand", "model", "price", "cost")
+_INVENTORY = ("quantity", "warehouse")
+
+
+def write_csv(path: Path, columns: Sequence[str], records: Sequence[Record]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for record in records:
+            writer.writerow([record.get(column) or "" for column in columns])
+
+
+def write_customers(folder: Path, records: Sequence[Record]) -> None:
+    write_csv(folder / "customers.csv", CUSTOMER_COLUMNS, records)
+
+
+def write_sales(folder: Path, records: Sequence[Record]) -> None:
+    completed = [{"status": "completed", **record} for record in records]
+    write_csv(folder / "sales_transactions.csv", (*SALES_COLUMNS, "status"), completed)
+
+
+def write_products(folder: Path, records: Sequence[Record]) -> None:
+    nested = {"products": [_nested(record) for record in records], "metadata": {"version": "1.2"}}
+    (folder / "products.json").write_text(json.dumps(nested), encoding="utf-8")
+
+
+def _nested(record: Record) -> dict[str, Any]:
+    flat = {
+        name: value
+        for name, value in record.items()
+        if name not in (*_SPECIFICATIONS, *_INVENTORY)
+    }
+    return flat | {
+        "specifications": {name: record.get(name) for name in _SPECIFICATIONS},
+        "inventory": {name: record.get(name) for name in _INVENTORY},
+    }
+
+
+class Project:
+    """A project folder of its own: sources, settings, warehouse, logs."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.input = folder / "input"
+        self.output = folder / "output"
+        self.logs = folder / "logs"
+        self.input.mkdir(parents=True, exist_ok=True)
+        self.settings = {
+            "INPUT_DIR": str(self.input),
+            "OUTPUT_DIR": str(self.output),
+            "LOG_DIR": str(self.logs),
+            **settings,
+        }
+        self.write()
+
+    def write(
+        self,
+        customers: Sequence[Record] = (),
+        products: Sequence[Record] = (),
+        sales: Sequence[Record] = (),
+    ) -> None:
+        write_customers(self.input, customers)
+        write_products(self.input, products)
+        write_sales(self.input, sales)
+
+    @property
+    def warehouse(self) -> Path:
+        return self.output / "warehouse.duckdb"
+
+    def config(self, env: str = "dev") -> Config:
+        return load_config(env, base_dir=self.folder, environ=self.settings)
+
+    def run(self, *argv: str) -> dict[str, Any]:
+        args = parse_arguments(argv)
+        return run_etl_pipeline(self.config(args.env), args)
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with DatabaseManager(f"duckdb:///{self.warehouse}", read_only=True) as db:
+            return db.query(sql)
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """All rows of the star schema, sorted by key, without the audit columns."""
+        return {table.name: self._rows(table.name) for table in STAR_TABLES}
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        table = next(table for table in STAR_TABLES if table.name == name)
+        columns = [c.name for c in table.columns if c.role is not Role.AUDIT]
+        listed = ", ".join(f'"{column}"' for column in columns)
+        rows = self.query(f'SELECT {listed} FROM "{name}" ORDER BY "{table.key[0]}"')
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def rejected(self, source: str) -> list[dict[str, str]]:
+        """All rejected records of a source, of all runs."""
+        files = sorted((self.output / "rejected").glob(f"{source}_*.csv"))
+        return [record for path in files for record in read_csv(path)]
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def command(project: Project, monkeypatch: Any, *argv: str) -> int:
+    """The command itself in this process, its settings in the environment."""
+    for name, value in project.settings.items():
+        monkeypatch.setenv(name, value)
+    return main(argv)

@@ -1,0 +1,59 @@
+"""The shape of the house: flat modules, imports to lower ranks only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Each module may import only from rows above its own.
+RANKS = [
+    {"errors", "star_schema", "field_rules", "rejected_records", "read_ahead"},
+    {"config", "resilience", "runs", "sql_dialects", "source_files", "odbc"},
+    {"csv_blocks", "json_items", "star_sql", "record_blocks", "command_line", "console"},
+    {"database", "source_blocks"},
+    {"warehouse", "exporting", "sales_source"},
+    {"run_history"},
+    {"monitoring", "data_extraction", "data_transformation", "data_loading", "data_quality"},
+    {"source_loading"},
+    {"etl_pipeline"},
+]
+RANK_OF = {name: rank for rank, names in enumerate(RANKS) for name in names}
+MODULES = sorted(path.stem for path in ROOT.glob("*.py"))
+
+
+def imports_of(module: str) -> set[str]:
+    tree = ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+    return found & set(MODULES)
+
+
+def test_every_module_has_a_rank() -> None:
+    assert set(MODULES) <= set(RANK_OF)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_to_lower_ranks_only(module: str) -> None:
+    upwards = {name for name in imports_of(module) if RANK_OF[name] >= RANK_OF[module]}
+    assert not upwards
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_imported_inside_a_function(module: str) -> None:
+    tree = ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8"))
+    functions = [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    inside = [
+        node.lineno
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert not inside
