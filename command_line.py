@@ -112,23 +112,24 @@ def mode_of(args: argparse.Namespace) -> str:
         >>> mode_of(parse_arguments(["--full-refresh"]))
         'full_refresh'
     """
-    span = [args.start_date, args.end_date]
+    one_end = args.start_date is None or args.end_date is None
+    span = not (args.start_date is None and args.end_date is None)
     asked = [
         name
         for name, given in (
-            ("--date", args.date),
-            ("--start-date/--end-date", any(span)),
+            ("--date", args.date is not None),
+            ("--start-date/--end-date", span),
             ("--full-refresh", args.full_refresh),
         )
         if given
     ]
     if len(asked) > 1:
         raise ConfigurationError(f"{' and '.join(asked)} exclude each other", next_step="give one")
-    if any(span) and not all(span):
+    if span and one_end:
         raise ConfigurationError("a span needs both ends", choices="--start-date D --end-date D")
-    if args.date:
+    if args.date is not None:
         return ONE_DATE
-    return BACKFILL if any(span) else FULL_REFRESH if args.full_refresh else INCREMENTAL
+    return BACKFILL if span else FULL_REFRESH if args.full_refresh else INCREMENTAL
 
 
 def check_window(args: argparse.Namespace) -> None:

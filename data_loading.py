@@ -322,7 +322,7 @@ def validate_loaded_data(db_manager: DatabaseManager) -> Dict:  # type: ignore[t
     """Checks the loaded tables: counts, keys, required values, references, recomputed values.
 
     Args:
-        db_manager: the open warehouse.
+        db_manager: the open warehouse; missing tables are created.
 
     Returns:
         `passed`, and `checks`: a list of `name`, `status` (passed or failed), `value` (how many
@@ -334,6 +334,7 @@ def validate_loaded_data(db_manager: DatabaseManager) -> Dict:  # type: ignore[t
         ...     validate_loaded_data(db)["passed"]
         True
     """
+    warehouse.create_tables(db_manager)
     counted = [*_row_count_checks(db_manager), *_counting_checks(db_manager)]
     checks = [_check(name, meaning, value) for name, meaning, value in counted]
     return {"passed": all(c["status"] == "passed" for c in checks), "checks": checks}

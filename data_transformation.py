@@ -143,6 +143,7 @@ class _Fault:
     error_class: str
     field: str
     reason: str
+    values: pa.Array
 
 
 class Checks:
@@ -159,13 +160,30 @@ class Checks:
         self._faults: list[_Fault] = []
         self.failed = field_rules.no_rows(block.num_rows)
 
-    def add(self, rows: pa.Array, error_class: str, field: str, reason: str) -> None:
-        """Rejects these rows, unless an earlier check has; null counts as passed."""
+    def add(
+        self,
+        rows: pa.Array,
+        error_class: str,
+        field: str,
+        reason: str,
+        *,
+        computed: pa.Array | None = None,
+    ) -> None:
+        """Rejects rows, unless an earlier check has.
+
+        Args:
+            rows: the rows that fail; null counts as passed.
+            error_class: see `rejected_records`.
+            field: the column to blame.
+            reason: what it must be, for the person who mends it.
+            computed: the values to show, where the column does not come from the source.
+        """
         if not rows.true_count:
             return
         rows = pc.and_not(pc.fill_null(rows, False), self.failed)
         if rows.true_count:
-            self._faults.append(_Fault(rows, error_class, field, reason))
+            values = self._block.column(field) if computed is None else computed
+            self._faults.append(_Fault(rows, error_class, field, reason, values))
             self.failed = pc.or_(self.failed, rows)
 
     def missing(self, missing: Mapping[str, pa.Array]) -> None:
@@ -229,9 +247,10 @@ class Checks:
     def _rows_of(self, fault: _Fault) -> pa.RecordBatch:
         block = self._block.filter(fault.rows)
         texts = {n: field_rules.as_text_column(block.column(n)) for n in self._columns}
+        values = field_rules.as_text_column(fault.values.filter(fault.rows))
         told = {
             "record_key": field_rules.clean_text(texts[self._columns[0]]),
-            "value": pc.utf8_slice_codeunits(texts[fault.field], 0, _VALUE_CHARACTERS),
+            "value": pc.utf8_slice_codeunits(values, 0, _VALUE_CHARACTERS),
             "error_class": pa.repeat(fault.error_class, block.num_rows),
             "field": pa.repeat(fault.field, block.num_rows),
             "reason": pa.repeat(fault.reason, block.num_rows),
@@ -364,12 +383,12 @@ def _enhanced_segment(values: Mapping[str, pa.Array]) -> pa.Array:
         pc.and_(pc.equal(segment, PREMIUM), phone),
         pc.and_(pc.equal(segment, STANDARD), complete),
     )
-    as_given = field_rules.by_distinct(source, field_rules.title_cased, pa.string())
+    as_given = field_rules.by_distinct(source, field_rules.name_of, pa.string())
     return pc.case_when(cases, INCOMPLETE_PROFILE, PREMIUM_PLUS, STANDARD_PLUS, as_given)
 
 
 def _comparable(text: str) -> str:
-    return field_rules.collapsed(text).casefold()
+    return field_rules.collapsed(text).lower()
 
 
 def _any_null(columns: Sequence[pa.Array]) -> pa.Array:
@@ -416,34 +435,37 @@ def transform_products(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> T
         "cost": _decimals(block, PRODUCT_DIM.column("cost")),
         "quantity": field_rules.read_integers(block.column("quantity")),
     }
-    costs, too_large = _costs(readings, rules.default_cost_ratio)
-    values = _product_values(block, readings) | {"cost": costs}
     checks = Checks(block, PRODUCT_COLUMNS)
+    values = _product_values(block, readings)
     checks.missing({"product_id": pc.is_null(values["product_id"])})
     checks.bad_text()
     checks.columns_fit(PRODUCT_DIM, values, readings)
     for field in readings:
         negative = pc.less(values[field], pa.scalar(0))
         checks.add(negative, RULE, field, f"{field} must not be negative")
-    checks.add(too_large, OUT_OF_RANGE, "price", "price x default cost ratio is too large a cost")
+    if rules.default_cost_ratio is not None:
+        values["cost"] = _assumed_costs(readings, rules.default_cost_ratio, checks)
     category = values["category"]
     standard = pc.is_in(category, value_set=pa.array(CATEGORY_ALIASES))
     notes = {
         "categories_outside_taxonomy": pc.and_not(pc.is_valid(category), standard),
-        "missing_costs": pc.is_null(costs),
+        "missing_costs": pc.is_null(values["cost"]),
     }
     return checks.result(PRODUCT_DIM, values, notes)
 
 
-def _costs(readings: Mapping[str, Reading], ratio: Decimal | None) -> tuple[pa.Array, pa.Array]:
-    """The costs, where not given as a share of the price; and where that is too large."""
+def _assumed_costs(readings: Mapping[str, Reading], ratio: Decimal, checks: Checks) -> pa.Array:
+    """The costs, a share of the price where none is given."""
     cost, price = readings["cost"], readings["price"].values
-    if ratio is None:
-        return cost.values, field_rules.no_rows(len(price))
-    column = PRODUCT_DIM.column("cost")
     shares = _times(pc.if_else(cost.missing, price, None), ratio)
-    shares, too_large = field_rules.fit_decimals(shares, column.precision, column.scale)
-    return pc.coalesce(cost.values, shares), too_large
+    return pc.coalesce(cost.values, _fitting(PRODUCT_DIM.column("cost"), shares, checks))
+
+
+def _fitting(column: Column, computed: pa.Array, checks: Checks) -> pa.Array:
+    """Computed amounts in their column's type; rejects those that are too large for it."""
+    values, too_large = field_rules.fit_decimals(computed, column.precision, column.scale)
+    checks.add(too_large, OUT_OF_RANGE, column.name, _range(column), computed=computed)
+    return values
 
 
 def _product_values(block: pa.RecordBatch, readings: Mapping[str, Reading]) -> dict[str, pa.Array]:
@@ -457,6 +479,7 @@ def _product_values(block: pa.RecordBatch, readings: Mapping[str, Reading]) -> d
         "source_category": source_category,
         "category": field_rules.by_distinct(source_category, standard_category, pa.string()),
         "price": price,
+        "cost": readings["cost"].values,
         "quantity": quantity,
         "price_category": pc.fill_null(tier, UNKNOWN),
         "inventory_status": pc.fill_null(status, UNKNOWN),
@@ -528,18 +551,11 @@ def _calculate_sales(values: dict[str, pa.Array], rules: Rules, checks: Checks) 
     )
     checks.add(pc.greater(discount, gross), RULE, "discount_amount", DISCOUNT_WITHIN_GROSS)
     values["discount_amount"] = discount
-    values["total_amount"] = _amount("total_amount", pc.subtract(gross, discount), checks)
+    total = pc.subtract(gross, discount)
+    values["total_amount"] = _fitting(SALES_FACT.column("total_amount"), total, checks)
     commission = _times(values["total_amount"], rules.commission_rate)
-    values["commission"] = _amount("commission", commission, checks)
+    values["commission"] = _fitting(SALES_FACT.column("commission"), commission, checks)
     values["value_tier"] = _tier(values["total_amount"], VALUE_TIERS, LOWEST_VALUE_TIER)
-
-
-def _amount(name: str, computed: pa.Array, checks: Checks) -> pa.Array:
-    """A computed amount in its column's type; where it is too large, the quantity is to blame."""
-    column = SALES_FACT.column(name)
-    values, too_large = field_rules.fit_decimals(computed, column.precision, column.scale)
-    checks.add(too_large, OUT_OF_RANGE, "quantity", _range(column))
-    return values
 
 
 # --- lists of dicts ----------------------------------------------------------------------

@@ -92,25 +92,58 @@ def collapse(text: str) -> str:
     return " ".join(text.split())
 
 
+# Combining accents, and the half ring that the capital of U+1E9A leaves behind.
+_ACCENT = "[\u0300-\u036f\u02be]"
+_LETTER_WITH_ACCENTS = re.compile(rf"(?!{_ACCENT}).{_ACCENT}*|{_ACCENT}+", re.DOTALL)
+
+
 def title_case(text: str) -> str:
-    """`str.title`, but a lone letter after an apostrophe stays small.
+    """`str.title`, but a lone letter after an apostrophe stays small, and accents end no word.
 
     Example:
-        >>> title_case("o'neil's van-der-berg")
-        "O'Neil's Van-Der-Berg"
+        >>> title_case("o'neil's van-der-berg"), title_case("E\u0301MILE") == "E\u0301mile"
+        ("O'Neil's Van-Der-Berg", True)
     """
     titled = text.title()
+    if re.search(_ACCENT, titled):
+        titled = "".join(_capitalised(word) for word in _words(text))
+    letters = _LETTER_WITH_ACCENTS.findall(titled)
     return "".join(
-        letter.lower() if _is_alone_after_apostrophe(titled, place) else letter
-        for place, letter in enumerate(titled)
+        _small(letter) if _is_alone_after_apostrophe(letters, place) else letter
+        for place, letter in enumerate(letters)
     )
 
 
-def _is_alone_after_apostrophe(text: str, place: int) -> bool:
+def _words(text: str) -> list[str]:
+    """Each run of letters with a case, their accents among them; each other character alone."""
+    words = [""]
+    for letter in text:
+        if _has_case(words[-1][:1]) and (_has_case(letter) or re.match(_ACCENT, letter)):
+            words[-1] += letter
+        else:
+            words.append(letter)
+    return words
+
+
+def _has_case(letter: str) -> bool:
+    return letter.islower() or letter.isupper() or letter.istitle()
+
+
+def _capitalised(word: str) -> str:
+    return word[:1].title() + word.lower()[len(word[:1].lower()) :]
+
+
+def _small(letter: str) -> str:
+    """The small form, when the letter comes back from it: sharp s does not."""
+    return letter.lower() if len(letter.lower().title()) == len(letter.lower()) else letter
+
+
+def _is_alone_after_apostrophe(letters: Sequence[str], place: int) -> bool:
     """Whether a letter follows (letter, apostrophe) and is itself followed by no letter."""
-    before, after = text[max(place - 2, 0) : place], text[place + 1 : place + 2]
-    follows = len(before) == 2 and before[0].isalpha() and before[1] in "'\u2019"
-    return follows and text[place].isalpha() and not after.isalpha()
+    before, after = letters[max(place - 2, 0) : place], letters[place + 1 : place + 2]
+    follows = len(before) == 2 and before[0][0].isalpha() and before[1] in ("'", "\u2019")
+    alone = letters[place][0].isalpha() and not any(letter[0].isalpha() for letter in after)
+    return follows and alone
 
 
 def clean_name(text: str | None) -> str | None:
@@ -205,7 +238,7 @@ def _timestamp(parts: Mapping[str, str | None]) -> datetime | None:
     year, day, hour, minute, second = (int(parts[name] or 0) for name in names)
     microsecond = int((parts["fraction"] or "").ljust(6, "0")[:6])
     try:
-        return datetime(year, month, day, hour, minute, second, microsecond)  # noqa: DTZ001 - wall clock
+        return datetime(year, month, day, hour, minute, second, microsecond)  # the wall clock
     except ValueError:
         return None
 

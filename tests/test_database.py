@@ -1,0 +1,135 @@
+"""Connections, transactions and batches, on a real engine."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+from pipeline_runs import Project, command
+
+from database import DatabaseManager, dialect_of, duckdb_path
+from errors import ConfigurationError, LoadingError, WarehouseInUseError
+
+HOLD = """
+import duckdb, sys
+connection = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[DatabaseManager]:
+    with DatabaseManager(f"duckdb:///{tmp_path}/w.duckdb") as manager:
+        manager.execute("CREATE TABLE numbers (n INTEGER CHECK (n < 100))")
+        yield manager
+
+
+def numbers(db: DatabaseManager) -> list[int]:
+    return [n for (n,) in db.query("SELECT n FROM numbers ORDER BY n")]
+
+
+def test_a_batch_runs_the_statement_once_per_tuple(db: DatabaseManager) -> None:
+    assert db.execute_batch("INSERT INTO numbers VALUES (?)", [(n,) for n in range(7)], 3) == 7
+    assert numbers(db) == list(range(7))
+
+
+def test_an_empty_batch_does_nothing(db: DatabaseManager) -> None:
+    assert db.execute_batch("INSERT INTO numbers VALUES (?)", []) == 0
+
+
+def test_a_batch_that_fails_is_rolled_back_and_the_ones_before_it_stay(db: DatabaseManager) -> None:
+    data = [(n,) for n in (1, 2, 3, 100, 5)]
+    with pytest.raises(duckdb.ConstraintException):
+        db.execute_batch("INSERT INTO numbers VALUES (?)", data, batch_size=2)
+    assert numbers(db) == [1, 2]
+
+
+def test_a_batch_inside_a_transaction_belongs_to_it(db: DatabaseManager) -> None:
+    with pytest.raises(ZeroDivisionError), db.transaction():
+        db.execute_batch("INSERT INTO numbers VALUES (?)", [(1,), (2,)], batch_size=1)
+        raise ZeroDivisionError
+    assert numbers(db) == []
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_size_below_one_is_refused(db: DatabaseManager, batch_size: int) -> None:
+    with pytest.raises(ValueError, match="batch_size"):
+        db.execute_batch("INSERT INTO numbers VALUES (?)", [(1,)], batch_size)
+
+
+def test_leaving_with_an_exception_rolls_back_and_closes(tmp_path: Path) -> None:
+    manager = DatabaseManager(f"duckdb:///{tmp_path}/w.duckdb")
+    with pytest.raises(ZeroDivisionError), manager as db, db.transaction():
+        db.execute("CREATE TABLE numbers (n INTEGER)")
+        raise ZeroDivisionError
+    with pytest.raises(LoadingError, match="not connected"):
+        manager.query("SELECT 1")
+    with manager as db:
+        assert db.table_names() == set()
+
+
+def test_a_transaction_within_a_transaction_is_refused(db: DatabaseManager) -> None:
+    with db.transaction(), pytest.raises(LoadingError, match="open already"), db.transaction():
+        pass
+
+
+def test_values_are_bound_never_pasted(db: DatabaseManager) -> None:
+    db.execute("CREATE TABLE texts (t VARCHAR)")
+    hostile = "x'); DROP TABLE texts; --"
+    db.execute_batch("INSERT INTO texts VALUES (?)", [(hostile,)])
+    assert db.query("SELECT t FROM texts") == [(hostile,)]
+
+
+def test_a_block_is_appended_by_column_name(db: DatabaseManager) -> None:
+    db.execute("CREATE TABLE pairs (a INTEGER, b VARCHAR)")
+    db.append("pairs", pa.RecordBatch.from_pydict({"b": ["x"], "a": [1]}))
+    assert db.query("SELECT a, b FROM pairs") == [(1, "x")]
+
+
+def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
+    with DatabaseManager(f"duckdb:///{tmp_path}/deep/er/w.duckdb") as db:
+        assert db.value("SELECT 42") == 42
+
+
+def test_an_engine_that_cannot_be_loaded_is_refused_with_the_choices() -> None:
+    with pytest.raises(ConfigurationError, match="duckdb:///"):
+        dialect_of("Driver={ODBC Driver 18 for SQL Server};Server=x")
+
+
+def test_a_database_in_memory_has_no_file() -> None:
+    assert duckdb_path("duckdb:///:memory:") is None
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[tuple[Project, int]]:
+    """A project whose warehouse another process has open, and that process's id."""
+    project = Project(tmp_path, LOG_LEVEL="ERROR")
+    project.output.mkdir()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(project.warehouse)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    yield project, holder.pid
+    holder.communicate("")
+
+
+def test_a_warehouse_in_use_names_the_process(held: tuple[Project, int]) -> None:
+    project, pid = held
+    manager = DatabaseManager(f"duckdb:///{project.warehouse}")
+    with pytest.raises(WarehouseInUseError, match=str(pid)), manager:
+        pass
+
+
+def test_a_warehouse_in_use_ends_the_command_with_code_4(
+    held: tuple[Project, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, pid = held
+    assert command(project, monkeypatch) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"process {pid}" in line
