@@ -227,17 +227,30 @@ def duckdb_path(connection_string: str) -> Path | None:
     return None if text == IN_MEMORY else Path(text)
 
 
+def open_duckdb(
+    path: str, *, read_only: bool = False, memory_limit: str = "", temp_directory: str = ""
+) -> duckdb.DuckDBPyConnection:
+    """Opens a DuckDB database; what is empty keeps the engine's default.
+
+    Args:
+        path: a file, or `:memory:`.
+        read_only: open an existing file without changing it.
+        memory_limit: such as `512MB`.
+        temp_directory: where it spills to.
+    """
+    wanted = {"memory_limit": memory_limit, "temp_directory": temp_directory}
+    config: dict[str, str | bool | int | float | list[str]] = {k: v for k, v in wanted.items() if v}
+    return duckdb.connect(path, read_only=read_only, config=config)
+
+
 def _connect_duckdb(
     connection_string: str, *, memory_limit: str, read_only: bool
 ) -> duckdb.DuckDBPyConnection:
     path = duckdb_path(connection_string)
-    config: dict[str, str | bool | int | float | list[str]] = {}
-    if memory_limit:
-        config["memory_limit"] = memory_limit
     try:
         if path and not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
-        return duckdb.connect(str(path or IN_MEMORY), read_only=read_only, config=config)
+        return open_duckdb(str(path or IN_MEMORY), read_only=read_only, memory_limit=memory_limit)
     except (duckdb.Error, OSError) as error:
         raise _connect_error(path, error) from error
 

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 
 import field_rules
 from csv_blocks import CsvBlock, read_csv_blocks
-from database import DUCKDB_SCHEME, arrow_blocks, duckdb_path
+from database import DUCKDB_SCHEME, arrow_blocks, duckdb_path, open_duckdb
 from errors import ConfigurationError, ExtractionError
 from odbc import OdbcCursor, odbc_cursor
 from rejected_records import MISSING, UNREADABLE, one_block, reject_block
@@ -34,8 +35,26 @@ CSV_SCHEME = "csv:///"
 COMPLETED = "completed"
 
 
+@dataclass(frozen=True)
+class SalesReading:
+    """How sales are read.
+
+    Attributes:
+        chunk_rows: rows fetched at a time.
+        encoding: of the CSV file.
+        memory_limit: of the engine that sorts the CSV file, such as `512MB`; empty for its own.
+    """
+
+    chunk_rows: int = 50_000
+    encoding: str = "utf-8"
+    memory_limit: str = ""
+
+
+DEFAULT_READING = SalesReading()
+
+
 def read_sales(
-    connection_string: str, window: Window, *, chunk_rows: int = 50_000, encoding: str = "utf-8"
+    connection_string: str, window: Window, reading: SalesReading = DEFAULT_READING
 ) -> Iterator[Block]:
     """Streams the completed sales of a window, oldest first.
 
@@ -43,8 +62,7 @@ def read_sales(
         connection_string: an ODBC string; `duckdb:///path`; or `csv:///path`, over which the
             same query runs in the embedded engine.
         window: first and last instant, both included.
-        chunk_rows: rows fetched at a time.
-        encoding: of the CSV file.
+        reading: block size and the like.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -52,11 +70,11 @@ def read_sales(
     """
     if connection_string.startswith(CSV_SCHEME):
         path = Path(connection_string.removeprefix(CSV_SCHEME))
-        return _read_sales_file(path, window, chunk_rows=chunk_rows, encoding=encoding)
+        return _read_sales_file(path, window, reading)
     if connection_string.startswith(DUCKDB_SCHEME):
-        return _read_sales_duckdb(connection_string, window, chunk_rows)
+        return _read_sales_duckdb(connection_string, window, reading.chunk_rows)
     if "=" in connection_string:
-        return _read_sales_odbc(connection_string, window, chunk_rows)
+        return _read_sales_odbc(connection_string, window, reading.chunk_rows)
     raise ConfigurationError(
         "the connection string of the sales source has no form that is known",
         choices="an ODBC string, duckdb:///path, csv:///path",
@@ -190,17 +208,15 @@ def _undated_row(row: dict[str, Any]) -> dict[str, object]:
     }
 
 
-def _read_sales_file(
-    path: Path, window: Window, *, chunk_rows: int, encoding: str
-) -> Iterator[Block]:
-    scanned = _SalesFile(path, window, encoding)
+def _read_sales_file(path: Path, window: Window, reading: SalesReading) -> Iterator[Block]:
+    scanned = _SalesFile(path, window, reading.encoding)
     first = True
-    with _scratch_engine() as engine:
+    with _scratch_engine(reading.memory_limit) as engine:
         engine.register(
             "sales_transactions",
             pa.RecordBatchReader.from_batches(scanned.schema, scanned.scan()),
         )
-        for records in _query_file(engine, scanned, chunk_rows):
+        for records in _query_file(engine, scanned, reading.chunk_rows):
             # the scan is over before the sorted result begins
             rejected = scanned.rejects() if first else _no_rejects()
             yield Block(records, rejected, scanned.examined if first else 0)
@@ -227,10 +243,10 @@ def _query_file(
 
 
 @contextmanager
-def _scratch_engine() -> Iterator[duckdb.DuckDBPyConnection]:
+def _scratch_engine(memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
     with (
         TemporaryDirectory(prefix="etl-sort-") as folder,
-        duckdb.connect(":memory:", config={"temp_directory": folder}) as engine,
+        open_duckdb(":memory:", memory_limit=memory_limit, temp_directory=folder) as engine,
     ):
         yield engine
 

@@ -38,7 +38,7 @@ from read_ahead import ReadAhead
 from rejected_records import DUPLICATE, RejectedFile, file_name, reject_schema
 from resilience import retry_with_backoff
 from runs import Applied, LoadCounts, RunPlan, Staged, Window
-from sales_source import CSV_SCHEME, SALES_COLUMNS, read_sales
+from sales_source import CSV_SCHEME, SALES_COLUMNS, SalesReading, read_sales
 from source_blocks import Block
 from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
 
@@ -122,6 +122,12 @@ def _sales_source(config: Config, window: Window, rules: Rules) -> Source:
     configured = config.database.sales_db_connection_string
     connection = configured.get_secret_value() if configured else f"{CSV_SCHEME}{files.sales_path}"
 
+    reading = SalesReading(
+        chunk_rows=config.processing.chunk_rows,
+        encoding=encoding,
+        memory_limit=config.processing.duckdb_memory_limit,
+    )
+
     def originals(losers: pa.Table) -> pa.Table:
         if configured:  # a query cannot be asked again for the same rows
             return losers.select(["source_row", *SALES_COLUMNS])
@@ -131,9 +137,7 @@ def _sales_source(config: Config, window: Window, rules: Rules) -> Source:
 
     return Source(
         "sales", SALES_FACT, SALES_COLUMNS, window,
-        read=lambda: read_sales(
-            connection, window, chunk_rows=config.processing.chunk_rows, encoding=encoding
-        ),
+        read=lambda: read_sales(connection, window, reading),
         transform=lambda block: transform_sales(block, rules),
         originals=originals,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from data_extraction import (
 )
 from errors import ConfigurationError, ExtractionError, ValidationError
 from runs import EVERYTHING, whole_days
-from sales_source import SALES_COLUMNS, read_sales
+from sales_source import SALES_COLUMNS, SalesReading, read_sales
 
 # --- customers -----------------------------------------------------------------------------
 
@@ -193,7 +193,7 @@ def test_the_completed_sales_of_whole_days_come_oldest_first(source: str) -> Non
 
 def test_any_block_size_gives_the_same_sales(source: str) -> None:
     for chunk_rows in (1, 2, 100):
-        blocks = list(read_sales(source, EVERYTHING, chunk_rows=chunk_rows))
+        blocks = list(read_sales(source, EVERYTHING, SalesReading(chunk_rows)))
         ids = [sale["transaction_id"] for block in blocks for sale in block.records.to_pylist()]
         assert ids == ["T5", "T1", "T2", "T3"]
 

@@ -37,7 +37,7 @@ from model import (
 from record_strategies import customers, products, sales
 
 NORMAL = Settings()
-JANUARY = (datetime(2024, 1, 1), datetime(2024, 1, 31, 23, 59, 59, 999999))  # noqa: DTZ001
+JANUARY = (datetime(2024, 1, 1), datetime(2024, 1, 31, 23, 59, 59, 999999))
 
 
 def customer(**changes: str | None) -> Record:
@@ -94,7 +94,7 @@ def rows(*records: Record) -> list[SourceRow]:
 
 
 def moment(*parts: int) -> datetime:
-    return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - mypy counts no *parts
+    return datetime(*parts)  # type: ignore[arg-type]
 
 
 # --- single values -------------------------------------------------------------------------------
@@ -681,6 +681,18 @@ def test_a_late_sale_turns_a_first_one_into_a_repeat() -> None:
     counts = warehouse.load_sales(rows(sale(transaction_date="2024-01-14")), NORMAL)
     assert statuses(warehouse) == {"T1": "First-time", "T2": "Repeat", "T3": "Repeat"}
     assert counts == Counts(read=1, inserted=1, restated=1, vanished=2)
+
+
+def test_the_earliest_sale_is_the_first_whatever_its_id() -> None:
+    warehouse = loaded(sale(), sale(transaction_id="T9", transaction_date="2024-01-14"))
+    assert statuses(warehouse) == {"T1": "Repeat", "T9": "First-time"}
+
+
+def test_an_updated_sale_is_not_counted_as_restated_too() -> None:
+    warehouse = loaded(sale())
+    counts = warehouse.load_sales(rows(sale(quantity="3")), NORMAL)
+    assert warehouse.tables["sales_fact"]["T1"]["profit_amount"] == Decimal("110.00")
+    assert (counts.updated, counts.restated) == (1, 0)
 
 
 def test_of_sales_at_one_moment_the_lowest_id_is_the_first() -> None:

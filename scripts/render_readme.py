@@ -1,0 +1,84 @@
+"""Renders the parts of README.md that come from the program: output, help, settings, tables.
+
+    python scripts/render_readme.py
+
+The tests check that README.md is what this renders, times and run ids aside.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from command_line import build_parser  # noqa: E402  # needs the path
+from config import settings_markdown  # noqa: E402  # likewise
+from star_schema import dictionary_markdown  # noqa: E402  # likewise
+
+README = ROOT / "README.md"
+
+
+def run_twice() -> tuple[str, str]:
+    """What the command prints on the bundled sample, the first and the second time."""
+    with TemporaryDirectory() as folder:
+        output, logs = Path(folder, "data/output"), Path(folder, "logs")
+        own = {"OUTPUT_DIR": str(output), "LOG_DIR": str(logs), "PYTHONUTF8": "1"}
+        environment = {**os.environ, **own}
+        command = [sys.executable, str(ROOT / "etl_pipeline.py"), "--env", "dev"]
+        printed = [
+            subprocess.run(  # noqa: S603  # our own command
+                command, env=environment, capture_output=True, text=True, check=True,
+                encoding="utf-8",
+            ).stdout.replace(f"{folder}/", "")
+            for _ in range(2)
+        ]  # fmt: skip
+    return fenced(printed[0]), fenced(printed[1])
+
+
+def fenced(text: str) -> str:
+    """The text as a code block, without spaces at the ends of its lines."""
+    lines = [line.rstrip() for line in text.strip("\n").splitlines()]
+    return "\n".join(["```text", *lines, "```"])
+
+
+def rendered(readme: str) -> str:
+    """The README with its rendered parts made anew."""
+    first, second = run_twice()
+    parts = {
+        "first-run": first,
+        "second-run": second,
+        "help": fenced(build_parser().format_help()),
+        "settings": settings_markdown().strip(),
+        "tables": dictionary_markdown(),
+    }
+    for name, text in parts.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, rest = readme.split(start)
+        readme = f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}"
+    return readme
+
+
+# What differs from run to run: run ids, times, rates, memory.
+_VOLATILE = (
+    (re.compile(r"\d{8}T\d{6}\.\d{6}Z"), "RUN"),
+    (re.compile(r"\d+\.\d+ s, peak memory \d+ MB"), "TIME"),
+    (re.compile(r"^│ seconds .*$", re.MULTILINE), "SECONDS"),
+    (re.compile(r"^(│ \w+ +│) +\d+\.\d\d (│.*│) +[\d,]+ │$", re.MULTILINE), r"\1 N \2 N"),
+    (re.compile(r"[┏┓┗┛┡┩├┤└┘┳┻╇┼┴┬─━]+"), "-"),
+    (re.compile(r" +"), " "),
+)
+
+
+def without_times(readme: str) -> str:
+    """The README with everything that differs from run to run made equal."""
+    for pattern, stand_in in _VOLATILE:
+        readme = pattern.sub(stand_in, readme)
+    return readme
+
+
+if __name__ == "__main__":
+    README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
