@@ -309,24 +309,21 @@ def _width_reason(found: int, expected: int) -> str:
     return f"{found} field{'s' * (found != 1)} where {expected} are expected"
 
 
-@dataclass(frozen=True)
-class _Sifted:
-    """Lines in which every record stands on its own feet; the malformed ones are set aside."""
-
-    good: bytes
-    runs_on: bool  # some record in `good` holds a line break
-    is_row: _Mask  # the line starts a row
-    is_record: _Mask  # the line starts a record that is in `good`
-    faults: list[tuple[int, int, str]]  # line, fields found, reason
-    used: int  # bytes of the text that are done with
+_Fault = tuple[int, int, str]  # line, fields found, reason
 
 
-def _sift(lines: _Lines, layout: "_Layout", *, last: bool) -> _Sifted:
-    is_row = np.ones(len(lines), dtype=np.bool_)
-    is_record = lines.ends > lines.starts
-    pieces: list[bytes] = []
-    faults: list[tuple[int, int, str]] = []
-    copied, resume, done = 0, 0, len(lines)
+def _judge(
+    lines: _Lines, layout: "_Layout", *, last: bool
+) -> tuple[list[tuple[int, int]], list[_Fault], int]:
+    """Look at the unclean lines.
+
+    Returns:
+        The lines that belong to the record before them, from and to; the malformed records; and
+        how many lines are done with, since the others need more of the file.
+    """
+    inner: list[tuple[int, int]] = []
+    faults: list[_Fault] = []
+    resume = 0
     for line in _unclean_lines(lines):
         if line < resume:
             continue  # it belongs to the record before
@@ -334,18 +331,43 @@ def _sift(lines: _Lines, layout: "_Layout", *, last: bool) -> _Sifted:
         if last_line is None:
             record = _take_record(lines, line, layout.width, last=last)
             if record is None:
-                done = line
-                break
-            pieces.append(lines.data[copied : lines.starts[line]])
-            copied = int(lines.nexts[line])
-            is_record[line] = False
+                return inner, faults, line
             faults.append((line, len(record.fields), record.fault))
         elif last_line > line:
             resume = last_line + 1
-            is_row[line + 1 : resume] = is_record[line + 1 : resume] = False
+            inner.append((line + 1, resume))
+    return inner, faults, len(lines)
+
+
+@dataclass(frozen=True)
+class _Sifted:
+    """Lines in which every quote has its match; the malformed records are set aside."""
+
+    good: bytes
+    is_row: _Mask  # the line starts a row
+    is_record: _Mask  # the line starts a record that is in `good`
+    faults: list[_Fault]
+    used: int  # bytes of the text that are done with
+
+
+def _sift(lines: _Lines, layout: "_Layout", *, last: bool) -> _Sifted:
+    inner, faults, done = _judge(lines, layout, last=last)
+    is_row = np.ones(len(lines), dtype=np.bool_)
+    for start, stop in inner:
+        is_row[start:stop] = False
+    is_record = is_row & (lines.ends > lines.starts)
+    lost = [line for line, _, _ in faults]
+    is_record[lost] = False
     used = int(lines.nexts[done - 1]) if done else 0
-    good = b"".join([*pieces, lines.data[copied:used]])
-    return _Sifted(good, not is_row.all(), is_row[:done], is_record[:done], faults, used)
+    good = _without(lines, lost, used)
+    return _Sifted(good, is_row[:done], is_record[:done], faults, used)
+
+
+def _without(lines: _Lines, lost: list[int], used: int) -> bytes:
+    """Cut some lines out of the first bytes of the text."""
+    kept_from = [0, *lines.nexts[lost].tolist()]
+    kept_to = [*lines.starts[lost].tolist(), used]
+    return b"".join(lines.data[a:b] for a, b in zip(kept_from, kept_to, strict=True))
 
 
 @dataclass(frozen=True)
@@ -357,7 +379,7 @@ class _Layout:
     width: int
     record: re.Pattern[bytes]  # a good record, up to its line end
 
-    def parse(self, text: bytes, *, runs_on: bool) -> tuple[list[pa.Array], list[tuple[int, int]]]:
+    def parse(self, text: bytes) -> tuple[list[pa.Array], list[tuple[int, int]]]:
         """Take records apart, with Arrow.
 
         Returns:
@@ -376,13 +398,11 @@ class _Layout:
             text = b"\n" + text  # at the very start Arrow would take it off
         table = arrow_csv.read_csv(
             pa.BufferReader(text),
-            # One block; with threads Arrow would not number the rows.
+            # All in one block, and without threads, with which Arrow would not number the rows.
             read_options=arrow_csv.ReadOptions(
                 use_threads=False, block_size=len(text) + 1, column_names=self._labels()
             ),
-            parse_options=arrow_csv.ParseOptions(
-                newlines_in_values=runs_on, invalid_row_handler=skip
-            ),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
             convert_options=self._as_text(),
         )
         return [_one_array(column) for column in table.columns], wrong
@@ -491,13 +511,15 @@ class _Reader:
             self._forget(len(codecs.BOM_UTF8), 0)
         lines = self._split(last=last)
         filled = np.flatnonzero(lines.ends > lines.starts)
-        if not filled.size:
-            if last:
-                what = f"{self._path} is empty; wanted a header with {_listed(self._columns)}"
-                raise ValidationError(what, next_step="check the export that writes it")
-            self._forget(len(lines.data), len(lines))
-            return None
-        line = int(filled[0])
+        if filled.size:
+            return self._read_header(lines, int(filled[0]), last=last)
+        if last:
+            what = f"{self._path} is empty; wanted a header with {_listed(self._columns)}"
+            raise ValidationError(what, next_step="check the export that writes it")
+        self._forget(len(lines.data), len(lines))
+        return None
+
+    def _read_header(self, lines: _Lines, line: int, *, last: bool) -> _Layout | None:
         header = _take_record(lines, line, _ANY_WIDTH, last=last)
         if header is None:
             return None
@@ -524,7 +546,7 @@ class _Reader:
         rows = np.cumsum(sifted.is_row) + (self._row - 1)
         self._refuse_long_lines(lines, rows)
         self._refuse_bad_bytes(lines.data[: sifted.used], lines, rows)
-        arrays, wrong = layout.parse(sifted.good, runs_on=sifted.runs_on)
+        arrays, wrong = layout.parse(sifted.good)
         places = np.flatnonzero(sifted.is_record)
         narrow = [(int(places[i]), found, _width_reason(found, layout.width)) for i, found in wrong]
         malformed = tuple(

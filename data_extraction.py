@@ -16,10 +16,10 @@ from typing import Any, Dict, List
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from json_items import JsonItem, read_json_items
 
 import field_rules
 from csv_blocks import read_csv_blocks
+from json_items import JsonItem, read_json_items
 from rejected_records import BAD_TEXT, MALFORMED, reject_block
 from runs import parse_day, whole_days
 from sales_source import read_sales

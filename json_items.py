@@ -102,7 +102,8 @@ def _items(window: "_Window", array_key: str) -> Iterator[JsonItem]:
                 yield JsonItem(window.items, value)
             window.array = ""
         else:
-            others += [key] if len(others) <= _SHOWN_KEYS else []
+            if len(others) <= _SHOWN_KEYS:
+                others.append(key)
             _skip_value(window)
     if window.peek():
         raise window.broken("more text after the end of the object")

@@ -16,6 +16,11 @@ else:
     pyodbc.pooling = False
 
 
+def installed_drivers() -> list[str]:
+    """The ODBC drivers of this system, none when ODBC cannot be used."""
+    return list(pyodbc.drivers()) if pyodbc is not None else []
+
+
 def odbc_cursor(connection_string: str, query: str, params: Sequence[object]) -> "OdbcCursor":
     """Connects, runs a query and returns its cursor; closing the cursor closes the connection.
 

@@ -28,8 +28,7 @@ def staged_from_records(
         The block, `source_row` counting from 1, and the rejected records.
 
     Example:
-        >>> from rejected_records import one_block
-    from star_schema import CUSTOMER_DIM
+        >>> from star_schema import CUSTOMER_DIM
         >>> block, rejected = staged_from_records(CUSTOMER_DIM, [{"customer_id": "C1"}, {}])
         >>> block.num_rows, rejected.column("reason").to_pylist()
         (1, ['customer_id must not be empty'])

@@ -44,9 +44,7 @@ def write_products(folder: Path, records: Sequence[Record]) -> None:
 
 def _nested(record: Record) -> dict[str, Any]:
     flat = {
-        name: value
-        for name, value in record.items()
-        if name not in (*_SPECIFICATIONS, *_INVENTORY)
+        name: value for name, value in record.items() if name not in (*_SPECIFICATIONS, *_INVENTORY)
     }
     return flat | {
         "specifications": {name: record.get(name) for name in _SPECIFICATIONS},

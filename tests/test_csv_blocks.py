@@ -196,15 +196,15 @@ def test_a_record_may_run_over_fifty_lines(tmp_path: Path) -> None:
 
 
 def test_a_record_over_more_than_fifty_lines_costs_only_its_first_line(tmp_path: Path) -> None:
-    filler = [f"{number},x" for number in range(MOST_LINES)]
+    filler = [f"{number},x" for number in range(MOST_LINES - 1)]
     text = "\n".join(["a,b", '"lost', *filler, '",2', "3,4"])
     blocks = read(write(tmp_path, text))
     assert rows_of(blocks)[:2] == [(3, "0", "x"), (4, "1", "x")]
-    assert [row[0] for row in rows_of(blocks)] == [*range(3, MOST_LINES + 3), MOST_LINES + 4]
+    assert [row[0] for row in rows_of(blocks)] == [*range(3, MOST_LINES + 2), MOST_LINES + 3]
     first, second = malformed_of(blocks)
     assert (first.source_row, first.raw_text) == (2, '"lost')
     assert first.reason == "the quote that opens field 1 is not closed within 50 lines"
-    assert (second.source_row, second.raw_text) == (MOST_LINES + 3, '",2')
+    assert (second.source_row, second.raw_text) == (MOST_LINES + 2, '",2')
 
 
 def test_a_record_over_several_lines_has_a_bound_in_bytes_too(tmp_path: Path) -> None:
@@ -214,6 +214,16 @@ def test_a_record_over_several_lines_has_a_bound_in_bytes_too(tmp_path: Path) ->
         blocks = read(path, block_bytes=size)
         assert [bad.source_row for bad in malformed_of(blocks)] == [2, 3]
         assert rows_of(blocks) == [(4, "3", "4")]
+
+
+def test_an_open_quote_is_given_up_before_fifty_huge_lines_are_held_in_memory(
+    tmp_path: Path,
+) -> None:
+    line = "x" * (MOST_RECORD_BYTES // 4)
+    path = write(tmp_path, f'a,b\n1,"{line}\n' + f"{line}\n" * 8)
+    blocks = read(path, block_bytes=len(line) + 8)
+    assert len(blocks[0].malformed) < 8
+    assert [bad.source_row for bad in malformed_of(blocks)] == list(range(2, 11))
 
 
 def test_a_malformed_row_keeps_its_own_text_among_blank_lines_and_long_records(
@@ -335,6 +345,13 @@ def test_a_byte_that_is_not_in_the_configured_encoding_is_named_with_its_place(
     for size in (4, 64):
         with pytest.raises(ExtractionError, match="byte 0x81 at offset 6 is no cp1252 text"):
             read(path, encoding="cp1252", block_bytes=size)
+
+
+def test_a_file_that_ends_within_a_character_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ExtractionError, match="offset 16 is no utf-16 text"):
+        read(write(tmp_path, "a,b\n1,2\n".encode("utf-16")[:-1]), encoding="utf-16")
+    with pytest.raises(ExtractionError, match=r"offset 6 \(row 2\) is no utf-8 text"):
+        read(write(tmp_path, "a,b\n1,ü".encode()[:-1]))
 
 
 def test_an_unknown_encoding_names_the_setting(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -134,7 +133,7 @@ def duckdb_source(folder: Path) -> str:
             " discount_amount DECIMAL(10, 2), transaction_date TIMESTAMP,"
             " sales_rep_id VARCHAR, status VARCHAR)"
         )
-        connection.executemany(f"INSERT INTO sales_transactions VALUES ({marks()})", SALES)  # noqa: S608  # question marks
+        connection.executemany(f"INSERT INTO sales_transactions VALUES ({marks()})", SALES)
     return f"duckdb:///{path}"
 
 
@@ -148,7 +147,7 @@ def sqlite_source(folder: Path) -> str:
         " sales_rep_id VARCHAR(50), status VARCHAR(20))"
     )
     sales = [(*sale[:6], in_milliseconds(sale[6]), *sale[7:]) for sale in SALES]
-    connection.executemany(f"INSERT INTO sales_transactions VALUES ({marks()})", sales)  # noqa: S608  # question marks
+    connection.executemany(f"INSERT INTO sales_transactions VALUES ({marks()})", sales)
     connection.commit()
     connection.close()
     return f"DRIVER=SQLite3;Database={path}"
@@ -165,7 +164,7 @@ def marks() -> str:
 
 
 def has_sqlite_driver() -> bool:
-    return odbc.pyodbc is not None and "SQLite3" in odbc.pyodbc.drivers()
+    return "SQLite3" in odbc.installed_drivers()
 
 
 SOURCES = [
@@ -181,8 +180,8 @@ SOURCES = [
 
 
 @pytest.fixture(params=SOURCES)
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    return request.param(tmp_path)
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(request.param(tmp_path))
 
 
 def test_the_completed_sales_of_whole_days_come_oldest_first(source: str) -> None:

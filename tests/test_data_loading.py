@@ -66,7 +66,7 @@ def test_of_records_with_one_key_the_last_wins(db: DatabaseManager) -> None:
 
 
 def test_a_record_that_does_not_fit_fails_and_the_others_load(db: DatabaseManager) -> None:
-    records = [
+    records: list[dict[str, object]] = [
         {"customer_id": "C1"},
         {"customer_id": " "},
         {"customer_id": "C3", "name": "x" * 202},
@@ -187,7 +187,7 @@ def test_damage_done_behind_the_pipeline_is_found(
 
 def test_failed_records_are_written_classified(tmp_path: Path) -> None:
     path = tmp_path / "errors" / "failed.csv"
-    failed = [
+    failed: list[dict[str, object]] = [
         {"customer_id": "", "error_class": "missing", "error": "customer_id must not be empty"},
         {"customer_id": "C2", "error": "Violation of PRIMARY KEY constraint 'PK'"},
         {"customer_id": "C3", "error_class": "duplicate"},
@@ -206,7 +206,7 @@ def test_failed_records_are_written_classified(tmp_path: Path) -> None:
 
 
 def test_only_recoverable_records_are_tried_again(tmp_path: Path, db: DatabaseManager) -> None:
-    failed = [
+    failed: list[dict[str, object]] = [
         {"customer_id": "C1", "error": ConnectionError("reset by peer")},
         {"customer_id": "", "error_class": "missing", "error": "no key"},
     ]
