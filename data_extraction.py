@@ -8,7 +8,7 @@ are judged later, by transformation.
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -20,21 +20,15 @@ import pyarrow.compute as pc
 import field_rules
 from csv_blocks import read_csv_blocks
 from json_items import JsonItem, read_json_items
-from rejected_records import BAD_TEXT, MALFORMED, reject_block
+from record_blocks import BadValueError, storable
+from rejected_records import MALFORMED, reject_block
 from runs import parse_day, whole_days
 from sales_source import read_sales
 from source_blocks import Block, csv_block
+from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS
 
 logger = logging.getLogger(__name__)
 
-CUSTOMER_COLUMNS = (
-    "customer_id", "first_name", "last_name", "email",
-    "phone", "address", "segment", "registration_date",
-)  # fmt: skip
-PRODUCT_COLUMNS = (
-    "product_id", "name", "category", "brand", "model",
-    "price", "cost", "quantity", "warehouse",
-)  # fmt: skip
 # Where a flat product column stands in the nested item: (object, name within it).
 _PRODUCT_PATHS = {
     "brand": "specifications", "model": "specifications", "price": "specifications",
@@ -128,71 +122,52 @@ def _product_block(items: Sequence[JsonItem]) -> Block:
     rejected: list[dict[str, object]] = []
     for item in items:
         try:
-            records.append({"source_row": item.position, **_text_product(item.value)})
-        except _BadItemError as error:
-            rejected.append(error.row(item))
+            flat = _product(item.value)
+            texts = {name: storable(name, value) for name, value in flat.items()}
+            records.append({"source_row": item.position, **texts})
+        except BadValueError as error:
+            rejected.append(_rejected_item(item, error))
     schema = pa.schema([("source_row", pa.int64()), *((n, pa.string()) for n in PRODUCT_COLUMNS)])
     block = pa.RecordBatch.from_pylist(records, schema=schema)
     return Block(block, reject_block(PRODUCT_COLUMNS, rejected), len(items))
 
 
-class _BadItemError(Exception):
-    """An item of the products that is no product; becomes a rejected record."""
-
-    def __init__(self, error_class: str, field: str, reason: str) -> None:
-        super().__init__(reason)
-        self.error_class, self.field = error_class, field
-
-    def row(self, item: JsonItem) -> dict[str, object]:
-        return {
-            "source_row": item.position,
-            "error_class": self.error_class,
-            "field": self.field,
-            "reason": str(self),
-            # ASCII, so that a lone surrogate arrives as the escape it was
-            "raw_record": json.dumps(item.value, default=str, ensure_ascii=True),
-        }
+def _rejected_item(item: JsonItem, error: BadValueError) -> dict[str, object]:
+    # ASCII, so that half of a character arrives as the escape it was
+    raw = json.dumps(item.value, default=str, ensure_ascii=True)
+    row = error.rejected(item.position, _flat(item.value), PRODUCT_COLUMNS)
+    return row | {"raw_record": raw}
 
 
-def _flat_product(item: object) -> dict[str, object]:
+def _product(item: object) -> dict[str, object]:
+    """The nested item as flat columns.
+
+    Raises:
+        BadValueError: it has another structure.
+    """
     if not isinstance(item, dict):
-        raise _BadItemError(MALFORMED, "", f"a product must be an object, not {_kind(item)}")
-    flat: dict[str, object] = {}
-    for name in PRODUCT_COLUMNS:
-        parent = _PRODUCT_PATHS.get(name)
-        value = (_child(item, parent) if parent else item).get(name)
-        if isinstance(value, dict | list):
-            raise _BadItemError(
-                MALFORMED, name, f"{name} must be a single value, not {_kind(value)}"
-            )
-        flat[name] = value
-    return flat
+        raise BadValueError(MALFORMED, "", f"a product must be an object, not {_kind(item)}")
+    for name in ("specifications", "inventory"):
+        if not isinstance(item.get(name), dict | None):
+            reason = f"{name} must be an object, not {_kind(item[name])}"
+            raise BadValueError(MALFORMED, "", reason)
+    return _flat(item)
 
 
-def _child(item: dict[str, Any], name: str) -> dict[str, Any]:
-    child = item.get(name)
-    if child is None:
-        return {}
-    if not isinstance(child, dict):
-        raise _BadItemError(MALFORMED, name, f"{name} must be an object, not {_kind(child)}")
-    return child
+def _flat(item: object) -> dict[str, object]:
+    """What can be had of the columns, whatever the structure."""
+    return {name: _parent(item, name).get(name) for name in PRODUCT_COLUMNS}
+
+
+def _parent(item: object, name: str) -> Mapping[str, object]:
+    path = _PRODUCT_PATHS.get(name)
+    found = item.get(path) if path and isinstance(item, dict) else item
+    return found if isinstance(found, dict) else {}
 
 
 def _kind(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
     return "null" if value is None else names.get(type(value), "a number")
-
-
-def _text_product(item: object) -> dict[str, object]:
-    texts: dict[str, object] = {}
-    for name, value in _flat_product(item).items():
-        text = field_rules.as_text(value)
-        if text is not None and not text.isascii() and field_rules.has_lone_surrogate(text):
-            raise _BadItemError(
-                BAD_TEXT, name, f"{name} holds half of a character (a lone surrogate)"
-            )
-        texts[name] = text
-    return texts
 
 
 def extract_products_json(file_path: str) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
@@ -223,14 +198,16 @@ def extract_products_json(file_path: str) -> List[Dict]:  # type: ignore[type-ar
             try:
                 records.append(_typed_product(item.value))
                 tally.add(1, 0)
-            except _BadItemError as error:
+            except BadValueError as error:
                 logger.warning("product %d left out: %s", item.position, error)
                 tally.add(0, 1)
         return records
 
 
 def _typed_product(item: object) -> dict[str, object]:
-    flat = _flat_product(item)
+    flat = _product(item)
+    for name, value in flat.items():
+        storable(name, value)  # refuses what is no single value
     for name in ("price", "cost"):
         value = flat[name]
         if isinstance(value, int) and not isinstance(value, bool):

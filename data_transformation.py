@@ -20,33 +20,23 @@ import pyarrow.compute as pc
 import field_rules
 from errors import TransformationError
 from field_rules import Reading
-from rejected_records import (
-    BAD_TEXT,
-    MALFORMED,
-    MISSING,
-    OUT_OF_RANGE,
-    RULE,
-    UNREADABLE,
-    one_block,
-    reject_block,
-    reject_schema,
+from record_blocks import block_from_records
+from record_checks import Checks, Transformed, range_words
+from rejected_records import OUT_OF_RANGE, RULE, one_block
+from sources import COMPLETED, CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
+from star_schema import (
+    CUSTOMER_DIM,
+    FIRST_TIME,
+    PRODUCT_DIM,
+    REPEAT,
+    SALES_FACT,
+    SALES_RANK,
+    Column,
+    Role,
 )
-from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Column, Kind, Role, Table
 
 logger = logging.getLogger(__name__)
 
-CUSTOMER_COLUMNS = (
-    "customer_id", "first_name", "last_name", "email",
-    "phone", "address", "segment", "registration_date",
-)  # fmt: skip
-PRODUCT_COLUMNS = (
-    "product_id", "name", "category", "brand", "model",
-    "price", "cost", "quantity", "warehouse",
-)  # fmt: skip
-SALES_COLUMNS = (
-    "transaction_id", "customer_id", "product_id", "quantity", "unit_price",
-    "discount_amount", "transaction_date", "sales_rep_id",
-)  # fmt: skip
 SALES_REQUIRED = (
     "transaction_id", "customer_id", "product_id", "quantity", "unit_price", "transaction_date",
 )  # fmt: skip
@@ -72,8 +62,6 @@ PREMIUM, STANDARD = "premium", "standard"
 PREMIUM_PLUS, STANDARD_PLUS = "Premium Plus", "Standard Plus"
 INCOMPLETE_PROFILE = "Incomplete Profile"
 
-COMPLETED = "completed"
-FIRST_TIME, REPEAT = "First-time", "Repeat"
 COMMISSION_RATE = Decimal("0.03")
 MARGIN_LIMIT = Decimal("99999.9999")
 _MARGIN_STEP = Decimal("0.0001")
@@ -81,7 +69,6 @@ _EXACT = Context(prec=50, rounding=ROUND_HALF_UP)  # amounts have at most 22 dig
 
 # 18 digits of an amount and 19 of a rate make the 38 that Arrow's product of the two can hold.
 _RATE_DIGITS = 19
-_VALUE_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -119,170 +106,7 @@ def _is_rate(rate: Decimal) -> bool:
 DEFAULT_RULES = Rules()
 
 
-@dataclass(frozen=True)
-class Transformed:
-    """What became of a block.
-
-    Attributes:
-        accepted: `source_row` after the staged columns of the table.
-        rejected: see `rejected_records.reject_schema`.
-        notes: how many accepted records had a flaw that does not cost them their place.
-    """
-
-    accepted: pa.RecordBatch
-    rejected: pa.RecordBatch
-    notes: dict[str, int]
-
-
-# --- checking ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Fault:
-    rows: pa.Array
-    error_class: str
-    field: str
-    reason: str
-    values: pa.Array
-
-
-class Checks:
-    """Collects for each record of a block the first check that it fails.
-
-    Args:
-        block: `source_row` and the source's columns, as they came.
-        columns: the source's columns; the first is the key.
-    """
-
-    def __init__(self, block: pa.RecordBatch, columns: tuple[str, ...]) -> None:
-        self._block = block
-        self._columns = columns
-        self._faults: list[_Fault] = []
-        self.failed = field_rules.no_rows(block.num_rows)
-
-    def add(
-        self,
-        rows: pa.Array,
-        error_class: str,
-        field: str,
-        reason: str,
-        *,
-        computed: pa.Array | None = None,
-    ) -> None:
-        """Rejects rows, unless an earlier check has.
-
-        Args:
-            rows: the rows that fail; null counts as passed.
-            error_class: see `rejected_records`.
-            field: the column to blame.
-            reason: what it must be, for the person who mends it.
-            computed: the values to show, where the column does not come from the source.
-        """
-        if not rows.true_count:
-            return
-        rows = pc.and_not(pc.fill_null(rows, False), self.failed)
-        if rows.true_count:
-            values = self._block.column(field) if computed is None else computed
-            self._faults.append(_Fault(rows, error_class, field, reason, values))
-            self.failed = pc.or_(self.failed, rows)
-
-    def missing(self, missing: Mapping[str, pa.Array]) -> None:
-        """Rejects where a required field is missing, given the rows per field."""
-        for field, rows in missing.items():
-            self.add(rows, MISSING, field, f"{field} must not be empty")
-
-    def bad_text(self) -> None:
-        """Rejects what no database server stores."""
-        for field in self._columns:
-            rows = field_rules.has_bad_text(self._block.column(field))
-            self.add(rows, BAD_TEXT, field, f"{field} must not hold a NUL character")
-
-    def columns_fit(
-        self, table: Table, values: Mapping[str, pa.Array], readings: Mapping[str, Reading]
-    ) -> None:
-        """Rejects what cannot be read or does not fit, column by column as in the source.
-
-        Args:
-            table: declares widths and ranges.
-            values: cleaned columns of the table.
-            readings: by source column, those that are numbers or dates.
-        """
-        for field in self._columns:
-            if field in readings:
-                column, reading = table.column(field), readings[field]
-                self.add(reading.unreadable, UNREADABLE, field, _wanted(column))
-                self.add(reading.out_of_range, OUT_OF_RANGE, field, _range(column))
-            for name in (f"source_{field}", field):
-                if name in values and table.column(name).kind is Kind.TEXT:
-                    self._width(table.column(name), values[name], field)
-
-    def _width(self, column: Column, values: pa.Array, field: str) -> None:
-        rows = field_rules.utf16_too_long(values, column.width)
-        reason = f"{field} must have at most {column.width} characters (UTF-16 code units)"
-        self.add(rows, OUT_OF_RANGE, field, reason)
-
-    def result(
-        self, table: Table, values: Mapping[str, pa.Array], notes: Mapping[str, pa.Array]
-    ) -> Transformed:
-        """Parts the block.
-
-        Args:
-            table: whose staged columns are wanted.
-            values: these columns.
-            notes: by name, the rows of which to count those that are accepted.
-        """
-        schema = table.staged_schema.append(pa.field("source_row", pa.int64()))
-        values = {**values, "source_row": self._block.column("source_row")}
-        accepted = pa.RecordBatch.from_arrays([values[n] for n in schema.names], schema=schema)
-        if self._faults:
-            accepted = accepted.filter(pc.invert(self.failed))
-        counts = {n: pc.and_not(rows, self.failed).true_count for n, rows in notes.items()}
-        return Transformed(accepted, self._rejected(), counts)
-
-    def _rejected(self) -> pa.RecordBatch:
-        if not self._faults:
-            return reject_block(self._columns, [])
-        return one_block([self._rows_of(fault) for fault in self._faults])
-
-    def _rows_of(self, fault: _Fault) -> pa.RecordBatch:
-        block = self._block.filter(fault.rows)
-        texts = {n: field_rules.as_text_column(block.column(n)) for n in self._columns}
-        values = field_rules.as_text_column(fault.values.filter(fault.rows))
-        told = {
-            "record_key": field_rules.clean_text(texts[self._columns[0]]),
-            "value": pc.utf8_slice_codeunits(values, 0, _VALUE_CHARACTERS),
-            "error_class": pa.repeat(fault.error_class, block.num_rows),
-            "field": pa.repeat(fault.field, block.num_rows),
-            "reason": pa.repeat(fault.reason, block.num_rows),
-            "raw_record": pa.nulls(block.num_rows, pa.string()),
-            "source_row": block.column("source_row"),
-        }
-        schema = reject_schema(self._columns)
-        arrays = [told[n] if n in told else texts[n] for n in schema.names]
-        return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _wanted(column: Column) -> str:
-    if column.kind is Kind.INTEGER:
-        return f"{column.name} must be a whole number"
-    if column.kind is Kind.DECIMAL:
-        return (
-            f"{column.name} must be a number such as 1234.50, "
-            "without currency sign or thousands separator"
-        )
-    if column.kind is Kind.BOOLEAN:
-        return f"{column.name} must be true or false"
-    return (
-        f"{column.name} must be a date such as 2024-01-31, 01/31/2024, 31 Jan 2024 or "
-        "Jan 31, 2024, with or without a time such as 14:30:00"
-    )
-
-
-def _range(column: Column) -> str:
-    if column.kind is Kind.INTEGER:
-        return f"{column.name} must lie between -2,147,483,648 and 2,147,483,647"
-    end = 10 ** (column.precision - column.scale)
-    return f"{column.name} must lie between -{end:,} and {end:,}, both excluded"
+# --- values ------------------------------------------------------------------------------
 
 
 def _tier(values: pa.Array, bounds: Iterable[tuple[object, str]], lowest: str) -> pa.Array:
@@ -464,7 +288,7 @@ def _assumed_costs(readings: Mapping[str, Reading], ratio: Decimal, checks: Chec
 def _fitting(column: Column, computed: pa.Array, checks: Checks) -> pa.Array:
     """Computed amounts in their column's type; rejects those that are too large for it."""
     values, too_large = field_rules.fit_decimals(computed, column.precision, column.scale)
-    checks.add(too_large, OUT_OF_RANGE, column.name, _range(column), computed=computed)
+    checks.add(too_large, OUT_OF_RANGE, column.name, range_words(column), computed=computed)
     return values
 
 
@@ -593,75 +417,6 @@ _PRODUCTS = _Source(
 _SALES = _Source(
     "transactions", SALES_COLUMNS, transform_sales, money=("unit_price", "discount_amount")
 )
-
-
-def block_from_records(
-    records: Sequence[Mapping[str, Any]], columns: tuple[str, ...]
-) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """A block of text columns from dicts, as a source would have written them.
-
-    Args:
-        records: what they lack counts as missing, what they have besides is left alone.
-        columns: the source's columns; the first is the key.
-
-    Returns:
-        The block, its `source_row` counting from 1, and the rejected: records in which a column
-        holds a dict, a list or half of a character.
-
-    Example:
-        >>> block, rejected = block_from_records([{"id": 1}, {"id": []}], ("id", "name"))
-        >>> block.to_pylist(), rejected.num_rows
-        ([{'source_row': 1, 'id': '1', 'name': None}], 1)
-    """
-    places: list[int] = []
-    rows: list[list[str | None]] = []
-    rejected: list[dict[str, object]] = []
-    for place, record in enumerate(records, 1):
-        try:
-            rows.append([_storable(name, record.get(name)) for name in columns])
-            places.append(place)
-        except _BadValueError as error:
-            rejected.append(error.rejected(place, record, columns))
-    texts = zip(*rows, strict=True) if rows else ((),) * len(columns)
-    arrays = [pa.array(places, pa.int64()), *(pa.array(text, pa.string()) for text in texts)]
-    block = pa.RecordBatch.from_arrays(arrays, ["source_row", *columns])
-    return block, reject_block(columns, rejected)
-
-
-class _BadValueError(Exception):
-    """A value that cannot stand in a block at all."""
-
-    def __init__(self, error_class: str, field: str, reason: str) -> None:
-        super().__init__(reason)
-        self.error_class, self.field = error_class, field
-
-    def rejected(
-        self, place: int, record: Mapping[str, Any], columns: tuple[str, ...]
-    ) -> dict[str, object]:
-        texts = {name: _shown(record.get(name)) for name in columns}
-        return texts | {
-            "source_row": place,
-            "record_key": field_rules.trimmed(texts[columns[0]] or ""),
-            "error_class": self.error_class,
-            "field": self.field,
-            "value": (texts[self.field] or "")[:_VALUE_CHARACTERS],
-            "reason": str(self),
-        }
-
-
-def _storable(name: str, value: object) -> str | None:
-    try:
-        text = field_rules.as_text(value)
-    except TypeError as error:
-        raise _BadValueError(MALFORMED, name, f"{name} must be a single value") from error
-    if text is not None and not text.isascii() and field_rules.has_lone_surrogate(text):
-        raise _BadValueError(BAD_TEXT, name, f"{name} must not hold half a surrogate pair")
-    return text
-
-
-def _shown(value: object) -> str | None:
-    text = str(value) if isinstance(value, dict | list) else field_rules.as_text(value)
-    return text and text.encode("utf-8", "backslashreplace").decode()
 
 
 def _require_records(name: str, records: object) -> None:
@@ -845,12 +600,6 @@ def _is_completed(record: Mapping[str, Any]) -> bool:
 
 
 # Of the records with one transaction_id, the greatest by these is the last.
-_SALES_ORDER = (
-    "transaction_date", "customer_id", "product_id", "quantity",
-    "unit_price", "discount_amount", "sales_rep_id", "source_row",
-)  # fmt: skip
-
-
 def _latest(sales: Iterable[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """One sale per transaction_id, in the order in which they came."""
     latest: dict[str, Dict[str, Any]] = {}
@@ -861,7 +610,7 @@ def _latest(sales: Iterable[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
 
 def _sales_order(sale: Mapping[str, Any]) -> tuple[tuple[bool, Any], ...]:
-    return tuple((sale[name] is not None, sale[name]) for name in _SALES_ORDER)
+    return tuple((sale[name] is not None, sale[name]) for name in SALES_RANK)
 
 
 def _add_profits(sales: Iterable[Dict[str, Any]], products: pa.RecordBatch) -> None:

@@ -7,10 +7,85 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import field_rules
-from data_transformation import Checks, block_from_records
 from field_rules import Reading
-from rejected_records import one_block
+from record_checks import Checks
+from rejected_records import BAD_TEXT, MALFORMED, VALUE_CHARACTERS, one_block, reject_block
 from star_schema import Column, Kind, Role, Table
+
+
+def block_from_records(
+    records: Sequence[Mapping[str, Any]], columns: tuple[str, ...]
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """A block of text columns from dicts, as a source would have written them.
+
+    Args:
+        records: what they lack counts as missing, what they have besides is left alone.
+        columns: the source's columns; the first is the key.
+
+    Returns:
+        The block, its `source_row` counting from 1, and the rejected: records in which a column
+        holds a dict, a list or half of a character.
+
+    Example:
+        >>> block, rejected = block_from_records([{"id": 1}, {"id": []}], ("id", "name"))
+        >>> block.to_pylist(), rejected.num_rows
+        ([{'source_row': 1, 'id': '1', 'name': None}], 1)
+    """
+    places: list[int] = []
+    rows: list[list[str | None]] = []
+    rejected: list[dict[str, object]] = []
+    for place, record in enumerate(records, 1):
+        try:
+            rows.append([storable(name, record.get(name)) for name in columns])
+            places.append(place)
+        except BadValueError as error:
+            rejected.append(error.rejected(place, record, columns))
+    texts = zip(*rows, strict=True) if rows else ((),) * len(columns)
+    arrays = [pa.array(places, pa.int64()), *(pa.array(text, pa.string()) for text in texts)]
+    block = pa.RecordBatch.from_arrays(arrays, ["source_row", *columns])
+    return block, reject_block(columns, rejected)
+
+
+class BadValueError(Exception):
+    """A value that cannot stand in a block at all."""
+
+    def __init__(self, error_class: str, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.error_class, self.field = error_class, field
+
+    def rejected(
+        self, place: int, record: Mapping[str, Any], columns: tuple[str, ...]
+    ) -> dict[str, object]:
+        """The record as a row of a block of rejected records."""
+        texts = {name: _shown(record.get(name)) for name in columns}
+        return texts | {
+            "source_row": place,
+            "record_key": field_rules.trimmed(texts[columns[0]] or ""),
+            "error_class": self.error_class,
+            "field": self.field,
+            "value": (texts.get(self.field) or "")[:VALUE_CHARACTERS],
+            "reason": str(self),
+        }
+
+
+def storable(name: str, value: object) -> str | None:
+    """A value as text that can stand in a block.
+
+    Raises:
+        BadValueError: it is a dict, a list, or holds half of a character.
+    """
+    try:
+        text = field_rules.as_text(value)
+    except TypeError as error:
+        raise BadValueError(MALFORMED, name, f"{name} must be a single value") from error
+    if text is not None and not text.isascii() and field_rules.has_lone_surrogate(text):
+        raise BadValueError(BAD_TEXT, name, f"{name} must not hold half a surrogate pair")
+    return text
+
+
+def _shown(value: object) -> str | None:
+    text = str(value) if isinstance(value, dict | list) else field_rules.as_text(value)
+    return text and text.encode("utf-8", "backslashreplace").decode()
 
 
 def staged_from_records(

@@ -17,6 +17,9 @@ BAD_TEXT = "bad_text"  # a NUL or a lone surrogate, which no server stores
 RULE = "rule"  # the values contradict a rule of the business
 DUPLICATE = "duplicate"
 
+# How much of a value is shown beside the reason; the record has it whole.
+VALUE_CHARACTERS = 200
+
 REASON_COLUMNS = (
     "record_key",
     "error_class",

@@ -22,17 +22,12 @@ from rejected_records import MISSING, UNREADABLE, one_block, reject_block
 from resilience import retry_with_backoff
 from runs import Window
 from source_blocks import Block, csv_block
+from sources import COMPLETED, SALES_COLUMNS
 from sql_dialects import sales_query
 
 logger = logging.getLogger(__name__)
 
-SALES_COLUMNS = (
-    "transaction_id", "customer_id", "product_id", "quantity", "unit_price",
-    "discount_amount", "transaction_date", "sales_rep_id",
-)  # fmt: skip
-
 CSV_SCHEME = "csv:///"
-COMPLETED = "completed"
 
 
 @dataclass(frozen=True)

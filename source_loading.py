@@ -16,8 +16,6 @@ import pyarrow.compute as pc
 import warehouse
 from config import Config
 from data_extraction import (
-    CUSTOMER_COLUMNS,
-    PRODUCT_COLUMNS,
     read_csv_originals,
     read_customers,
     read_product_originals,
@@ -26,7 +24,6 @@ from data_extraction import (
 from data_loading import LoadBlock, apply_in_transaction, check_gate, stage_source
 from data_transformation import (
     Rules,
-    Transformed,
     transform_customers,
     transform_products,
     transform_sales,
@@ -35,11 +32,13 @@ from database import DatabaseManager
 from errors import GateClosedError
 from monitoring import ETLMetrics, log_context
 from read_ahead import ReadAhead
+from record_checks import Transformed
 from rejected_records import DUPLICATE, RejectedFile, file_name, reject_schema
 from resilience import retry_with_backoff
 from runs import Applied, LoadCounts, RunPlan, Staged, Window
-from sales_source import CSV_SCHEME, SALES_COLUMNS, SalesReading, read_sales
+from sales_source import CSV_SCHEME, SalesReading, read_sales
 from source_blocks import Block
+from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
 
 logger = logging.getLogger(__name__)

@@ -9,21 +9,11 @@ from dataclasses import dataclass
 
 from star_schema import (
     SALES_FACT,
+    SALES_RANK,
     Column,
     Kind,
     Role,
     Table,
-)
-
-# The order in which sales of one transaction_id are ranked; the last one wins.
-SALES_RANK = (
-    "transaction_date",
-    "customer_id",
-    "product_id",
-    "quantity",
-    "unit_price",
-    "discount_amount",
-    "sales_rep_id",
 )
 
 

@@ -267,6 +267,15 @@ ETL_WATERMARK = Table(
     ),
 )  # fmt: skip
 
+# What a sale is to its customer.
+FIRST_TIME, REPEAT = "First-time", "Repeat"
+
+# Of sales with one transaction_id, the greatest by these columns wins.
+SALES_RANK = (
+    "transaction_date", "customer_id", "product_id", "quantity",
+    "unit_price", "discount_amount", "sales_rep_id",
+)  # fmt: skip
+
 # In the order in which references allow them to be loaded.
 STAR_TABLES = (CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT)
 AUDIT_TABLES = (ETL_RUN, ETL_LOAD, ETL_COLUMN_CHANGE, ETL_QUALITY, ETL_WATERMARK)

@@ -17,10 +17,16 @@ from sql_dialects import (
     same_key,
     staging_name,
 )
-from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Column, Role, Table
-
-FIRST_TIME = "First-time"
-REPEAT = "Repeat"
+from star_schema import (
+    CUSTOMER_DIM,
+    FIRST_TIME,
+    PRODUCT_DIM,
+    REPEAT,
+    SALES_FACT,
+    Column,
+    Role,
+    Table,
+)
 
 
 def merge(dialect: Dialect, table: Table) -> str:

@@ -8,10 +8,9 @@ from typing import Any
 
 from command_line import parse_arguments
 from config import Config, load_config
-from data_extraction import CUSTOMER_COLUMNS
 from database import DatabaseManager
 from etl_pipeline import main, run_etl_pipeline
-from sales_source import SALES_COLUMNS
+from sources import CUSTOMER_COLUMNS, SALES_COLUMNS
 from star_schema import STAR_TABLES, Role
 
 Record = Mapping[str, str | None]

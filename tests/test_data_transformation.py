@@ -11,12 +11,7 @@ import pyarrow as pa
 import pytest
 
 from data_transformation import (
-    CUSTOMER_COLUMNS,
-    PRODUCT_COLUMNS,
-    SALES_COLUMNS,
     Rules,
-    Transformed,
-    block_from_records,
     enrich_product_data,
     process_sales_transactions,
     standardize_customer_data,
@@ -25,7 +20,10 @@ from data_transformation import (
     transform_sales,
 )
 from errors import TransformationError
+from record_blocks import block_from_records
+from record_checks import Transformed
 from rejected_records import reject_schema
+from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Role, Table
 
 Record = dict[str, Any]
@@ -302,6 +300,7 @@ def test_a_database_may_have_typed_the_columns() -> None:
         (PRODUCT, {"quantity": "1.5"}, ("unreadable", "quantity")),
         (PRODUCT, {"quantity": "2147483648"}, ("out_of_range", "quantity")),
         (PRODUCT, {"category": "x" * 101}, ("out_of_range", "category")),
+        (PRODUCT, {"category": "a" + " " * 100 + "b"}, ("out_of_range", "category")),
         (SALE, {"transaction_id": ""}, ("missing", "transaction_id")),
         (SALE, {"customer_id": ""}, ("missing", "customer_id")),
         (SALE, {"product_id": None}, ("missing", "product_id")),

@@ -72,6 +72,9 @@ def test_a_column_is_trimmed_like_its_values(values: list[str | None]) -> None:
         ("o'neil", "O'Neil"),
         ("O\u2019BRIEN", "O\u2019Brien"),
         ("MEN'S", "Men's"),
+        ("MEN\u2019S", "Men\u2019s"),
+        ("7's", "7'S"),
+        ("o'ẞ", "O'ẞ"),
         ("d'a'b", "D'a'b"),
         ("'t hooft", "'T Hooft"),
         ("o'n2", "O'n2"),
@@ -177,6 +180,9 @@ def test_phone_numbers_are_formatted_by_their_digits(
     given_number: str, wanted: str | None, valid: bool
 ) -> None:
     assert rules.phone_of(given_number) == (wanted, valid)
+    numbers, full = rules.clean_phone(strings(given_number, "1", given_number))
+    assert numbers.to_pylist() == [wanted, "1", wanted]
+    assert full.to_pylist() == [valid, False, valid]
 
 
 def test_a_default_area_code_completes_seven_digits_only() -> None:
@@ -401,6 +407,7 @@ def test_a_float_is_read_by_its_shortest_notation(values: list[float | None]) ->
 @pytest.mark.parametrize(
     "column",
     [
+        pa.array([Decimal("1.005"), Decimal(7)], pa.decimal128(10, 3)),
         pa.array([Decimal("1.005"), Decimal(7)], pa.decimal128(20, 6)),
         pa.array([Decimal("1.005"), Decimal(7)], pa.decimal256(60, 20)),
         pa.array(["1.005", "7"], pa.large_string()),
@@ -427,7 +434,14 @@ def test_typed_numbers_are_held_to_the_range_of_the_column() -> None:
     assert rules.read_decimals(large, 12, 2).out_of_range.to_pylist() == [True]
 
 
-@given(st.lists(st.decimals(-1000, 1000, places=5)))
+@given(
+    st.lists(
+        st.decimals(-1000, 1000, places=5)
+        | st.sampled_from(["-1.005", "1.005", "-1.015", "99.995", "-99.995", "99.9949"]).map(
+            Decimal
+        )
+    )
+)
 def test_computed_decimals_are_rounded_like_read_ones(values: list[Decimal]) -> None:
     fitted, beyond = rules.fit_decimals(pa.array(values, pa.decimal128(20, 5)), 4, 2)
     with localcontext(rounding=ROUND_HALF_UP):

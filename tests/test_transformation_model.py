@@ -13,12 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_transformation import (
-    CUSTOMER_COLUMNS,
-    PRODUCT_COLUMNS,
-    SALES_COLUMNS,
     Rules,
-    Transformed,
-    block_from_records,
     enrich_product_data,
     process_sales_transactions,
     standardize_customer_data,
@@ -26,6 +21,9 @@ from data_transformation import (
     transform_products,
     transform_sales,
 )
+from record_blocks import block_from_records
+from record_checks import Transformed
+from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 
 Record = Mapping[str, str | None]
 Records = list[dict[str, Any]]

@@ -1,0 +1,17 @@
+"""The three sources: the columns in which their records come."""
+
+CUSTOMER_COLUMNS = (
+    "customer_id", "first_name", "last_name", "email",
+    "phone", "address", "segment", "registration_date",
+)  # fmt: skip
+PRODUCT_COLUMNS = (
+    "product_id", "name", "category", "brand", "model",
+    "price", "cost", "quantity", "warehouse",
+)  # fmt: skip
+SALES_COLUMNS = (
+    "transaction_id", "customer_id", "product_id", "quantity", "unit_price",
+    "discount_amount", "transaction_date", "sales_rep_id",
+)  # fmt: skip
+
+# The status of the sales that are loaded.
+COMPLETED = "completed"
