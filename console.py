@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from runs import flaws_in_words
+
 _COUNTS = (
     ("read", "rows_read"),
     ("inserted", "rows_inserted"),
@@ -110,6 +112,9 @@ def _closing_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     for source in summary["sources"]:
         if source["rejected_file"]:
             yield f"rejected {source['source']}: {source['rejected_file']}"
+    for source in summary["sources"]:
+        if source["notes"]:
+            yield f"{source['source']} loaded with {flaws_in_words(source['notes'])}"
     for path in summary["exported"]:
         yield f"exported: {path}"
     yield from _attention(summary)

@@ -7,8 +7,9 @@ and `load_sales` take plain records and go the same way.
 import csv
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -62,12 +63,14 @@ class LoadBlock:
         unparsed: records rejected by extraction.
         rejected: records rejected by transformation.
         examined: records of the source that extraction looked at.
+        notes: counts of flaws that did not cost a record its place.
     """
 
     accepted: pa.RecordBatch
     unparsed: pa.RecordBatch
     rejected: pa.RecordBatch
     examined: int
+    notes: Mapping[str, int]
 
     @property
     def rows(self) -> int:
@@ -86,8 +89,10 @@ class _Tally:
     unparsed: int = 0
     rejected: int = 0
     examined: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
 
     def add(self, block: LoadBlock) -> None:
+        self.notes.update(block.notes)
         self.read += block.rows
         self.unparsed += block.unparsed.num_rows
         self.rejected += block.rejected.num_rows
@@ -142,6 +147,7 @@ def stage_source(
         rows_duplicate=duplicates,
         window=window,
         seconds=time.perf_counter() - started,
+        notes={name: count for name, count in tally.notes.items() if count},
     )
     return staged, tally.reject_rate
 
@@ -449,5 +455,5 @@ def _write_errors(path: Path, records: List[Dict[str, Any]], classes: List[str])
         writer.writerow(("error_type", "error_class", "error", *names))
         for record, name in zip(records, classes, strict=True):
             told = (name, record.get("error_class", ""), record.get("error", ""))
-            writer.writerow((*told, *(record.get(field) for field in names)))
+            writer.writerow((*told, *(record.get(column) for column in names)))
     part.replace(path)

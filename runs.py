@@ -175,7 +175,11 @@ class LoadCounts:
 
 @dataclass(frozen=True)
 class Staged:
-    """A source that stands complete in its staging table, ready to be applied."""
+    """A source that stands complete in its staging table, ready to be applied.
+
+    `notes` counts flaws that did not cost a record its place, such as e-mail addresses that
+    are not valid.
+    """
 
     table: Table
     rows_read: int
@@ -183,6 +187,7 @@ class Staged:
     rows_duplicate: int
     window: Window = EVERYTHING
     seconds: float = 0.0
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -204,3 +209,13 @@ class Applied:
             {n: self.counts.get(n, none).plus(other.counts.get(n, none)) for n in names},
             {**self.column_changes, **other.column_changes},
         )
+
+
+def flaws_in_words(notes: Mapping[str, int]) -> str:
+    """The counts of `Staged.notes` for people.
+
+    Example:
+        >>> flaws_in_words({"invalid_emails": 3, "missing_costs": 1})
+        '3 invalid emails, 1 missing costs'
+    """
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in notes.items())

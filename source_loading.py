@@ -6,7 +6,7 @@ source that fails does not stop the others.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from read_ahead import ReadAhead
 from record_checks import Transformed
 from rejected_records import DUPLICATE, RejectedFile, file_name, reject_schema
 from resilience import retry_with_backoff
-from runs import Applied, LoadCounts, RunPlan, Staged, Window
+from runs import Applied, LoadCounts, RunPlan, Staged, Window, flaws_in_words
 from sales_source import CSV_SCHEME, SalesReading, read_sales
 from source_blocks import Block
 from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
@@ -85,6 +85,7 @@ class Outcome:
     counts: LoadCounts = field(default_factory=LoadCounts)
     error: str = ""
     rejected_file: str = ""
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 def sources_of(config: Config, window: Window) -> tuple[Source, ...]:
@@ -168,12 +169,13 @@ def _load_source(run: Run, source: Source, readers: _Readers) -> tuple[Outcome, 
         return staged, Applied()
     if run.dry_run:
         counts = warehouse.preview(run.db, staged)
-        return Outcome(source.name, source.table.name, PREVIEWED, counts), Applied()
+        previewed = Outcome(source.name, source.table.name, PREVIEWED, counts, notes=staged.notes)
+        return previewed, Applied()
     try:
         applied = _apply(run, [staged])
     except Exception as error:  # noqa: BLE001  # the other sources go on; it is logged and told
         return _failed(source, error), Applied()
-    return _loaded(run, source, applied), applied
+    return _loaded(run, source, staged, applied=applied), applied
 
 
 def _refresh_all(
@@ -183,13 +185,13 @@ def _refresh_all(
     staged = [result for result in results if isinstance(result, Staged)]
     applied = _apply(run, staged) if staged else Applied()
     outcomes = [
-        result if isinstance(result, Outcome) else _loaded(run, source, applied)
+        result if isinstance(result, Outcome) else _loaded(run, source, result, applied=applied)
         for source, result in zip(sources, results, strict=True)
     ]
     return tuple(outcomes), applied
 
 
-def _loaded(run: Run, source: Source, applied: Applied) -> Outcome:
+def _loaded(run: Run, source: Source, staged: Staged, *, applied: Applied) -> Outcome:
     path = (run.rejected_folder or Path()) / file_name(run.plan.run_id, source.name)
     rejected_file = str(path) if path.exists() else ""
     counts = applied.of(source.table)
@@ -199,7 +201,17 @@ def _loaded(run: Run, source: Source, applied: Applied) -> Outcome:
         counts.rows_unchanged, counts.rows_rejected, counts.rows_duplicate,
         extra={"source": source.name},
     )  # fmt: skip
-    return Outcome(source.name, source.table.name, LOADED, counts, rejected_file=rejected_file)
+    if staged.notes:
+        logger.info(
+            "%s loaded with %s",
+            source.name,
+            flaws_in_words(staged.notes),
+            extra={"source": source.name},
+        )
+    return Outcome(
+        source.name, source.table.name, LOADED, counts,
+        rejected_file=rejected_file, notes=staged.notes,
+    )  # fmt: skip
 
 
 def _failed(source: Source, error: Exception) -> Outcome:
@@ -274,7 +286,13 @@ def _blocks(run: Run, source: Source) -> Iterator[LoadBlock]:
             transformed = source.transform(block.records)
         _measure(run.metrics, block, transformed, (started, read, time.perf_counter()))
         run.on_progress(source.name, block.rows)
-        yield LoadBlock(transformed.accepted, block.rejected, transformed.rejected, block.examined)
+        yield LoadBlock(
+            accepted=transformed.accepted,
+            unparsed=block.rejected,
+            rejected=transformed.rejected,
+            examined=block.examined,
+            notes=transformed.notes,
+        )
 
 
 def _measure(

@@ -73,6 +73,13 @@ def test_what_is_not_loaded_is_in_the_rejected_files(project: Project) -> None:
         assert all(record["reason"] for record in rejected)
 
 
+def test_flaws_that_cost_no_record_its_place_are_counted(project: Project) -> None:
+    notes = {source["source"]: source["notes"] for source in project.run()["sources"]}
+    assert notes["customers"]["unreadable_registration_dates"] == 6
+    assert notes["products"]["categories_outside_taxonomy"] == 3
+    assert notes["sales"] == {}
+
+
 def test_a_duplicate_stands_in_the_rejected_file_as_the_source_wrote_it(project: Project) -> None:
     project.run()
     (duplicate,) = [r for r in project.rejected("customers") if r["customer_id"] == "C006"]

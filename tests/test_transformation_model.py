@@ -9,7 +9,7 @@ import model
 import pyarrow as pa
 import pytest
 import record_strategies as draw
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_transformation import (
@@ -30,7 +30,9 @@ Records = list[dict[str, Any]]
 Clean = Callable[[Record, model.Settings], dict[str, Any] | model.Rejected]
 Transform = Callable[[pa.RecordBatch, Rules], Transformed]
 
-settings = st.builds(
+# An example is up to 25 records and, one column at a time, their faults; other work may slow it.
+examples = settings(max_examples=50, deadline=None)
+business_settings = st.builds(
     model.Settings,
     st.sampled_from([None, "425"]),
     st.sampled_from([None, Decimal("0.6"), Decimal("0.3335"), Decimal(2)]),
@@ -91,21 +93,24 @@ def compare_faults(
     assert told == wanted
 
 
-@given(draw.customers(), settings)
+@examples
+@given(draw.customers(), business_settings)
 def test_customers_are_those_of_the_model(records: Records, given_settings: Any) -> None:
     arguments = (transform_customers, CUSTOMER_COLUMNS, model.clean_customer)
     compare(records, *arguments, given_settings)
     compare_faults(records, CLEAN_CUSTOMER, *arguments)
 
 
-@given(draw.products(surrogates=True), settings)
+@examples
+@given(draw.products(surrogates=True), business_settings)
 def test_products_are_those_of_the_model(records: Records, given_settings: Any) -> None:
     arguments = (transform_products, PRODUCT_COLUMNS, model.clean_product)
     compare(records, *arguments, given_settings)
     compare_faults(records, CLEAN_PRODUCT, *arguments)
 
 
-@given(draw.sales(), settings)
+@examples
+@given(draw.sales(), business_settings)
 def test_sales_are_those_of_the_model(records: Records, given_settings: Any) -> None:
     arguments = (transform_sales, SALES_COLUMNS, model.clean_sale)
     compare(records, *arguments, given_settings)
@@ -116,6 +121,7 @@ def numbered(records: Records) -> list[tuple[int, Record]]:
     return list(enumerate(records, 1))
 
 
+@examples
 @given(draw.customers(), draw.products(), draw.sales())
 def test_joined_sales_are_the_facts_of_the_model(
     customers: Records, products: Records, sales: Records
@@ -132,6 +138,7 @@ def test_joined_sales_are_the_facts_of_the_model(
 @pytest.mark.parametrize(
     "records", [draw.customers(), draw.products()], ids=["customers", "products"]
 )
+@examples
 @given(st.data())
 def test_what_is_clean_stays_as_it_is(
     records: st.SearchStrategy[Records], data: st.DataObject
