@@ -11,6 +11,7 @@ from runs import (
     FULL_REFRESH,
     INCREMENTAL,
     ONE_DATE,
+    REPROCESS,
     Window,
     parse_day,
     since_watermark,
@@ -27,6 +28,8 @@ examples:
       the sales of a month again (backfill)
   python etl_pipeline.py --env prod --full-refresh
       everything; what is no longer in the sources leaves the warehouse
+  python etl_pipeline.py --reprocess-rejected data/output/rejected/customers_mended.csv
+      the rejected records of that file, after a person has mended them
   python etl_pipeline.py --dry-run --json
       what a run would change, as JSON; writes nothing
 
@@ -76,6 +79,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         help="say what would be inserted, updated and left; write nothing",
     )  # fmt: skip
     what.add_argument(
+        "--reprocess-rejected", metavar="FILE",
+        help="load the records of a rejected file that were mended, and nothing else",
+    )  # fmt: skip
+    what.add_argument(
         "--export", choices=["csv", "parquet"],
         help="also write the loaded tables to OUTPUT_DIR/processed",
     )  # fmt: skip
@@ -120,6 +127,7 @@ def mode_of(args: argparse.Namespace) -> str:
             ("--date", args.date is not None),
             ("--start-date/--end-date", span),
             ("--full-refresh", args.full_refresh),
+            ("--reprocess-rejected", args.reprocess_rejected is not None),
         )
         if given
     ]
@@ -129,10 +137,12 @@ def mode_of(args: argparse.Namespace) -> str:
         raise ConfigurationError("a span needs both ends", choices="--start-date D --end-date D")
     if args.date is not None:
         return ONE_DATE
+    if args.reprocess_rejected is not None:
+        return REPROCESS
     return BACKFILL if span else FULL_REFRESH if args.full_refresh else INCREMENTAL
 
 
-def check_window(args: argparse.Namespace) -> None:
+def check_arguments(args: argparse.Namespace) -> None:
     """Refuses arguments that cannot be carried out, before anything is opened.
 
     Raises:
@@ -164,4 +174,6 @@ def window_of(args: argparse.Namespace, *, watermark: datetime | None, lag_days:
     if mode == BACKFILL:
         first = parse_day(args.start_date, "--start-date")
         return whole_days(first, parse_day(args.end_date, "--end-date"))
-    return EVERYTHING if mode == FULL_REFRESH else since_watermark(watermark, lag_days)
+    if mode == INCREMENTAL:
+        return since_watermark(watermark, lag_days)
+    return EVERYTHING

@@ -117,14 +117,6 @@ def _closing_lines(summary: Mapping[str, Any]) -> Iterator[str]:
             yield f"{source['source']} loaded with {flaws_in_words(source['notes'])}"
     for path in summary["exported"]:
         yield f"exported: {path}"
-    yield from _attention(summary)
+    for line in summary["attention"]:
+        yield f"LOOK AT {line}"
     yield f"run {summary['run_id']}: {summary['status']}, exit code {summary['exit_code']}"
-
-
-def _attention(summary: Mapping[str, Any]) -> Iterator[str]:
-    for source in summary["sources"]:
-        if source["error"]:
-            yield f"LOOK AT {source['source']}: {source['error']}"
-    for check in summary["quality"]["checks"]:
-        if check["status"] != "passed":
-            yield f"LOOK AT check {check['name']}: {check['message']}"

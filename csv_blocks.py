@@ -108,8 +108,8 @@ def read_csv_blocks(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ExtractionError: the file cannot be opened or read, is no text in this encoding, or has a
-            line longer than `block_bytes`.
+        ExtractionError: the file cannot be opened or read, is no text in this encoding, has a
+            line longer than `block_bytes`, or changed while it was read.
         ValidationError: the file is empty, or its header lacks or repeats a wanted column.
 
     Example:

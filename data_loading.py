@@ -38,6 +38,7 @@ from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Tabl
 
 __all__ = [
     "DatabaseManager",
+    "Intake",
     "LoadBlock",
     "apply_in_transaction",
     "handle_loading_errors",
@@ -78,6 +79,25 @@ class LoadBlock:
         return int(self.accepted.num_rows + self.unparsed.num_rows + self.rejected.num_rows)
 
 
+@dataclass(frozen=True)
+class Intake:
+    """What is to be staged of a source.
+
+    Attributes:
+        blocks: the source, transformed.
+        rejects: takes the rejected records and the duplicates.
+        originals: finds the records of duplicates as the source wrote them.
+        window: of the sales asked for.
+        partial: whether these are single records, not all that the source has.
+    """
+
+    blocks: Iterable[LoadBlock]
+    rejects: RejectedFile
+    originals: Originals
+    window: Window = EVERYTHING
+    partial: bool = False
+
+
 # --- staging a source --------------------------------------------------------------------
 
 
@@ -109,56 +129,50 @@ class _Tally:
         return unparsed + (self.rejected / self.read if self.read else 0.0)
 
 
-def stage_source(
-    db: DatabaseManager,
-    table: Table,
-    *,
-    blocks: Iterable[LoadBlock],
-    rejects: RejectedFile,
-    originals: Originals,
-    window: Window = EVERYTHING,
-) -> tuple[Staged, float]:
+def stage_source(db: DatabaseManager, table: Table, intake: Intake) -> tuple[Staged, float]:
     """Stages a whole source and writes its rejected records; no table is changed.
 
     Args:
         db: the warehouse, outside a transaction.
         table: the table it will be merged into.
-        blocks: the source.
-        rejects: takes the rejected records and the duplicates.
-        originals: finds the records of duplicates as the source wrote them.
-        window: of the sales asked for.
+        intake: the source.
 
     Returns:
         The staged source and its reject rate, 0 to 1.
     """
     started, tally = time.perf_counter(), _Tally()
     warehouse.begin_staging(db, table)
-    for block in blocks:
+    for block in intake.blocks:
         tally.add(block)
-        warehouse.stage_block(db, table, block.accepted)
-        for rejected in (block.unparsed, block.rejected):
-            warehouse.stage_rejected_keys(db, table, rejected)
-            rejects.write(rejected)
-    duplicates = _set_duplicates_aside(db, table, rejects=rejects, originals=originals)
+        _stage_block(db, table, block, rejects=intake.rejects)
+    duplicates = _set_duplicates_aside(db, table, intake)
     staged = Staged(
         table,
         rows_read=tally.read,
         rows_rejected=tally.unparsed + tally.rejected,
         rows_duplicate=duplicates,
-        window=window,
+        window=intake.window,
         seconds=time.perf_counter() - started,
+        partial=intake.partial,
         notes={name: count for name, count in tally.notes.items() if count},
     )
     return staged, tally.reject_rate
 
 
-def _set_duplicates_aside(
-    db: DatabaseManager, table: Table, *, rejects: RejectedFile, originals: Originals
-) -> int:
+def _stage_block(
+    db: DatabaseManager, table: Table, block: LoadBlock, *, rejects: RejectedFile
+) -> None:
+    warehouse.stage_block(db, table, block.accepted)
+    for rejected in (block.unparsed, block.rejected):
+        warehouse.stage_rejected_keys(db, table, rejected)
+        rejects.write(rejected)
+
+
+def _set_duplicates_aside(db: DatabaseManager, table: Table, intake: Intake) -> int:
     losers = warehouse.remove_duplicates(db, table)
     if losers is None:
         return 0
-    rejects.write(originals(losers))
+    intake.rejects.write(intake.originals(losers))
     return int(losers.num_rows)
 
 
@@ -197,10 +211,19 @@ def apply_in_transaction(db: DatabaseManager, plan: RunPlan, sources: List[Stage
             for staged in sources:
                 applied = applied.plus(warehouse.apply_source(db, staged, now=now))
         run_history.record_load(db, plan.run_id, applied)
-        if plan.moves_watermark and SALES_FACT in [staged.table for staged in sources]:
-            run_history.move_watermark(db, plan, warehouse.latest_staged_sale(db))
+        for staged in sources:
+            run_history.record_read_keys(db, plan, staged)
+        if SALES_FACT in [staged.table for staged in sources]:
+            _record_sales_read(db, plan)
     warehouse.end_staging(db, [staged.table for staged in sources])
     return applied
+
+
+def _record_sales_read(db: DatabaseManager, plan: RunPlan) -> None:
+    if plan.moves_watermark:
+        run_history.move_watermark(db, plan, warehouse.latest_staged_sale(db))
+    if not plan.is_partial:
+        run_history.mark_recovered(db, plan.window)
 
 
 # --- plain records -----------------------------------------------------------------------
@@ -275,9 +298,13 @@ def _load_records(
     block, rejected = staged_from_records(table, records)
     warehouse.begin_staging(db, table)
     warehouse.stage_block(db, table, block)
+    warehouse.stage_rejected_keys(db, table, rejected)
     losers = warehouse.remove_duplicates(db, table)
     duplicates = 0 if losers is None else int(losers.num_rows)
-    staged = Staged(table, len(records), rows_rejected=rejected.num_rows, rows_duplicate=duplicates)
+    staged = Staged(
+        table, len(records), rows_rejected=rejected.num_rows, rows_duplicate=duplicates,
+        partial=True,
+    )  # fmt: skip
     applied = _apply_manually(db, staged)
     counts = applied.of(table)
     logger.info(

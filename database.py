@@ -20,6 +20,7 @@ from sql_dialects import DUCKDB, Dialect, quoted
 
 DUCKDB_SCHEME = "duckdb:///"
 IN_MEMORY = ":memory:"
+IN_MEMORY_CONNECTION = DUCKDB_SCHEME + IN_MEMORY
 
 
 class DatabaseManager:
@@ -28,6 +29,7 @@ class DatabaseManager:
     Args:
         connection_string: `duckdb:///path`, or `duckdb:///:memory:` for one that is not kept.
         memory_limit: how much DuckDB may use before it spills to disk, such as `1GB`.
+        temp_directory: where it spills to; empty for beside the file.
         read_only: open an existing file without changing it.
 
     Example:
@@ -40,10 +42,16 @@ class DatabaseManager:
     """
 
     def __init__(
-        self, connection_string: str, *, memory_limit: str = "", read_only: bool = False
+        self,
+        connection_string: str,
+        *,
+        memory_limit: str = "",
+        temp_directory: str = "",
+        read_only: bool = False,
     ) -> None:
         self.connection_string = connection_string
         self.memory_limit = memory_limit
+        self.temp_directory = temp_directory
         self.read_only = read_only
         self.dialect: Dialect = dialect_of(connection_string)
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -53,10 +61,20 @@ class DatabaseManager:
         return f"DatabaseManager({self.dialect.name})"
 
     def __enter__(self) -> Self:
-        self._connection = _connect_duckdb(
-            self.connection_string, memory_limit=self.memory_limit, read_only=self.read_only
-        )
+        self._connection = self._connect()
         return self
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        path = duckdb_path(self.connection_string)
+        try:
+            if path and not self.read_only:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            return open_duckdb(
+                str(path or IN_MEMORY), read_only=self.read_only,
+                memory_limit=self.memory_limit, temp_directory=self.temp_directory,
+            )  # fmt: skip
+        except (duckdb.Error, OSError) as error:
+            raise _connect_error(path, error) from error
 
     def __exit__(
         self,
@@ -241,18 +259,6 @@ def open_duckdb(
     wanted = {"memory_limit": memory_limit, "temp_directory": temp_directory}
     config: dict[str, str | bool | int | float | list[str]] = {k: v for k, v in wanted.items() if v}
     return duckdb.connect(path, read_only=read_only, config=config)
-
-
-def _connect_duckdb(
-    connection_string: str, *, memory_limit: str, read_only: bool
-) -> duckdb.DuckDBPyConnection:
-    path = duckdb_path(connection_string)
-    try:
-        if path and not read_only:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return open_duckdb(str(path or IN_MEMORY), read_only=read_only, memory_limit=memory_limit)
-    except (duckdb.Error, OSError) as error:
-        raise _connect_error(path, error) from error
 
 
 def _connect_error(path: Path | None, error: Exception) -> Exception:

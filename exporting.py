@@ -1,5 +1,7 @@
 """Writes the loaded tables to files, each whole or not at all."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,6 +10,7 @@ import pyarrow.parquet
 
 import sql_dialects
 from database import DatabaseManager
+from errors import LoadingError
 from star_schema import STAR_TABLES, Column, Table
 
 FORMATS = ("csv", "parquet")
@@ -26,8 +29,10 @@ def export_tables(db: DatabaseManager, folder: Path, file_format: str) -> list[P
 
     Returns:
         The files.
+
+    Raises:
+        LoadingError: a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     return [_export(db, table, folder / f"{table.name}.{file_format}") for table in STAR_TABLES]
 
 
@@ -35,13 +40,25 @@ def _export(db: DatabaseManager, table: Table, path: Path) -> Path:
     part = path.with_name(path.name + ".part")
     schema = pa.schema([_field(column) for column in table.columns])
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with _writer(part, schema, path.suffix) as writer:
             for block in db.batches(sql_dialects.select_all(table), _CHUNK_ROWS):
                 writer.write_table(pa.Table.from_batches([block]).cast(schema))
         part.replace(path)
+        return path
+    except OSError as error:
+        raise _cannot_write(path, error) from error
     finally:
-        part.unlink(missing_ok=True)
-    return path
+        with suppress(OSError):  # there may be no folder for it
+            part.unlink()
+
+
+def _cannot_write(path: Path, error: OSError) -> LoadingError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return LoadingError(
+        f"the export {path} cannot be written: {reason}; the tables themselves are loaded",
+        next_step="make room or give the right to write there, then run the export again",
+    )
 
 
 def _field(column: Column) -> pa.Field:

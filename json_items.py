@@ -66,7 +66,7 @@ def read_json_items(path: Path, array_key: str, *, chunk_chars: int = 2**20) -> 
     Raises:
         FileNotFoundError: there is no such file.
         ExtractionError: the file cannot be opened or read, is no UTF-8 or no JSON, ends too
-            early, or nests too deeply.
+            early, nests too deeply, or changed while it was read.
         ValidationError: the file is empty, its top level is no object, or the key is missing or
             holds no array.
 

@@ -227,8 +227,32 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 class _RotatingFile(RotatingFileHandler):
     """A log that goes on in the same file when it cannot be rotated.
 
-    Windows refuses to rename a file that another process has open.
+    Windows refuses to rename a file that another process has open. A log that cannot be written
+    is told once, in one line: the load is worth more than its log.
     """
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            self._tell(error)
+        else:
+            super().handleError(record)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:
+            self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
+        if not self._told and sys.stderr is not None:
+            self._told = True
+            sys.stderr.write(
+                f"the log file {self.baseFilename} cannot be written: {error.strerror or error}. "
+                "Next: make room there, or set LOG_DIR to another folder.\n"
+            )
 
     def doRollover(self) -> None:  # noqa: N802 - the name is logging's
         try:

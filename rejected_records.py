@@ -2,7 +2,8 @@
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -80,6 +81,33 @@ def file_name(run_id: str, source: str) -> str:
     return f"{source}_{run_id}.csv"
 
 
+# Spreadsheets take a cell that begins with one of these for a formula. Source: OWASP, "CSV
+# Injection"; the wide forms are what some of them fold to the same.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_GUARD = "'"
+
+
+def guarded_cell(text: str | None) -> str:
+    """A cell that no spreadsheet takes for a formula; `unguarded_cell` gives the text back.
+
+    Example:
+        >>> guarded_cell("=1+1"), guarded_cell("'tis"), guarded_cell("Ann"), guarded_cell(None)
+        ("'=1+1", "''tis", 'Ann', '')
+    """
+    text = text or ""
+    return _GUARD + text if text.startswith((*_FORMULA_STARTS, _GUARD)) else text
+
+
+def unguarded_cell(cell: str) -> str:
+    """The text of a cell.
+
+    Example:
+        >>> unguarded_cell("'=1+1"), unguarded_cell("''tis"), unguarded_cell("Ann")
+        ('=1+1', "'tis", 'Ann')
+    """
+    return cell.removeprefix(_GUARD)
+
+
 class RejectedFile:
     """The rejected records of one source in one run: a CSV that is there whole or not at all.
 
@@ -103,18 +131,21 @@ class RejectedFile:
         self.rows += rejected.num_rows
         if self._folder is None or not rejected.num_rows:
             return
-        writer = csv.writer(self._opened(rejected.schema.names))
-        stamp = (self._run_id, self._source)
-        for record in rejected.to_pylist():
-            writer.writerow((*stamp, *record.values()))
+        with self._named_in_errors():
+            writer = csv.writer(self._opened(rejected.schema.names))
+            stamp = (self._run_id, self._source)
+            for record in rejected.to_pylist():
+                row, *texts = record.values()
+                writer.writerow((*stamp, row, *map(guarded_cell, texts)))
 
     def publish(self) -> Path | None:
         """Puts the file in place, safe on the disk; returns its path, None when there is none."""
         if self._folder is None or self._file is None:
             return None
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._close()
+        with self._named_in_errors():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._close()
         path = self._folder / file_name(self._run_id, self._source)
         self._part.replace(path)
         return path
@@ -122,9 +153,19 @@ class RejectedFile:
     def discard(self) -> None:
         """Removes what was written so far; does nothing after `publish`."""
         if self._file is not None:
-            self._close()
+            with suppress(OSError):  # a full disk refuses what is still in the buffer once more
+                self._close()
             self._part.unlink(missing_ok=True)
         self.rows = 0
+
+    @contextmanager
+    def _named_in_errors(self) -> Iterator[None]:
+        """Puts the file's name into errors of writing, which have none by themselves."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = error.filename or str(self._part)
+            raise
 
     @property
     def _part(self) -> Path:
@@ -139,6 +180,6 @@ class RejectedFile:
         return self._file
 
     def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()

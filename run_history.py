@@ -5,13 +5,24 @@ there exactly when the rows are.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import sql_dialects
 from database import DatabaseManager
-from runs import Applied, LoadCounts, RunPlan, run_id_after
+from errors import LoadingError
+from runs import (
+    BACKFILL,
+    ONE_DATE,
+    READS_WHOLE_SOURCES,
+    Applied,
+    LoadCounts,
+    RunPlan,
+    Staged,
+    Window,
+    run_id_after,
+)
 from sql_dialects import quoted
 from star_schema import (
     ETL_COLUMN_CHANGE,
@@ -27,6 +38,14 @@ RUNNING = "running"
 SUCCESS = "success"
 ATTENTION = "attention"
 FAILED = "failed"
+INTERRUPTED = "interrupted"
+# Ended without a word; found and named by the next run.
+KILLED = "killed"
+# A killed run whose sales a later run has read.
+RECOVERED = "recovered"
+
+# The modes of killed runs whose sales a plain run would not read by itself.
+TAKEN_UP = (ONE_DATE, BACKFILL)
 
 
 def next_run_id(db: DatabaseManager, now: datetime) -> str:
@@ -57,6 +76,99 @@ def finish_run(
         'UPDATE "etl_run" SET "status" = ?, "finished_at" = ?, "error" = ? WHERE "run_id" = ?;',
         (status, finished_at, error[:width] or None, run_id),
     )
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run of the history."""
+
+    run_id: str
+    mode: str
+    window: Window
+
+
+def mark_killed(db: DatabaseManager, now: datetime) -> list[PastRun]:
+    """Marks the runs that never ended, and returns them.
+
+    Only one run works in a warehouse at a time, so whatever is running besides was killed.
+    """
+    killed = _runs_with(db, RUNNING)
+    for run in killed:
+        finish_run(db, run.run_id, status=KILLED, finished_at=now, error="ended without a word")
+    return killed
+
+
+def windows_to_take_up(db: DatabaseManager) -> list[Window]:
+    """Windows of killed runs that nobody has read since."""
+    return [run.window for run in _runs_with(db, KILLED) if run.mode in TAKEN_UP]
+
+
+def mark_recovered(db: DatabaseManager, window: Window) -> None:
+    """Marks killed runs as made good whose sales lie in a window that has been loaded."""
+    db.execute(
+        'UPDATE "etl_run" SET "status" = ? '
+        'WHERE "status" = ? AND "window_start" >= ? AND "window_end" <= ?;',
+        (RECOVERED, KILLED, window.start, window.end),
+    )
+
+
+def _runs_with(db: DatabaseManager, status: str) -> list[PastRun]:
+    rows = db.query(
+        'SELECT "run_id", "mode", "window_start", "window_end" FROM "etl_run" '
+        'WHERE "status" = ? ORDER BY "run_id";',
+        (status,),
+    )
+    return [PastRun(run_id, mode, Window(start, end)) for run_id, mode, start, end in rows]
+
+
+def require_balance(db: DatabaseManager, run_id: str) -> None:
+    """Adds up what the warehouse says of a run.
+
+    Raises:
+        LoadingError: the counts of a table do not add up to the records read; says by how much.
+    """
+    for (table_name,) in db.query(
+        'SELECT "table_name" FROM "etl_load" WHERE "run_id" = ? ORDER BY "table_name";', (run_id,)
+    ):
+        counts = _load_counts(db, run_id, table_name)
+        if counts.accounted != counts.rows_read:
+            raise LoadingError(
+                f"run {run_id} does not balance: of {counts.rows_read} records read for "
+                f"{table_name}, {counts.accounted} are accounted for "
+                f"({counts.accounted - counts.rows_read:+d})",
+                next_step="run --full-refresh, and report it with the log of this run",
+            )
+
+
+def record_read_keys(db: DatabaseManager, plan: RunPlan, staged: Staged) -> None:
+    """Writes down the keys that the run has rejected; when it read single records, all keys."""
+    row = (plan.run_id, staged.table.name)
+    db.execute(sql_dialects.record_rejected_keys(staged.table), row)
+    if staged.partial:
+        db.execute(sql_dialects.record_staged_keys(staged.table), row)
+
+
+def read_since(
+    db: DatabaseManager, table: Table, keys: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """Which keys a later run has read.
+
+    Args:
+        db: the warehouse.
+        table: the table of the keys.
+        keys: pairs of a key and the run that rejected it.
+
+    Returns:
+        For such a pair the newest run that has read the key since.
+    """
+    db.execute(sql_dialects.drop_temporary("mended_key"))
+    db.execute(sql_dialects.create_mended_keys(db.dialect))
+    pairs = list(keys)
+    if pairs:
+        db.execute_batch('INSERT INTO "mended_key" VALUES (?, ?);', pairs)
+    query = sql_dialects.read_since(table, READS_WHOLE_SOURCES)
+    rows = db.query(query, (table.name, table.name))
+    return {(key, run_id): later for key, run_id, later in rows}
 
 
 def record_load(db: DatabaseManager, run_id: str, applied: Applied) -> None:

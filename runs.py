@@ -12,6 +12,10 @@ ONE_DATE = "date"
 BACKFILL = "backfill"
 FULL_REFRESH = "full_refresh"
 MANUAL = "manual"
+REPROCESS = "reprocess"
+
+# The modes that read everything a source has, within the window of sales.
+READS_WHOLE_SOURCES = (INCREMENTAL, ONE_DATE, BACKFILL, FULL_REFRESH)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,11 @@ EVERYTHING = Window(
     datetime(1, 1, 1),  # a wall clock has no zone
     datetime(9999, 12, 31, 23, 59, 59, 999999),  # likewise
 )
+
+
+def hull(first: Window, second: Window) -> Window:
+    """The smallest window that holds both."""
+    return Window(min(first.start, second.start), max(first.end, second.end))
 
 
 def whole_days(first: date, last: date) -> Window:
@@ -103,6 +112,11 @@ class RunPlan:
     def full_refresh(self) -> bool:
         """Whether what was not read leaves the warehouse."""
         return self.mode == FULL_REFRESH
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the run reads single records, so that what it misses has not vanished."""
+        return self.mode not in READS_WHOLE_SOURCES
 
     @property
     def moves_watermark(self) -> bool:
@@ -177,6 +191,7 @@ class LoadCounts:
 class Staged:
     """A source that stands complete in its staging table, ready to be applied.
 
+    `partial` says that it is not all the source has, so that what is missing has not vanished.
     `notes` counts flaws that did not cost a record its place, such as e-mail addresses that
     are not valid.
     """
@@ -187,6 +202,7 @@ class Staged:
     rows_duplicate: int
     window: Window = EVERYTHING
     seconds: float = 0.0
+    partial: bool = False
     notes: Mapping[str, int] = field(default_factory=dict)
 
 

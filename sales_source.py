@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,11 +38,13 @@ class SalesReading:
         chunk_rows: rows fetched at a time.
         encoding: of the CSV file.
         memory_limit: of the engine that sorts the CSV file, such as `512MB`; empty for its own.
+        scratch: folder to which it spills; empty for one of the system's.
     """
 
     chunk_rows: int = 50_000
     encoding: str = "utf-8"
     memory_limit: str = ""
+    scratch: str = ""
 
 
 DEFAULT_READING = SalesReading()
@@ -206,7 +208,7 @@ def _undated_row(row: dict[str, Any]) -> dict[str, object]:
 def _read_sales_file(path: Path, window: Window, reading: SalesReading) -> Iterator[Block]:
     scanned = _SalesFile(path, window, reading.encoding)
     first = True
-    with _scratch_engine(reading.memory_limit) as engine:
+    with _scratch_engine(reading) as engine:
         engine.register(
             "sales_transactions",
             pa.RecordBatchReader.from_batches(scanned.schema, scanned.scan()),
@@ -238,12 +240,12 @@ def _query_file(
 
 
 @contextmanager
-def _scratch_engine(memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    with (
-        TemporaryDirectory(prefix="etl-sort-") as folder,
-        open_duckdb(":memory:", memory_limit=memory_limit, temp_directory=folder) as engine,
-    ):
-        yield engine
+def _scratch_engine(reading: SalesReading) -> Iterator[duckdb.DuckDBPyConnection]:
+    with ExitStack() as stack:
+        folder = reading.scratch or stack.enter_context(TemporaryDirectory(prefix="etl-"))
+        yield stack.enter_context(
+            open_duckdb(":memory:", memory_limit=reading.memory_limit, temp_directory=folder)
+        )
 
 
 def _log_other_status(scanned: _SalesFile) -> None:

@@ -2,7 +2,11 @@
 
 import codecs
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from io import BufferedReader
 from pathlib import Path
 
@@ -15,28 +19,168 @@ _WIDE_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def open_source(path: Path) -> BufferedReader:
-    """Open a source file for reading bytes.
+@dataclass(frozen=True, repr=False)
+class FileSignature:
+    """What tells a file from another one, and from what it was before, without reading it.
+
+    Two signatures of one path are equal as long as nobody has replaced or written the file.
+    Only a change that keeps the size, within the same tick of the file system's clock (some
+    milliseconds) as the one before, stays unseen.
+
+    Args:
+        device: number of the file system.
+        inode: number of the file on it.
+        size: bytes.
+        mtime_ns: when it was last written, nanoseconds since 1970 in UTC.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @property
+    def modified(self) -> str:
+        """When it was last written, UTC in ISO form, to the microsecond.
+
+        Example:
+            >>> FileSignature(1, 2, 3, 1_705_737_600_000_000_000).modified
+            '2024-01-20T08:00:00.000000+00:00'
+        """
+        try:
+            moment = _EPOCH + timedelta(microseconds=self.mtime_ns // 1000)
+        except OverflowError:  # a clock beyond the year 9999, on a disk or share that is damaged
+            return f"{self.mtime_ns} ns after 1970"
+        return moment.isoformat(timespec="microseconds")
+
+    def __str__(self) -> str:
+        return f"{self.size:,} bytes, written {self.modified}"
+
+    def __repr__(self) -> str:
+        return f"FileSignature({self}, inode {self.inode} on device {self.device})"
+
+
+def file_signature(path: Path) -> FileSignature:
+    """Look at a file, to tell later whether it is still the same.
+
+    Args:
+        path: the file; a link is followed.
+
+    Returns:
+        Its signature at this moment.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ExtractionError: it must not or cannot be looked at.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "customers.csv")
+        ...     _ = path.write_text("customer_id")
+        ...     before = file_signature(path)
+        ...     _ = path.write_text("customer_id,email")
+        ...     before == file_signature(path)
+        False
+    """
+    with _refusals(path):
+        return _signature(path.stat())
+
+
+def _signature(status: os.stat_result) -> FileSignature:
+    return FileSignature(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@contextmanager
+def open_source(path: Path) -> Iterator[BufferedReader]:
+    """Open a source file for reading bytes, and make sure that it stays the same meanwhile.
+
+    Whoever writes a file while it is read gives half of the old one and half of the new one. So
+    it is compared with itself at the end, and also after an `ExtractionError`, because what was
+    found to be wrong may come from the change. After any other exception, such as the one that
+    ends an iterator nobody reads on, nothing is compared.
 
     Args:
         path: the file.
 
-    Returns:
-        The open file; the caller closes it.
+    Yields:
+        The open file; it is closed at the end.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ExtractionError: it is a directory, or must not or cannot be opened.
+        ExtractionError: it is a directory, must not or cannot be opened, or has changed while
+            it was read: replaced, removed, extended, cut off or written over.
 
     Example:
-        >>> open_source(Path("no_such_folder/customers.csv"))
+        >>> with open_source(Path("no_such_folder/customers.csv")) as file:
+        ...     file.read()
         Traceback (most recent call last):
         FileNotFoundError: no file no_such_folder/customers.csv. Next: put it there ...
     """
+    named = file_signature(path)
+    with _refusals(path):
+        opened = path.open("rb")
+    with opened as file:
+        watched = _Watched(path, file, named, os.fstat(file.fileno()))
+        try:
+            yield file
+        except ExtractionError as fault:
+            watched.refuse_change(fault)
+            raise
+        watched.refuse_change()
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """An open file, what its path was before it was opened, and what the file was after that.
+
+    Path is compared with path and open file with open file, as some systems (Windows, network
+    file systems) number the same file differently for the two.
+    """
+
+    path: Path
+    file: BufferedReader
+    named: FileSignature
+    status: os.stat_result
+
+    def refuse_change(self, fault: ExtractionError | None = None) -> None:
+        if not stat.S_ISREG(self.status.st_mode):  # a pipe is written while it is read
+            return
+        held, held_now = _signature(self.status), _signature(os.fstat(self.file.fileno()))
+        for before, now in ((held, held_now), (self.named, _signature_now(self.path))):
+            if before != now:
+                raise _changed(self.path, before, now) from fault
+
+
+def _signature_now(path: Path) -> FileSignature | None:
     try:
-        return path.open("rb")
+        return file_signature(path)
+    except (FileNotFoundError, ExtractionError):
+        return None
+
+
+def _changed(path: Path, before: FileSignature, now: FileSignature | None) -> ExtractionError:
+    if now is None:
+        found = "it can no longer be found"
+    elif (before.device, before.inode) != (now.device, now.inode):
+        found = f"now another file is there ({now})"
+    else:
+        found = f"now {now}"
+    return ExtractionError(
+        f"{path} changed while it was read: it was {before}, {found}",
+        next_step="run again once it is written; to be safe, have it written under another name "
+        "beside it and renamed when complete",
+    )
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Put into words why a file cannot be looked at or opened."""
+    try:
+        yield
     except FileNotFoundError:
         what = f"no file {path}. Next: put it there or correct the path."
         raise FileNotFoundError(what) from None

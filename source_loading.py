@@ -7,7 +7,7 @@ source that fails does not stop the others.
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ from data_extraction import (
     read_product_originals,
     read_products,
 )
-from data_loading import LoadBlock, apply_in_transaction, check_gate, stage_source
+from data_loading import Intake, LoadBlock, apply_in_transaction, check_gate, stage_source
 from data_transformation import (
     Rules,
     transform_customers,
@@ -34,8 +34,9 @@ from monitoring import ETLMetrics, log_context
 from read_ahead import ReadAhead
 from record_checks import Transformed
 from rejected_records import DUPLICATE, RejectedFile, file_name, reject_schema
+from reprocessing import MendedFile
 from resilience import retry_with_backoff
-from runs import Applied, LoadCounts, RunPlan, Staged, Window, flaws_in_words
+from runs import EVERYTHING, Applied, LoadCounts, RunPlan, Staged, Window, flaws_in_words
 from sales_source import CSV_SCHEME, SalesReading, read_sales
 from source_blocks import Block
 from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
@@ -51,7 +52,12 @@ FAILED = "failed"
 
 @dataclass(frozen=True)
 class Source:
-    """One source: how to read it, how to transform it, and where it goes."""
+    """One source: how to read it, how to transform it, and where it goes.
+
+    Attributes:
+        partial: it is not all that the source has: it passes no gate, and nothing has vanished.
+        skipped: how many of its records were left out on purpose, by reason.
+    """
 
     name: str
     table: Table
@@ -60,6 +66,8 @@ class Source:
     read: Callable[[], Iterator[Block]]
     transform: Callable[[pa.RecordBatch], Transformed]
     originals: Callable[[pa.Table], pa.Table]
+    partial: bool = False
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,8 +96,14 @@ class Outcome:
     notes: Mapping[str, int] = field(default_factory=dict)
 
 
-def sources_of(config: Config, window: Window) -> tuple[Source, ...]:
-    """The three sources as the settings describe them, in the order in which they load."""
+def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Source, ...]:
+    """The three sources as the settings describe them, in the order in which they load.
+
+    Args:
+        config: the settings.
+        window: of the sales asked for.
+        scratch: folder to which the sorting of a sales file may spill; made when needed.
+    """
     rules = Rules(
         default_area_code=config.processing.default_area_code,
         default_cost_ratio=config.processing.default_cost_ratio,
@@ -113,11 +127,11 @@ def sources_of(config: Config, window: Window) -> tuple[Source, ...]:
                 files.products_path, losers["source_row"]
             ),
         ),
-        _sales_source(config, window, rules),
+        _sales_source(config, window, rules, scratch),
     )  # fmt: skip
 
 
-def _sales_source(config: Config, window: Window, rules: Rules) -> Source:
+def _sales_source(config: Config, window: Window, rules: Rules, scratch: str) -> Source:
     files, encoding = config.files, config.files.csv_encoding
     configured = config.database.sales_db_connection_string
     connection = configured.get_secret_value() if configured else f"{CSV_SCHEME}{files.sales_path}"
@@ -126,6 +140,7 @@ def _sales_source(config: Config, window: Window, rules: Rules) -> Source:
         chunk_rows=config.processing.chunk_rows,
         encoding=encoding,
         memory_limit=config.processing.duckdb_memory_limit,
+        scratch=scratch,
     )
 
     def originals(losers: pa.Table) -> pa.Table:
@@ -143,9 +158,20 @@ def _sales_source(config: Config, window: Window, rules: Rules) -> Source:
     )  # fmt: skip
 
 
-def run_loads(run: Run) -> tuple[tuple[Outcome, ...], Applied]:
-    """Loads all sources and says how each fared; only errors of the run itself are raised."""
-    sources = sources_of(run.config, run.plan.window)
+def reprocessed_source(config: Config, mended: MendedFile) -> Source:
+    """A mended rejected file as a source."""
+    (regular,) = [s for s in sources_of(config, EVERYTHING) if s.name == mended.source]
+    return replace(
+        regular,
+        read=mended.blocks,
+        originals=mended.originals,
+        partial=True,
+        skipped={reason: rows for reason, rows in mended.skipped.items() if rows},
+    )
+
+
+def run_loads(run: Run, sources: Sequence[Source]) -> tuple[tuple[Outcome, ...], Applied]:
+    """Loads sources and says how each fared; only errors of the run itself are raised."""
     readers = {source.name: _start_reading(run, source) for source in sources}
     try:
         if run.plan.full_refresh and not run.dry_run:
@@ -253,19 +279,19 @@ def _stage_once(run: Run, source: Source, readers: _Readers) -> Staged:
     rejects = RejectedFile(folder, run.plan.run_id, source.name)
     try:
         with reader:
-            staged, reject_rate = stage_source(
-                run.db, source.table, blocks=reader, rejects=rejects,
-                originals=lambda losers: _duplicates(source, losers), window=source.window,
+            intake = Intake(
+                reader, rejects, lambda losers: _duplicates(source, losers),
+                window=source.window, partial=source.partial,
             )  # fmt: skip
+            staged, reject_rate = stage_source(run.db, source.table, intake)
         rejects.publish()
     finally:
         rejects.discard()
     run.metrics.record_totals(read=staged.rows_read, rejected=staged.rows_rejected)
-    check_gate(
-        source.name, staged, reject_rate=reject_rate,
-        max_reject_rate=run.config.processing.max_reject_rate,
-    )  # fmt: skip
-    return staged
+    if not source.partial:
+        limit = run.config.processing.max_reject_rate
+        check_gate(source.name, staged, reject_rate=reject_rate, max_reject_rate=limit)
+    return replace(staged, notes={**source.skipped, **staged.notes})
 
 
 def _start_reading(run: Run, source: Source) -> ReadAhead[LoadBlock]:

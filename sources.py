@@ -15,3 +15,9 @@ SALES_COLUMNS = (
 
 # The status of the sales that are loaded.
 COMPLETED = "completed"
+
+SOURCE_COLUMNS = {
+    "customers": CUSTOMER_COLUMNS,
+    "products": PRODUCT_COLUMNS,
+    "sales": SALES_COLUMNS,
+}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from star_schema import (
+    KEY_WIDTH,
     SALES_FACT,
     SALES_RANK,
     Column,
@@ -254,6 +255,57 @@ def create_rejected_keys(dialect: Dialect, table: Table) -> str:
     """Temporary table of the keys of the records that were read and rejected."""
     name = quoted(rejected_name(table))
     return f'{dialect.create_temporary} {name} ("record_key" VARCHAR);'
+
+
+def record_rejected_keys(table: Table) -> str:
+    """Writes the rejected keys into the history. Parameters: run id, table name.
+
+    A key that is wider than its column can never be in the warehouse, and is left out.
+    """
+    return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
+SELECT DISTINCT ?, ?, "record_key" FROM {quoted(rejected_name(table))}
+WHERE length("record_key") <= {KEY_WIDTH};"""
+
+
+def record_staged_keys(table: Table) -> str:
+    """Writes the staged keys into the history. Parameters: run id, table name."""
+    return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
+SELECT DISTINCT ?, ?, {quoted(table.key[0])} FROM {quoted(staging_name(table))};"""
+
+
+def create_mended_keys(dialect: Dialect) -> str:
+    """Temporary table of the keys to be read again, and of the runs that rejected them."""
+    return f'{dialect.create_temporary} "mended_key" ("record_key" VARCHAR, "run_id" VARCHAR);'
+
+
+def read_since(table: Table, modes: Iterable[str]) -> str:
+    """Of the mended keys, those that a later run has read, and which run. Parameter: table name.
+
+    A later run has read a key when its history says so by name, or when it has read the whole
+    source (of sales: the window in which the row lies) and the row is there.
+
+    Args:
+        table: the table of the keys.
+        modes: the modes of runs that read whole sources.
+    """
+    key = key_of(table, "target")
+    listed_modes = ", ".join(f"'{mode}'" for mode in modes)
+    row = (
+        'target."transaction_date" BETWEEN r."window_start" AND r."window_end"'
+        if table is SALES_FACT
+        else 'NOT target."is_inferred"'
+    )
+    return f"""SELECT m."record_key", m."run_id", max(seen."run_id") FROM "mended_key" AS m
+JOIN (
+    SELECT k."record_key", k."run_id" FROM "etl_read_key" AS k WHERE k."table_name" = ?
+    UNION
+    SELECT {key}, r."run_id" FROM "mended_key" AS n
+    JOIN {quoted(table.name)} AS target ON {key} = n."record_key"
+    JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
+    JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" IN ({listed_modes})
+    WHERE {row}
+) AS seen ON seen."record_key" = m."record_key" AND seen."run_id" > m."run_id"
+GROUP BY m."record_key", m."run_id";"""
 
 
 def not_staged(table: Table) -> str:

@@ -204,10 +204,10 @@ ETL_RUN = Table(
     columns=(
         _RUN_ID,
         _text("environment", "dev, test or prod", width=10, required=True),
-        _text("mode", "incremental, date, backfill, full_refresh, manual", width=20, required=True),
+        _text("mode", "see `runs`: incremental, date, backfill, ...", width=20, required=True),
         _time("window_start", "first instant of the sales that were asked for", required=True),
         _time("window_end", "last instant of the sales that were asked for", required=True),
-        _text("status", "running, success, attention or failed", width=20, required=True),
+        _text("status", "see `run_history`: running, success, ...", width=20, required=True),
         _time("started_at", "UTC", required=True),
         _time("finished_at", "UTC; empty while it runs"),
         _text("error", "what went wrong", width=4000),
@@ -267,6 +267,16 @@ ETL_WATERMARK = Table(
     ),
 )  # fmt: skip
 
+ETL_READ_KEY = Table(
+    "etl_read_key", "keys that a run has read and rejected, or read again from a rejected file",
+    ("run_id", "table_name", "record_key"),
+    columns=(
+        _RUN_ID,
+        _TABLE_NAME,
+        _key("record_key", "key of the record"),
+    ),
+)  # fmt: skip
+
 # What a sale is to its customer.
 FIRST_TIME, REPEAT = "First-time", "Repeat"
 
@@ -278,7 +288,14 @@ SALES_RANK = (
 
 # In the order in which references allow them to be loaded.
 STAR_TABLES = (CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT)
-AUDIT_TABLES = (ETL_RUN, ETL_LOAD, ETL_COLUMN_CHANGE, ETL_QUALITY, ETL_WATERMARK)
+AUDIT_TABLES = (
+    ETL_RUN,
+    ETL_LOAD,
+    ETL_COLUMN_CHANGE,
+    ETL_READ_KEY,
+    ETL_QUALITY,
+    ETL_WATERMARK,
+)
 ALL_TABLES = (*STAR_TABLES, *AUDIT_TABLES)
 
 

@@ -28,12 +28,14 @@ from star_schema import (
     Table,
 )
 
+_STATUS = SALES_FACT.column("customer_status")
+
 
 def merge(dialect: Dialect, table: Table) -> str:
     """The guarded upsert: what is equal is not written. Parameters: load time, three times."""
     inserted = tuple(c for c in table.columns if c.role is not Role.AUDIT)
     updated = tuple(c for c in inserted if c.name not in table.key)
-    sets = ",\n        ".join(f"{quoted(c.name)} = source.{quoted(c.name)}" for c in updated)
+    sets = ",\n        ".join(f"{quoted(c.name)} = {_updated_value(c)}" for c in updated)
     return f"""MERGE INTO {quoted(table.name)} AS target
 USING {_merge_source(dialect, table)} AS source
 ON {same_key(table, "target", "source")}
@@ -44,6 +46,12 @@ WHEN MATCHED AND {any_differs(dialect, guarded(table), "target", "source")} THEN
 WHEN NOT MATCHED THEN
     INSERT ({listed(inserted)}, "created_date", "updated_date")
     VALUES ({listed(inserted, "source.")}, ?, ?);"""
+
+
+def _updated_value(column: Column) -> str:
+    """The staged value; the status of a sale stays where its customer's order of sales does."""
+    value = f"source.{quoted(column.name)}"
+    return f"coalesce({value}, target.{quoted(column.name)})" if column is _STATUS else value
 
 
 def _merge_source(dialect: Dialect, table: Table) -> str:
@@ -75,9 +83,10 @@ def _margin(dialect: Dialect, sale: str, product: str) -> str:
 
 
 def _status(sale: str, first: str) -> str:
+    """First-time or Repeat; NULL for a customer that is not touched, who has no `first`."""
     return (
-        f'CASE WHEN {first}."transaction_id" = {sale}."transaction_id" '
-        f"THEN '{FIRST_TIME}' ELSE '{REPEAT}' END"
+        f'CASE WHEN {first}."transaction_id" = {sale}."transaction_id" THEN \'{FIRST_TIME}\' '
+        f"WHEN {first}.\"transaction_id\" IS NOT NULL THEN '{REPEAT}' END"
     )
 
 

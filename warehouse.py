@@ -183,6 +183,8 @@ def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
 
 
 def _vanished(db: DatabaseManager, staged: Staged, live_and_staged: int) -> int:
+    if staged.partial:
+        return 0
     params = _live_params(staged)
     live = int(db.value(sql_dialects.count_live(staged.table), params))
     if live == live_and_staged:

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,8 @@ from sources import CUSTOMER_COLUMNS, SALES_COLUMNS
 from star_schema import STAR_TABLES, Role
 
 Record = Mapping[str, str | None]
+
+COMMAND = Path(__file__).resolve().parent.parent / "etl_pipeline.py"
 
 _SPECIFICATIONS = ("brand", "model", "price", "cost")
 _INVENTORY = ("quantity", "warehouse")
@@ -120,3 +125,29 @@ def command(project: Project, monkeypatch: Any, *argv: str) -> int:
     for name, value in project.settings.items():
         monkeypatch.setenv(name, value)
     return main(argv)
+
+
+def start(
+    project: Project, *argv: str, environ: Mapping[str, str] | None = None, launcher: str = ""
+) -> subprocess.Popen[str]:
+    """The command as a process of its own, its settings in the environment.
+
+    A launcher is a line of Python that runs first, such as one that lowers a limit.
+    """
+    become = f"import os, sys; {launcher}; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    before = ["-c", become] if launcher else []
+    return subprocess.Popen(
+        [sys.executable, *before, str(COMMAND), *argv],
+        env={**os.environ, **project.settings, **(environ or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="backslashreplace",
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """Waits for the end of a process and returns what it said."""
+    with process:
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -13,10 +13,12 @@ RANKS = [
     {"config", "resilience", "runs", "sql_dialects", "source_files", "odbc", "record_checks"},
     {"csv_blocks", "json_items", "star_sql", "record_blocks", "command_line", "console"},
     {"database", "source_blocks"},
-    {"warehouse", "exporting", "sales_source"},
+    {"warehouse", "exporting", "sales_source", "archive"},
     {"run_history"},
     {"monitoring", "data_extraction", "data_transformation", "data_loading", "data_quality"},
+    {"reprocessing"},
     {"source_loading"},
+    {"pipeline_run"},
     {"etl_pipeline"},
 ]
 RANK_OF = {name: rank for rank, names in enumerate(RANKS) for name in names}

@@ -1,0 +1,292 @@
+"""One run from its plan to its summary: what is done, in which order, and what is kept of it."""
+
+import argparse
+import logging
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Dict
+
+import console
+import run_history
+import warehouse
+from command_line import mode_of, window_of
+from config import Config
+from data_loading import validate_loaded_data
+from database import IN_MEMORY_CONNECTION, DatabaseManager, duckdb_path
+from errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK
+from exporting import export_tables
+from monitoring import ETLMetrics, log_context
+from reprocessing import read_mended
+from runs import INCREMENTAL, REPROCESS, Applied, RunPlan, Window, hull, utc_now
+from source_loading import (
+    FAILED,
+    HELD_BACK,
+    Outcome,
+    Run,
+    Source,
+    reprocessed_source,
+    run_loads,
+    sources_of,
+)
+from star_schema import STAR_TABLES
+
+logger = logging.getLogger(__name__)
+
+_NO_CHECKS: Dict[str, Any] = {"passed": True, "checks": []}
+_STATUS = {
+    EXIT_OK: run_history.SUCCESS,
+    EXIT_ATTENTION: run_history.ATTENTION,
+    EXIT_FAILED: run_history.FAILED,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run under way."""
+
+    config: Config
+    args: argparse.Namespace
+    db: DatabaseManager
+    plan: RunPlan
+    metrics: ETLMetrics
+    scratch: Path
+
+    @property
+    def output(self) -> Path:
+        """Where results go."""
+        return self.config.files.output_dir
+
+
+def run_job(config: Config, args: argparse.Namespace) -> Dict[str, Any]:
+    """Opens the warehouse, plans the run, does it, and returns its summary.
+
+    Raises:
+        ETLError: the run failed as a whole; it has been logged, and written into the history
+            when the warehouse could be opened.
+    """
+    metrics = ETLMetrics()
+    with ExitStack() as stack:
+        with _failure_logged():
+            scratch = _scratch_folder(config, args, stack)
+            db = stack.enter_context(_warehouse(config, args, scratch))
+            plan = _plan(db, config, args)
+        with log_context(run_id=plan.run_id), _failure_logged():
+            logger.info("run %s: %s, %s", plan.run_id, plan.mode, plan.window)
+            job = Job(config, args, db, plan, metrics, scratch)
+            return _preview(job) if args.dry_run else _load(job)
+
+
+@contextmanager
+def _failure_logged() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.critical("the run was interrupted; what was not committed is rolled back")
+        raise
+    except BaseException as error:
+        logger.critical("the run failed: %s", error or type(error).__name__, exc_info=True)
+        raise
+
+
+# --- planning ----------------------------------------------------------------------------
+
+
+def _scratch_folder(config: Config, args: argparse.Namespace, stack: ExitStack) -> Path:
+    """Where engines spill to: a folder that the next run clears, should this one be killed."""
+    if args.dry_run:  # writes nothing to the project
+        return Path(stack.enter_context(TemporaryDirectory(prefix="etl-")))
+    return config.files.output_dir / "tmp"
+
+
+def _warehouse(config: Config, args: argparse.Namespace, scratch: Path) -> DatabaseManager:
+    connection = config.database.connection_string.get_secret_value()
+    path = duckdb_path(connection)
+    if args.dry_run and path is not None and not path.exists():
+        connection = IN_MEMORY_CONNECTION  # a missing warehouse counts as empty
+    return DatabaseManager(
+        connection,
+        memory_limit=config.processing.duckdb_memory_limit,
+        temp_directory=str(scratch / "warehouse"),
+        read_only=args.dry_run and connection != IN_MEMORY_CONNECTION,
+    )
+
+
+def _plan(db: DatabaseManager, config: Config, args: argparse.Namespace) -> RunPlan:
+    warehouse.create_tables(db)
+    started_at = utc_now()
+    if not args.dry_run:
+        for run in run_history.mark_killed(db, started_at):
+            logger.warning(
+                "run %s (%s, %s) was killed; what it had not committed was rolled back%s",
+                run.run_id, run.mode, run.window, _advice(run, mode_of(args)),
+            )  # fmt: skip
+    run_id = run_history.next_run_id(db, started_at)
+    window = _window(db, config, args)
+    return RunPlan(run_id, config.environment, mode_of(args), window, started_at)
+
+
+def _advice(run: run_history.PastRun, mode: str) -> str:
+    if mode == INCREMENTAL and run.mode in run_history.TAKEN_UP:
+        return "; this run takes its sales up again"
+    return "" if run.mode in (INCREMENTAL, mode) else "; run it again"
+
+
+def _window(db: DatabaseManager, config: Config, args: argparse.Namespace) -> Window:
+    window = window_of(
+        args,
+        watermark=run_history.read_watermark(db),
+        lag_days=config.processing.watermark_lag_days,
+    )
+    if mode_of(args) == INCREMENTAL:
+        for missed in run_history.windows_to_take_up(db):
+            window = hull(window, missed)
+    return window
+
+
+def _sources(job: Job) -> tuple[Source, ...]:
+    if job.plan.mode != REPROCESS:
+        reading = str(job.scratch / "sales")
+        return sources_of(job.config, job.plan.window, scratch=reading)
+    mended = read_mended(Path(job.args.reprocess_rejected))
+    source = reprocessed_source(job.config, mended)
+    later = run_history.read_since(job.db, source.table, mended.keys())
+    for (key, run_id), later_run in later.items():
+        logger.info("%s of run %s skipped: run %s has read it since", key, run_id, later_run)
+    return (reprocessed_source(job.config, mended.without(later)),)
+
+
+# --- doing -------------------------------------------------------------------------------
+
+
+def _preview(job: Job) -> Dict[str, Any]:
+    outcomes, _ = _run_loads(job, dry_run=True)
+    counted = Applied({outcome.table: outcome.counts for outcome in outcomes})
+    return _summary(job, outcomes, applied=counted)
+
+
+def _load(job: Job) -> Dict[str, Any]:
+    run_history.begin_run(job.db, job.plan)
+    try:
+        _clear_leftovers(job)
+        summary = _load_and_validate(job)
+    except BaseException as error:
+        _finish_failed(job, error)
+        raise
+    finally:
+        shutil.rmtree(job.scratch, ignore_errors=True)
+    errors = " | ".join(source["error"] for source in summary["sources"] if source["error"])
+    run_history.finish_run(
+        job.db, job.plan.run_id, status=summary["status"], finished_at=utc_now(), error=errors
+    )
+    return summary
+
+
+def _clear_leftovers(job: Job) -> None:
+    """Removes what a killed run has left; nobody else works here while the warehouse is open."""
+    shutil.rmtree(job.scratch, ignore_errors=True)
+    for folder in ("rejected", "processed"):
+        for part in (job.output / folder).glob("*.part"):
+            part.unlink(missing_ok=True)
+    job.scratch.mkdir(parents=True, exist_ok=True)
+
+
+def _finish_failed(job: Job, error: BaseException) -> None:
+    interrupted = isinstance(error, KeyboardInterrupt)
+    status = run_history.INTERRUPTED if interrupted else run_history.FAILED
+    try:
+        run_history.finish_run(
+            job.db, job.plan.run_id, status=status, finished_at=utc_now(), error=str(error)
+        )
+    except Exception:  # the first error is the one to be told
+        logger.exception("the end of run %s could not be written down", job.plan.run_id)
+
+
+def _load_and_validate(job: Job) -> Dict[str, Any]:
+    outcomes, applied = _run_loads(job)
+    run_history.require_balance(job.db, job.plan.run_id)
+    quality = _validate(job)
+    exported = _export(job)
+    summary = _summary(job, outcomes, applied=applied, quality=quality)
+    return summary | {"exported": [str(path) for path in exported]}
+
+
+def _run_loads(job: Job, *, dry_run: bool = False) -> tuple[tuple[Outcome, ...], Applied]:
+    sources = _sources(job)
+    names = tuple(source.name for source in sources)
+    with console.progress(names, enabled=not job.args.json) as on_progress:
+        run = Run(
+            job.db, job.config, job.plan, job.metrics, dry_run=dry_run,
+            on_progress=on_progress, rejected_folder=job.output / "rejected",
+        )  # fmt: skip
+        return run_loads(run, sources)
+
+
+def _validate(job: Job) -> Dict[str, Any]:
+    with log_context(stage="validation"):
+        job.metrics.start_stage("validation")
+        quality = validate_loaded_data(job.db)
+        run_history.record_quality(job.db, job.plan.run_id, quality["checks"])
+        failed = [check for check in quality["checks"] if check["status"] != "passed"]
+        job.metrics.end_stage("validation", len(quality["checks"]), len(failed))
+        for check in failed:
+            logger.error("check %s failed: %s", check["name"], check["message"])
+    return quality
+
+
+def _export(job: Job) -> list[Path]:
+    if not job.args.export:
+        return []
+    return export_tables(job.db, job.output / "processed", job.args.export)
+
+
+# --- telling -----------------------------------------------------------------------------
+
+
+def _summary(
+    job: Job,
+    outcomes: Sequence[Outcome],
+    *,
+    applied: Applied,
+    quality: Dict[str, Any] = _NO_CHECKS,
+    attention: Iterable[str] = (),
+) -> Dict[str, Any]:
+    attention = [*attention, *_attention(outcomes, quality)]
+    failed = all(outcome.status in (FAILED, HELD_BACK) for outcome in outcomes)
+    exit_code = EXIT_FAILED if failed else EXIT_ATTENTION if attention else EXIT_OK
+    return {
+        "run_id": job.plan.run_id,
+        "environment": job.plan.environment,
+        "mode": job.plan.mode,
+        "window": _window_words(job.plan),
+        "status": _STATUS[exit_code],
+        "exit_code": exit_code,
+        "warehouse": job.config.database.display_name,
+        "sources": [_outcome(outcome) for outcome in outcomes],
+        "tables": {table.name: asdict(applied.of(table)) for table in STAR_TABLES},
+        "column_changes": {name: dict(c) for name, c in applied.column_changes.items()},
+        "quality": quality,
+        "attention": attention,
+        "metrics": job.metrics.generate_summary_report(),
+        "exported": [],
+    }
+
+
+def _attention(outcomes: Sequence[Outcome], quality: Dict[str, Any]) -> Iterator[str]:
+    for outcome in outcomes:
+        if outcome.error:
+            yield f"{outcome.source}: {outcome.error}"
+    for check in quality["checks"]:
+        if check["status"] != "passed":
+            yield f"check {check['name']}: {check['message']}"
+
+
+def _window_words(plan: RunPlan) -> str:
+    return "mended records" if plan.mode == REPROCESS else str(plan.window)
+
+
+def _outcome(outcome: Outcome) -> Dict[str, Any]:
+    return {name: value for name, value in asdict(outcome).items() if name != "counts"}
