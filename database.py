@@ -22,6 +22,10 @@ DUCKDB_SCHEME = "duckdb:///"
 IN_MEMORY = ":memory:"
 IN_MEMORY_CONNECTION = DUCKDB_SCHEME + IN_MEMORY
 
+# What DuckDB writes when it creates a file: three headers of 4 KiB each.
+_HEADER_BYTES = 12_288
+_HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
+
 
 class DatabaseManager:
     """One connection to the warehouse, with transactions and batches.
@@ -69,12 +73,24 @@ class DatabaseManager:
         try:
             if path and not self.read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            return open_duckdb(
-                str(path or IN_MEMORY), read_only=self.read_only,
-                memory_limit=self.memory_limit, temp_directory=self.temp_directory,
-            )  # fmt: skip
+            return self._open(path)
         except (duckdb.Error, OSError) as error:
             raise _connect_error(path, error) from error
+
+    def _open(self, path: Path | None) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._open_as_it_is(path)
+        except duckdb.Error as error:
+            if path is None or self.read_only or _HOLDER.search(str(error)) or not _is_stub(path):
+                raise
+        path.unlink()
+        return self._open_as_it_is(path)
+
+    def _open_as_it_is(self, path: Path | None) -> duckdb.DuckDBPyConnection:
+        return open_duckdb(
+            str(path or IN_MEMORY), read_only=self.read_only,
+            memory_limit=self.memory_limit, temp_directory=self.temp_directory,
+        )  # fmt: skip
 
     def __exit__(
         self,
@@ -261,8 +277,19 @@ def open_duckdb(
     return duckdb.connect(path, read_only=read_only, config=config)
 
 
+def _is_stub(path: Path) -> bool:
+    """Whether a file is one whose creation was cut off, by a kill or a full disk.
+
+    The engine would refuse it for ever, though nothing can be in it yet.
+    """
+    if path.with_name(f"{path.name}.wal").exists() or path.stat().st_size >= _HEADER_BYTES:
+        return False
+    start = path.read_bytes()[:12]
+    return not start or start[8:] == b"DUCK"  # the engine's mark stands behind a checksum
+
+
 def _connect_error(path: Path | None, error: Exception) -> Exception:
-    holder = re.search(r"Conflicting lock is held in (.+?) \(PID (\d+)\)", str(error))
+    holder = _HOLDER.search(str(error))
     if holder:
         program, pid = holder.groups()
         return WarehouseInUseError(

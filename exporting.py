@@ -45,12 +45,12 @@ def _export(db: DatabaseManager, table: Table, path: Path) -> Path:
             for block in db.batches(sql_dialects.select_all(table), _CHUNK_ROWS):
                 writer.write_table(pa.Table.from_batches([block]).cast(schema))
         part.replace(path)
-        return path
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
         with suppress(OSError):  # there may be no folder for it
             part.unlink()
+    return path
 
 
 def _cannot_write(path: Path, error: OSError) -> LoadingError:

@@ -134,8 +134,8 @@ def start(
 
     A launcher is a line of Python that runs first, such as one that lowers a limit.
     """
-    become = f"import os, sys; {launcher}; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-    before = ["-c", become] if launcher else []
+    goes_on = "import os, sys; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    before = ["-c", f"{launcher}; {goes_on}"] if launcher else []
     return subprocess.Popen(
         [sys.executable, *before, str(COMMAND), *argv],
         env={**os.environ, **project.settings, **(environ or {})},
