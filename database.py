@@ -4,12 +4,14 @@
 an open transaction has left and always closes. Outside `transaction()` each statement commits.
 """
 
+import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, List, Self
+from typing import IO, Any, List, Self
 
 import duckdb
 import pyarrow as pa
@@ -17,6 +19,9 @@ import pyarrow as pa
 from errors import ConfigurationError, LoadingError, WarehouseInUseError
 from resilience import retry_with_backoff
 from sql_dialects import DUCKDB, Dialect, quoted
+
+if sys.platform != "win32":
+    import fcntl
 
 DUCKDB_SCHEME = "duckdb:///"
 IN_MEMORY = ":memory:"
@@ -81,9 +86,10 @@ class DatabaseManager:
         try:
             return self._open_as_it_is(path)
         except duckdb.Error as error:
-            if path is None or self.read_only or _HOLDER.search(str(error)) or not _is_stub(path):
+            if path is None or self.read_only or _HOLDER.search(str(error)):
                 raise
-        path.unlink()
+            if not _remove_stub(path):
+                raise
         return self._open_as_it_is(path)
 
     def _open_as_it_is(self, path: Path | None) -> duckdb.DuckDBPyConnection:
@@ -277,15 +283,57 @@ def open_duckdb(
     return duckdb.connect(path, read_only=read_only, config=config)
 
 
-def _is_stub(path: Path) -> bool:
-    """Whether a file is one whose creation was cut off, by a kill or a full disk.
+def _remove_stub(path: Path) -> bool:
+    """Removes a file whose creation was cut off, by a kill or a full disk; says whether it did.
 
     The engine would refuse it for ever, though nothing can be in it yet.
+
+    Raises:
+        WarehouseInUseError: another process is just creating it.
     """
-    if path.with_name(f"{path.name}.wal").exists() or path.stat().st_size >= _HEADER_BYTES:
+    if not path.is_file():
         return False
-    start = path.read_bytes()[:12]
-    return not start or start[8:] == b"DUCK"  # the engine's mark stands behind a checksum
+    with path.open("r+b") as file:
+        if not _is_stub(file, path):
+            return False
+        if sys.platform != "win32":
+            _lock_stub(file, path)
+            path.unlink()
+            return True
+    path.unlink()  # Windows removes no file that is open, here or in another process
+    return True
+
+
+def _is_stub(file: IO[bytes], path: Path) -> bool:
+    if os.fstat(file.fileno()).st_size >= _HEADER_BYTES:
+        return False
+    file.seek(0)
+    start = file.read(12)
+    empty = not start or start[8:] == b"DUCK"  # the engine's mark stands behind a checksum
+    return empty and not path.with_name(f"{path.name}.wal").exists()
+
+
+if sys.platform != "win32":
+
+    def _lock_stub(file: IO[bytes], path: Path) -> None:
+        """Takes the lock that the engine itself takes, and looks again under it.
+
+        It lasts until any handle of this process on the file is closed.
+        """
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise _created_now(path) from error
+        same = path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino
+        if not (same and _is_stub(file, path)):
+            raise _created_now(path)
+
+
+def _created_now(path: Path) -> WarehouseInUseError:
+    return WarehouseInUseError(
+        f"the warehouse {path} is being created by another process",
+        next_step="wait until that process has ended, and run again",
+    )
 
 
 def _connect_error(path: Path | None, error: Exception) -> Exception:

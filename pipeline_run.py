@@ -13,11 +13,12 @@ from typing import Any, Dict
 import console
 import run_history
 import warehouse
+from archive import archive_run
 from command_line import mode_of, window_of
-from config import Config
+from config import Config, masked_settings
 from data_loading import validate_loaded_data
 from database import IN_MEMORY_CONNECTION, DatabaseManager, duckdb_path
-from errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK
+from errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError
 from exporting import export_tables
 from monitoring import ETLMetrics, log_context
 from reprocessing import read_mended
@@ -32,6 +33,7 @@ from source_loading import (
     run_loads,
     sources_of,
 )
+from sql_dialects import sales_query
 from star_schema import STAR_TABLES
 
 logger = logging.getLogger(__name__)
@@ -206,12 +208,33 @@ def _finish_failed(job: Job, error: BaseException) -> None:
 
 
 def _load_and_validate(job: Job) -> Dict[str, Any]:
+    unarchived = _archive(job)
     outcomes, applied = _run_loads(job)
     run_history.require_balance(job.db, job.plan.run_id)
     quality = _validate(job)
     exported = _export(job)
-    summary = _summary(job, outcomes, applied=applied, quality=quality)
+    summary = _summary(job, outcomes, applied=applied, quality=quality, attention=unarchived)
     return summary | {"exported": [str(path) for path in exported]}
+
+
+def _archive(job: Job) -> list[str]:
+    """Keeps a copy of the sources; returns what went wrong, for a person to look at."""
+    folder = job.config.files.archive_dir
+    if folder is None or job.plan.mode == REPROCESS:
+        return []
+    files = job.config.files
+    from_database = job.config.database.sales_db_connection_string is not None
+    kept = [files.customers_path, files.products_path]
+    kept += [] if from_database else [files.sales_path]
+    try:
+        archive_run(
+            folder, job.plan.run_id, files=kept, settings=masked_settings(job.config),
+            query=sales_query() if from_database else "", window=str(job.plan.window),
+        )  # fmt: skip
+    except ETLError as error:  # the sources themselves are whole, so the load goes on
+        logger.exception("the sources were not archived")
+        return [f"archive: {error}"]
+    return []
 
 
 def _run_loads(job: Job, *, dry_run: bool = False) -> tuple[tuple[Outcome, ...], Applied]:

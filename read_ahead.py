@@ -12,6 +12,9 @@ T = TypeVar("T")
 # Blocks that wait between reading and loading; with 16 MB blocks this bounds the memory.
 MAX_BLOCKS = 2
 
+# How long closing waits for a reader that is inside an engine, in seconds.
+_CLOSE_S = 2
+
 # How often a waiting reader looks whether it is still wanted, in seconds.
 _LOOK_S = 0.1
 
@@ -63,7 +66,7 @@ class ReadAhead(Generic[T]):
     def close(self) -> None:
         """Stops reading and waits until the source is closed."""
         self._stopped.set()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=_CLOSE_S)
 
     def _fill(self) -> None:
         try:

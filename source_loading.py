@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+import field_rules
 import warehouse
 from config import Config
 from data_extraction import (
@@ -29,7 +30,7 @@ from data_transformation import (
     transform_sales,
 )
 from database import DatabaseManager
-from errors import GateClosedError
+from errors import ExtractionError, GateClosedError
 from monitoring import ETLMetrics, log_context
 from read_ahead import ReadAhead
 from record_checks import Transformed
@@ -335,10 +336,19 @@ def _measure(
     )  # fmt: skip
 
 
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
 def _duplicates(source: Source, losers: pa.Table) -> pa.RecordBatch:
     key = source.table.key[0]
     originals = source.originals(losers)
     rows = originals.num_rows
+    if field_rules.clean_text(_one_array(originals[key])) != _one_array(losers[key]):
+        raise ExtractionError(
+            f"{source.name}: the file changed between two readings",
+            next_step="run again once it is written",
+        )
     told = {
         "source_row": originals["source_row"],
         "record_key": pc.utf8_trim_whitespace(originals[key]),

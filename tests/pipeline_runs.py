@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,15 @@ def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
     with process:
         out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def linger(process: subprocess.Popen[str], seconds: float) -> None:
+    """Lets a process run on for a while, or to its end if that comes first."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+
+
+def linger_until(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+    """Lets a process run on until it has done something, or to its end."""
+    while process.poll() is None and not condition():
+        linger(process, 0.002)

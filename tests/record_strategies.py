@@ -6,7 +6,7 @@ CSV file is never None. Most values come from pools of cases that have gone wron
 text is mixed in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TypeVar
 
@@ -263,10 +263,6 @@ def _dirty(usual: Texts, width: int) -> Texts:
     return _mostly(_mostly(usual, unusual), nul_text(), share=60)
 
 
-def _records(columns: Mapping[str, Texts]) -> Records:
-    return _lists(st.fixed_dictionaries(dict(columns)))
-
-
 def _lists(records: SearchStrategy[T]) -> SearchStrategy[list[T]]:
     """Up to 25 records; every other list long enough that keys repeat."""
     return st.lists(records, max_size=25) | st.lists(records, min_size=6, max_size=25)
@@ -274,6 +270,11 @@ def _lists(records: SearchStrategy[T]) -> SearchStrategy[list[T]]:
 
 def customers() -> Records:
     """Up to 25 records of the customers file."""
+    return _lists(customer())
+
+
+def customer() -> SearchStrategy[dict[str, str]]:
+    """One record of the customers file."""
     columns = {
         "customer_id": _keys(CUSTOMER_IDS),
         "first_name": _dirty(names(), 100),
@@ -284,7 +285,7 @@ def customers() -> Records:
         "segment": _dirty(_cased(_pool(SEGMENTS)), 100),
         "registration_date": _mostly(_pool(DATES), dates(), share=3),
     }
-    return _records(columns)
+    return st.fixed_dictionaries(columns)
 
 
 def products(*, surrogates: bool = False) -> ProductRecords:
@@ -293,7 +294,12 @@ def products(*, surrogates: bool = False) -> ProductRecords:
     Args:
         surrogates: whether texts may hold half of a surrogate pair, which only JSON can carry.
     """
-    return _lists(_product(_bad_or_long(surrogates)))
+    return _lists(product(surrogates=surrogates))
+
+
+def product(*, surrogates: bool = False) -> SearchStrategy[dict[str, str | None]]:
+    """One flattened record of the products file."""
+    return _product(_bad_or_long(surrogates))
 
 
 def _bad_or_long(surrogates: bool) -> Texts:
@@ -323,6 +329,29 @@ def _product(unusual: Texts) -> SearchStrategy[dict[str, str | None]]:
 
 def sales() -> Records:
     """Up to 25 records of the sales file, with its `status` column."""
+    return _lists(sale())
+
+
+def unique_sales() -> Records:
+    """The same, but no two records share a transaction_id that can be loaded."""
+    return st.builds(_with_ids_of_their_own, sales(), st.permutations(range(1, 26)))
+
+
+def _with_ids_of_their_own(
+    drawn: list[dict[str, str]], numbers: Sequence[int]
+) -> list[dict[str, str]]:
+    """A number before each id that is there, so that the order of ids is none of the file's."""
+    return [
+        {
+            **record,
+            "transaction_id": record["transaction_id"] and f"{number}{record['transaction_id']}",
+        }
+        for record, number in zip(drawn, numbers, strict=False)
+    ]
+
+
+def sale() -> SearchStrategy[dict[str, str]]:
+    """One record of the sales file."""
     usual = {
         "transaction_id": _keys(SALE_IDS),
         "customer_id": _keys((*CUSTOMER_IDS, "C8", "C9")),
@@ -334,4 +363,4 @@ def sales() -> Records:
         "sales_rep_id": _dirty(_pool(SALES_REPS), 50),
         "status": _mostly(_pool(("completed", "completed", " completed\t")), _pool(STATUSES)),
     }
-    return _records(usual)
+    return st.fixed_dictionaries(usual)

@@ -122,9 +122,9 @@ def test_a_path_that_is_no_text_is_noted_all_the_same(tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------- secrets
 
-SECRETS = st.text(
-    st.characters(exclude_categories=("Cs",), exclude_characters="\x00\r\n"), min_size=12
-).filter(lambda text: len(set(text)) > 4 and text.strip())
+MARK = "Zq7#"  # stands nowhere else; the text after it may by chance be a word of the archive
+ONE_LINE = st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r\n")
+SECRETS = st.text(ONE_LINE).map(lambda text: MARK + text)
 
 
 def settings_with(secret: str, folder: Path) -> dict[str, str]:
@@ -159,7 +159,7 @@ def test_a_secret_is_in_no_file_of_the_archive(secret: str) -> None:
         masked = settings_with(secret, folder)
         path = source(folder / "customers.csv")
         kept = archive_run(folder / "archive", RUN_ID, files=[path], settings=masked)
-        spellings = {secret, secret.encode().decode("latin-1"), secret.encode().hex()}
+        spellings = {MARK, secret, secret.encode().decode("latin-1"), secret.encode().hex()}
         assert not [text for text in texts_of(kept) for part in spellings if part in text]
         kept_settings = facts_of(kept)["settings"]
     for name in ("DB_PASSWORD", "SMTP_PASSWORD", "SLACK_WEBHOOK_URL"):
@@ -204,17 +204,17 @@ def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path, inside: str) -> N
     assert blocking.read_bytes() == b"mine"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs to be root")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a folder that may not be written")
 def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
-    path = source(tmp_path / "customers.csv")
-    for folder in [tmp_path, *tmp_path.parents[:2]]:
-        folder.chmod(0o755)
-    os.seteuid(65534)
+    path, user = source(tmp_path / "customers.csv"), os.geteuid()
+    tmp_path.chmod(0o500)
+    os.seteuid(65534 if user == 0 else user)
     try:
         with pytest.raises(ETLError, match=r"Next: give the user .* the right to write"):
             keep(tmp_path / "archive", path)
     finally:
-        os.seteuid(0)
+        os.seteuid(user)
+        tmp_path.chmod(0o700)
 
 
 def test_a_source_that_cannot_be_read_is_told_and_leaves_nothing(tmp_path: Path) -> None:

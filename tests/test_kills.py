@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from pipeline_runs import Project, ended, read_csv, start
+from pipeline_runs import Project, ended, linger, linger_until, read_csv, start
 
 from errors import LoadingError
 from scripts.make_sample_data import Sizes, write_customers, write_products, write_sales
@@ -180,13 +179,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 def wait_until_it_loads(process: subprocess.Popen[str], project: Project) -> None:
     """The first line of the log comes when the run begins."""
     log = project.logs / "etl_pipeline.log"
-    while process.poll() is None and not (log.exists() and log.stat().st_size):
-        linger(process, 0.002)
-
-
-def linger(process: subprocess.Popen[str], seconds: float) -> None:
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
+    linger_until(process, lambda: log.exists() and log.stat().st_size > 0)
 
 
 def kill(project: Project, mode: str, stage: Stage, chance: random.Random) -> str:

@@ -1,14 +1,17 @@
 """The main job on the bundled sample, as a newcomer runs it."""
 
 import csv
+import gzip
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from pipeline_runs import Project, command, read_csv
 
+import warehouse
 from star_schema import STAR_TABLES
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "input"
@@ -228,3 +231,43 @@ def test_no_log_line_of_a_run_is_lost_to_its_threads(project: Project) -> None:
     records = [json.loads(line) for line in lines]
     assert {record["run_id"] for record in records} == {summary["run_id"]}
     assert any(record["thread"] == "read-sales" for record in records)
+
+
+def test_each_run_is_archived_when_asked_for(project: Project) -> None:
+    project.settings["ARCHIVE_DIR"] = str(project.folder / "archive")
+    summary = project.run()
+    kept = project.folder / "archive" / summary["run_id"]
+    assert gzip.decompress((kept / "customers.csv.gz").read_bytes()) == (
+        (SAMPLE / "customers.csv").read_bytes()
+    )
+    assert sorted(path.name for path in kept.iterdir()) == [
+        "customers.csv.gz", "products.json.gz", "sales_transactions.csv.gz", "settings.json",
+    ]  # fmt: skip
+
+
+def test_an_archive_that_cannot_be_written_is_told_and_the_load_goes_on(project: Project) -> None:
+    blocked = project.folder / "blocked"
+    blocked.write_text("a file where the folder should be")
+    project.settings["ARCHIVE_DIR"] = str(blocked)
+    summary = project.run()
+    assert summary["exit_code"] == 3
+    assert "archive" in summary["attention"][0]
+    assert summary["tables"]["sales_fact"]["rows_inserted"] == 327
+
+
+def test_duplicates_of_a_file_that_changed_meanwhile_fail_their_source(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = project.input / "customers.csv"
+    remove = warehouse.remove_duplicates
+
+    def swap_and_remove(*args: Any) -> Any:
+        lines = path.read_text("utf-8-sig").splitlines(keepends=True)
+        path.write_text("".join([lines[0], *reversed(lines[1:])]), encoding="utf-8")
+        return remove(*args)
+
+    monkeypatch.setattr(warehouse, "remove_duplicates", swap_and_remove)
+    summary = project.run()
+    assert summary["exit_code"] == 3
+    assert "changed between two readings" in summary["sources"][0]["error"]
+    assert project.query("SELECT count(*) FROM customer_dim WHERE NOT is_inferred") == [(0,)]
