@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, List, Self
@@ -130,11 +130,13 @@ class DatabaseManager:
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
         """Runs one statement; parameters are bound, never pasted into the text."""
-        self.connection.execute(sql, list(params))
+        with _interrupts_raised():
+            self.connection.execute(sql, list(params))
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Runs one query and returns its rows; for results that fit into memory."""
-        return self.connection.execute(sql, list(params)).fetchall()
+        with _interrupts_raised():
+            return self.connection.execute(sql, list(params)).fetchall()
 
     def change(self, sql: str, params: Sequence[object] = ()) -> int:
         """Runs one INSERT, UPDATE or DELETE and returns how many rows it changed."""
@@ -142,7 +144,8 @@ class DatabaseManager:
 
     def table(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
         """Runs one query and returns its rows as Arrow columns."""
-        found: pa.Table = self.connection.sql(sql, params=list(params)).to_arrow_table()
+        with _interrupts_raised():
+            found: pa.Table = self.connection.sql(sql, params=list(params)).to_arrow_table()
         return found
 
     def value(self, sql: str, params: Sequence[object] = ()) -> Any:
@@ -156,14 +159,15 @@ class DatabaseManager:
 
     def batches(self, sql: str, chunk_rows: int) -> Iterator[pa.RecordBatch]:
         """Runs one query and yields its rows as Arrow blocks of at most `chunk_rows` rows."""
-        yield from arrow_blocks(self.connection, sql, chunk_rows=chunk_rows)
+        with _interrupts_raised():
+            yield from arrow_blocks(self.connection, sql, chunk_rows=chunk_rows)
 
     def append(self, table: str, block: pa.RecordBatch) -> None:
         """Appends a block of columns to a table; columns are matched by name."""
         names = ", ".join(quoted(name) for name in block.schema.names)
         self.connection.register("appended_block", pa.Table.from_batches([block]))
         try:
-            self.connection.execute(
+            self.execute(
                 f"INSERT INTO {quoted(table)} ({names}) SELECT {names} FROM appended_block"  # noqa: S608  # names of our own tables, quoted
             )
         finally:
@@ -186,9 +190,18 @@ class DatabaseManager:
             self.connection.rollback()
             raise
         else:
-            self.connection.commit()
+            self._commit()
         finally:
             self._in_transaction = False
+
+    def _commit(self) -> None:
+        try:
+            with _interrupts_raised():
+                self.connection.commit()
+        except BaseException:
+            with suppress(duckdb.Error):  # the engine may have rolled back already
+                self.connection.rollback()
+            raise
 
     def execute_batch(self, query: str, data: List[tuple[Any, ...]], batch_size: int = 1000) -> int:
         """Runs a statement once per tuple, a transaction per batch, retried when transient.
@@ -212,7 +225,7 @@ class DatabaseManager:
         for start in range(0, len(data), batch_size):
             batch = data[start : start + batch_size]
             if self._in_transaction:
-                self.connection.executemany(query, batch)
+                self._execute_many(query, batch)
             else:
                 self._execute_one_batch(query, batch)
         return len(data)
@@ -220,7 +233,26 @@ class DatabaseManager:
     @retry_with_backoff(max_retries=3, backoff_factor=2.0)
     def _execute_one_batch(self, query: str, batch: List[tuple[Any, ...]]) -> None:
         with self.transaction():
+            self._execute_many(query, batch)
+
+    def _execute_many(self, query: str, batch: List[tuple[Any, ...]]) -> None:
+        with _interrupts_raised():
             self.connection.executemany(query, batch)
+
+
+@contextmanager
+def _interrupts_raised() -> Iterator[None]:
+    """Makes Ctrl-C what it is again.
+
+    When a signal comes while DuckDB works, it takes what the signal's handler raises and raises
+    an error of its own, which looks like one of the query.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
 
 
 def arrow_blocks(

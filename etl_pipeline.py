@@ -139,12 +139,10 @@ def _run_and_print(config: Config, args: argparse.Namespace) -> int:
     return int(summary["exit_code"])
 
 
-class Terminated(KeyboardInterrupt):
+def _terminate(number: int, _frame: FrameType | None) -> None:
     """The system asks to end; treated as Ctrl-C, and told apart at the end."""
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated
+    signal.signal(number, signal.SIG_DFL)  # asked a second time, it ends at once
+    raise KeyboardInterrupt
 
 
 def run_command() -> int:
@@ -156,10 +154,9 @@ def run_command() -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return main()
-    except Terminated:
-        return _end_by(signal.SIGTERM)
     except KeyboardInterrupt:
-        return _end_by(signal.SIGINT)
+        terminated = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        return _end_by(signal.SIGTERM if terminated else signal.SIGINT)
 
 
 def _end_by(number: signal.Signals) -> int:

@@ -203,8 +203,10 @@ def _finish_failed(job: Job, error: BaseException) -> None:
         run_history.finish_run(
             job.db, job.plan.run_id, status=status, finished_at=utc_now(), error=str(error)
         )
-    except Exception:  # the first error is the one to be told
-        logger.exception("the end of run %s could not be written down", job.plan.run_id)
+    except Exception as failure:  # the first error is the one to be told
+        logger.error(
+            "the end of run %s is not in the history: %s", job.plan.run_id, failure, exc_info=True
+        )
 
 
 def _load_and_validate(job: Job) -> Dict[str, Any]:

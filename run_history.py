@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+
 import sql_dialects
 from database import DatabaseManager
 from errors import LoadingError
@@ -163,9 +165,9 @@ def read_since(
     """
     db.execute(sql_dialects.drop_temporary("mended_key"))
     db.execute(sql_dialects.create_mended_keys(db.dialect))
-    pairs = list(keys)
-    if pairs:
-        db.execute_batch('INSERT INTO "mended_key" VALUES (?, ?);', pairs)
+    rejected = [{"record_key": key, "run_id": run_id} for key, run_id in keys]
+    schema = pa.schema([("record_key", pa.string()), ("run_id", pa.string())])
+    db.append("mended_key", pa.RecordBatch.from_pylist(rejected, schema=schema))
     query = sql_dialects.read_since(table, READS_WHOLE_SOURCES)
     rows = db.query(query, (table.name, table.name))
     return {(key, run_id): later for key, run_id, later in rows}
