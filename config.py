@@ -7,15 +7,14 @@ from any directory. An empty value counts as not set. Values are taken literally
 """
 
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any
 
 from dotenv.parser import Binding, parse_stream
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
@@ -23,11 +22,36 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from errors import ConfigurationError
+from setting_kinds import (
+    DUCKDB_PREFIX,
+    Address,
+    Addresses,
+    AreaCode,
+    Connection,
+    Count,
+    Days,
+    Encoding,
+    Encrypt,
+    Folder,
+    Level,
+    Memory,
+    Mode,
+    Number,
+    Port,
+    Positive,
+    Rate,
+    Ratio,
+    Secret,
+    Share,
+    Switch,
+    Text,
+    Webhook,
+    kind_of,
+)
 
 PROJECT_DIR = Path(__file__).resolve().parent
 ENVIRONMENTS = ("dev", "test", "prod")
 MASK = "***"
-DUCKDB_PREFIX = "duckdb:///"
 
 
 class SettingsError(ConfigurationError):
@@ -144,102 +168,6 @@ def _line_problems(binding: Binding, place: str) -> Iterator[str]:
             yield f"{key} in {place} is no setting; did you mean {near}?"
 
 
-# ---- what a value can be: its type, its limits, and its `Kind` ----
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a value has to be, in plain words, and how its text is read.
-
-    `read` takes the text and the base folder; it raises ValueError or LookupError.
-    """
-
-    words: str
-    read: Callable[[str, Path], object] = lambda text, base_dir: text
-    secret: bool = False
-
-
-def _matching(pattern: str) -> Callable[[str, Path], str]:
-    def read(text: str, base_dir: Path) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError
-        return text
-
-    return read
-
-
-# "C:\new" in double quotes becomes a line break, and a quote that is closed only further down
-# swallows the settings between
-_one_line = _matching(r"[^\x00-\x1f\x7f]+")
-_one_line_secret = _matching(r"[^\x00\r\n]+")
-_address = _matching(r"[^@\s,;<>]+@[^@\s,;<>]+")
-_connection_form = _matching(r"(duckdb:///|postgresql://)[^\x00\r\n]+|[A-Za-z][\w ]*=[^\x00\r\n]*")
-
-
-def _connection(text: str, base_dir: Path) -> str:
-    path = _connection_form(text, base_dir).removeprefix(DUCKDB_PREFIX)
-    return text if path in (text, ":memory:") else DUCKDB_PREFIX + (base_dir / path).as_posix()
-
-
-def _folder(text: str, base_dir: Path) -> Path:
-    # a folder whose name is literally ~ or ${HOME} is never what was meant
-    if re.search(r"^~|\$\{|[\x00-\x1f]", text):
-        raise ValueError
-    return base_dir / text
-
-
-def _encoding(text: str, base_dir: Path) -> str:
-    "a".encode(text)  # knows more than codecs.lookup, which also finds base64
-    return text
-
-
-def _addresses(text: str, base_dir: Path) -> tuple[str, ...]:
-    return tuple(_address(part.strip(), base_dir) for part in text.split(","))
-
-
-# fmt: off
-Text = Annotated[str, Kind("text without line breaks and other control characters", _one_line)]
-Secret = Annotated[SecretStr, Kind("text on one line", _one_line_secret, secret=True)]
-Connection = Annotated[SecretStr, Kind(
-    "duckdb:///path, duckdb:///:memory:, postgresql://... or an ODBC string Name=value;...",
-    _connection, secret=True)]
-Webhook = Annotated[SecretStr, Kind(
-    "an address that begins with https://", _matching(r"https?://\S+"), secret=True)]
-Folder = Annotated[Path, Kind("a folder, spelt out: ~ and ${...} are not replaced", _folder)]
-Encoding = Annotated[str, Kind("a text encoding that Python knows, such as utf-8", _encoding)]
-AreaCode = Annotated[str, Kind("three digits", _matching("[0-9]{3}"))]
-Memory = Annotated[str, Kind(
-    "a size such as 512MB or 1GB", _matching(r"[0-9]+(\.[0-9]+)? ?[KMGTkmgt][Ii]?[Bb]"))]
-Positive = Annotated[int, Field(ge=1), Kind("a whole number, 1 or more")]
-Count = Annotated[int, Field(ge=0), Kind("a whole number, 0 or more")]
-Days = Annotated[int, Field(ge=0, le=3650), Kind("a whole number of days from 0 to 3650")]
-Port = Annotated[int, Field(ge=1, le=65535), Kind("a port number from 1 to 65535")]
-Number = Annotated[float, Field(ge=0), Kind("a number, 0 or more")]
-Share = Annotated[float, Field(ge=0, le=1), Kind("a fraction from 0 to 1, such as 0.1")]
-# more decimals would not fit the exact numbers in which money is multiplied
-Rate = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6), Kind(
-    "a fraction from 0 to 1, such as 0.03, of at most six decimals")]
-Ratio = Annotated[Decimal, Field(ge=0, le=10, decimal_places=6), Kind(
-    "a number from 0 to 10, such as 0.6, of at most six decimals")]
-Switch = Annotated[bool, Kind("yes or no")]
-Encrypt = Annotated[Literal["yes", "no", "strict"], Kind(
-    "yes, no or strict", lambda text, _: text.lower())]
-Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Kind(
-    "DEBUG, INFO, WARNING, ERROR or CRITICAL", lambda text, _: text.upper())]
-Mode = Annotated[Literal["simulate", "send"], Kind(
-    "simulate or send", lambda text, _: text.lower())]
-Address = Annotated[str, Kind("an e-mail address", _address)]
-Addresses = Annotated[tuple[str, ...], Kind("e-mail addresses, commas between", _addresses)]
-# fmt: on
-
-
-def _kind(info: FieldInfo) -> Kind:
-    # pydantic lifts the metadata out of `Kind`, and leaves it inside `Kind | None`
-    inside = (getattr(part, "__metadata__", ()) for part in get_args(info.annotation))
-    parts = (*info.metadata, *(part for metadata in inside for part in metadata))
-    return next(part for part in parts if isinstance(part, Kind))
-
-
 def _setting(default: object, help_text: str) -> Any:
     return Field(default, description=help_text)
 
@@ -284,7 +212,7 @@ class _Section(BaseSettings):
         wrong = set()
         for name, info in cls.model_fields.items():
             given = layers.given.get(name.upper())
-            value, kind = given.value if given else info.default, _kind(info)
+            value, kind = given.value if given else info.default, kind_of(info)
             if isinstance(value, str | Path):
                 text = str(value) if kind.secret else str(value).strip()
                 try:
@@ -299,7 +227,7 @@ class _Section(BaseSettings):
     def _problems(cls, layers: Layers, wrong: set[str]) -> Iterator[str]:
         for name, info in cls.model_fields.items():
             if name in wrong:
-                yield layers.problem(name.upper(), _kind(info).words)
+                yield layers.problem(name.upper(), kind_of(info).words)
         for name, wanted in cls._broken_rules(layers.given, layers.environment):
             yield layers.problem(name, wanted)
 
@@ -587,7 +515,7 @@ def _settings() -> dict[str, Setting]:
 
 
 def _described(name: str, info: FieldInfo, section: str) -> Setting:
-    kind, default = _kind(info), _as_text(info.default)
+    kind, default = kind_of(info), _as_text(info.default)
     return Setting(name.upper(), kind.words, default, info.description or "", kind.secret, section)
 
 
@@ -616,35 +544,3 @@ def masked_settings(config: Config) -> dict[str, str]:
         value = getattr(getattr(config, setting.section), setting.name.lower())
         values[setting.name] = MASK if setting.secret and value else _as_text(value)
     return values
-
-
-_EXAMPLE_HEAD = """\
-# Settings of the pipeline. Copy this file to .env, which all environments read, or to .env.dev,
-# .env.test or .env.prod, and take away the # before a setting to change it.
-# The process environment wins over .env.<environment>, that over .env, that over the defaults,
-# which are shown here. An empty value counts as not set. Values are taken literally, ${...} too;
-# put one that contains " #", or begins or ends with a space, into single quotes.
-"""
-
-
-def env_example_text() -> str:
-    """The text of `.env.example`."""
-    text = _EXAMPLE_HEAD
-    for section, fields in SECTIONS.items():
-        text += f"\n# ---- {fields.__doc__} ----\n"
-        for setting in settings_table():
-            if setting.section == section:
-                # some readers of .env files take a bare # for the start of a comment
-                value = f"'{setting.default}'" if "#" in setting.default else setting.default
-                text += f"\n# {setting.help}\n#{setting.name}={value}\n"
-    return text
-
-
-def settings_markdown() -> str:
-    """The table of settings for the README."""
-    rows = ["| Setting | Default | What it does |", "|---|---|---|"]
-    for setting in settings_table():
-        default = f"`{setting.default}`" if setting.default else ""
-        text = f"{setting.help} (secret)" if setting.secret else setting.help
-        rows.append(f"| `{setting.name}` | {default} | {text.replace('<', '&lt;')} |")
-    return "\n".join(rows) + "\n"

@@ -165,13 +165,14 @@ class DatabaseManager:
     def append(self, table: str, block: pa.RecordBatch) -> None:
         """Appends a block of columns to a table; columns are matched by name."""
         names = ", ".join(quoted(name) for name in block.schema.names)
-        self.connection.register("appended_block", pa.Table.from_batches([block]))
-        try:
-            self.execute(
-                f"INSERT INTO {quoted(table)} ({names}) SELECT {names} FROM appended_block"  # noqa: S608  # names of our own tables, quoted
-            )
-        finally:
-            self.connection.unregister("appended_block")
+        with _interrupts_raised():
+            self.connection.register("appended_block", pa.Table.from_batches([block]))
+            try:
+                self.connection.execute(
+                    f"INSERT INTO {quoted(table)} ({names}) SELECT {names} FROM appended_block"  # noqa: S608  # names of our own tables, quoted
+                )
+            finally:
+                self.connection.unregister("appended_block")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -182,7 +183,8 @@ class DatabaseManager:
         """
         if self._in_transaction:
             raise LoadingError("a transaction is open already", next_step="commit it first")
-        self.connection.begin()
+        with _interrupts_raised():
+            self.connection.begin()
         self._in_transaction = True
         try:
             yield

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from command_line import build_parser  # noqa: E402  # needs the path
-from config import settings_markdown  # noqa: E402  # likewise
+from setting_docs import settings_markdown  # noqa: E402  # likewise
 from star_schema import dictionary_markdown  # noqa: E402  # likewise
 
 README = ROOT / "README.md"

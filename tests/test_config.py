@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 import config
+import setting_docs
 from config import (
     AlertConfig,
     Config,
@@ -297,7 +298,7 @@ def test_files_and_relative_paths_belong_to_the_project_folder_from_any_director
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
     project.mkdir()
     elsewhere.mkdir()
-    for module in ("config.py", "errors.py"):
+    for module in ("config.py", "errors.py", "setting_kinds.py"):
         shutil.copy(config.PROJECT_DIR / module, project)
     write(project, ".env", "LOG_LEVEL=ERROR\n")
     write(elsewhere, ".env", "LOG_LEVEL=DEBUG\n")
@@ -669,25 +670,25 @@ def test_masked_settings_shows_every_setting_and_which_secrets_are_set() -> None
 
 def test_the_example_file_is_what_the_declarations_say() -> None:
     text = (config.PROJECT_DIR / ".env.example").read_text(encoding="utf-8")
-    assert text == config.env_example_text(), "write config.env_example_text() to .env.example"
+    assert text == setting_docs.env_example_text()
 
 
 def test_the_example_file_with_everything_uncommented_changes_nothing(tmp_path: Path) -> None:
-    lines = config.env_example_text().splitlines()
+    lines = setting_docs.env_example_text().splitlines()
     text = "\n".join(line.removeprefix("#") for line in lines if not line.startswith("# "))
     assert text.count("=") == len(NAMES)
     assert load(write(tmp_path, ".env", text)) == load(tmp_path)
 
 
 def test_the_example_file_holds_one_line_of_help_and_one_commented_line_per_setting() -> None:
-    blocks = config.env_example_text().split("\n\n")
+    blocks = setting_docs.env_example_text().split("\n\n")
     for setting in settings_table():
         (block,) = [block for block in blocks if f"\n#{setting.name}=" in block]
         assert block.startswith(f"# {setting.help}\n")
 
 
 def test_the_markdown_table_has_a_row_per_setting() -> None:
-    head, rule, *rows = config.settings_markdown().splitlines()
+    head, rule, *rows = setting_docs.settings_markdown().splitlines()
     assert head == "| Setting | Default | What it does |"
     assert rule == "|---|---|---|"
     assert [row.split("`")[1] for row in rows] == [setting.name for setting in settings_table()]

@@ -13,13 +13,13 @@ from typing import Any
 
 import duckdb
 import pytest
+from make_sample_data import Sizes
+from make_sample_data import write_customers as make_customers
+from make_sample_data import write_products as make_products
+from make_sample_data import write_sales as make_sales
 from pipeline_runs import Project, command, ended, linger, linger_until, start, write_customers
 
 from errors import LoadingError
-from scripts.make_sample_data import Sizes
-from scripts.make_sample_data import write_customers as make_customers
-from scripts.make_sample_data import write_products as make_products
-from scripts.make_sample_data import write_sales as make_sales
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "input"
 SIZES = Sizes(customers=1600, products=720, sales=4200)

@@ -21,10 +21,10 @@ from typing import Any
 
 import duckdb
 import pytest
+from make_sample_data import Sizes, write_customers, write_products, write_sales
 from pipeline_runs import Project, ended, linger, linger_until, read_csv, start
 
 from errors import LoadingError
-from scripts.make_sample_data import Sizes, write_customers, write_products, write_sales
 from star_schema import STAR_TABLES
 
 pytestmark = pytest.mark.skipif(

@@ -2,18 +2,15 @@
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
+import render_readme
 
 from command_line import build_parser
-from config import env_example_text
+from setting_docs import env_example_text
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import render_readme  # noqa: E402  # needs the path
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

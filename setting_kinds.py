@@ -1,0 +1,107 @@
+"""What the value of a setting can be: its type, its limits, and how its text is read."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, SecretStr
+from pydantic.fields import FieldInfo
+
+DUCKDB_PREFIX = "duckdb:///"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a value has to be, in plain words, and how its text is read.
+
+    `read` takes the text and the base folder; it raises ValueError or LookupError.
+    """
+
+    words: str
+    read: Callable[[str, Path], object] = lambda text, base_dir: text
+    secret: bool = False
+
+
+def _matching(pattern: str) -> Callable[[str, Path], str]:
+    def read(text: str, base_dir: Path) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError
+        return text
+
+    return read
+
+
+# "C:\new" in double quotes becomes a line break, and a quote that is closed only further down
+# swallows the settings between
+_one_line = _matching(r"[^\x00-\x1f\x7f]+")
+_one_line_secret = _matching(r"[^\x00\r\n]+")
+_address = _matching(r"[^@\s,;<>]+@[^@\s,;<>]+")
+_connection_form = _matching(r"(duckdb:///|postgresql://)[^\x00\r\n]+|[A-Za-z][\w ]*=[^\x00\r\n]*")
+
+
+def _connection(text: str, base_dir: Path) -> str:
+    path = _connection_form(text, base_dir).removeprefix(DUCKDB_PREFIX)
+    return text if path in (text, ":memory:") else DUCKDB_PREFIX + (base_dir / path).as_posix()
+
+
+def _folder(text: str, base_dir: Path) -> Path:
+    # a folder whose name is literally ~ or ${HOME} is never what was meant
+    if re.search(r"^~|\$\{|[\x00-\x1f]", text):
+        raise ValueError
+    return base_dir / text
+
+
+def _encoding(text: str, base_dir: Path) -> str:
+    "a".encode(text)  # knows more than codecs.lookup, which also finds base64
+    return text
+
+
+def _addresses(text: str, base_dir: Path) -> tuple[str, ...]:
+    return tuple(_address(part.strip(), base_dir) for part in text.split(","))
+
+
+# fmt: off
+Text = Annotated[str, Kind("text without line breaks and other control characters", _one_line)]
+Secret = Annotated[SecretStr, Kind("text on one line", _one_line_secret, secret=True)]
+Connection = Annotated[SecretStr, Kind(
+    "duckdb:///path, duckdb:///:memory:, postgresql://... or an ODBC string Name=value;...",
+    _connection, secret=True)]
+Webhook = Annotated[SecretStr, Kind(
+    "an address that begins with https://", _matching(r"https?://\S+"), secret=True)]
+Folder = Annotated[Path, Kind("a folder, spelt out: ~ and ${...} are not replaced", _folder)]
+Encoding = Annotated[str, Kind("a text encoding that Python knows, such as utf-8", _encoding)]
+AreaCode = Annotated[str, Kind("three digits", _matching("[0-9]{3}"))]
+Memory = Annotated[str, Kind(
+    "a size such as 512MB or 1GB", _matching(r"[0-9]+(\.[0-9]+)? ?[KMGTkmgt][Ii]?[Bb]"))]
+Positive = Annotated[int, Field(ge=1), Kind("a whole number, 1 or more")]
+Count = Annotated[int, Field(ge=0), Kind("a whole number, 0 or more")]
+Days = Annotated[int, Field(ge=0, le=3650), Kind("a whole number of days from 0 to 3650")]
+Port = Annotated[int, Field(ge=1, le=65535), Kind("a port number from 1 to 65535")]
+Number = Annotated[float, Field(ge=0), Kind("a number, 0 or more")]
+Share = Annotated[float, Field(ge=0, le=1), Kind("a fraction from 0 to 1, such as 0.1")]
+# more decimals would not fit the exact numbers in which money is multiplied
+Rate = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6), Kind(
+    "a fraction from 0 to 1, such as 0.03, of at most six decimals")]
+Ratio = Annotated[Decimal, Field(ge=0, le=10, decimal_places=6), Kind(
+    "a number from 0 to 10, such as 0.6, of at most six decimals")]
+Switch = Annotated[bool, Kind("yes or no")]
+Encrypt = Annotated[Literal["yes", "no", "strict"], Kind(
+    "yes, no or strict", lambda text, _: text.lower())]
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Kind(
+    "DEBUG, INFO, WARNING, ERROR or CRITICAL", lambda text, _: text.upper())]
+Mode = Annotated[Literal["simulate", "send"], Kind(
+    "simulate or send", lambda text, _: text.lower())]
+Address = Annotated[str, Kind("an e-mail address", _address)]
+Addresses = Annotated[tuple[str, ...], Kind("e-mail addresses, commas between", _addresses)]
+# fmt: on
+
+
+def kind_of(info: FieldInfo) -> Kind:
+    """The `Kind` of a declared setting."""
+    # pydantic lifts the metadata out of `Kind`, and leaves it inside `Kind | None`
+    inside = (getattr(part, "__metadata__", ()) for part in get_args(info.annotation))
+    parts = (*info.metadata, *(part for metadata in inside for part in metadata))
+    return next(part for part in parts if isinstance(part, Kind))
