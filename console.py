@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 from rich.console import Console
@@ -56,6 +57,8 @@ def progress(names: tuple[str, ...], *, enabled: bool) -> Iterator[Callable[[str
 
 def print_summary(summary: Mapping[str, Any]) -> None:
     """Prints the summary of a run on stdout, as tables."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a header may be quoted in any script
+        sys.stdout.reconfigure(errors="backslashreplace")
     console = Console(file=sys.stdout, highlight=False)
     console.print()
     console.print(_counts_table(summary))

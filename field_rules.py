@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -108,16 +109,14 @@ def title_cased(text: str) -> str:
 
 def _words(text: str) -> list[str]:
     """Runs of characters that have a case, with their accents, and what stands between."""
-    words: list[str] = []
+    starts: list[int] = []
     in_word = False
-    for character in text:
+    for at, character in enumerate(text):
         cased = character.islower() or character.isupper() or character.istitle()
-        if in_word and (cased or _MARK.match(character)):
-            words[-1] += character
-        else:
-            words.append(character)
+        if not (in_word and (cased or _MARK.match(character))):
+            starts.append(at)
             in_word = cased
-    return words
+    return [text[start:end] for start, end in pairwise([*starts, len(text)])]
 
 
 def _title_word(word: str) -> str:

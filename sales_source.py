@@ -28,6 +28,7 @@ from sql_dialects import sales_query
 logger = logging.getLogger(__name__)
 
 CSV_SCHEME = "csv:///"
+_SHOWN_CHARACTERS = 40  # of a status that is none
 
 
 @dataclass(frozen=True)
@@ -250,5 +251,7 @@ def _scratch_engine(reading: SalesReading) -> Iterator[duckdb.DuckDBPyConnection
 
 def _log_other_status(scanned: _SalesFile) -> None:
     if scanned.other_status:
-        counted = ", ".join(f"{n} {status}" for status, n in scanned.other_status.most_common(5))
+        counted = ", ".join(
+            f"{n} {status[:_SHOWN_CHARACTERS]}" for status, n in scanned.other_status.most_common(5)
+        )
         logger.info("sales of another status than %r not read: %s", COMPLETED, counted)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 import field_rules
 import warehouse
+from business_rules import Rules, transform_customers, transform_products, transform_sales
 from config import Config
 from data_extraction import (
     read_csv_originals,
@@ -23,12 +24,6 @@ from data_extraction import (
     read_products,
 )
 from data_loading import Intake, LoadBlock, apply_in_transaction, check_gate, stage_source
-from data_transformation import (
-    Rules,
-    transform_customers,
-    transform_products,
-    transform_sales,
-)
 from database import DatabaseManager
 from errors import ExtractionError, GateClosedError
 from monitoring import ETLMetrics, log_context

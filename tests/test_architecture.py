@@ -13,7 +13,7 @@ RANKS = [
     {"read_ahead", "config", "resilience", "runs", "sql_dialects", "source_files", "odbc"},
     {"record_checks", "csv_blocks", "json_items", "star_sql", "setting_docs"},
     {"record_blocks", "command_line", "console"},
-    {"database", "source_blocks"},
+    {"database", "source_blocks", "business_rules"},
     {"warehouse", "exporting", "sales_source", "archive"},
     {"run_history"},
     {"monitoring", "data_extraction", "data_transformation", "data_loading", "data_quality"},

@@ -10,14 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from business_rules import Rules, transform_customers, transform_products, transform_sales
 from data_transformation import (
-    Rules,
     enrich_product_data,
     process_sales_transactions,
     standardize_customer_data,
-    transform_customers,
-    transform_products,
-    transform_sales,
 )
 from errors import TransformationError
 from record_blocks import block_from_records

@@ -125,8 +125,8 @@ CORRECTED = {
     "customers": ("first_name", "email", "phone", "segment", "registration_date"),
     "products": ("cost", "cost", "cost", "price", "category", "quantity"),
     "sales": (
-        "customer_id", "customer_id", "transaction_date", "transaction_date", "product_id",
-        "quantity", "quantity", "unit_price", "discount_amount", "sales_rep_id", "status",
+        *["customer_id"] * 4, *["transaction_date"] * 3, *["product_id"] * 3, *["quantity"] * 2,
+        "unit_price", "discount_amount", "sales_rep_id", "status",
     ),
 }  # fmt: skip
 SPOILT = {
@@ -134,15 +134,15 @@ SPOILT = {
     "products": {"price": "for free"},
     "sales": {"quantity": "-1"},
 }
-KINDS = ("corrected", "corrected", "corrected", "spoilt", "cancelled", "gone", "new")
+KINDS = (*["corrected"] * 5, "spoilt", "cancelled", "gone", "new")
 
 
 @st.composite
 def changed(draw: st.DrawFn, before: Sources) -> Sources:
     """The sources on another day: corrections, records that come, go, or become bad."""
     after = {name: list(given) for name, given in before.items()}
-    for _ in range(draw(st.integers(3, 9))):
-        name = draw(st.sampled_from(("sales", "sales", "customers", "products")))
+    for _ in range(draw(st.integers(4, 16))):
+        name = draw(st.sampled_from(("sales", "sales", "sales", "customers", "products")))
         _change(draw, name, after[name])
     return after
 
@@ -461,9 +461,9 @@ def _day_number(sale: Record) -> int:
 def test_after_each_run_over_changing_records_the_warehouse_is_the_model(
     data: st.DataObject,
 ) -> None:
-    given = data.draw(sources(records.sales() | records.unique_sales()))
+    given = data.draw(sources(records.unique_sales() | records.unique_sales() | records.sales()))
     with TemporaryDirectory() as folder:
-        twin = Twin(Path(folder), lag_days=data.draw(st.sampled_from((0, 1, 3, 3650))))
+        twin = Twin(Path(folder), lag_days=data.draw(st.sampled_from((0, 3, 3650, 3650))))
         told(Night(), given)
         twin.run(Night(), given)
         for _ in range(data.draw(st.integers(1, 4))):

@@ -12,14 +12,11 @@ import record_strategies as draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from business_rules import Rules, transform_customers, transform_products, transform_sales
 from data_transformation import (
-    Rules,
     enrich_product_data,
     process_sales_transactions,
     standardize_customer_data,
-    transform_customers,
-    transform_products,
-    transform_sales,
 )
 from record_blocks import block_from_records
 from record_checks import Transformed
