@@ -8,13 +8,12 @@ All public names of the package can be imported from here.
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import Any, Dict
 
 import console
+import interrupts
 from command_line import check_arguments, parse_arguments
 from config import (
     AlertConfig,
@@ -139,30 +138,13 @@ def _run_and_print(config: Config, args: argparse.Namespace) -> int:
     return int(summary["exit_code"])
 
 
-def _terminate(number: int, _frame: FrameType | None) -> None:
-    """The system asks to end; treated as Ctrl-C, and told apart at the end."""
-    signal.signal(number, signal.SIG_DFL)  # asked a second time, it ends at once
-    raise KeyboardInterrupt
-
-
 def run_command() -> int:
-    """`main` as a process: SIGTERM rolls back as Ctrl-C does, and both end as the system expects.
-
-    A process that was interrupted ends by the signal itself, so that shells and schedulers see
-    it was interrupted and did not fail.
-    """
-    signal.signal(signal.SIGTERM, _terminate)
+    """`main` as a process: Ctrl-C and SIGTERM roll back, and the process ends by the signal."""
+    interrupts.listen()
     try:
         return main()
     except KeyboardInterrupt:
-        terminated = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-        return _end_by(signal.SIGTERM if terminated else signal.SIGINT)
-
-
-def _end_by(number: signal.Signals) -> int:
-    signal.signal(number, signal.SIG_DFL)
-    signal.raise_signal(number)
-    return 128 + number  # only reached where the signal does not end a process
+        return interrupts.end_by_signal()
 
 
 if __name__ == "__main__":

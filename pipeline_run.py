@@ -214,8 +214,9 @@ def _load_and_validate(job: Job) -> Dict[str, Any]:
     outcomes, applied = _run_loads(job)
     run_history.require_balance(job.db, job.plan.run_id)
     quality = _validate(job)
-    exported = _export(job)
-    summary = _summary(job, outcomes, applied=applied, quality=quality, attention=unarchived)
+    exported, unexported = _export(job)
+    attention = [*unarchived, *unexported]
+    summary = _summary(job, outcomes, applied=applied, quality=quality, attention=attention)
     return summary | {"exported": [str(path) for path in exported]}
 
 
@@ -234,7 +235,9 @@ def _archive(job: Job) -> list[str]:
             query=sales_query() if from_database else "", window=str(job.plan.window),
         )  # fmt: skip
     except ETLError as error:  # the sources themselves are whole, so the load goes on
-        logger.exception("the sources were not archived")
+        logger.error(
+            "the sources were not archived: %s", error, exc_info=True
+        )  # one line on the console
         return [f"archive: {error}"]
     return []
 
@@ -262,10 +265,15 @@ def _validate(job: Job) -> Dict[str, Any]:
     return quality
 
 
-def _export(job: Job) -> list[Path]:
+def _export(job: Job) -> tuple[list[Path], list[str]]:
+    """Writes the tables to files if asked for; returns the files, and what went wrong."""
     if not job.args.export:
-        return []
-    return export_tables(job.db, job.output / "processed", job.args.export)
+        return [], []
+    try:
+        return export_tables(job.db, job.output / "processed", job.args.export), []
+    except ETLError as error:  # the load itself is done
+        logger.error("%s", error, exc_info=True)  # the message is the error's own
+        return [], [f"export: {error}"]
 
 
 # --- telling -----------------------------------------------------------------------------

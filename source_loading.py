@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import field_rules
+import interrupts
 import warehouse
 from business_rules import Rules, transform_customers, transform_products, transform_sales
 from config import Config
@@ -237,6 +238,7 @@ def _loaded(run: Run, source: Source, staged: Staged, *, applied: Applied) -> Ou
 
 
 def _failed(source: Source, error: Exception) -> Outcome:
+    interrupts.raise_if_asked()
     held_back = isinstance(error, GateClosedError)
     logger.error(
         "%s%s", "" if held_back else f"{source.name} failed: ", error,
@@ -247,6 +249,7 @@ def _failed(source: Source, error: Exception) -> Outcome:
 
 
 def _apply(run: Run, staged: list[Staged]) -> Applied:
+    interrupts.raise_if_asked()
     started = time.perf_counter()
     with log_context(stage="loading"):
         applied = apply_in_transaction(run.db, run.plan, staged)

@@ -9,8 +9,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Each module may import only from rows above its own.
 RANKS = [
-    {"errors", "star_schema", "sources", "setting_kinds", "field_rules", "rejected_records"},
-    {"read_ahead", "config", "resilience", "runs", "sql_dialects", "source_files", "odbc"},
+    {"errors", "interrupts", "read_ahead", "star_schema", "sources", "setting_kinds"},
+    {"field_rules", "rejected_records"},
+    {
+        "read_ahead",
+        "interrupts",
+        "config",
+        "resilience",
+        "runs",
+        "sql_dialects",
+        "source_files",
+        "odbc",
+    },
     {"record_checks", "csv_blocks", "json_items", "star_sql", "setting_docs"},
     {"record_blocks", "command_line", "console"},
     {"database", "source_blocks", "business_rules"},

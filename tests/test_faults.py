@@ -200,9 +200,14 @@ def test_a_warehouse_that_was_damaged_later_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("blocked", "argv"),
-    [("", ()), ("rejected", ()), ("processed", ("--export", "parquet")), ("tmp", ())],
-    ids=lambda value: value if isinstance(value, str) else "",
+    ("blocked", "argv", "exit_code"),
+    [
+        ("", (), 1),
+        ("rejected", (), 1),
+        ("tmp", (), 1),
+        ("processed", ("--export", "parquet"), 3),  # everything is loaded by then
+    ],
+    ids=["output", "rejected", "tmp", "processed"],
 )
 def test_a_folder_that_cannot_be_made_is_named_and_the_next_run_makes_up_for_it(
     project: Project,
@@ -211,11 +216,12 @@ def test_a_folder_that_cannot_be_made_is_named_and_the_next_run_makes_up_for_it(
     capsys: pytest.CaptureFixture[str],
     blocked: str,
     argv: tuple[str, ...],
+    exit_code: int,
 ) -> None:
     folder = project.output / blocked
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("a file where the folder belongs")
-    assert command(project, monkeypatch, *argv) == 1
+    assert command(project, monkeypatch, *argv) == exit_code
     assert_told_in_clear_lines(capsys.readouterr().err, naming=str(folder))
     folder.unlink()
     assert_next_run_makes_up_for_it(project, undisturbed)

@@ -28,8 +28,8 @@ from hypothesis.strategies import SearchStrategy
 from pipeline_runs import Project, Record, command, write_customers, write_sales
 
 import field_rules
-from data_extraction import read_customers, read_products
 from business_rules import transform_customers, transform_products, transform_sales
+from data_extraction import read_customers, read_products
 from database import DatabaseManager
 from errors import ExtractionError, GateClosedError, ValidationError
 from runs import EVERYTHING
