@@ -169,7 +169,7 @@ def read_since(
     schema = pa.schema([("record_key", pa.string()), ("run_id", pa.string())])
     db.append("mended_key", pa.RecordBatch.from_pylist(rejected, schema=schema))
     query = sql_dialects.read_since(table, READS_WHOLE_SOURCES)
-    rows = db.query(query, (table.name, table.name))
+    rows = db.query(query, (table.name,) * 3)
     return {(key, run_id): later for key, run_id, later in rows}
 
 

@@ -279,10 +279,11 @@ def create_mended_keys(dialect: Dialect) -> str:
 
 
 def read_since(table: Table, modes: Iterable[str]) -> str:
-    """Of the mended keys, those that a later run has read, and which run. Parameter: table name.
+    """Of the mended keys, those that a later run has read, and which run. Table name, 3 times.
 
-    A later run has read a key when its history says so by name, or when it has read the whole
-    source (of sales: the window in which the row lies) and the row is there.
+    A later run has read a key when its history says so by name, when it has read the whole
+    source (of sales: the window in which the row lies) and the row is there, or when it was a
+    full refresh: that one decides of every record, also of those that it has removed.
 
     Args:
         table: the table of the keys.
@@ -304,6 +305,10 @@ JOIN (
     JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
     JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" IN ({listed_modes})
     WHERE {row}
+    UNION
+    SELECT n."record_key", r."run_id" FROM "mended_key" AS n
+    JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
+    JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" = 'full_refresh'
 ) AS seen ON seen."record_key" = m."record_key" AND seen."run_id" > m."run_id"
 GROUP BY m."record_key", m."run_id";"""
 

@@ -230,6 +230,7 @@ class Load:
     window: model.Window
     read: model.Read
     reprocessed: bool
+    full_refresh: bool
 
 
 class Twin:
@@ -275,13 +276,15 @@ class Twin:
     def _was_read_since(self, row: Mapping[str, str]) -> bool:
         """Whether a run after the one that rejected it has read its key.
 
-        It has when it rejected or reprocessed the key, or when it looked where the row stands.
+        It has when it rejected or reprocessed the key, when it looked where the row stands, and
+        when it was a full refresh, which decides of all there is.
         """
         name = row["source"]
         key = model.trim(row[model.KEYS[TABLES[name]]])
         present = self.model.tables[TABLES[name]].get(key or "", {"is_inferred": True})
         return any(
             key in load.read.rejected_keys
+            or (load.full_refresh and bool(load.read.read))
             or (key in load.read.accepted if load.reprocessed else _covers(load, present))
             for load in self.loads
             if load.name == name and load.run_id > row["run_id"]
@@ -290,9 +293,9 @@ class Twin:
     def _remember(
         self, reads: Mapping[str, model.Read], window: model.Window, summary: dict[str, Any]
     ) -> None:
-        reprocessed = summary["mode"] == "reprocess"
+        kind = (summary["mode"] == "reprocess", summary["mode"] == "full_refresh")
         for name, read in reads.items():
-            self.loads.append(Load(summary["run_id"], name, window, read, reprocessed))
+            self.loads.append(Load(summary["run_id"], name, window, read, *kind))
 
     def _window(self, argv: tuple[str, ...]) -> model.Window:
         """Which sales a run takes: its days, or from the watermark less the lag on."""

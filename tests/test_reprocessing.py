@@ -100,6 +100,16 @@ def test_what_a_later_run_has_read_is_not_overwritten(project: Project, later: s
     assert project.query("SELECT quantity FROM sales_fact") == [(kept,)]
 
 
+def test_what_a_full_refresh_has_removed_does_not_come_back(project: Project) -> None:
+    project.write(sales=[SALE | {"quantity": "0"}, SALE | {"transaction_id": "T2"}])
+    project.run()
+    first = rejected_file(project, "sales")
+    project.write(sales=[SALE | {"transaction_id": "T2"}])
+    project.run("--full-refresh")
+    project.run("--reprocess-rejected", mend(first, quantity="9"))
+    assert project.query("SELECT transaction_id FROM sales_fact") == [("T2",)]
+
+
 def test_a_later_run_of_other_days_has_not_read_it(project: Project) -> None:
     project.write(sales=[SALE, SALE | {"transaction_id": "T2", "quantity": "0"}])
     project.run("--date", "2024-01-20")
