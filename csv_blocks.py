@@ -30,6 +30,10 @@ MOST_LINES = 50
 # not follow `block_bytes`: the records of a file must not depend on how it is read.
 MOST_RECORD_BYTES = 16 * 2**20
 
+# Lines that a block holds at the most, or about. A line that is malformed becomes Python objects of
+# some 500 bytes, so a file of nothing but line ends would otherwise need gigabytes for a block.
+MOST_BLOCK_LINES = 200_000
+
 _LF, _CR, _QUOTE, _COMMA = b'\n\r",'
 _UNCLOSED, _TEXT_AFTER_QUOTE = "unclosed", "text after quote"
 _SET_ENCODING = "set CSV_ENCODING to the encoding of the file, such as cp1252 or utf-16"
@@ -126,9 +130,18 @@ def read_csv_blocks(
     with open_source(path) as file:
         reader = _Reader(path, columns, block_bytes)
         for piece, last in _utf8_pieces(file, path, encoding, block_bytes):
-            block = reader.feed(piece, last=last)
-            if block is not None:
-                yield block
+            for part, is_last in _parts_of_few_lines(piece):
+                block = reader.feed(part, last=last and is_last)
+                if block is not None:
+                    yield block
+
+
+def _parts_of_few_lines(piece: bytes) -> Iterator[tuple[bytes, bool]]:
+    """A piece in parts of about `MOST_BLOCK_LINES` lines, and whether a part is the last one."""
+    count = 1 + (piece.count(b"\n") + piece.count(b"\r")) // MOST_BLOCK_LINES
+    size = len(piece) // count + 1
+    for start in range(0, len(piece) or 1, size):
+        yield piece[start : start + size], start + size >= len(piece)
 
 
 def _utf8_pieces(

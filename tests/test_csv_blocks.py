@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import csv_blocks
 from csv_blocks import (
     MOST_LINES,
     MOST_RECORD_BYTES,
@@ -679,3 +680,15 @@ def test_any_bytes_are_read_or_end_in_an_error_of_this_package(
         return
     assert header or b"a" in content.lower()
     assert all(record.expected_fields >= 2 for record in malformed_of(blocks))
+
+
+def test_a_block_of_short_lines_is_cut_before_its_lines_become_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_blocks, "MOST_BLOCK_LINES", 10)
+    path = tmp_path / "customers.csv"
+    path.write_text("a,b\n" + "x\n" * 95 + "1,2\n", encoding="utf-8")
+    blocks = list(read_csv_blocks(path, columns=("a", "b")))
+    assert max(len(block.malformed) for block in blocks) <= 20
+    assert [record.source_row for block in blocks for record in block.malformed] == [*range(2, 97)]
+    assert blocks[-1].records.to_pylist() == [{"source_row": 97, "a": "1", "b": "2"}]
