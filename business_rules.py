@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import field_rules
+import value_rules
 from errors import TransformationError
 from field_rules import Reading
 from record_checks import Checks, Transformed, range_words
@@ -189,12 +190,12 @@ def _enhanced_segment(values: Mapping[str, pa.Array]) -> pa.Array:
         pc.and_(pc.equal(segment, PREMIUM), phone),
         pc.and_(pc.equal(segment, STANDARD), complete),
     )
-    as_given = field_rules.by_distinct(source, field_rules.name_of, pa.string())
+    as_given = field_rules.by_distinct(source, value_rules.name_of, pa.string())
     return pc.case_when(cases, INCOMPLETE_PROFILE, PREMIUM_PLUS, STANDARD_PLUS, as_given)
 
 
 def _comparable(text: str) -> str:
-    return field_rules.collapsed(text).lower()
+    return value_rules.collapsed(text).lower()
 
 
 def _any_null(columns: Sequence[pa.Array]) -> pa.Array:
@@ -218,7 +219,7 @@ def standard_category(text: str) -> str:
         >>> standard_category("tech"), standard_category("GARDEN  tools")
         ('Electronics', 'Garden Tools')
     """
-    own_name = field_rules.title_cased(field_rules.collapsed(text))
+    own_name = value_rules.title_cased(value_rules.collapsed(text))
     return _CATEGORIES.get(_comparable(text), own_name)
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import field_rules
+import value_rules
 from field_rules import Reading
 from record_checks import Checks
 from rejected_records import BAD_TEXT, MALFORMED, VALUE_CHARACTERS, one_block, reject_block
@@ -60,7 +61,7 @@ class BadValueError(Exception):
         texts = {name: _shown(record.get(name)) for name in columns}
         return texts | {
             "source_row": place,
-            "record_key": field_rules.trimmed(texts[columns[0]] or ""),
+            "record_key": value_rules.trimmed(texts[columns[0]] or ""),
             "error_class": self.error_class,
             "field": self.field,
             "value": (texts.get(self.field) or "")[:VALUE_CHARACTERS],
@@ -75,16 +76,16 @@ def storable(name: str, value: object) -> str | None:
         BadValueError: it is a dict, a list, or holds half of a character.
     """
     try:
-        text = field_rules.as_text(value)
+        text = value_rules.as_text(value)
     except TypeError as error:
         raise BadValueError(MALFORMED, name, f"{name} must be a single value") from error
-    if text is not None and not text.isascii() and field_rules.has_lone_surrogate(text):
+    if text is not None and not text.isascii() and value_rules.has_lone_surrogate(text):
         raise BadValueError(BAD_TEXT, name, f"{name} must not hold half a surrogate pair")
     return text
 
 
 def _shown(value: object) -> str | None:
-    text = str(value) if isinstance(value, dict | list) else field_rules.as_text(value)
+    text = str(value) if isinstance(value, dict | list) else value_rules.as_text(value)
     return text and text.encode("utf-8", "backslashreplace").decode()
 
 

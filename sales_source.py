@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import field_rules
+import value_rules
 from csv_blocks import CsvBlock, read_csv_blocks
 from database import DUCKDB_SCHEME, arrow_blocks, duckdb_path, open_duckdb
 from errors import ConfigurationError, ExtractionError
@@ -118,7 +119,7 @@ def _read_sales_odbc(connection_string: str, window: Window, chunk_rows: int) ->
         row = 1
         while rows := connection_cursor.fetchmany(chunk_rows):
             texts = [
-                [field_rules.as_text(value) for value in column]
+                [value_rules.as_text(value) for value in column]
                 for column in zip(*rows, strict=True)
             ]
             columns = [pa.array(column, pa.string()) for column in texts]
@@ -128,7 +129,7 @@ def _read_sales_odbc(connection_string: str, window: Window, chunk_rows: int) ->
 
 
 def _text_column(values: tuple[object, ...]) -> pa.Array:
-    return pa.array([field_rules.as_text(value) for value in values], pa.string())
+    return pa.array([value_rules.as_text(value) for value in values], pa.string())
 
 
 @retry_with_backoff(max_retries=3, backoff_factor=2.0)

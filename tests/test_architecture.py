@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each module may import only from rows above its own.
 RANKS = [
     {"errors", "interrupts", "read_ahead", "star_schema", "sources", "setting_kinds"},
+    {"value_rules"},
     {"field_rules", "rejected_records"},
     {
         "read_ahead",

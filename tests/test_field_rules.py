@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import field_rules as rules
+import value_rules
 
 WHITE_SPACE = "".join(chr(code) for code in range(0x110000) if chr(code).isspace())
 
@@ -60,7 +61,7 @@ def test_only_empty_text_is_missing() -> None:
 @given(columns(texts(WHITE_SPACE + "ab\u200bé\x00") | text_or_null))
 def test_a_column_is_trimmed_like_its_values(values: list[str | None]) -> None:
     cleaned = rules.clean_text(strings(*values))
-    assert cleaned.to_pylist() == each(rules.trimmed, values)
+    assert cleaned.to_pylist() == each(value_rules.trimmed, values)
     assert rules.clean_text(cleaned).equals(cleaned)
 
 
@@ -90,33 +91,33 @@ def test_a_column_is_trimmed_like_its_values(values: list[str | None]) -> None:
     ],
 )
 def test_names_are_in_title_case(given_name: str, wanted: str | None) -> None:
-    assert rules.name_of(given_name) == wanted
+    assert value_rules.name_of(given_name) == wanted
     assert rules.clean_name(strings(given_name)).to_pylist() == [wanted]
 
 
 @given(text_or_null.filter(lambda text: not set("'\u2019\u02be\u0345").intersection(text)))
 def test_without_apostrophes_and_combining_accents_title_case_is_that_of_python(text: str) -> None:
     if not any("\u0300" <= character <= "\u036f" for character in text.title()):
-        assert rules.title_cased(text) == text.title()
+        assert value_rules.title_cased(text) == text.title()
 
 
 @given(columns(texts(f"aB'\u2019- 1_\t\x00{AWKWARD}") | text_or_null))
 def test_a_column_of_names_is_cleaned_like_its_values(values: list[str | None]) -> None:
     names = rules.clean_name(strings(*values))
-    assert names.to_pylist() == each(rules.name_of, values)
+    assert names.to_pylist() == each(value_rules.name_of, values)
     assert rules.clean_name(names).equals(names)
 
 
 @given(texts(f"aB'\u2019- 1_\t\x00{AWKWARD}") | text_or_null)
 def test_title_case_is_idempotent(text: str) -> None:
-    titled = rules.title_cased(text)
-    assert rules.title_cased(titled) == titled
+    titled = value_rules.title_cased(text)
+    assert value_rules.title_cased(titled) == titled
 
 
 def test_every_ascii_pair_is_put_in_title_case_as_the_rule_says() -> None:
     ascii_characters = [chr(code) for code in range(128)]
     values = [f"{a}{b}c" for a in ascii_characters for b in ascii_characters]
-    assert rules.clean_name(strings(*values)).to_pylist() == each(rules.name_of, values)
+    assert rules.clean_name(strings(*values)).to_pylist() == each(value_rules.name_of, values)
 
 
 # --- e-mail ------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def test_every_ascii_pair_is_put_in_title_case_as_the_rule_says() -> None:
     ],
 )  # fmt: skip
 def test_an_address_with_local_part_and_domain_is_valid(email: str) -> None:
-    assert rules.is_email(email)
+    assert value_rules.is_email(email)
     assert rules.email_is_valid(strings(email)).to_pylist() == [True]
 
 
@@ -143,7 +144,7 @@ def test_an_address_with_local_part_and_domain_is_valid(email: str) -> None:
     ],
 )  # fmt: skip
 def test_other_text_is_not(email: str) -> None:
-    assert not rules.is_email(email)
+    assert not value_rules.is_email(email)
     assert rules.email_is_valid(strings(email, None)).to_pylist() == [False, False]
 
 
@@ -154,7 +155,9 @@ def test_a_column_of_addresses_is_cleaned_and_judged_like_its_values(
     emails = rules.clean_email(strings(*values))
     lowered = [(value or "").strip().lower() for value in values]
     assert emails.to_pylist() == [text or None for text in lowered]
-    assert rules.email_is_valid(emails).to_pylist() == [rules.is_email(text) for text in lowered]
+    assert rules.email_is_valid(emails).to_pylist() == [
+        value_rules.is_email(text) for text in lowered
+    ]
     assert rules.clean_email(emails).equals(emails)
 
 
@@ -179,7 +182,7 @@ def test_a_column_of_addresses_is_cleaned_and_judged_like_its_values(
 def test_phone_numbers_are_formatted_by_their_digits(
     given_number: str, wanted: str | None, valid: bool
 ) -> None:
-    assert rules.phone_of(given_number) == (wanted, valid)
+    assert value_rules.phone_of(given_number) == (wanted, valid)
     numbers, full = rules.clean_phone(strings(given_number, "1", given_number))
     assert numbers.to_pylist() == [wanted, "1", wanted]
     assert full.to_pylist() == [valid, False, valid]
@@ -199,7 +202,7 @@ def test_a_column_of_numbers_is_formatted_like_its_values(
     values: list[str | None], area_code: str | None
 ) -> None:
     numbers, valid = rules.clean_phone(strings(*values), area_code)
-    wanted = [rules.phone_of(value or "", area_code) for value in values]
+    wanted = [value_rules.phone_of(value or "", area_code) for value in values]
     assert list(zip(numbers.to_pylist(), valid.to_pylist(), strict=True)) == wanted
     again, still_valid = rules.clean_phone(numbers, area_code)
     assert again.equals(numbers)
@@ -226,7 +229,7 @@ def test_a_part_of_a_column_is_cleaned_like_the_part_it_is() -> None:
 )  # fmt: skip
 def test_a_date_is_read_in_each_of_the_four_forms(text: str) -> None:
     assert rules.read_dates(strings(text)).to_pylist() == [date(2024, 1, 15)]
-    assert rules.timestamp_of(text) == datetime(2024, 1, 15)
+    assert value_rules.timestamp_of(text) == datetime(2024, 1, 15)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +261,7 @@ def test_a_time_may_follow_and_its_offset_is_dropped(text: str, seconds: str) ->
     ],
 )  # fmt: skip
 def test_other_text_is_no_date(text: str) -> None:
-    assert rules.timestamp_of(text) is None
+    assert value_rules.timestamp_of(text) is None
     assert rules.read_timestamps(strings(text)).to_pylist() == [None]
     assert rules.read_timestamps(strings(text, "2024-01-15")).null_count == 1
 
@@ -285,14 +288,14 @@ def nearly_iso(draw: st.DrawFn) -> str:
 @given(columns(iso_texts | nearly_iso() | texts(DATE_PIECES, most=6)))
 def test_a_column_of_dates_is_read_like_its_values(values: list[str | None]) -> None:
     moments = rules.read_timestamps(strings(*values))
-    assert moments.to_pylist() == each(rules.timestamp_of, values)
+    assert moments.to_pylist() == each(value_rules.timestamp_of, values)
     assert rules.read_timestamps(moments).equals(moments)
     assert rules.read_timestamps(rules.as_text_column(moments)).equals(moments)
 
 
 @given(st.text(st.sampled_from("0123456789-T: ."), min_size=10, max_size=26))
 def test_what_has_the_length_of_an_iso_date_is_still_judged_by_the_rule(text: str) -> None:
-    assert rules.read_timestamps(strings(text)).to_pylist() == [rules.timestamp_of(text)]
+    assert rules.read_timestamps(strings(text)).to_pylist() == [value_rules.timestamp_of(text)]
 
 
 def test_typed_moments_keep_their_wall_clock_to_the_microsecond() -> None:
@@ -376,9 +379,9 @@ def test_a_column_of_decimals_is_read_like_its_values(
     values: list[str | None], size: tuple[int, int]
 ) -> None:
     reading = rules.read_decimals(strings(*values), *size)
-    read = each(lambda text: rules.decimal_of(text, *size), values)
+    read = each(lambda text: value_rules.decimal_of(text, *size), values)
     assert reading.values.to_pylist() == read
-    numbers = each(rules.number_of, values)
+    numbers = each(value_rules.number_of, values)
     assert reading.missing.to_pylist() == [not (text or "").strip() for text in values]
     for text, number, value, unreadable, beyond in zip(
         values, numbers, read, reading.unreadable.to_pylist(), reading.out_of_range.to_pylist(),
@@ -393,14 +396,14 @@ def test_a_column_of_decimals_is_read_like_its_values(
 @given(columns(number_texts))
 def test_a_column_of_integers_is_read_like_its_values(values: list[str | None]) -> None:
     reading = rules.read_integers(strings(*values))
-    assert reading.values.to_pylist() == each(rules.integer_of, values)
+    assert reading.values.to_pylist() == each(value_rules.integer_of, values)
     assert rules.read_integers(reading.values).values.equals(reading.values)
 
 
 @given(st.lists(st.floats() | st.none()))
 def test_a_float_is_read_by_its_shortest_notation(values: list[float | None]) -> None:
     reading = rules.read_decimals(pa.array(values, pa.float64()), 18, 2)
-    wanted = each(lambda value: rules.decimal_of(repr(value), 18, 2), values)
+    wanted = each(lambda value: value_rules.decimal_of(repr(value), 18, 2), values)
     assert reading.values.to_pylist() == wanted
 
 
@@ -491,18 +494,18 @@ class Colour(str):
 def test_scalars_become_the_text_a_source_would_have_written(
     value: object, text: str | None
 ) -> None:
-    assert rules.as_text(value) == text
+    assert value_rules.as_text(value) == text
 
 
 @pytest.mark.parametrize("value", [{}, []])
 def test_what_is_no_scalar_has_no_text(value: object) -> None:
     with pytest.raises(TypeError, match="a single value is wanted"):
-        rules.as_text(value)
+        value_rules.as_text(value)
 
 
 def test_half_a_character_is_found() -> None:
-    assert rules.has_lone_surrogate("a\ud800")
-    assert not rules.has_lone_surrogate("a😀")
+    assert value_rules.has_lone_surrogate("a\ud800")
+    assert not value_rules.has_lone_surrogate("a😀")
 
 
 @pytest.mark.parametrize(

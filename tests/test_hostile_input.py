@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pipeline_runs import Project, Record, command, write_customers, write_sales
 
-import field_rules
+import value_rules
 from business_rules import transform_customers, transform_products, transform_sales
 from data_extraction import read_customers, read_products
 from database import DatabaseManager
@@ -712,7 +712,7 @@ def storable_text(width: int = 40) -> Texts:
     letters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
     free = st.text(letters, max_size=width // 2)
     return st.one_of(st.sampled_from(TEXTS), free).filter(
-        lambda text: field_rules.utf16_length(text) <= width
+        lambda text: value_rules.utf16_length(text) <= width
     )
 
 
@@ -773,8 +773,8 @@ def _sale(number: int, row: Sequence[str]) -> Record:
 EXPECTED: dict[str, Callable[[int, Sequence[str]], dict[str, str | None]]] = {
     "customer_dim": lambda number, row: {
         "customer_id": trimmed(_key(number, row[0])),
-        "first_name": field_rules.name_of(row[1]),
-        "last_name": field_rules.name_of(row[2]),
+        "first_name": value_rules.name_of(row[1]),
+        "last_name": value_rules.name_of(row[2]),
         "email": trimmed(row[3].strip().lower()),
         "address": trimmed(row[4]),
         "source_segment": trimmed(row[5]),

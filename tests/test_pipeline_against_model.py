@@ -1,6 +1,7 @@
 """The pipeline, files in and tables out, against the reference model."""
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -31,7 +32,7 @@ BALANCE = ("read", "inserted", "updated", "unchanged", "rejected", "duplicate")
 BESIDE = ("inferred", "vanished", "removed")
 
 runs_of_records = settings(
-    max_examples=20,
+    max_examples=int(os.environ.get("HISTORIES", "10")),
     deadline=None,
     # a run takes too long to be repeated hundreds of times for the sake of a smaller example
     phases=[Phase.explicit, Phase.generate],
