@@ -27,6 +27,7 @@ class ETLError(Exception):
     """
 
     exit_code: ClassVar[int] = EXIT_FAILED
+    told = False  # set once it has been logged, so that it is not printed a second time
 
     def __init__(self, what: str, *, choices: str = "", next_step: str = "") -> None:
         parts = [what, choices and f"Choices: {choices}", next_step and f"Next: {next_step}"]

@@ -127,9 +127,11 @@ def _print_schema(config: Config) -> int:
 def _run_and_print(config: Config, args: argparse.Namespace) -> int:
     try:
         summary = run_etl_pipeline(config, args)
-    except ETLError as error:  # it has been logged, and so printed
+    except ETLError as error:
+        if not error.told:  # the log itself could not be opened
+            print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except Exception:  # noqa: BLE001  # likewise, with its trace in the log file
+    except Exception:  # noqa: BLE001  # it has been logged, with its trace in the file
         return EXIT_FAILED
     if args.json:
         print(json.dumps(summary, indent=2))

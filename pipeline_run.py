@@ -91,6 +91,8 @@ def _failure_logged() -> Iterator[None]:
         raise
     except BaseException as error:
         logger.critical("the run failed: %s", error or type(error).__name__, exc_info=True)
+        if isinstance(error, ETLError):
+            error.told = True
         raise
 
 

@@ -235,3 +235,12 @@ def test_all_sources_failing_ends_with_code_1(
         (project.input / name).unlink()
     assert command(project, monkeypatch) == 1
     assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_a_log_folder_that_cannot_be_made_is_named(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.logs.write_text("a file where the folder belongs")
+    assert command(project, monkeypatch) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "LOG_DIR" in line
