@@ -31,6 +31,7 @@ from rejected_records import (
     RULE,
     UNREADABLE,
     RejectedFile,
+    guarded_cell,
 )
 from resilience import is_transient
 from runs import EVERYTHING, MANUAL, Applied, RunPlan, Staged, Window, utc_now
@@ -482,5 +483,6 @@ def _write_errors(path: Path, records: List[Dict[str, Any]], classes: List[str])
         writer.writerow(("error_type", "error_class", "error", *names))
         for record, name in zip(records, classes, strict=True):
             told = (name, record.get("error_class", ""), record.get("error", ""))
-            writer.writerow((*told, *(record.get(column) for column in names)))
+            cells = (*told, *(record.get(column) for column in names))
+            writer.writerow([guarded_cell(c) if isinstance(c, str) else c for c in cells])
     part.replace(path)

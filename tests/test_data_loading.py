@@ -205,6 +205,13 @@ def test_failed_records_are_written_classified(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_formula_in_a_failed_record_is_harmless_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "failed.csv"
+    handle_loading_errors([{"name": "=1+1", "quantity": -5, "error": "@x"}], str(path))
+    (written,) = read_csv(path)
+    assert (written["name"], written["quantity"], written["error"]) == ("'=1+1", "-5", "'@x")
+
+
 def test_only_recoverable_records_are_tried_again(tmp_path: Path, db: DatabaseManager) -> None:
     failed: list[dict[str, object]] = [
         {"customer_id": "C1", "error": ConnectionError("reset by peer")},
