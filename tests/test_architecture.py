@@ -23,7 +23,7 @@ RANKS = [
         "odbc",
     },
     {"record_checks", "csv_blocks", "json_items", "star_sql", "setting_docs"},
-    {"record_blocks", "command_line", "console"},
+    {"record_blocks", "command_line", "console", "failed_records"},
     {"database", "source_blocks", "business_rules"},
     {"warehouse", "exporting", "sales_source", "archive"},
     {"run_history"},
