@@ -1,6 +1,7 @@
 """The one door to pyodbc: it needs the system's ODBC manager, which is not everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from errors import ExtractionError
@@ -21,12 +22,27 @@ def installed_drivers() -> list[str]:
     return list(pyodbc.drivers()) if pyodbc is not None else []
 
 
+@contextmanager
+def _told_errors() -> Iterator[None]:
+    """Puts the driver's errors into a sentence; the cause still says whether they may pass."""
+    try:
+        yield
+    except Exception as error:
+        if pyodbc is None or not isinstance(error, pyodbc.Error):
+            raise
+        raise ExtractionError(
+            f"the ODBC source refused: {error.args[-1]}",
+            next_step="check SALES_DB_CONNECTION_STRING, the driver, and that the table "
+            "sales_transactions has the columns of the query",
+        ) from error
+
+
 def odbc_cursor(connection_string: str, query: str, params: Sequence[object]) -> "OdbcCursor":
     """Connects, runs a query and returns its cursor; closing the cursor closes the connection.
 
     Raises:
-        ExtractionError: there is no ODBC manager on this system.
-        pyodbc.Error: the server or the driver refuses.
+        ExtractionError: there is no ODBC manager on this system, or the server or the driver
+            refuses; then the driver's error is the cause.
     """
     if pyodbc is None:
         raise ExtractionError(
@@ -34,12 +50,13 @@ def odbc_cursor(connection_string: str, query: str, params: Sequence[object]) ->
             next_step="install the ODBC manager (Debian, Ubuntu: apt install unixodbc; "
             "macOS: brew install unixodbc)",
         )
-    connection = pyodbc.connect(connection_string, autocommit=True, readonly=True)
-    try:
-        return OdbcCursor(connection, connection.cursor().execute(query, *params))
-    except BaseException:
-        connection.close()
-        raise
+    with _told_errors():
+        connection = pyodbc.connect(connection_string, autocommit=True, readonly=True)
+        try:
+            return OdbcCursor(connection, connection.cursor().execute(query, *params))
+        except BaseException:
+            connection.close()
+            raise
 
 
 class OdbcCursor:
@@ -50,7 +67,8 @@ class OdbcCursor:
 
     def fetchmany(self, rows: int) -> list[Any]:
         """The next rows, none at the end."""
-        return list(self._cursor.fetchmany(rows))
+        with _told_errors():
+            return list(self._cursor.fetchmany(rows))
 
     def close(self) -> None:
         """Closes cursor and connection."""

@@ -65,7 +65,7 @@ def read_sales(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ExtractionError: the source cannot be read; ODBC errors keep their cause.
+        ExtractionError: the source cannot be read; the engine's own error is its cause.
     """
     if connection_string.startswith(CSV_SCHEME):
         path = Path(connection_string.removeprefix(CSV_SCHEME))
@@ -115,14 +115,10 @@ def _query_failed(error: Exception) -> ExtractionError:
 
 
 def _read_sales_odbc(connection_string: str, window: Window, chunk_rows: int) -> Iterator[Block]:
-    with closing(_open_sales_cursor(connection_string, window)) as connection_cursor:
+    with closing(_open_sales_cursor(connection_string, window)) as cursor:
         row = 1
-        while rows := connection_cursor.fetchmany(chunk_rows):
-            texts = [
-                [value_rules.as_text(value) for value in column]
-                for column in zip(*rows, strict=True)
-            ]
-            columns = [pa.array(column, pa.string()) for column in texts]
+        while rows := cursor.fetchmany(chunk_rows):
+            columns = [_text_column(column) for column in zip(*rows, strict=True)]
             records = pa.RecordBatch.from_arrays(columns, list(SALES_COLUMNS))
             yield Block(_numbered(records, row), _no_rejects(), len(rows))
             row += len(rows)

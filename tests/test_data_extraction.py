@@ -247,3 +247,20 @@ def test_a_source_without_the_table_says_what_is_wanted(tmp_path: Path) -> None:
 def test_a_connection_string_of_no_known_form_names_the_choices() -> None:
     with pytest.raises(ConfigurationError, match="ODBC string, duckdb:///path"):
         extract_sales_database("somewhere", "2024-01-01", "2024-01-02")
+
+
+@pytest.mark.parametrize(
+    ("connection_string", "told"),
+    [
+        ("DRIVER=NoSuchDriver;Server=x", "the ODBC source refused"),
+        ("DRIVER=SQLite3;Database=:memory:", "no such table"),
+    ],
+)
+@pytest.mark.skipif(not has_sqlite_driver(), reason="no SQLite ODBC driver (Debian: libsqliteodbc)")
+def test_what_an_odbc_source_refuses_is_told_with_the_next_step(
+    connection_string: str, told: str
+) -> None:
+    with pytest.raises(ExtractionError, match=told) as refused:
+        extract_sales_database(connection_string, "2024-01-01", "2024-01-02")
+    assert "SALES_DB_CONNECTION_STRING" in str(refused.value)
+    assert refused.value.__cause__ is not None
