@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import field_rules
+import value_rules
 from csv_blocks import read_csv_blocks
 from json_items import JsonItem, read_json_items
 from record_blocks import BadValueError, storable
@@ -133,8 +134,9 @@ def _product_block(items: Sequence[JsonItem]) -> Block:
 
 
 def _rejected_item(item: JsonItem, error: BadValueError) -> dict[str, object]:
-    # ASCII, so that half of a character arrives as the escape it was
-    raw = json.dumps(item.value, default=str, ensure_ascii=True)
+    raw = json.dumps(item.value, default=str, ensure_ascii=False)
+    if value_rules.has_lone_surrogate(raw):  # shown as the escape it was
+        raw = json.dumps(item.value, default=str)
     row = error.rejected(item.position, _flat(item.value), PRODUCT_COLUMNS)
     return row | {"raw_record": raw}
 

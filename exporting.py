@@ -13,8 +13,6 @@ from database import DatabaseManager
 from errors import LoadingError
 from star_schema import STAR_TABLES, Column, Table
 
-FORMATS = ("csv", "parquet")
-
 # Rows held at a time; wide enough for good Parquet row groups.
 _CHUNK_ROWS = 100_000
 
