@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from errors import ConfigurationError
+from odbc_strings import braced
 from setting_kinds import (
     DUCKDB_PREFIX,
     Address,
@@ -346,7 +347,7 @@ class ProcessingConfig(_Section):
     chunk_rows: Positive = _setting(
         50_000, "rows held in memory as one block: some MB, whatever the size of the input")
     batch_size: Positive = _setting(
-        1000, "rows per MERGE and transaction on SQL Server: below the 5,000 locks at which it "
+        4000, "rows per MERGE and transaction on SQL Server: below the 5,000 locks at which it "
         "locks the whole table, and little to repeat after an error")
     duckdb_memory_limit: Memory = _setting(
         "512MB", "memory of the embedded engine; beyond it the disk is used, which is slower")
@@ -481,16 +482,6 @@ def load_config(
     if problems:
         raise SettingsError(layers.base_dir, problems)
     return Config(env, layers.base_dir, **sections)
-
-
-def braced(value: str) -> str:
-    """A value as an ODBC connection string takes it, whatever it contains.
-
-    Example:
-        >>> braced("p}w;x")
-        '{p}}w;x}'
-    """
-    return "{" + value.replace("}", "}}") + "}"
 
 
 @dataclass(frozen=True)

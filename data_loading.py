@@ -1,4 +1,4 @@
-"""Loading: a source is staged whole, held against the gate, and merged in one transaction.
+"""Loading: a source is staged whole, held against the gate, and merged in transactions.
 
 The pipeline loads blocks of columns through `stage_source`; `load_customers`, `load_products`
 and `load_sales` take plain records and go the same way.
@@ -17,33 +17,36 @@ import run_history
 import sql_dialects
 import star_sql
 import warehouse
+from batch_loading import Limits, Load, load_staged
 from database import DatabaseManager
 from errors import GateClosedError
 from failed_records import handle_loading_errors
 from record_blocks import staged_from_records
-from rejected_records import (
-    RejectedFile,
-)
+from rejected_records import REFUSED, RejectedFile
 from runs import EVERYTHING, MANUAL, Applied, RunPlan, Staged, Window, utc_now
+from staging import Staging
 from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Table
 
 __all__ = [
     "DatabaseManager",
     "Intake",
+    "Limits",
+    "Load",
     "LoadBlock",
-    "apply_in_transaction",
     "handle_loading_errors",
     "load_customers",
     "load_products",
     "load_sales",
+    "load_staged",
     "stage_source",
     "validate_loaded_data",
 ]
 
 logger = logging.getLogger(__name__)
 
-# Given the losers of equal keys, finds their records as the source wrote them.
+# Given staged records, finds them as the source wrote them, as rejected records.
 Originals = Callable[[pa.Table], pa.RecordBatch]
+Refusal = Callable[[pa.Table, str], pa.RecordBatch]
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Intake:
         blocks: the source, transformed.
         rejects: takes the rejected records and the duplicates.
         originals: finds the records of duplicates as the source wrote them.
+        refusal: likewise of records that the database refuses, for the reason given.
         window: of the sales asked for.
         partial: whether these are single records, not all that the source has.
     """
@@ -85,6 +89,7 @@ class Intake:
     blocks: Iterable[LoadBlock]
     rejects: RejectedFile
     originals: Originals
+    refusal: Refusal
     window: Window = EVERYTHING
     partial: bool = False
 
@@ -120,11 +125,11 @@ class _Tally:
         return unparsed + (self.rejected / self.read if self.read else 0.0)
 
 
-def stage_source(db: DatabaseManager, table: Table, intake: Intake) -> tuple[Staged, float]:
+def stage_source(load: Load, table: Table, intake: Intake) -> tuple[Staged, float]:
     """Stages a whole source and writes its rejected records; no table is changed.
 
     Args:
-        db: the warehouse, outside a transaction.
+        load: the warehouse, outside a transaction, and the run.
         table: the table it will be merged into.
         intake: the source.
 
@@ -132,13 +137,17 @@ def stage_source(db: DatabaseManager, table: Table, intake: Intake) -> tuple[Sta
         The staged source and its reject rate, 0 to 1.
     """
     started, tally = time.perf_counter(), _Tally()
-    warehouse.begin_staging(db, table)
+    staging = load.staging(table)
+    staging.begin()
     for block in intake.blocks:
         tally.add(block)
-        _stage_block(db, table, block, rejects=intake.rejects)
-    duplicates = _set_duplicates_aside(db, table, intake)
+        _stage_block(staging, block, intake=intake, tally=tally)
+    staging.verify()
+    duplicates = _set_duplicates_aside(staging, intake)
     staged = Staged(
         table,
+        staging.rows,
+        staging.rejected,
         rows_read=tally.read,
         rows_rejected=tally.unparsed + tally.rejected,
         rows_duplicate=duplicates,
@@ -150,17 +159,23 @@ def stage_source(db: DatabaseManager, table: Table, intake: Intake) -> tuple[Sta
     return staged, tally.reject_rate
 
 
-def _stage_block(
-    db: DatabaseManager, table: Table, block: LoadBlock, *, rejects: RejectedFile
-) -> None:
-    warehouse.stage_block(db, table, block.accepted)
+def _stage_block(staging: Staging, block: LoadBlock, *, intake: Intake, tally: _Tally) -> None:
+    for refused in staging.append(block.accepted):
+        tally.rejected += refused.rows.num_rows
+        _reject(
+            staging, intake.refusal(pa.Table.from_batches([refused.rows]), refused.reason), intake
+        )
     for rejected in (block.unparsed, block.rejected):
-        warehouse.stage_rejected_keys(db, table, rejected)
-        rejects.write(rejected)
+        _reject(staging, rejected, intake)
 
 
-def _set_duplicates_aside(db: DatabaseManager, table: Table, intake: Intake) -> int:
-    losers = warehouse.remove_duplicates(db, table)
+def _reject(staging: Staging, rejected: pa.RecordBatch, intake: Intake) -> None:
+    staging.append_rejected_keys(rejected)
+    intake.rejects.write(rejected)
+
+
+def _set_duplicates_aside(staging: Staging, intake: Intake) -> int:
+    losers = staging.remove_duplicates()
     if losers is None:
         return 0
     intake.rejects.write(intake.originals(losers))
@@ -180,41 +195,6 @@ def check_gate(source: str, staged: Staged, *, reject_rate: float, max_reject_ra
             "nothing of it was loaded",
             next_step="look at the rejected file, mend the source, or raise MAX_REJECT_RATE",
         )
-
-
-def apply_in_transaction(db: DatabaseManager, plan: RunPlan, sources: List[Staged]) -> Applied:
-    """Merges staged sources, with their counts and the watermark, in one transaction.
-
-    Args:
-        db: the warehouse.
-        plan: the run; a full refresh also removes what was not read.
-        sources: in the order customers, products, sales.
-
-    Returns:
-        The counts per table, which are committed.
-    """
-    now = utc_now()
-    with db.transaction():
-        if plan.full_refresh:
-            applied = warehouse.apply_full_refresh(db, sources, now)
-        else:
-            applied = Applied()
-            for staged in sources:
-                applied = applied.plus(warehouse.apply_source(db, staged, now=now))
-        run_history.record_load(db, plan.run_id, applied)
-        for staged in sources:
-            run_history.record_read_keys(db, plan, staged)
-        if SALES_FACT in [staged.table for staged in sources]:
-            _record_sales_read(db, plan)
-    warehouse.end_staging(db, [staged.table for staged in sources])
-    return applied
-
-
-def _record_sales_read(db: DatabaseManager, plan: RunPlan) -> None:
-    if plan.moves_watermark:
-        run_history.move_watermark(db, plan, warehouse.latest_staged_sale(db))
-    if not plan.is_partial:
-        run_history.mark_recovered(db, plan.window)
 
 
 # --- plain records -----------------------------------------------------------------------
@@ -286,17 +266,11 @@ def _load_records(
 ) -> Dict[str, Any]:
     started = time.perf_counter()
     warehouse.create_tables(db)
+    failures = _Failures(records)
+    load = Load(db, _manual_plan(db), Limits(), failures.refuse)
     block, rejected = staged_from_records(table, records)
-    warehouse.begin_staging(db, table)
-    warehouse.stage_block(db, table, block)
-    warehouse.stage_rejected_keys(db, table, rejected)
-    losers = warehouse.remove_duplicates(db, table)
-    duplicates = 0 if losers is None else int(losers.num_rows)
-    staged = Staged(
-        table, len(records), rows_rejected=rejected.num_rows, rows_duplicate=duplicates,
-        partial=True,
-    )  # fmt: skip
-    applied = _apply_manually(db, staged)
+    failures.add(rejected)
+    applied = _load_manually(load, table, (block, rejected), len(records))
     counts = applied.of(table)
     logger.info(
         "%s: %d inserted, %d updated, %d unchanged, %d failed", table.name, counts.rows_inserted,
@@ -310,33 +284,74 @@ def _load_records(
         "failed": counts.rows_rejected,
         "duplicates": counts.rows_duplicate,
         "changed_columns": dict(applied.column_changes.get(table.name, {})),
-        "errors": _errors_of(records, rejected),
+        "errors": failures.told,
         "duration_seconds": time.perf_counter() - started,
     }
 
 
-def _errors_of(records: List[Dict[str, Any]], rejected: pa.RecordBatch) -> List[Dict[str, Any]]:
+class _Failures:
     """The failed records as they were given, with the class and the reason of the failure."""
-    return [
-        records[row["source_row"] - 1]
-        | {"error_class": row["error_class"], "error": f"{row['field']}: {row['reason']}"}
-        for row in rejected.to_pylist()
-    ]
+
+    def __init__(self, records: List[Dict[str, Any]]) -> None:
+        self.told: List[Dict[str, Any]] = []
+        self._records = records
+
+    def add(self, rejected: pa.RecordBatch) -> None:
+        """Adds records that were rejected before they reached the database."""
+        for row in rejected.to_pylist():
+            self._tell(row["source_row"], row["error_class"], f"{row['field']}: {row['reason']}")
+
+    def refuse(self, _table: Table, refused: pa.Table, reason: str) -> None:
+        """Adds records that the database refused."""
+        for row in refused.column("source_row").to_pylist():
+            self._tell(row, REFUSED, reason)
+
+    def _tell(self, row: int, error_class: str, error: str) -> None:
+        failed = self._records[row - 1] | {"error_class": error_class, "error": error}
+        self.told.append(failed)
 
 
-def _apply_manually(db: DatabaseManager, staged: Staged) -> Applied:
+def _manual_plan(db: DatabaseManager) -> RunPlan:
     now = utc_now()
-    plan = RunPlan(run_history.next_run_id(db, now), MANUAL, MANUAL, EVERYTHING, now)
-    run_history.begin_run(db, plan)
+    return RunPlan(run_history.next_run_id(db, now), MANUAL, MANUAL, EVERYTHING, now)
+
+
+def _load_manually(
+    load: Load, table: Table, blocks: tuple[pa.RecordBatch, pa.RecordBatch], rows_read: int
+) -> Applied:
+    run_history.begin_run(load.db, load.plan)
     try:
-        applied = apply_in_transaction(db, plan, [staged])
+        applied = load_staged(load, [_stage_records(load, table, blocks, rows_read)])
     except BaseException as error:
         run_history.finish_run(
-            db, plan.run_id, status=run_history.FAILED, finished_at=utc_now(), error=str(error)
-        )
+            load.db, load.plan.run_id, status=run_history.FAILED, finished_at=utc_now(),
+            error=str(error),
+        )  # fmt: skip
         raise
-    run_history.finish_run(db, plan.run_id, status=run_history.SUCCESS, finished_at=utc_now())
+    run_history.finish_run(
+        load.db, load.plan.run_id, status=run_history.SUCCESS, finished_at=utc_now()
+    )
     return applied
+
+
+def _stage_records(
+    load: Load, table: Table, blocks: tuple[pa.RecordBatch, pa.RecordBatch], rows_read: int
+) -> Staged:
+    accepted, rejected = blocks
+    staging = load.staging(table)
+    staging.begin()
+    refused = staging.append(accepted)
+    for each in refused:
+        load.refuse(table, pa.Table.from_batches([each.rows]), each.reason)
+    staging.append_rejected_keys(rejected)
+    staging.verify()
+    losers = staging.remove_duplicates()
+    return Staged(
+        table, staging.rows, staging.rejected, rows_read,
+        rows_rejected=rejected.num_rows + sum(each.rows.num_rows for each in refused),
+        rows_duplicate=0 if losers is None else int(losers.num_rows),
+        partial=True,
+    )  # fmt: skip
 
 
 # --- validation --------------------------------------------------------------------------

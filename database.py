@@ -1,45 +1,98 @@
-"""Connecting, transactions and batches: everything that needs an open connection.
+"""Connecting, transactions and batches: the one object through which the package uses an engine.
 
 `DatabaseManager` is used as a context manager: it connects on entry, and on exit rolls back what
 an open transaction has left and always closes. Outside `transaction()` each statement commits.
 """
 
-import os
-import re
-import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import IO, Any, List, Self
+from typing import Any, List, Protocol, Self
 
-import duckdb
 import pyarrow as pa
 
-from errors import ConfigurationError, LoadingError, WarehouseInUseError
-from resilience import retry_with_backoff
-from sql_dialects import DUCKDB, Dialect, quoted
+import sql_dialects
+from duckdb_engine import DUCKDB_SCHEME, DuckdbSession
+from errors import CommitUnknownError, ConfigurationError, LoadingError, WarehouseInUseError
+from resilience import is_transient, retry_with_backoff
+from sql_dialects import DUCKDB, SQL_SERVER, Dialect
+from sql_server import SqlServerSession
+from star_schema import Table
 
-if sys.platform != "win32":
-    import fcntl
+_LOOK_S = 1.0  # how often a warehouse in use is tried again
 
-DUCKDB_SCHEME = "duckdb:///"
-IN_MEMORY = ":memory:"
-IN_MEMORY_CONNECTION = DUCKDB_SCHEME + IN_MEMORY
 
-# What DuckDB writes when it creates a file: three headers of 4 KiB each.
-_HEADER_BYTES = 12_288
-_HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
+def _repeatable(error: BaseException) -> bool:
+    """Whether a batch of statements that nobody knows can be done again without doing it twice."""
+    return is_transient(error) and not isinstance(error, CommitUnknownError)
+
+
+class Session(Protocol):
+    """One open connection, whatever the engine; parameters are bound, never pasted into SQL."""
+
+    def execute(self, sql: str, params: Sequence[object] = ()) -> None:
+        """Runs one statement."""
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Runs one query and returns its rows."""
+
+    def change(self, sql: str, params: Sequence[object] = ()) -> int:
+        """Runs one INSERT, UPDATE, DELETE or MERGE and returns how many rows it changed."""
+
+    def execute_many(self, sql: str, data: Sequence[tuple[Any, ...]]) -> None:
+        """Runs one statement once per tuple."""
+
+    def blocks(self, sql: str, schema: pa.Schema, *, chunk_rows: int) -> Iterator[pa.RecordBatch]:
+        """Runs one query and yields its rows as blocks of that schema."""
+
+    def append(
+        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, str] | None = None
+    ) -> None:
+        """Appends a block to a table, and the same constants to each of its rows."""
+
+    def begin(self) -> None:
+        """Begins a transaction."""
+
+    def commit(self) -> None:
+        """Commits it; when that fails, nothing of it stays, or the answer was lost."""
+
+    def rollback(self) -> None:
+        """Takes everything of it back."""
+
+    def is_alive(self) -> bool:
+        """Whether the connection still answers."""
+
+    def close(self) -> None:
+        """Closes the connection, and releases the warehouse."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a warehouse is opened.
+
+    Attributes:
+        read_only: nothing of it is changed, and nobody is kept out.
+        lock_wait_s: how long to wait while another run works in it, in seconds.
+        memory_limit: how much an embedded engine may use before it spills to disk, such as `1GB`.
+        temp_directory: where it spills to; empty for beside the file.
+    """
+
+    read_only: bool = False
+    lock_wait_s: float = 0.0
+    memory_limit: str = ""
+    temp_directory: str = ""
 
 
 class DatabaseManager:
     """One connection to the warehouse, with transactions and batches.
 
     Args:
-        connection_string: `duckdb:///path`, or `duckdb:///:memory:` for one that is not kept.
-        memory_limit: how much DuckDB may use before it spills to disk, such as `1GB`.
-        temp_directory: where it spills to; empty for beside the file.
-        read_only: open an existing file without changing it.
+        connection_string: `duckdb:///path`, `duckdb:///:memory:` for one that is not kept, or an
+            ODBC string of a SQL Server.
+        access: how it is opened.
+        sleep: waits for a number of seconds.
 
     Example:
         >>> with DatabaseManager("duckdb:///:memory:") as db:
@@ -54,49 +107,35 @@ class DatabaseManager:
         self,
         connection_string: str,
         *,
-        memory_limit: str = "",
-        temp_directory: str = "",
-        read_only: bool = False,
+        access: Access = Access(),  # frozen
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.connection_string = connection_string
-        self.memory_limit = memory_limit
-        self.temp_directory = temp_directory
-        self.read_only = read_only
+        self.access = access
         self.dialect: Dialect = dialect_of(connection_string)
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._sleep = sleep
+        self._session: Session | None = None
         self._in_transaction = False
+        self._stand_ins: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"DatabaseManager({self.dialect.name})"
 
     def __enter__(self) -> Self:
-        self._connection = self._connect()
+        self._session = self._connect()
         return self
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        path = duckdb_path(self.connection_string)
-        try:
-            if path and not self.read_only:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            return self._open(path)
-        except (duckdb.Error, OSError) as error:
-            raise _connect_error(path, error) from error
-
-    def _open(self, path: Path | None) -> duckdb.DuckDBPyConnection:
-        try:
-            return self._open_as_it_is(path)
-        except duckdb.Error as error:
-            if path is None or self.read_only or _HOLDER.search(str(error)):
-                raise
-            if not _remove_stub(path):
-                raise
-        return self._open_as_it_is(path)
-
-    def _open_as_it_is(self, path: Path | None) -> duckdb.DuckDBPyConnection:
-        return open_duckdb(
-            str(path or IN_MEMORY), read_only=self.read_only,
-            memory_limit=self.memory_limit, temp_directory=self.temp_directory,
-        )  # fmt: skip
+    def _connect(self) -> Session:
+        waited_s = 0.0
+        while True:
+            try:
+                return _open_session(self.connection_string, self.access)
+            except WarehouseInUseError:
+                if waited_s >= self.access.lock_wait_s:
+                    raise
+            pause_s = min(_LOOK_S, self.access.lock_wait_s - waited_s)
+            self._sleep(pause_s)
+            waited_s += pause_s
 
     def __exit__(
         self,
@@ -104,49 +143,61 @@ class DatabaseManager:
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        connection, self._connection = self._connection, None
-        if connection is None:
+        session, self._session = self._session, None
+        if session is None:
             return
         try:
             if self._in_transaction:
-                connection.rollback()
+                session.rollback()
         finally:
             self._in_transaction = False
-            connection.close()
+            session.close()
 
     @property
-    def connection(self) -> duckdb.DuckDBPyConnection:
+    def session(self) -> Session:
         """The open connection.
 
         Raises:
             LoadingError: used outside its `with` block.
         """
-        if self._connection is None:
+        if self._session is None:
             raise LoadingError(
                 "the database is not connected",
                 next_step="use it inside `with DatabaseManager(...) as db:`",
             )
-        return self._connection
+        return self._session
+
+    def revive(self) -> bool:
+        """Connects anew if the connection is gone, takes the warehouse again, and says so.
+
+        Raises:
+            WarehouseInUseError: another run has taken it meanwhile.
+            LoadingError: the server cannot be reached.
+        """
+        if self.session.is_alive():
+            return False
+        with suppress(Exception):  # there is nothing left to close properly
+            self.session.close()
+        self._in_transaction = False
+        self._session = self._connect()
+        return True
+
+    def _text(self, sql: str) -> str:
+        for name, stand_in in self._stand_ins.items():
+            sql = sql.replace(f'"{name}"', f'"{stand_in}"')
+        return sql
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
         """Runs one statement; parameters are bound, never pasted into the text."""
-        with _interrupts_raised():
-            self.connection.execute(sql, list(params))
+        self.session.execute(self._text(sql), params)
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Runs one query and returns its rows; for results that fit into memory."""
-        with _interrupts_raised():
-            return self.connection.execute(sql, list(params)).fetchall()
+        return self.session.query(self._text(sql), params)
 
     def change(self, sql: str, params: Sequence[object] = ()) -> int:
-        """Runs one INSERT, UPDATE or DELETE and returns how many rows it changed."""
-        return int(self.value(sql, params))
-
-    def table(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
-        """Runs one query and returns its rows as Arrow columns."""
-        with _interrupts_raised():
-            found: pa.Table = self.connection.sql(sql, params=list(params)).to_arrow_table()
-        return found
+        """Runs one INSERT, UPDATE, DELETE or MERGE and returns how many rows it changed."""
+        return self.session.change(self._text(sql), params)
 
     def value(self, sql: str, params: Sequence[object] = ()) -> Any:
         """The first value of the first row."""
@@ -154,25 +205,35 @@ class DatabaseManager:
 
     def table_names(self) -> set[str]:
         """The tables there are."""
-        rows = self.query("SELECT table_name FROM information_schema.tables;")
-        return {name for (name,) in rows}
+        rows = self.query("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES;")
+        return {name for (name,) in rows} | set(self._stand_ins)
 
-    def batches(self, sql: str, chunk_rows: int) -> Iterator[pa.RecordBatch]:
+    def create_stand_in(self, table: Table) -> None:
+        """Makes an empty temporary table that stands in for a missing one, under its name.
+
+        For comparing with a warehouse that must not be changed.
+        """
+        stand_in = sql_dialects.temporary_table(self.dialect, table)
+        self.execute(sql_dialects.create_temporary(self.dialect, stand_in))
+        self._stand_ins[table.name] = stand_in.name
+
+    def blocks(self, sql: str, schema: pa.Schema, chunk_rows: int) -> Iterator[pa.RecordBatch]:
         """Runs one query and yields its rows as Arrow blocks of at most `chunk_rows` rows."""
-        with _interrupts_raised():
-            yield from arrow_blocks(self.connection, sql, chunk_rows=chunk_rows)
+        return self.session.blocks(self._text(sql), schema, chunk_rows=chunk_rows)
 
-    def append(self, table: str, block: pa.RecordBatch) -> None:
-        """Appends a block of columns to a table; columns are matched by name."""
-        names = ", ".join(quoted(name) for name in block.schema.names)
-        with _interrupts_raised():
-            self.connection.register("appended_block", pa.Table.from_batches([block]))
-            try:
-                self.connection.execute(
-                    f"INSERT INTO {quoted(table)} ({names}) SELECT {names} FROM appended_block"  # noqa: S608  # names of our own tables, quoted
-                )
-            finally:
-                self.connection.unregister("appended_block")
+    def append(
+        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, str] | None = None
+    ) -> None:
+        """Appends a block of columns to a table; columns are matched by name.
+
+        Args:
+            table: the table, for the types and widths that its columns declare.
+            block: some or all of its columns.
+            constants: values of further columns, the same for every row.
+        """
+        stand_in = self._stand_ins.get(table.name)
+        named = replace(table, name=stand_in) if stand_in else table
+        self.session.append(named, block, constants)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -183,27 +244,17 @@ class DatabaseManager:
         """
         if self._in_transaction:
             raise LoadingError("a transaction is open already", next_step="commit it first")
-        with _interrupts_raised():
-            self.connection.begin()
+        self.session.begin()
         self._in_transaction = True
         try:
             yield
         except BaseException:
-            self.connection.rollback()
+            self.session.rollback()
             raise
         else:
-            self._commit()
+            self.session.commit()
         finally:
             self._in_transaction = False
-
-    def _commit(self) -> None:
-        try:
-            with _interrupts_raised():
-                self.connection.commit()
-        except BaseException:
-            with suppress(duckdb.Error):  # the engine may have rolled back already
-                self.connection.rollback()
-            raise
 
     def execute_batch(self, query: str, data: List[tuple[Any, ...]], batch_size: int = 1000) -> int:
         """Runs a statement once per tuple, a transaction per batch, retried when transient.
@@ -227,48 +278,27 @@ class DatabaseManager:
         for start in range(0, len(data), batch_size):
             batch = data[start : start + batch_size]
             if self._in_transaction:
-                self._execute_many(query, batch)
+                self.session.execute_many(query, batch)
             else:
                 self._execute_one_batch(query, batch)
         return len(data)
 
-    @retry_with_backoff(max_retries=3, backoff_factor=2.0)
+    @retry_with_backoff(max_retries=3, backoff_factor=2.0, retry_on=_repeatable)
     def _execute_one_batch(self, query: str, batch: List[tuple[Any, ...]]) -> None:
+        self.revive()
         with self.transaction():
-            self._execute_many(query, batch)
-
-    def _execute_many(self, query: str, batch: List[tuple[Any, ...]]) -> None:
-        with _interrupts_raised():
-            self.connection.executemany(query, batch)
+            self.session.execute_many(query, batch)
 
 
-@contextmanager
-def _interrupts_raised() -> Iterator[None]:
-    """Makes Ctrl-C what it is again.
-
-    When a signal comes while DuckDB works, it takes what the signal's handler raises and raises
-    an error of its own, which looks like one of the query.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if str(error) != "Query interrupted":
-            raise
-        raise KeyboardInterrupt from error
-
-
-def arrow_blocks(
-    connection: duckdb.DuckDBPyConnection,
-    sql: str,
-    params: Sequence[object] = (),
-    *,
-    chunk_rows: int,
-) -> Iterator[pa.RecordBatch]:
-    """Runs a query and yields its rows as Arrow blocks of at most `chunk_rows` rows."""
-    reader: pa.RecordBatchReader = connection.sql(sql, params=list(params)).to_arrow_reader(
-        chunk_rows
-    )
-    yield from reader
+def _open_session(connection_string: str, access: Access) -> Session:
+    if connection_string.startswith(DUCKDB_SCHEME):
+        return DuckdbSession.open(
+            connection_string,
+            read_only=access.read_only,
+            memory_limit=access.memory_limit,
+            temp_directory=access.temp_directory,
+        )
+    return SqlServerSession.open(connection_string, locked=not access.read_only)
 
 
 def dialect_of(connection_string: str) -> Dialect:
@@ -283,103 +313,10 @@ def dialect_of(connection_string: str) -> Dialect:
     """
     if connection_string.startswith(DUCKDB_SCHEME):
         return DUCKDB
+    if "=" in connection_string and "://" not in connection_string:
+        return SQL_SERVER
     raise ConfigurationError(
-        "this version loads DuckDB only, and the configured warehouse is another engine",
-        choices="duckdb:///path/to/file.duckdb",
-        next_step="unset DB_SERVER and set DB_CONNECTION_STRING to a DuckDB file",
-    )
-
-
-def duckdb_path(connection_string: str) -> Path | None:
-    """The file of a DuckDB connection string; None for a database in memory.
-
-    Example:
-        >>> duckdb_path("duckdb:///:memory:") is None
-        True
-    """
-    text = connection_string.removeprefix(DUCKDB_SCHEME)
-    return None if text == IN_MEMORY else Path(text)
-
-
-def open_duckdb(
-    path: str, *, read_only: bool = False, memory_limit: str = "", temp_directory: str = ""
-) -> duckdb.DuckDBPyConnection:
-    """Opens a DuckDB database; what is empty keeps the engine's default.
-
-    Args:
-        path: a file, or `:memory:`.
-        read_only: open an existing file without changing it.
-        memory_limit: such as `512MB`.
-        temp_directory: where it spills to.
-    """
-    wanted = {"memory_limit": memory_limit, "temp_directory": temp_directory}
-    config: dict[str, str | bool | int | float | list[str]] = {k: v for k, v in wanted.items() if v}
-    return duckdb.connect(path, read_only=read_only, config=config)
-
-
-def _remove_stub(path: Path) -> bool:
-    """Removes a file whose creation was cut off, by a kill or a full disk; says whether it did.
-
-    The engine would refuse it for ever, though nothing can be in it yet.
-
-    Raises:
-        WarehouseInUseError: another process is just creating it.
-    """
-    if not path.is_file():
-        return False
-    with path.open("r+b") as file:
-        if not _is_stub(file, path):
-            return False
-        if sys.platform != "win32":
-            _lock_stub(file, path)
-            path.unlink()
-            return True
-    path.unlink()  # Windows removes no file that is open, here or in another process
-    return True
-
-
-def _is_stub(file: IO[bytes], path: Path) -> bool:
-    if os.fstat(file.fileno()).st_size >= _HEADER_BYTES:
-        return False
-    file.seek(0)
-    start = file.read(12)
-    empty = not start or start[8:] == b"DUCK"  # the engine's mark stands behind a checksum
-    return empty and not path.with_name(f"{path.name}.wal").exists()
-
-
-if sys.platform != "win32":
-
-    def _lock_stub(file: IO[bytes], path: Path) -> None:
-        """Takes the lock that the engine itself takes, and looks again under it.
-
-        It lasts until any handle of this process on the file is closed.
-        """
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise _created_now(path) from error
-        same = path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino
-        if not (same and _is_stub(file, path)):
-            raise _created_now(path)
-
-
-def _created_now(path: Path) -> WarehouseInUseError:
-    return WarehouseInUseError(
-        f"the warehouse {path} is being created by another process",
-        next_step="wait until that process has ended, and run again",
-    )
-
-
-def _connect_error(path: Path | None, error: Exception) -> Exception:
-    holder = _HOLDER.search(str(error))
-    if holder:
-        program, pid = holder.groups()
-        return WarehouseInUseError(
-            f"the warehouse {path} is in use by {program}, process {pid}",
-            next_step="wait until that process has ended, or end it, and run again",
-        )
-    reason = str(error).splitlines()[0]
-    return LoadingError(
-        f"cannot open the warehouse {path}: {reason}",
-        next_step="check the path in DB_CONNECTION_STRING or OUTPUT_DIR and who may write there",
+        "this version loads DuckDB and SQL Server, and the configured warehouse is another engine",
+        choices="duckdb:///path/to/file.duckdb, Server=...;Database=... (an ODBC string)",
+        next_step="correct DB_CONNECTION_STRING, or set DB_SERVER",
     )

@@ -57,6 +57,10 @@ class LoadingError(ETLError):
     """The warehouse refused something, or the counts of a load do not add up."""
 
 
+class CommitUnknownError(LoadingError):
+    """The connection was lost before the answer to a commit: it may have happened or not."""
+
+
 class GateClosedError(LoadingError):
     """A source was held back: too large a share of its records was rejected."""
 

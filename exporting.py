@@ -40,8 +40,8 @@ def _export(db: DatabaseManager, table: Table, path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _writer(part, schema, path.suffix) as writer:
-            for block in db.batches(sql_dialects.select_all(table), _CHUNK_ROWS):
-                writer.write_table(pa.Table.from_batches([block]).cast(schema))
+            for block in db.blocks(sql_dialects.select_all(table), schema, _CHUNK_ROWS):
+                writer.write_table(pa.Table.from_batches([block]))
         part.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from error

@@ -6,6 +6,8 @@ from typing import Any
 
 from errors import ExtractionError
 
+__all__ = ["IMPORT_PROBLEM", "OdbcCursor", "installed_drivers", "odbc_cursor", "pyodbc"]
+
 try:
     import pyodbc
 except ImportError as error:  # the module is there, but the system lacks libodbc

@@ -17,7 +17,8 @@ from archive import archive_run
 from command_line import mode_of, window_of
 from config import Config, masked_settings
 from data_loading import validate_loaded_data
-from database import IN_MEMORY_CONNECTION, DatabaseManager, duckdb_path
+from database import Access, DatabaseManager
+from duckdb_engine import DUCKDB_SCHEME, IN_MEMORY_CONNECTION, duckdb_path
 from errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError
 from exporting import export_tables
 from monitoring import ETLMetrics, log_context
@@ -108,15 +109,16 @@ def _scratch_folder(config: Config, args: argparse.Namespace, stack: ExitStack) 
 
 def _warehouse(config: Config, args: argparse.Namespace, scratch: Path) -> DatabaseManager:
     connection = config.database.connection_string.get_secret_value()
-    path = duckdb_path(connection)
+    path = duckdb_path(connection) if connection.startswith(DUCKDB_SCHEME) else None
     if args.dry_run and path is not None and not path.exists():
         connection = IN_MEMORY_CONNECTION  # a missing warehouse counts as empty
-    return DatabaseManager(
-        connection,
+    access = Access(
+        read_only=args.dry_run and connection != IN_MEMORY_CONNECTION,
+        lock_wait_s=config.processing.lock_wait_seconds,
         memory_limit=config.processing.duckdb_memory_limit,
         temp_directory=str(scratch / "warehouse"),
-        read_only=args.dry_run and connection != IN_MEMORY_CONNECTION,
     )
+    return DatabaseManager(connection, access=access)
 
 
 def _plan(db: DatabaseManager, config: Config, args: argparse.Namespace) -> RunPlan:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ UNREADABLE = "unreadable"  # a value is no number or no date
 OUT_OF_RANGE = "out_of_range"  # a number or text is larger than its column
 BAD_TEXT = "bad_text"  # a NUL or a lone surrogate, which no server stores
 RULE = "rule"  # the values contradict a rule of the business
+REFUSED = "refused"  # the database did not take the row, for what a constraint or trigger said
 DUPLICATE = "duplicate"
 
 # How much of a value is shown beside the reason; the record has it whole.
@@ -112,8 +114,9 @@ class RejectedFile:
     """The rejected records of one source in one run: a CSV that is there whole or not at all.
 
     It is written under a temporary name and renamed into place by `publish`, which must come
-    before the commit that depends on it. Nothing is created while nothing is rejected. The
-    byte-order mark lets spreadsheets read it as UTF-8.
+    before the commit that depends on it; what is written after that joins it with the next
+    `publish`. Nothing is created while nothing is rejected. The byte-order mark lets
+    spreadsheets read it as UTF-8.
 
     Args:
         folder: where it goes; None counts only and writes nothing.
@@ -146,9 +149,8 @@ class RejectedFile:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._close()
-        path = self._folder / file_name(self._run_id, self._source)
-        self._part.replace(path)
-        return path
+        self._part.replace(self._path)
+        return self._path
 
     def discard(self) -> None:
         """Removes what was written so far; does nothing after `publish`."""
@@ -168,12 +170,19 @@ class RejectedFile:
             raise
 
     @property
-    def _part(self) -> Path:
+    def _path(self) -> Path:
         assert self._folder is not None  # noqa: S101  # for mypy: only called when there is a file
-        return self._folder / (file_name(self._run_id, self._source) + ".part")
+        return self._folder / file_name(self._run_id, self._source)
+
+    @property
+    def _part(self) -> Path:
+        return self._path.with_name(self._path.name + ".part")
 
     def _opened(self, names: Sequence[str]) -> TextIO:
-        if self._file is None:
+        if self._file is None and self._path.exists():  # it goes on from what was published
+            shutil.copyfile(self._path, self._part)
+            self._file = self._part.open("a", encoding="utf-8", newline="")
+        elif self._file is None:
             self._part.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._part.open("w", encoding="utf-8-sig", newline="")
             csv.writer(self._file).writerow(("run_id", "source", *names))

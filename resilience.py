@@ -77,6 +77,9 @@ TRANSIENT_NUMBERS = TRANSIENT_SQL_SERVER_NUMBERS | TRANSIENT_FREETDS_NUMBERS
 # Trying these again only delays the message, and may lock the account.
 PERMANENT_NUMBERS = frozenset(
     {
+        20,  # the server does not support encryption; comes as 08001
+        911,  # there is no such database, and 916: no access to it; come as 08004
+        916,
         18456,  # login failed; FreeTDS gives it the SQLSTATE 42000
         -2146893019,  # SEC_E_UNTRUSTED_ROOT, a certificate nobody vouches for (Windows)
         -2146893022,  # SEC_E_WRONG_PRINCIPAL, a certificate for another name (Windows)
@@ -138,6 +141,31 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(cause))
         yield cause
         cause = cause.__cause__
+
+
+# Classes of SQLSTATE that tell of the data and not of the statement or the server: 22 data
+# exception, 23 integrity constraint.
+DATA_SQLSTATE_CLASSES = ("22", "23")
+# What a trigger raises to refuse a row: RAISERROR and THROW number from here on.
+FIRST_USER_NUMBER = 50_000
+
+
+def is_data_error(error: BaseException) -> bool:
+    """Whether a database refused certain rows, so that others may still be taken.
+
+    Judged like `is_transient`: by the error, else by its cause.
+
+    Example:
+        >>> is_data_error(ValueError("no error of a database"))
+        False
+    """
+    found = next((each for each in _with_causes(error) if _is_database_error(each)), None)
+    if found is None:
+        return False
+    texts = [argument for argument in found.args[:2] if isinstance(argument, str)]
+    states = _sqlstates(found, texts)
+    own = any(number >= FIRST_USER_NUMBER for number in _native_numbers(texts))
+    return own or any(state.startswith(DATA_SQLSTATE_CLASSES) for state in states)
 
 
 def _verdict(error: BaseException) -> bool | None:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 import sql_dialects
+import staging_sql
 from database import DatabaseManager
 from errors import LoadingError
 from runs import (
@@ -32,6 +33,7 @@ from star_schema import (
     ETL_QUALITY,
     ETL_RUN,
     ETL_WATERMARK,
+    MENDED_KEY,
     SALES_FACT,
     Table,
 )
@@ -145,9 +147,9 @@ def require_balance(db: DatabaseManager, run_id: str) -> None:
 def record_read_keys(db: DatabaseManager, plan: RunPlan, staged: Staged) -> None:
     """Writes down the keys that the run has rejected; when it read single records, all keys."""
     row = (plan.run_id, staged.table.name)
-    db.execute(sql_dialects.record_rejected_keys(staged.table), row)
+    db.execute(staging_sql.record_rejected_keys(staged.rejected), row)
     if staged.partial:
-        db.execute(sql_dialects.record_staged_keys(staged.table), row)
+        db.execute(staging_sql.record_staged_keys(staged.table, staged.rows), row + row)
 
 
 def read_since(
@@ -163,12 +165,13 @@ def read_since(
     Returns:
         For such a pair the newest run that has read the key since.
     """
-    db.execute(sql_dialects.drop_temporary("mended_key"))
-    db.execute(sql_dialects.create_mended_keys(db.dialect))
+    mended = sql_dialects.temporary_table(db.dialect, MENDED_KEY)
+    db.execute(sql_dialects.drop_temporary(db.dialect, MENDED_KEY.name))
+    db.execute(sql_dialects.create_temporary(db.dialect, mended))
     rejected = [{"record_key": key, "run_id": run_id} for key, run_id in keys]
     schema = pa.schema([("record_key", pa.string()), ("run_id", pa.string())])
-    db.append("mended_key", pa.RecordBatch.from_pylist(rejected, schema=schema))
-    query = sql_dialects.read_since(table, READS_WHOLE_SOURCES)
+    db.append(mended, pa.RecordBatch.from_pylist(rejected, schema=schema))
+    query = staging_sql.read_since(db.dialect, table, mended=mended.name, modes=READS_WHOLE_SOURCES)
     rows = db.query(query, (table.name,) * 3)
     return {(key, run_id): later for key, run_id, later in rows}
 
@@ -186,8 +189,22 @@ def record_load(db: DatabaseManager, run_id: str, applied: Applied) -> None:
         _insert(db, ETL_LOAD, {"run_id": run_id, "table_name": table_name, **total})
     for table_name, changes in applied.column_changes.items():
         for column, rows in changes.items():
-            row = {"run_id": run_id, "table_name": table_name}
-            _insert(db, ETL_COLUMN_CHANGE, row | {"column_name": column, "rows_changed": rows})
+            _add_column_change(db, (run_id, table_name, column), rows)
+
+
+def _add_column_change(db: DatabaseManager, place: tuple[str, str, str], rows: int) -> None:
+    where = 'WHERE "run_id" = ? AND "table_name" = ? AND "column_name" = ?;'
+    known = db.query(f'SELECT "rows_changed" FROM "etl_column_change" {where}', place)  # noqa: S608  # a constant
+    db.execute(f'DELETE FROM "etl_column_change" {where}', place)  # noqa: S608  # likewise
+    changed = rows + sum(count for (count,) in known)
+    _insert(db, ETL_COLUMN_CHANGE, {
+        **dict(zip(ETL_COLUMN_CHANGE.key, place, strict=True)), "rows_changed": changed
+    })  # fmt: skip
+
+
+def batches_done(db: DatabaseManager, run_id: str, table_name: str) -> int:
+    """How many transactions of a run's load of a table have been committed."""
+    return _load_counts(db, run_id, table_name).batches
 
 
 def _load_counts(db: DatabaseManager, run_id: str, table_name: str) -> LoadCounts:

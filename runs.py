@@ -163,6 +163,7 @@ class LoadCounts:
     rows_restated: int = 0
     rows_vanished: int = 0
     rows_removed: int = 0
+    batches: int = 0
     seconds: float = 0.0
 
     def plus(self, other: "LoadCounts") -> "LoadCounts":
@@ -189,14 +190,19 @@ class LoadCounts:
 
 @dataclass(frozen=True)
 class Staged:
-    """A source that stands complete in its staging table, ready to be applied.
+    """A source, or a batch of it, that stands complete in a table, ready to be applied.
 
-    `partial` says that it is not all the source has, so that what is missing has not vanished.
-    `notes` counts flaws that did not cost a record its place, such as e-mail addresses that
-    are not valid.
+    Attributes:
+        rows: name of the table of its records.
+        rejected: name of the table of the keys of its rejected records.
+        partial: it is not all the source has, so that what is missing has not vanished.
+        notes: counts of flaws that did not cost a record its place, such as e-mail addresses
+            that are not valid.
     """
 
     table: Table
+    rows: str
+    rejected: str
     rows_read: int
     rows_rejected: int
     rows_duplicate: int
@@ -208,10 +214,14 @@ class Staged:
 
 @dataclass(frozen=True)
 class Applied:
-    """What applying one or more sources did, per table."""
+    """What applying one or more sources did, per table.
+
+    `rows_live` counts the rows that were in the tables before, and still are in the sources.
+    """
 
     counts: Mapping[str, LoadCounts] = field(default_factory=dict)
     column_changes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    rows_live: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, table: Table) -> LoadCounts:
         """The counts of one table, zeros when nothing touched it."""
@@ -223,8 +233,16 @@ class Applied:
         none = LoadCounts()
         return Applied(
             {n: self.counts.get(n, none).plus(other.counts.get(n, none)) for n in names},
-            {**self.column_changes, **other.column_changes},
+            {
+                name: _sums(self.column_changes.get(name, {}), other.column_changes.get(name, {}))
+                for name in {**self.column_changes, **other.column_changes}
+            },
+            _sums(self.rows_live, other.rows_live),
         )
+
+
+def _sums(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
 
 def flaws_in_words(notes: Mapping[str, int]) -> str:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import field_rules
 import value_rules
 from csv_blocks import CsvBlock, read_csv_blocks
-from database import DUCKDB_SCHEME, arrow_blocks, duckdb_path, open_duckdb
+from duckdb_engine import DUCKDB_SCHEME, arrow_blocks, duckdb_path, open_duckdb
 from errors import ConfigurationError, ExtractionError
 from odbc import OdbcCursor, odbc_cursor
 from rejected_records import MISSING, UNREADABLE, one_block, reject_block

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,13 +25,21 @@ from data_extraction import (
     read_product_originals,
     read_products,
 )
-from data_loading import Intake, LoadBlock, apply_in_transaction, check_gate, stage_source
+from data_loading import (
+    Intake,
+    Limits,
+    Load,
+    LoadBlock,
+    check_gate,
+    load_staged,
+    stage_source,
+)
 from database import DatabaseManager
 from errors import ExtractionError, GateClosedError
 from monitoring import ETLMetrics, log_context
 from read_ahead import ReadAhead
 from record_checks import Transformed
-from rejected_records import DUPLICATE, RejectedFile, file_name, reject_schema
+from rejected_records import DUPLICATE, REFUSED, RejectedFile, file_name, reject_schema
 from reprocessing import MendedFile
 from resilience import retry_with_backoff
 from runs import EVERYTHING, Applied, LoadCounts, RunPlan, Staged, Window, flaws_in_words
@@ -195,7 +204,7 @@ def _load_source(run: Run, source: Source, readers: _Readers) -> tuple[Outcome, 
         previewed = Outcome(source.name, source.table.name, PREVIEWED, counts, notes=staged.notes)
         return previewed, Applied()
     try:
-        applied = _apply(run, [staged])
+        applied = _apply(run, [staged], [source])
     except Exception as error:  # noqa: BLE001  # the other sources go on; it is logged and told
         return _failed(source, error), Applied()
     return _loaded(run, source, staged, applied=applied), applied
@@ -206,7 +215,7 @@ def _refresh_all(
 ) -> tuple[tuple[Outcome, ...], Applied]:
     results = [_stage(run, source, readers) for source in sources]
     staged = [result for result in results if isinstance(result, Staged)]
-    applied = _apply(run, staged) if staged else Applied()
+    applied = _apply(run, staged, sources) if staged else Applied()
     outcomes = [
         result if isinstance(result, Outcome) else _loaded(run, source, result, applied=applied)
         for source, result in zip(sources, results, strict=True)
@@ -248,11 +257,36 @@ def _failed(source: Source, error: Exception) -> Outcome:
     return Outcome(source.name, source.table.name, status, error=str(error))
 
 
-def _apply(run: Run, staged: list[Staged]) -> Applied:
+def _load_of(run: Run, sources: Sequence[Source]) -> Load:
+    processing = run.config.processing
+    limits = Limits(
+        batch_rows=processing.batch_size,
+        max_retries=processing.max_retries,
+        retry_backoff_factor=processing.retry_backoff_factor,
+        max_reject_rate=processing.max_reject_rate,
+    )
+    return Load(run.db, run.plan, limits, partial(_refuse, run, sources))
+
+
+def _refuse(
+    run: Run, sources: Sequence[Source], table: Table, refused: pa.Table, reason: str
+) -> None:
+    """Adds a record to the rejected file that is there, before that is committed."""
+    (source,) = [source for source in sources if source.table is table]
+    rejects = RejectedFile(run.rejected_folder, run.plan.run_id, source.name)
+    try:
+        rejects.write(_refused(source, refused, reason))
+        rejects.publish()
+    finally:
+        rejects.discard()
+    logger.warning("%s: a record was refused: %s", source.name, reason)
+
+
+def _apply(run: Run, staged: list[Staged], sources: Sequence[Source]) -> Applied:
     interrupts.raise_if_asked()
     started = time.perf_counter()
     with log_context(stage="loading"):
-        applied = apply_in_transaction(run.db, run.plan, staged)
+        applied = load_staged(_load_of(run, sources), staged)
     for each in staged:
         run.metrics.add(
             "loading", seconds=0.0, record_count=applied.of(each.table).rows_read, error_count=0
@@ -279,10 +313,11 @@ def _stage_once(run: Run, source: Source, readers: _Readers) -> Staged:
     try:
         with reader:
             intake = Intake(
-                reader, rejects, lambda losers: _duplicates(source, losers),
+                reader, rejects, partial(_duplicates, source), partial(_refused, source),
                 window=source.window, partial=source.partial,
             )  # fmt: skip
-            staged, reject_rate = stage_source(run.db, source.table, intake)
+            run.db.revive()
+            staged, reject_rate = stage_source(_load_of(run, [source]), source.table, intake)
         rejects.publish()
     finally:
         rejects.discard()
@@ -339,10 +374,22 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _duplicates(source: Source, losers: pa.Table) -> pa.RecordBatch:
+    reason = f"another record of this {source.table.key[0]} took precedence"
+    return _set_aside(source, losers, error_class=DUPLICATE, reason=reason)
+
+
+def _refused(source: Source, refused: pa.Table, reason: str) -> pa.RecordBatch:
+    return _set_aside(source, refused, error_class=REFUSED, reason=reason)
+
+
+def _set_aside(
+    source: Source, staged: pa.Table, *, error_class: str, reason: str
+) -> pa.RecordBatch:
+    """Staged records as rejected ones, with the values that the source wrote."""
     key = source.table.key[0]
-    originals = source.originals(losers)
+    originals = source.originals(staged)
     rows = originals.num_rows
-    if field_rules.clean_text(_one_array(originals[key])) != _one_array(losers[key]):
+    if field_rules.clean_text(_one_array(originals[key])) != _one_array(staged[key]):
         raise ExtractionError(
             f"{source.name}: the file changed between two readings",
             next_step="run again once it is written",
@@ -350,10 +397,10 @@ def _duplicates(source: Source, losers: pa.Table) -> pa.RecordBatch:
     told = {
         "source_row": originals["source_row"],
         "record_key": pc.utf8_trim_whitespace(originals[key]),
-        "error_class": pa.array([DUPLICATE] * rows, pa.string()),
+        "error_class": pa.array([error_class] * rows, pa.string()),
         "field": pa.array([key] * rows, pa.string()),
         "value": originals[key],
-        "reason": pa.array([f"another record of this {key} took precedence"] * rows, pa.string()),
+        "reason": pa.array([reason] * rows, pa.string()),
         "raw_record": pa.nulls(rows, pa.string()),
     }
     values = {name: originals[name].cast(pa.string()) for name in source.columns}

@@ -5,17 +5,9 @@ text is kept to what DuckDB, PostgreSQL and SQL Server share; where they part, a
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from star_schema import (
-    KEY_WIDTH,
-    SALES_FACT,
-    SALES_RANK,
-    Column,
-    Kind,
-    Role,
-    Table,
-)
+from star_schema import Column, Index, Kind, Table
 
 
 @dataclass(frozen=True)
@@ -25,16 +17,47 @@ class Dialect:
     Attributes:
         name: as it appears in messages.
         types: SQL type per kind of column; `{width}`, `{precision}`, `{scale}` are filled in.
-        create_temporary: opening words of a temporary table made from a query.
-        differs: NULL-safe, exact comparison of `{a}` with `{b}`.
-        ratio: `{n}` / `{d}` of two DECIMAL(_, 2), rounded half away from zero to 4 places.
+        exact: what a text type needs to be compared and sorted by code point.
+        true, false: the truth values.
+        comparable: a text `{text}` in a form that compares exactly.
+        differs: NULL-safe comparison of `{a}` with `{b}`; `{x}` and `{y}` are their comparable
+            forms.
+        rows_differ: the same for lists of expressions; empty: a `differs` for each.
+        whole_number: type of whole numbers of at least 24 digits.
+        quotient: `{x}` / `{y}` of two of them, without what is left over.
+        locked: what the target of a MERGE needs so that no other writer comes between.
+        temporary_name: name of a table `{name}` that ends with the connection.
+        create_temporary: makes such a table.
+        create_temporary_as: makes and fills one from a query.
+        create_missing: makes a table that stays, unless it is there.
+        create_missing_index: likewise an index.
+        role: makes the role to which the rights on the tables are granted; empty: none needed.
+        grant: what that role needs on a table.
+        has_keys: whether primary and foreign keys and indexes are declared.
+        batched: whether a source is merged in batches, a transaction each, from a permanent
+            staging table; else in one transaction from a temporary one.
     """
 
     name: str
     types: Mapping[Kind, str]
-    create_temporary: str
+    exact: str
+    true: str
+    false: str
+    comparable: str
     differs: str
-    ratio: str
+    rows_differ: str
+    whole_number: str
+    quotient: str
+    locked: str
+    temporary_name: str
+    create_temporary: str
+    create_temporary_as: str
+    create_missing: str
+    create_missing_index: str
+    role: str
+    grant: str
+    has_keys: bool
+    batched: bool
 
 
 DUCKDB = Dialect(
@@ -43,21 +66,74 @@ DUCKDB = Dialect(
         # DuckDB ignores the width of a VARCHAR: transformation has checked it.
         Kind.TEXT: "VARCHAR",
         Kind.INTEGER: "INTEGER",
+        Kind.BIGINT: "BIGINT",
         Kind.DECIMAL: "DECIMAL({precision}, {scale})",
         Kind.BOOLEAN: "BOOLEAN",
         Kind.DATE: "DATE",
         Kind.TIMESTAMP: "TIMESTAMP",
     },
+    exact="",
+    true="TRUE",
+    false="FALSE",
+    comparable="{text}",
+    differs="{x} IS DISTINCT FROM {y}",
+    rows_differ="",
+    whole_number="HUGEINT",  # decimals are divided as doubles
+    quotient="{x} // {y}",
+    locked="",
+    temporary_name="{name}",
     create_temporary="CREATE TEMPORARY TABLE",
-    differs="{a} IS DISTINCT FROM {b}",
-    # DuckDB divides decimals as doubles, so the division is done on whole numbers:
-    # round(n / d, 4) = sign(n) * floor((2 * 10000 * |n| + d) / (2 * d)) / 10000
-    ratio=(
-        "CAST(sign({n}) AS DECIMAL(1, 0)) * CAST("
-        "(20000 * CAST(abs({n}) * 100 AS HUGEINT) + CAST({d} * 100 AS HUGEINT))"
-        " // (2 * CAST({d} * 100 AS HUGEINT)) AS DECIMAL(28, 0)) * 0.0001"
-    ),
+    create_temporary_as="CREATE TEMPORARY TABLE {name} AS\n{query};",
+    create_missing="CREATE TABLE IF NOT EXISTS {quoted}",
+    create_missing_index="CREATE INDEX IF NOT EXISTS {quoted}",
+    role="",
+    grant="",
+    # They cost half the speed, bind memory to the index and refuse honest updates. Uniqueness
+    # and references are checked before each commit.
+    has_keys=False,
+    batched=False,
 )
+
+SQL_SERVER = Dialect(
+    name="SQL Server",
+    types={
+        Kind.TEXT: "NVARCHAR({width})",
+        Kind.INTEGER: "INT",
+        Kind.BIGINT: "BIGINT",
+        Kind.DECIMAL: "DECIMAL({precision}, {scale})",
+        Kind.BOOLEAN: "BIT",
+        Kind.DATE: "DATE",
+        Kind.TIMESTAMP: "DATETIME2(6)",
+    },
+    exact=" COLLATE Latin1_General_100_BIN2",
+    true="1",
+    false="0",
+    # A collation may take a for A, and all take a trailing space for none, but not before a dot.
+    comparable="({text} + N'.') COLLATE Latin1_General_100_BIN2",
+    # Without a subquery, so that it can stand in an aggregate (SQL Server's error 130).
+    differs=(
+        "({x} <> {y} OR ({a} IS NULL AND {b} IS NOT NULL) OR ({a} IS NOT NULL AND {b} IS NULL))"
+    ),
+    rows_differ="EXISTS (SELECT {left} EXCEPT SELECT {right})",
+    whole_number="DECIMAL(24, 0)",
+    quotient="({x} - {x} % {y}) / {y}",  # so nothing is left behind the point to be rounded
+    # HOLDLOCK alone deadlocks: two shared range locks, both to become exclusive.
+    locked=" WITH (HOLDLOCK, UPDLOCK)",
+    temporary_name="#{name}",
+    create_temporary="CREATE TABLE",
+    create_temporary_as="SELECT * INTO {name} FROM (\n{query}\n) AS made;",
+    create_missing="IF OBJECT_ID(N'{name}', N'U') IS NULL\nCREATE TABLE {quoted}",
+    create_missing_index=(
+        "IF NOT EXISTS (SELECT 1 FROM sys.indexes WHERE name = N'{name}')\nCREATE INDEX {quoted}"
+    ),
+    role="IF DATABASE_PRINCIPAL_ID(N'etl_loader') IS NULL\nCREATE ROLE etl_loader;",
+    grant="GRANT SELECT, INSERT, UPDATE, DELETE ON {quoted} TO etl_loader;",
+    has_keys=True,
+    batched=True,
+)
+
+
+# --- names and types ---------------------------------------------------------------------
 
 
 def quoted(name: str) -> str:
@@ -71,19 +147,19 @@ def quoted(name: str) -> str:
     return f'"{escaped}"'
 
 
-def staging_name(table: Table) -> str:
-    """Name of the staging table of a warehouse table.
+def temporary(dialect: Dialect, name: str) -> str:
+    """The name of a temporary table as an identifier.
 
     Example:
-        >>> staging_name(SALES_FACT)
-        'stage_sales_fact'
+        >>> temporary(SQL_SERVER, "restated")
+        '"#restated"'
     """
-    return f"stage_{table.name}"
+    return quoted(dialect.temporary_name.format(name=name))
 
 
-def rejected_name(table: Table) -> str:
-    """Name of the table that holds the keys of a source's rejected records."""
-    return f"rejected_{table.name}"
+def temporary_table(dialect: Dialect, table: Table) -> Table:
+    """The table as a temporary one, under the name that this engine wants."""
+    return replace(table, name=dialect.temporary_name.format(name=table.name))
 
 
 def listed(columns: Iterable[Column], prefix: str = "") -> str:
@@ -95,40 +171,92 @@ def sql_type(dialect: Dialect, column: Column) -> str:
     """The column's type in the engine's words.
 
     Example:
-        >>> sql_type(DUCKDB, SALES_FACT.column("total_amount"))
-        'DECIMAL(18, 2)'
+        >>> from star_schema import SALES_FACT
+        >>> sql_type(SQL_SERVER, SALES_FACT.column("customer_id"))
+        'NVARCHAR(50) COLLATE Latin1_General_100_BIN2'
     """
-    return dialect.types[column.kind].format(
+    words = dialect.types[column.kind].format(
         width=column.width, precision=column.precision, scale=column.scale
     )
+    return words + dialect.exact if column.exact and column.kind is Kind.TEXT else words
 
 
-def create_table(dialect: Dialect, table: Table, *, temporary: bool = False) -> str:
-    """DDL of a warehouse or audit table, created only when it is missing.
+# --- tables ------------------------------------------------------------------------------
 
-    DuckDB gets no primary and no foreign keys: they cost half the speed, bind memory to the
-    index and refuse honest updates. Uniqueness and references are checked before each commit.
+
+def create_table(dialect: Dialect, table: Table) -> str:
+    """DDL of a table that stays, created only when it is missing."""
+    lines = [*_column_lines(dialect, table), *(_key_lines(table) if dialect.has_keys else ())]
+    create = dialect.create_missing.format(name=table.name, quoted=quoted(table.name))
+    return f"{create} (\n" + ",\n".join(lines) + "\n);"
+
+
+def create_indexes(dialect: Dialect, table: Table) -> tuple[str, ...]:
+    """DDL of its indexes, each created only when it is missing."""
+    if not dialect.has_keys:
+        return ()
+    return tuple(_create_index(dialect, table, index) for index in table.indexes)
+
+
+def _create_index(dialect: Dialect, table: Table, index: Index) -> str:
+    name = f"ix_{table.name}_{index.columns[0]}"
+    create = dialect.create_missing_index.format(name=name, quoted=quoted(name))
+    columns = ", ".join(quoted(column) for column in index.columns)
+    return f"-- {index.reason}\n{create} ON {quoted(table.name)} ({columns});"
+
+
+def grants(dialect: Dialect, tables: Iterable[Table]) -> str:
+    """A role that may do what a load does with the tables, and nothing else."""
+    if not dialect.role:
+        return ""
+    rights = [dialect.grant.format(quoted=quoted(table.name)) for table in tables]
+    return "\n".join([dialect.role, *rights])
+
+
+def create_temporary(dialect: Dialect, table: Table) -> str:
+    """DDL of a table that ends with the connection, under the table's own name."""
+    lines = ",\n".join(_column_lines(dialect, table))
+    return f"{dialect.create_temporary} {quoted(table.name)} (\n{lines}\n);"
+
+
+def create_temporary_as(dialect: Dialect, name: str, query: str) -> str:
+    """Makes a temporary table and fills it from a query without parameters.
+
+    Example:
+        >>> print(create_temporary_as(SQL_SERVER, "ones", 'SELECT 1 AS "one"'))
+        SELECT * INTO "#ones" FROM (
+        SELECT 1 AS "one"
+        ) AS made;
     """
-    lines = [
-        f"    {quoted(c.name)} {sql_type(dialect, c)}{' NOT NULL' if c.required else ''}"
+    return dialect.create_temporary_as.format(name=temporary(dialect, name), query=query)
+
+
+def drop_temporary(dialect: Dialect, name: str) -> str:
+    """Drops a temporary table if it is there."""
+    return f"DROP TABLE IF EXISTS {temporary(dialect, name)};"
+
+
+def _column_lines(dialect: Dialect, table: Table) -> list[str]:
+    return [
+        f"    {quoted(c.name)} {sql_type(dialect, c)}{' NOT NULL' if c.required else ' NULL'}"
         for c in table.columns
     ]
-    create = dialect.create_temporary if temporary else "CREATE TABLE IF NOT EXISTS"
-    return f"{create} {quoted(table.name)} (\n" + ",\n".join(lines) + "\n);"
 
 
-def create_staging(dialect: Dialect, table: Table) -> str:
-    """DDL of the staging table: what the source brings, and the row it stood in."""
-    columns = table.with_role(Role.SOURCE)
-    lines = ['    "source_row" BIGINT NOT NULL']
-    lines += [f"    {quoted(c.name)} {sql_type(dialect, c)}" for c in columns]
-    name = quoted(staging_name(table))
-    return f"{dialect.create_temporary} {name} (\n" + ",\n".join(lines) + "\n);"
+def _key_lines(table: Table) -> Iterable[str]:
+    if table.key:
+        key = ", ".join(quoted(name) for name in table.key)
+        yield f"    CONSTRAINT {quoted('pk_' + table.name)} PRIMARY KEY ({key})"
+    for column in table.columns:
+        if column.references:
+            name, own = quoted(f"fk_{table.name}_{column.name}"), quoted(column.name)
+            yield (
+                f"    CONSTRAINT {name} FOREIGN KEY ({own}) "
+                f"REFERENCES {quoted(column.references)} ({own})"
+            )
 
 
-def drop_temporary(name: str) -> str:
-    """Drops a temporary table if it is there."""
-    return f"DROP TABLE IF EXISTS {quoted(name)};"
+# --- comparing ---------------------------------------------------------------------------
 
 
 def same_key(table: Table, left: str, right: str) -> str:
@@ -141,189 +269,57 @@ def key_of(table: Table, alias: str) -> str:
     return f"{alias}.{quoted(table.key[0])}"
 
 
-def guarded(table: Table) -> tuple[Column, ...]:
-    """The columns of the change guard: what the source brings, without the key."""
-    return tuple(c for c in table.with_role(Role.SOURCE) if c.name not in table.key)
+def is_true(dialect: Dialect, expression: str) -> str:
+    """Condition: the flag is set.
+
+    Example:
+        >>> is_true(SQL_SERVER, 'target."is_inferred"')
+        'target."is_inferred" = 1'
+    """
+    return f"{expression} = {dialect.true}"
+
+
+def is_false(dialect: Dialect, expression: str) -> str:
+    """Condition: the flag is not set."""
+    return f"{expression} = {dialect.false}"
+
+
+def _comparable(dialect: Dialect, column: Column, alias: str) -> str:
+    own = f"{alias}.{quoted(column.name)}"
+    if column.kind is not Kind.TEXT or column.exact:
+        return own
+    return dialect.comparable.format(text=own)
 
 
 def differs(dialect: Dialect, column: Column, left: str, right: str) -> str:
     """Condition: the column differs between two aliases, NULL-safe and exact."""
-    name = quoted(column.name)
-    return dialect.differs.format(a=f"{left}.{name}", b=f"{right}.{name}")
+    x, y = (_comparable(dialect, column, alias) for alias in (left, right))
+    if column.required:
+        return f"{x} <> {y}"
+    a, b = (f"{alias}.{quoted(column.name)}" for alias in (left, right))
+    return dialect.differs.format(a=a, b=b, x=x, y=y)
+
+
+def values_differ(dialect: Dialect, a: str, b: str) -> str:
+    """Condition: two expressions differ, NULL-safe.
+
+    Example:
+        >>> values_differ(DUCKDB, '"known"', '"right"')
+        '"known" IS DISTINCT FROM "right"'
+    """
+    return dialect.differs.format(a=a, b=b, x=a, y=b)
 
 
 def any_differs(dialect: Dialect, columns: Iterable[Column], left: str, right: str) -> str:
     """Condition: at least one of the columns differs between two aliases."""
-    return "(" + " OR ".join(differs(dialect, c, left, right) for c in columns) + ")"
+    columns = tuple(columns)
+    if not dialect.rows_differ:
+        return "(" + " OR ".join(differs(dialect, c, left, right) for c in columns) + ")"
+    sides = [", ".join(_comparable(dialect, c, alias) for c in columns) for alias in (left, right)]
+    return dialect.rows_differ.format(left=sides[0], right=sides[1])
 
 
-def repeated_keys(table: Table) -> str:
-    """How many staged rows there are, and how many different keys among them."""
-    return (
-        f"SELECT count(*), count(DISTINCT {quoted(table.key[0])}) "
-        f"FROM {quoted(staging_name(table))};"
-    )
-
-
-def _rank(table: Table) -> str:
-    if table is not SALES_FACT:
-        return '"source_row" DESC'
-    terms = []
-    for name in SALES_RANK:
-        if not table.column(name).required:  # engines disagree on where NULL sorts
-            terms.append(f"CASE WHEN {quoted(name)} IS NULL THEN 0 ELSE 1 END DESC")
-        terms.append(f"{quoted(name)} DESC")
-    return ", ".join([*terms, '"source_row" DESC'])
-
-
-def create_duplicates(dialect: Dialect, table: Table) -> str:
-    """Temporary table `duplicate_row`: the staged rows that an equal key outranks."""
-    key, stage = quoted(table.key[0]), quoted(staging_name(table))
-    return f"""{dialect.create_temporary} "duplicate_row" AS
-SELECT * FROM (
-    SELECT s.*, row_number() OVER (PARTITION BY s.{key} ORDER BY {_rank(table)}) AS "rank"
-    FROM {stage} AS s
-    WHERE s.{key} IN (SELECT {key} FROM {stage} GROUP BY {key} HAVING count(*) > 1)
-) AS ranked WHERE "rank" > 1;"""
-
-
-def select_duplicates(table: Table) -> str:
-    """The rows of `duplicate_row`, in the order of the source."""
-    columns = listed(table.with_role(Role.SOURCE))
-    return f'SELECT "source_row", {columns} FROM "duplicate_row" ORDER BY "source_row";'
-
-
-def delete_duplicates(table: Table) -> str:
-    """Takes the rows of `duplicate_row` out of the staging table."""
-    return (
-        f"DELETE FROM {quoted(staging_name(table))} "
-        'WHERE "source_row" IN (SELECT "source_row" FROM "duplicate_row");'
-    )
-
-
-def live_rows(table: Table) -> str:
-    """Condition on `target`: rows whose record the source should still have.
-
-    Takes two parameters, the window, for the fact table, none for a dimension.
-    """
-    if table is SALES_FACT:
-        return 'target."transaction_date" BETWEEN ? AND ?'
-    return 'NOT target."is_inferred"'
-
-
-def classify(dialect: Dialect, table: Table) -> str:
-    """One join that says what the MERGE will do: what is new, what differs, and in which column.
-
-    Returns one row: staged, inserted, updated, staged rows that are live in the target, then the
-    number of updated rows per guarded column. Parameters: those of `live_rows`.
-    """
-    known = f"{key_of(table, 'target')} IS NOT NULL"
-    changed = any_differs(dialect, guarded(table), "target", "source")
-    sums = [
-        f"{key_of(table, 'target')} IS NULL",
-        f"{known} AND {changed}",
-        f"{known} AND {live_rows(table)}",
-        *(f"{known} AND {differs(dialect, c, 'target', 'source')}" for c in guarded(table)),
-    ]
-    counted = ",\n    ".join(f"coalesce(sum(CASE WHEN {s} THEN 1 ELSE 0 END), 0)" for s in sums)
-    return f"""SELECT count(*),
-    {counted}
-FROM {quoted(staging_name(table))} AS source
-LEFT JOIN {quoted(table.name)} AS target ON {same_key(table, "target", "source")};"""
-
-
-def guarded_names(table: Table) -> tuple[str, ...]:
-    """The columns whose difference makes a row an update, in the order of `classify`."""
-    return tuple(column.name for column in guarded(table))
-
-
-def count_live(table: Table) -> str:
-    """How many rows of the target the source should still have; parameters of `live_rows`."""
-    return f"SELECT count(*) FROM {quoted(table.name)} AS target WHERE {live_rows(table)};"
-
-
-def count_live_rejected(table: Table) -> str:
-    """Live rows whose record was read but rejected; parameters of `live_rows`."""
-    rejected = quoted(rejected_name(table))
-    return f"""SELECT count(*) FROM {quoted(table.name)} AS target
-WHERE {live_rows(table)}
-    AND {key_of(table, "target")} IN (SELECT "record_key" FROM {rejected})
-    AND {not_staged(table)};"""
-
-
-def create_rejected_keys(dialect: Dialect, table: Table) -> str:
-    """Temporary table of the keys of the records that were read and rejected."""
-    name = quoted(rejected_name(table))
-    return f'{dialect.create_temporary} {name} ("record_key" VARCHAR);'
-
-
-def record_rejected_keys(table: Table) -> str:
-    """Writes the rejected keys into the history. Parameters: run id, table name.
-
-    A key that is wider than its column can never be in the warehouse, and is left out.
-    """
-    return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
-SELECT DISTINCT ?, ?, "record_key" FROM {quoted(rejected_name(table))}
-WHERE length("record_key") <= {KEY_WIDTH};"""
-
-
-def record_staged_keys(table: Table) -> str:
-    """Writes the staged keys into the history. Parameters: run id, table name."""
-    return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
-SELECT DISTINCT ?, ?, {quoted(table.key[0])} FROM {quoted(staging_name(table))};"""
-
-
-def create_mended_keys(dialect: Dialect) -> str:
-    """Temporary table of the keys to be read again, and of the runs that rejected them."""
-    return f'{dialect.create_temporary} "mended_key" ("record_key" VARCHAR, "run_id" VARCHAR);'
-
-
-def read_since(table: Table, modes: Iterable[str]) -> str:
-    """Of the mended keys, those that a later run has read, and which run. Table name, 3 times.
-
-    A later run has read a key when its history says so by name, when it has read the whole
-    source (of sales: the window in which the row lies) and the row is there, or when it was a
-    full refresh: that one decides of every record, also of those that it has removed.
-
-    Args:
-        table: the table of the keys.
-        modes: the modes of runs that read whole sources.
-    """
-    key = key_of(table, "target")
-    listed_modes = ", ".join(f"'{mode}'" for mode in modes)
-    row = (
-        'target."transaction_date" BETWEEN r."window_start" AND r."window_end"'
-        if table is SALES_FACT
-        else 'NOT target."is_inferred"'
-    )
-    return f"""SELECT m."record_key", m."run_id", max(seen."run_id") FROM "mended_key" AS m
-JOIN (
-    SELECT k."record_key", k."run_id" FROM "etl_read_key" AS k WHERE k."table_name" = ?
-    UNION
-    SELECT {key}, r."run_id" FROM "mended_key" AS n
-    JOIN {quoted(table.name)} AS target ON {key} = n."record_key"
-    JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
-    JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" IN ({listed_modes})
-    WHERE {row}
-    UNION
-    SELECT n."record_key", r."run_id" FROM "mended_key" AS n
-    JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
-    JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" = 'full_refresh'
-) AS seen ON seen."record_key" = m."record_key" AND seen."run_id" > m."run_id"
-GROUP BY m."record_key", m."run_id";"""
-
-
-def not_staged(table: Table) -> str:
-    """Condition on `target`: the row has no staged record of its key."""
-    return (
-        f"NOT EXISTS (SELECT 1 FROM {quoted(staging_name(table))} AS staged "
-        f"WHERE {same_key(table, 'staged', 'target')})"
-    )
-
-
-def latest_staged_sale() -> str:
-    """The newest staged sale."""
-    return f'SELECT max("transaction_date") FROM {quoted(staging_name(SALES_FACT))};'
+# --- statements of any table ---------------------------------------------------------------
 
 
 def count_rows(name: str) -> str:

@@ -3,7 +3,7 @@
 DDL, staging, MERGE, checks and the README's data dictionary are all derived from here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property, partial
 
@@ -15,6 +15,7 @@ class Kind(Enum):
 
     TEXT = "text"
     INTEGER = "integer"
+    BIGINT = "bigint"
     DECIMAL = "decimal"
     BOOLEAN = "boolean"
     DATE = "date"
@@ -31,7 +32,12 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `width` is in UTF-16 code units, as SQL Server counts NVARCHAR."""
+    """One column.
+
+    Attributes:
+        width: of a text, in UTF-16 code units, as SQL Server counts NVARCHAR.
+        exact: compared and sorted by code point, whatever the collation of the database.
+    """
 
     name: str
     description: str
@@ -42,6 +48,7 @@ class Column:
     required: bool = False
     references: str = ""
     role: Role = Role.SOURCE
+    exact: bool = False
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -59,10 +66,19 @@ class Column:
 _ARROW_TYPES = {
     Kind.TEXT: pa.string(),
     Kind.INTEGER: pa.int64(),
+    Kind.BIGINT: pa.int64(),
     Kind.BOOLEAN: pa.bool_(),
     Kind.DATE: pa.date32(),
     Kind.TIMESTAMP: pa.timestamp("us"),
 }
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index besides the primary key, for engines that need one, and the query it is for."""
+
+    columns: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,7 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     source: str = ""
+    indexes: tuple[Index, ...] = ()
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -112,7 +129,7 @@ class Table:
 KEY_WIDTH = 50
 
 _text = partial(Column, kind=Kind.TEXT)
-_key = partial(Column, kind=Kind.TEXT, width=KEY_WIDTH, required=True)
+_key = partial(Column, kind=Kind.TEXT, width=KEY_WIDTH, required=True, exact=True)
 _money = partial(Column, kind=Kind.DECIMAL, precision=18, scale=2)
 _flag = partial(Column, kind=Kind.BOOLEAN)
 _count = partial(Column, kind=Kind.INTEGER, required=True)
@@ -194,10 +211,17 @@ SALES_FACT = Table(
         _text("sales_rep_id", "who sold", width=KEY_WIDTH),
         *_WRITTEN,
     ),
+    indexes=(
+        Index(("customer_id", "transaction_date"),
+              "a customer's earliest sale; whether a customer is still named by a sale"),
+        Index(("product_id",),
+              "the sales of a product whose cost changed; whether a product is still named"),
+        Index(("transaction_date",), "the sales of a window that are no longer in the source"),
+    ),
 )  # fmt: skip
 
-_RUN_ID = _text("run_id", "run; sorts by start", width=30, required=True)
-_TABLE_NAME = _text("table_name", "warehouse table", width=50, required=True)
+_RUN_ID = _text("run_id", "run; sorts by start", width=30, required=True, exact=True)
+_TABLE_NAME = _text("table_name", "warehouse table", width=50, required=True, exact=True)
 
 ETL_RUN = Table(
     "etl_run", "one row per run", ("run_id",),
@@ -230,6 +254,7 @@ ETL_LOAD = Table(
         _count("rows_restated", "rows whose status or profit changed because of other records"),
         _count("rows_vanished", "rows whose record is no longer in the source"),
         _count("rows_removed", "rows deleted"),
+        _count("batches", "transactions in which the records were merged"),
         Column("seconds", "time of the load", Kind.DECIMAL, precision=12, scale=3, required=True),
     ),
 )  # fmt: skip
@@ -240,7 +265,7 @@ ETL_COLUMN_CHANGE = Table(
     columns=(
         _RUN_ID,
         _TABLE_NAME,
-        _text("column_name", "warehouse column", width=50, required=True),
+        _text("column_name", "warehouse column", width=50, required=True, exact=True),
         _count("rows_changed", "updated rows in which it differed"),
     ),
 )  # fmt: skip
@@ -249,7 +274,7 @@ ETL_QUALITY = Table(
     "etl_quality", "one row per run and check", ("run_id", "name"),
     columns=(
         _RUN_ID,
-        _text("name", "the check", width=100, required=True),
+        _text("name", "the check", width=100, required=True, exact=True),
         _text("status", "passed or failed", width=10, required=True),
         Column("value", "the figure found", Kind.DECIMAL, precision=18, scale=4, required=True),
         Column("threshold", "the largest figure that passes", Kind.DECIMAL,
@@ -297,6 +322,54 @@ AUDIT_TABLES = (
     ETL_WATERMARK,
 )
 ALL_TABLES = (*STAR_TABLES, *AUDIT_TABLES)
+
+# --- work tables: rows on their way ------------------------------------------------------
+
+_SOURCE_ROW = Column("source_row", "row of the source", Kind.BIGINT, required=True)
+_BATCH = Column("batch", "number of the batch in which the row is merged", Kind.INTEGER,
+                required=True)  # fmt: skip
+
+# Keys to be read again from a mended file, and the runs that rejected them.
+MENDED_KEY = Table(
+    "mended_key", "keys that are read again", ("record_key", "run_id"),
+    columns=(_key("record_key", "key of the record"), _RUN_ID),
+)  # fmt: skip
+
+
+def staging_table(table: Table, *, batched: bool = False) -> Table:
+    """Where the records of a source stand until they are merged.
+
+    Args:
+        table: the table they are merged into.
+        batched: whether rows are tagged with the run that staged them and their batch.
+
+    Example:
+        >>> staging_table(SALES_FACT).names[:3]
+        ('source_row', 'transaction_id', 'customer_id')
+        >>> staging_table(SALES_FACT, batched=True).key
+        ('batch', 'source_row')
+    """
+    staged = tuple(
+        replace(c, required=False, exact=True, references="") for c in table.with_role(Role.SOURCE)
+    )
+    tags = (_RUN_ID, _BATCH, _SOURCE_ROW) if batched else (_SOURCE_ROW,)
+    return Table(
+        f"stage_{table.name}", f"records on their way into {table.name}",
+        ("batch", "source_row") if batched else (), (*tags, *staged),
+    )  # fmt: skip
+
+
+def batch_table(table: Table) -> Table:
+    """The records of one batch."""
+    return replace(staging_table(table), name=f"batch_{table.name}")
+
+
+def rejected_key_table(table: Table) -> Table:
+    """Where the keys of a source's rejected records stand until its load is committed."""
+    return Table(
+        f"rejected_{table.name}", f"keys of records rejected on their way into {table.name}",
+        (), (_key("record_key", "key of the record"),),
+    )  # fmt: skip
 
 
 def dictionary_markdown() -> str:

@@ -1,28 +1,27 @@
-"""How a source gets into the star schema: staged whole, then applied in one transaction.
+"""How staged records get into the star schema, inside one transaction of the caller's.
 
-Staging happens outside the transaction, in tables of its own that no reader sees. Applying
-counts first (one join says what is new, what differs and in which column), then merges, then
-mends what depends on more than one record: placeholders, customer status, profit.
+Applying counts first (one join says what is new, what differs and in which column), then
+merges, then mends what depends on more than one record: placeholders, customer status, profit.
+What is applied is a whole source or a batch of it; after either, the tables are consistent.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import pyarrow as pa
-
 import sql_dialects
+import staging_sql
 import star_sql
 from database import DatabaseManager, dialect_of
 from errors import LoadingError
 from runs import Applied, LoadCounts, Staged
+from staging import staging_tables
 from star_schema import (
     ALL_TABLES,
     CUSTOMER_DIM,
     PRODUCT_DIM,
     SALES_FACT,
-    STAR_TABLES,
     Table,
 )
 
@@ -35,86 +34,108 @@ class _Measured:
 
     counts: LoadCounts
     per_column: Mapping[str, int]
+    rows_live: int
+
+
+def permanent_tables(dialect: sql_dialects.Dialect) -> tuple[Table, ...]:
+    """The tables that stay in the warehouse, in the order in which references allow them."""
+    return (*ALL_TABLES, *(staging_tables(batched=True) if dialect.batched else ()))
 
 
 def create_tables(db: DatabaseManager) -> None:
     """Creates the tables that are missing; never drops or alters one.
 
-    In a warehouse that is open for reading only they are temporary, so that it can be compared
-    with as if it were empty.
+    For a warehouse that is open for reading only, empty temporary ones stand in for those that
+    are missing, and for those through which rows would go.
     """
     known = db.table_names()
-    missing = [table for table in ALL_TABLES if table.name not in known]
+    if db.access.read_only:
+        known -= {table.name for table in staging_tables(batched=True)}
+    missing = [table for table in permanent_tables(db.dialect) if table.name not in known]
     if not missing:
         return
     with db.transaction():
         for table in missing:
-            db.execute(sql_dialects.create_table(db.dialect, table, temporary=db.read_only))
+            _create(db, table)
+
+
+def _create(db: DatabaseManager, table: Table) -> None:
+    if db.access.read_only:
+        db.create_stand_in(table)
+        return
+    db.execute(sql_dialects.create_table(db.dialect, table))
+    for create in sql_dialects.create_indexes(db.dialect, table):
+        db.execute(create)
 
 
 def schema_script(connection_string: str) -> str:
     """The DDL of all tables as one script, in the dialect of a connection string."""
     dialect = dialect_of(connection_string)
-    return "\n\n".join(sql_dialects.create_table(dialect, table) for table in ALL_TABLES)
+    statements: list[str] = []
+    for table in permanent_tables(dialect):
+        statements.append(sql_dialects.create_table(dialect, table))
+        statements += sql_dialects.create_indexes(dialect, table)
+    statements.append(sql_dialects.grants(dialect, permanent_tables(dialect)))
+    return "\n\n".join(statement for statement in statements if statement)
 
 
-# --- staging -----------------------------------------------------------------------------
-
-
-def begin_staging(db: DatabaseManager, table: Table) -> None:
-    """Makes an empty staging table, whatever an earlier attempt has left."""
-    db.execute(sql_dialects.drop_temporary(sql_dialects.staging_name(table)))
-    db.execute(sql_dialects.create_staging(db.dialect, table))
-    db.execute(sql_dialects.drop_temporary(sql_dialects.rejected_name(table)))
-    db.execute(sql_dialects.create_rejected_keys(db.dialect, table))
-
-
-def stage_block(db: DatabaseManager, table: Table, accepted: pa.RecordBatch) -> None:
-    """Appends accepted records to the staging table."""
-    if accepted.num_rows:
-        db.append(sql_dialects.staging_name(table), accepted)
-
-
-def stage_rejected_keys(db: DatabaseManager, table: Table, rejected: pa.RecordBatch) -> None:
-    """Remembers the keys of rejected records: those have not vanished from the source."""
-    if rejected.num_rows:
-        db.append(sql_dialects.rejected_name(table), rejected.select(["record_key"]))
-
-
-def remove_duplicates(db: DatabaseManager, table: Table) -> pa.Table | None:
-    """Leaves one row per key in the staging table and returns the others, None if there are none.
-
-    Of customers and products the last in the file stays, of sales the greatest by date and the
-    remaining columns.
-    """
-    rows, keys = db.query(sql_dialects.repeated_keys(table))[0]
-    if rows == keys:
-        return None
-    db.execute(sql_dialects.drop_temporary("duplicate_row"))
-    db.execute(sql_dialects.create_duplicates(db.dialect, table))
-    db.execute(sql_dialects.delete_duplicates(table))
-    return db.table(sql_dialects.select_duplicates(table))
-
-
-def latest_staged_sale(db: DatabaseManager) -> datetime | None:
-    """The newest transaction_date among the staged sales."""
-    latest: datetime | None = db.value(sql_dialects.latest_staged_sale())
-    return latest
-
-
-def end_staging(db: DatabaseManager, tables: Iterable[Table] = STAR_TABLES) -> None:
-    """Drops the staging tables."""
-    for table in tables:
-        db.execute(sql_dialects.drop_temporary(sql_dialects.staging_name(table)))
-        db.execute(sql_dialects.drop_temporary(sql_dialects.rejected_name(table)))
-
-
-# --- applying ----------------------------------------------------------------------------
+# --- counting ----------------------------------------------------------------------------
 
 
 def preview(db: DatabaseManager, staged: Staged) -> LoadCounts:
     """What applying would insert, update and leave; writes nothing."""
-    return _measure(db, staged).counts
+    live = count_live(db, staged)
+    measured = _measure(db, staged)
+    vanished = count_vanished(db, staged, live=live, still_there=measured.rows_live)
+    return measured.counts.plus(LoadCounts(rows_vanished=vanished))
+
+
+def _live_params(staged: Staged) -> tuple[object, ...]:
+    return (staged.window.start, staged.window.end) if staged.table is SALES_FACT else (False,)
+
+
+def count_live(db: DatabaseManager, staged: Staged) -> int:
+    """How many rows of its table the source should still have."""
+    if staged.partial:
+        return 0
+    return int(db.value(staging_sql.count_live(staged.table), _live_params(staged)))
+
+
+def count_vanished(
+    db: DatabaseManager, staged: Staged, *, live: int | None, still_there: int
+) -> int:
+    """How many rows of its table the source no longer has.
+
+    Args:
+        db: the warehouse.
+        staged: the whole source.
+        live: rows that it should still have, counted before anything was applied; None when
+            nothing has been applied yet, and the rows themselves can be asked.
+        still_there: those of them that were found in it.
+    """
+    if staged.partial or live == still_there:
+        return 0
+    query = staging_sql.count_vanished(staged.table, rows=staged.rows, rejected=staged.rejected)
+    return int(db.value(query, _live_params(staged)))
+
+
+def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
+    table = staged.table
+    row = db.query(star_sql.classify(db.dialect, table, staged.rows), _live_params(staged))[0]
+    found, inserted, updated, live, *columns = map(int, row)
+    counts = LoadCounts(
+        rows_read=staged.rows_read,
+        rows_inserted=inserted,
+        rows_updated=updated,
+        rows_unchanged=found - inserted - updated,
+        rows_rejected=staged.rows_rejected,
+        rows_duplicate=staged.rows_duplicate,
+    )
+    names = star_sql.guarded_names(table)
+    return _Measured(counts, {n: c for n, c in zip(names, columns, strict=True) if c}, live)
+
+
+# --- applying ----------------------------------------------------------------------------
 
 
 def apply_source(
@@ -153,7 +174,7 @@ def apply_full_refresh(db: DatabaseManager, sources: Sequence[Staged], now: date
         applied = applied.plus(apply_source(db, staged, now=now, full_refresh=True))
     for staged in sources:
         if staged.table in DIMENSIONS:
-            applied = applied.plus(_remove_unread_dimension(db, staged.table, now))
+            applied = applied.plus(_remove_unread_dimension(db, staged, now))
     return applied
 
 
@@ -161,53 +182,20 @@ def _one(table: Table, counts: LoadCounts) -> Applied:
     return Applied({table.name: counts})
 
 
-def _live_params(staged: Staged) -> tuple[datetime, ...]:
-    return (staged.window.start, staged.window.end) if staged.table is SALES_FACT else ()
-
-
-def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
-    table = staged.table
-    row = db.query(sql_dialects.classify(db.dialect, table), _live_params(staged))[0]
-    found, inserted, updated, live, *columns = map(int, row)
-    counts = LoadCounts(
-        rows_read=staged.rows_read,
-        rows_inserted=inserted,
-        rows_updated=updated,
-        rows_unchanged=found - inserted - updated,
-        rows_rejected=staged.rows_rejected,
-        rows_duplicate=staged.rows_duplicate,
-        rows_vanished=_vanished(db, staged, live),
-    )
-    names = sql_dialects.guarded_names(table)
-    return _Measured(counts, {n: c for n, c in zip(names, columns, strict=True) if c})
-
-
-def _vanished(db: DatabaseManager, staged: Staged, live_and_staged: int) -> int:
-    if staged.partial:
-        return 0
-    params = _live_params(staged)
-    live = int(db.value(sql_dialects.count_live(staged.table), params))
-    if live == live_and_staged:
-        return 0
-    rejected = int(db.value(sql_dialects.count_live_rejected(staged.table), params))
-    return live - live_and_staged - rejected
-
-
 def _merge(db: DatabaseManager, staged: Staged, measured: _Measured, *, now: datetime) -> Applied:
-    """Merges what has to be merged, and proves that the rows are as measured."""
+    """Merges what has to be merged, and proves that it wrote what was measured."""
     table, counts = staged.table, measured.counts
     _require_balance(table, counts)
-    before = int(db.value(sql_dialects.count_rows(table.name)))
-    if counts.rows_inserted or counts.rows_updated:
-        db.execute(star_sql.merge(db.dialect, table), (now, now, now))
-    after = int(db.value(sql_dialects.count_rows(table.name)))
+    expected, written = counts.rows_inserted + counts.rows_updated, 0
+    if expected:
+        written = db.change(star_sql.merge(db.dialect, table, staged.rows), (now, now, now))
     _require(
-        after == before + counts.rows_inserted,
-        f"{table.name} has {after} rows after the merge, "
-        f"where {before} and {counts.rows_inserted} new ones were expected",
+        written == expected,
+        f"the merge wrote {written} rows of {table.name}, where {counts.rows_inserted} new and "
+        f"{counts.rows_updated} changed ones were expected",
     )
     changes = {table.name: measured.per_column} if measured.per_column else {}
-    return Applied({table.name: counts}, changes)
+    return Applied({table.name: counts}, changes, {table.name: measured.rows_live})
 
 
 def _require_balance(table: Table, counts: LoadCounts) -> None:
@@ -227,7 +215,8 @@ def _require(condition: bool, what: str) -> None:
 
 
 def _apply_products(db: DatabaseManager, staged: Staged, now: datetime) -> Applied:
-    _temporary(db, "touched_product", star_sql.create_touched_products(db.dialect))
+    touched = star_sql.create_touched_products(db.dialect, staged.rows)
+    _make(db, star_sql.TOUCHED_PRODUCTS, touched)
     applied = _merge(db, staged, _measure(db, staged), now=now)
     return applied.plus(_restate_profit(db, now))
 
@@ -235,70 +224,77 @@ def _apply_products(db: DatabaseManager, staged: Staged, now: datetime) -> Appli
 def _apply_sales(
     db: DatabaseManager, staged: Staged, *, now: datetime, full_refresh: bool
 ) -> Applied:
+    dialect, rows = db.dialect, staged.rows
     measured = _measure(db, staged)
-    applied = _infer(db, now)
-    _temporary(db, "touched_customer", star_sql.create_touched_customers(db.dialect))
+    applied = _infer(db, rows, now)
+    _make(db, star_sql.TOUCHED_CUSTOMERS, star_sql.create_touched_customers(dialect, rows))
     if full_refresh:
-        applied = applied.plus(_remove_unread_sales(db))
-    _temporary(db, "first_sale", star_sql.create_first_sales(db.dialect))
+        applied = applied.plus(_remove_unread_sales(db, rows))
+    _make(db, star_sql.FIRST_SALES, star_sql.create_first_sales(dialect, rows))
     applied = applied.plus(_merge(db, staged, measured, now=now)).plus(_restate_status(db, now))
     if measured.counts.rows_updated or full_refresh:
         applied = applied.plus(_remove_orphans(db))
-    _require_references(db)
+    _require_references(db, rows)
     return applied
 
 
-def _infer(db: DatabaseManager, now: datetime) -> Applied:
-    added = {d: db.change(star_sql.insert_inferred(d), (now, now)) for d in DIMENSIONS}
+def _infer(db: DatabaseManager, rows: str, now: datetime) -> Applied:
+    added = {
+        dimension: db.change(star_sql.insert_inferred(db.dialect, dimension, rows), (now, now))
+        for dimension in DIMENSIONS
+    }
     return Applied({d.name: LoadCounts(rows_inferred=rows) for d, rows in added.items()})
 
 
 def _remove_orphans(db: DatabaseManager) -> Applied:
-    removed = {d: db.change(star_sql.delete_orphaned_inferred(d)) for d in DIMENSIONS}
+    removed = {d: db.change(star_sql.delete_orphaned_inferred(db.dialect, d)) for d in DIMENSIONS}
     return Applied({d.name: LoadCounts(rows_removed=rows) for d, rows in removed.items()})
 
 
-def _remove_unread_sales(db: DatabaseManager) -> Applied:
-    db.execute(star_sql.touch_customers_of_removed())
-    removed = db.change(star_sql.delete_unread(SALES_FACT))
+def _remove_unread_sales(db: DatabaseManager, rows: str) -> Applied:
+    db.execute(star_sql.touch_customers_of_removed(db.dialect, rows))
+    removed = db.change(star_sql.delete_unread(SALES_FACT, rows))
     return _one(SALES_FACT, LoadCounts(rows_removed=removed))
 
 
-def _remove_unread_dimension(db: DatabaseManager, dimension: Table, now: datetime) -> Applied:
+def _remove_unread_dimension(db: DatabaseManager, staged: Staged, now: datetime) -> Applied:
+    dimension, rows = staged.table, staged.rows
     if dimension is PRODUCT_DIM:
-        _temporary(db, "touched_product", star_sql.create_unread_products(db.dialect))
-    removed = db.change(star_sql.delete_unread(dimension))
-    restated = db.change(star_sql.reinfer_unread(dimension), (now,))
+        unread = star_sql.create_unread_products(db.dialect, rows)
+        _make(db, star_sql.TOUCHED_PRODUCTS, unread)
+    removed = db.change(star_sql.delete_unread(dimension, rows))
+    restated = db.change(star_sql.reinfer_unread(db.dialect, dimension, rows), (now,))
     applied = _one(dimension, LoadCounts(rows_removed=removed, rows_restated=restated))
     return applied.plus(_restate_profit(db, now)) if dimension is PRODUCT_DIM else applied
 
 
 def _restate_profit(db: DatabaseManager, now: datetime) -> Applied:
-    _temporary(db, "restated", star_sql.create_restated_profit(db.dialect))
+    _make(db, star_sql.RESTATED, star_sql.create_restated_profit(db.dialect))
     return _write_restated(db, ("profit_amount", "profit_margin"), now)
 
 
 def _restate_status(db: DatabaseManager, now: datetime) -> Applied:
-    _temporary(db, "restated", star_sql.create_restated_status(db.dialect))
+    _make(db, star_sql.RESTATED, star_sql.create_restated_status(db.dialect))
     return _write_restated(db, ("customer_status",), now)
 
 
 def _write_restated(db: DatabaseManager, columns: Sequence[str], now: datetime) -> Applied:
-    restated = int(db.value(sql_dialects.count_rows("restated")))
+    made = db.dialect.temporary_name.format(name=star_sql.RESTATED)
+    restated = int(db.value(sql_dialects.count_rows(made)))
     if restated:
-        db.execute(star_sql.merge_restated(columns), (now,))
+        db.execute(star_sql.merge_restated(db.dialect, columns), (now,))
     return _one(SALES_FACT, LoadCounts(rows_restated=restated))
 
 
-def _require_references(db: DatabaseManager) -> None:
+def _require_references(db: DatabaseManager, rows: str) -> None:
     for dimension in DIMENSIONS:
-        orphans = int(db.value(star_sql.staged_without_parent(dimension)))
+        orphans = int(db.value(star_sql.staged_without_parent(dimension, rows)))
         _require(
             not orphans,
             f"{orphans} staged sales name a {dimension.key[0]} that {dimension.name} lacks",
         )
 
 
-def _temporary(db: DatabaseManager, name: str, create: str) -> None:
-    db.execute(sql_dialects.drop_temporary(name))
+def _make(db: DatabaseManager, name: str, create: str) -> None:
+    db.execute(sql_dialects.drop_temporary(db.dialect, name))
     db.execute(create)

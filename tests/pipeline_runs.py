@@ -12,7 +12,7 @@ from typing import Any
 
 from command_line import parse_arguments
 from config import Config, load_config
-from database import DatabaseManager
+from database import Access, DatabaseManager
 from etl_pipeline import main, run_etl_pipeline
 from sources import CUSTOMER_COLUMNS, SALES_COLUMNS
 from star_schema import STAR_TABLES, Role
@@ -96,7 +96,7 @@ class Project:
         return run_etl_pipeline(self.config(args.env), args)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with DatabaseManager(f"duckdb:///{self.warehouse}", read_only=True) as db:
+        with DatabaseManager(f"duckdb:///{self.warehouse}", access=Access(read_only=True)) as db:
             return db.query(sql)
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:

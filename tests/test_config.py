@@ -23,12 +23,12 @@ from config import (
     DatabaseConfig,
     LoggingConfig,
     ProcessingConfig,
-    braced,
     load_config,
     masked_settings,
     settings_table,
 )
 from errors import EXIT_USAGE, ConfigurationError
+from odbc_strings import braced
 
 NAMES = [
     "DB_CONNECTION_STRING",
@@ -298,7 +298,7 @@ def test_files_and_relative_paths_belong_to_the_project_folder_from_any_director
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
     project.mkdir()
     elsewhere.mkdir()
-    for module in ("config.py", "errors.py", "setting_kinds.py"):
+    for module in ("config.py", "errors.py", "odbc_strings.py", "setting_kinds.py"):
         shutil.copy(config.PROJECT_DIR / module, project)
     write(project, ".env", "LOG_LEVEL=ERROR\n")
     write(elsewhere, ".env", "LOG_LEVEL=DEBUG\n")

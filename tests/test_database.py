@@ -10,8 +10,11 @@ import pyarrow as pa
 import pytest
 from pipeline_runs import Project, command
 
-from database import DatabaseManager, dialect_of, duckdb_path
+from database import DatabaseManager, dialect_of
+from duckdb_engine import duckdb_path
 from errors import ConfigurationError, LoadingError, WarehouseInUseError
+from sql_dialects import create_temporary
+from star_schema import Column, Kind, Table
 
 HOLD = """
 import duckdb, sys
@@ -85,8 +88,9 @@ def test_values_are_bound_never_pasted(db: DatabaseManager) -> None:
 
 
 def test_a_block_is_appended_by_column_name(db: DatabaseManager) -> None:
-    db.execute("CREATE TABLE pairs (a INTEGER, b VARCHAR)")
-    db.append("pairs", pa.RecordBatch.from_pydict({"b": ["x"], "a": [1]}))
+    pairs = Table("pairs", "", (), (Column("a", "", Kind.INTEGER), Column("b", "", Kind.TEXT)))
+    db.execute(create_temporary(db.dialect, pairs))
+    db.append(pairs, pa.RecordBatch.from_pydict({"b": ["x"]}), {"a": "1"})
     assert db.query("SELECT a, b FROM pairs") == [(1, "x")]
 
 
@@ -97,7 +101,7 @@ def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
 
 def test_an_engine_that_cannot_be_loaded_is_refused_with_the_choices() -> None:
     with pytest.raises(ConfigurationError, match="duckdb:///"):
-        dialect_of("Driver={ODBC Driver 18 for SQL Server};Server=x")
+        dialect_of("mysql://host/warehouse")
 
 
 def test_a_database_in_memory_has_no_file() -> None:

@@ -30,7 +30,7 @@ from pipeline_runs import Project, Record, command, write_customers, write_sales
 import value_rules
 from business_rules import transform_customers, transform_products, transform_sales
 from data_extraction import read_customers, read_products
-from database import DatabaseManager
+from database import Access, DatabaseManager
 from errors import ExtractionError, GateClosedError, ValidationError
 from runs import EVERYTHING
 from sales_source import read_sales
@@ -185,7 +185,7 @@ def rejected_rows(source: Mapping[str, Any]) -> int:
 def recorded(project: Project, summary: Mapping[str, Any]) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of the star schema; the history beside them says what the summary says."""
     sums = " + ".join(f"rows_{fate}" for fate in FATES)
-    with DatabaseManager(f"duckdb:///{project.warehouse}", read_only=True) as db:
+    with DatabaseManager(f"duckdb:///{project.warehouse}", access=Access(read_only=True)) as db:
         loads = db.query(
             f"SELECT table_name, rows_read, {sums} FROM etl_load WHERE run_id = ?",
             (summary["run_id"],),

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from pipeline_runs import Project, command, read_csv
 
-import warehouse
+from staging import Staging
 from star_schema import STAR_TABLES
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "input"
@@ -259,14 +259,14 @@ def test_duplicates_of_a_file_that_changed_meanwhile_fail_their_source(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = project.input / "customers.csv"
-    remove = warehouse.remove_duplicates
+    remove = Staging.remove_duplicates
 
     def swap_and_remove(*args: Any) -> Any:
         lines = path.read_text("utf-8-sig").splitlines(keepends=True)
         path.write_text("".join([lines[0], *reversed(lines[1:])]), encoding="utf-8")
         return remove(*args)
 
-    monkeypatch.setattr(warehouse, "remove_duplicates", swap_and_remove)
+    monkeypatch.setattr(Staging, "remove_duplicates", swap_and_remove)
     summary = project.run()
     assert summary["exit_code"] == 3
     assert "changed between two readings" in summary["sources"][0]["error"]
