@@ -29,8 +29,8 @@ class Dialect:
         temporary_name: name of a table `{name}` that ends with the connection.
         create_temporary: makes such a table.
         create_temporary_as: makes and fills one from a query.
-        create_missing: makes a table that stays, unless it is there.
-        create_missing_index: likewise an index.
+        create_missing: makes a table that stays, and its indexes, unless it is there; `{body}` is
+            what follows its name.
         role: makes the role to which the rights on the tables are granted; empty: none needed.
         grant: what that role needs on a table.
         has_keys: whether primary and foreign keys and indexes are declared.
@@ -53,7 +53,6 @@ class Dialect:
     create_temporary: str
     create_temporary_as: str
     create_missing: str
-    create_missing_index: str
     role: str
     grant: str
     has_keys: bool
@@ -84,8 +83,7 @@ DUCKDB = Dialect(
     temporary_name="{name}",
     create_temporary="CREATE TEMPORARY TABLE",
     create_temporary_as="CREATE TEMPORARY TABLE {name} AS\n{query};",
-    create_missing="CREATE TABLE IF NOT EXISTS {quoted}",
-    create_missing_index="CREATE INDEX IF NOT EXISTS {quoted}",
+    create_missing="CREATE TABLE IF NOT EXISTS {quoted} {body}",
     role="",
     grant="",
     # They cost half the speed, bind memory to the index and refuse honest updates. Uniqueness
@@ -122,9 +120,8 @@ SQL_SERVER = Dialect(
     temporary_name="#{name}",
     create_temporary="CREATE TABLE",
     create_temporary_as="SELECT * INTO {name} FROM (\n{query}\n) AS made;",
-    create_missing="IF OBJECT_ID(N'{name}', N'U') IS NULL\nCREATE TABLE {quoted}",
-    create_missing_index=(
-        "IF NOT EXISTS (SELECT 1 FROM sys.indexes WHERE name = N'{name}')\nCREATE INDEX {quoted}"
+    create_missing=(
+        "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quoted} {body}\nEND;"
     ),
     role="IF DATABASE_PRINCIPAL_ID(N'etl_loader') IS NULL\nCREATE ROLE etl_loader;",
     grant="GRANT SELECT, INSERT, UPDATE, DELETE ON {quoted} TO etl_loader;",
@@ -185,24 +182,17 @@ def sql_type(dialect: Dialect, column: Column) -> str:
 
 
 def create_table(dialect: Dialect, table: Table) -> str:
-    """DDL of a table that stays, created only when it is missing."""
+    """DDL of a table that stays, with its indexes; created only when it is missing."""
     lines = [*_column_lines(dialect, table), *(_key_lines(table) if dialect.has_keys else ())]
-    create = dialect.create_missing.format(name=table.name, quoted=quoted(table.name))
-    return f"{create} (\n" + ",\n".join(lines) + "\n);"
+    indexes = [_create_index(table, index) for index in table.indexes if dialect.has_keys]
+    body = "\n".join(["(\n" + ",\n".join(lines) + "\n);", *indexes])
+    return dialect.create_missing.format(name=table.name, quoted=quoted(table.name), body=body)
 
 
-def create_indexes(dialect: Dialect, table: Table) -> tuple[str, ...]:
-    """DDL of its indexes, each created only when it is missing."""
-    if not dialect.has_keys:
-        return ()
-    return tuple(_create_index(dialect, table, index) for index in table.indexes)
-
-
-def _create_index(dialect: Dialect, table: Table, index: Index) -> str:
-    name = f"ix_{table.name}_{index.columns[0]}"
-    create = dialect.create_missing_index.format(name=name, quoted=quoted(name))
+def _create_index(table: Table, index: Index) -> str:
+    name = quoted(f"ix_{table.name}_{index.columns[0]}")
     columns = ", ".join(quoted(column) for column in index.columns)
-    return f"-- {index.reason}\n{create} ON {quoted(table.name)} ({columns});"
+    return f"-- {index.reason}\nCREATE INDEX {name} ON {quoted(table.name)} ({columns});"
 
 
 def grants(dialect: Dialect, tables: Iterable[Table]) -> str:

@@ -24,8 +24,9 @@ LOCK_NAME = "etl_pipeline"
 # minute gets error 1222, which is tried again.
 _SETTINGS = "SET NOCOUNT ON; SET XACT_ABORT ON; SET LOCK_TIMEOUT 60000;"
 
-_TAKE_LOCK = f"""DECLARE @result INT;
-EXEC @result = sp_getapplock @Resource = N'{LOCK_NAME}', @LockMode = 'Exclusive',
+# Named after the database: SQL Server keeps the locks of databases apart, its relatives may not.
+_TAKE_LOCK = f"""DECLARE @result INT, @resource NVARCHAR(255) = N'{LOCK_NAME} ' + DB_NAME();
+EXEC @result = sp_getapplock @Resource = @resource, @LockMode = 'Exclusive',
     @LockOwner = 'Session', @LockTimeout = 0;
 SELECT @result;"""
 
@@ -116,6 +117,8 @@ class SqlServerSession:
         """Runs one query and returns its rows."""
         with _told_errors():
             cursor = self._run(sql, params)
+            while cursor.description is None and cursor.nextset():
+                pass  # what comes before the first SELECT
             rows = [tuple(row) for row in cursor.fetchall()]
             _drain(cursor)
         return rows

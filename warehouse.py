@@ -64,19 +64,14 @@ def _create(db: DatabaseManager, table: Table) -> None:
         db.create_stand_in(table)
         return
     db.execute(sql_dialects.create_table(db.dialect, table))
-    for create in sql_dialects.create_indexes(db.dialect, table):
-        db.execute(create)
 
 
 def schema_script(connection_string: str) -> str:
     """The DDL of all tables as one script, in the dialect of a connection string."""
     dialect = dialect_of(connection_string)
-    statements: list[str] = []
-    for table in permanent_tables(dialect):
-        statements.append(sql_dialects.create_table(dialect, table))
-        statements += sql_dialects.create_indexes(dialect, table)
-    statements.append(sql_dialects.grants(dialect, permanent_tables(dialect)))
-    return "\n\n".join(statement for statement in statements if statement)
+    tables = permanent_tables(dialect)
+    statements = [sql_dialects.create_table(dialect, table) for table in tables]
+    return "\n\n".join([*statements, sql_dialects.grants(dialect, tables)]).rstrip()
 
 
 # --- counting ----------------------------------------------------------------------------

@@ -3,12 +3,15 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import engines
 
 from command_line import parse_arguments
 from config import Config, load_config
@@ -72,6 +75,9 @@ class Project:
             "LOG_DIR": str(self.logs),
             **settings,
         }
+        self.engine = engines.current()
+        if self.engine.is_server:
+            self.settings["DB_CONNECTION_STRING"] = self.engine.new_database()
         self.write()
 
     def write(
@@ -88,6 +94,19 @@ class Project:
     def warehouse(self) -> Path:
         return self.output / "warehouse.duckdb"
 
+    @property
+    def connection_string(self) -> str:
+        return self.config().database.connection_string.get_secret_value()
+
+    def load_like(self, other: "Project") -> None:
+        """Puts this project into the state of one that has run once."""
+        if not self.engine.is_server:
+            shutil.copytree(other.output, self.output)
+            return
+        mine, self.settings["INPUT_DIR"] = self.settings["INPUT_DIR"], other.settings["INPUT_DIR"]
+        self.run()
+        self.settings["INPUT_DIR"] = mine
+
     def config(self, env: str = "dev") -> Config:
         return load_config(env, base_dir=self.folder, environ=self.settings)
 
@@ -96,7 +115,7 @@ class Project:
         return run_etl_pipeline(self.config(args.env), args)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with DatabaseManager(f"duckdb:///{self.warehouse}", access=Access(read_only=True)) as db:
+        with DatabaseManager(self.connection_string, access=Access(read_only=True)) as db:
             return db.query(sql)
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import model
+import pytest
 import record_strategies as records
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
@@ -26,6 +27,8 @@ from test_pipeline_against_model import (
     assert_same_tables,
     numbered,
 )
+
+pytestmark = pytest.mark.usefixtures("every_engine")
 
 HISTORIES = int(os.environ.get("HISTORIES", "0"))
 TABLES = {"customers": "customer_dim", "products": "product_dim", "sales": "sales_fact"}

@@ -11,10 +11,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import model
+import pytest
 import record_strategies as records
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pipeline_runs import Project, Record
+
+pytestmark = pytest.mark.usefixtures("every_engine")
 
 SETTINGS = model.Settings(
     default_area_code="212", default_cost_ratio=Decimal("0.6"), commission_rate=Decimal("0.035")

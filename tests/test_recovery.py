@@ -10,6 +10,8 @@ from database import DatabaseManager
 from errors import LoadingError
 from run_history import require_balance
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 SALES = [
     {"transaction_id": f"T{day}", "customer_id": "C1", "product_id": "P1", "quantity": "1",
      "unit_price": "5", "transaction_date": f"2024-01-{day:02}"}

@@ -13,6 +13,8 @@ from rejected_records import guarded_cell, unguarded_cell
 from reprocessing import read_mended
 from sources import CUSTOMER_COLUMNS
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 GOOD = {"customer_id": "C1", "first_name": "Ann", "last_name": "Lee", "email": "a@b.org"}
 SALE = {"transaction_id": "T1", "customer_id": "C1", "product_id": "P1", "quantity": "2",
         "unit_price": "50", "transaction_date": "2024-01-20"}  # fmt: skip
