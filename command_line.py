@@ -32,6 +32,8 @@ examples:
       the rejected records of that file, after a person has mended them
   python etl_pipeline.py --dry-run --json
       what a run would change, as JSON; writes nothing
+  python etl_pipeline.py --env prod --health-check
+      whether a run could begin now; 1 when a check failed, 0 with warnings only
 
 exit codes:
   0 loaded and clean
@@ -89,6 +91,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--print-schema", action="store_true", help="print the tables as SQL, and do nothing else"
     )
+    what.add_argument(
+        "--health-check", action="store_true",
+        help="look at database, sources and folders, and do nothing else",
+    )  # fmt: skip
     what.add_argument("--json", action="store_true", help="the summary as JSON on stdout")
     what.add_argument(
         "--log-level", choices=LOG_LEVELS, type=str.upper,
@@ -128,6 +134,7 @@ def mode_of(args: argparse.Namespace) -> str:
             ("--start-date/--end-date", span),
             ("--full-refresh", args.full_refresh),
             ("--reprocess-rejected", args.reprocess_rejected is not None),
+            ("--health-check", args.health_check),
         )
         if given
     ]

@@ -253,7 +253,7 @@ class DatabaseConfig(_Section):
     """Databases: the warehouse, which prod must name, and where sales are read from."""
 
     db_connection_string: Connection | None = _setting(
-        None, "warehouse in one piece: an ODBC string, duckdb:///path or postgresql://...; without "
+        None, "warehouse in one piece: an ODBC string or duckdb:///path; without "
         "it and DB_SERVER, dev and test use duckdb:///<OUTPUT_DIR>/warehouse.duckdb")
     db_server: Text | None = _setting(
         None, "SQL Server of the warehouse: host, host,port or host\\instance")
@@ -262,13 +262,15 @@ class DatabaseConfig(_Section):
         None, "login on DB_SERVER; unset connects as the account that runs the job")
     db_password: Secret | None = _setting(None, "password of DB_USERNAME")
     db_driver: Text | None = _setting(
-        None, "ODBC driver, by name or path; unset takes an installed one for SQL Server")
+        None, "ODBC driver, by name or path; unset takes Microsoft's newest that is installed, or "
+        "the one that mssql-python brings")
     db_encrypt: Encrypt = _setting(
         "yes", "encryption of the connection to DB_SERVER: yes, no or strict")
     db_trust_server_certificate: Switch = _setting(
         False, "accept a certificate that no authority has signed; only on a network you trust")
     sales_db_connection_string: Connection | None = _setting(
-        None, "database with the table sales_transactions; unset reads SALES_FILE instead")
+        None, "database with the table sales_transactions: an ODBC string (without a driver, one "
+        "for SQL Server is chosen) or duckdb:///path; unset reads SALES_FILE instead")
 
     @property
     def connection_string(self) -> SecretStr:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from runs import flaws_in_words
 
@@ -55,11 +56,30 @@ def progress(names: tuple[str, ...], *, enabled: bool) -> Iterator[Callable[[str
         yield lambda source, rows: bars.advance(tasks[source], rows)
 
 
-def print_summary(summary: Mapping[str, Any]) -> None:
-    """Prints the summary of a run on stdout, as tables."""
+def _stdout() -> Console:
     if isinstance(sys.stdout, TextIOWrapper):  # a header may be quoted in any script
         sys.stdout.reconfigure(errors="backslashreplace")
-    console = Console(file=sys.stdout, highlight=False)
+    return Console(file=sys.stdout, highlight=False)
+
+
+def print_health(report: Mapping[str, Any]) -> None:
+    """Prints what a health check has found on stdout, as a table."""
+    colours = {"passed": "green", "warning": "yellow", "failed": "red"}
+    table = Table(header_style="bold")
+    for heading in ("check", "status", "finding"):
+        table.add_column(heading, overflow="fold")
+    for check in report["checks"]:
+        status = Text(check["status"], style=colours[check["status"]])
+        # as Text, since what is in brackets would be taken for markup
+        table.add_row(check["name"], status, Text(check["message"]))
+    console = _stdout()
+    console.print(table)
+    console.print(f"{report['status']}, exit code {report['exit_code']}", markup=False)
+
+
+def print_summary(summary: Mapping[str, Any]) -> None:
+    """Prints the summary of a run on stdout, as tables."""
+    console = _stdout()
     console.print()
     console.print(_counts_table(summary))
     console.print(_stages_table(summary))

@@ -48,7 +48,7 @@ class Session(Protocol):
         """Runs one query and yields its rows as blocks of that schema."""
 
     def append(
-        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, str] | None = None
+        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
     ) -> None:
         """Appends a block to a table, and the same constants to each of its rows."""
 
@@ -63,6 +63,9 @@ class Session(Protocol):
 
     def is_alive(self) -> bool:
         """Whether the connection still answers."""
+
+    def facts(self) -> dict[str, str]:
+        """`driver` and `server` with their versions; `used_by` while another run works in it."""
 
     def close(self) -> None:
         """Closes the connection, and releases the warehouse."""
@@ -205,7 +208,7 @@ class DatabaseManager:
 
     def table_names(self) -> set[str]:
         """The tables there are."""
-        rows = self.query("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES;")
+        rows = self.query(self.dialect.table_names)
         return {name for (name,) in rows} | set(self._stand_ins)
 
     def create_stand_in(self, table: Table) -> None:
@@ -222,7 +225,7 @@ class DatabaseManager:
         return self.session.blocks(self._text(sql), schema, chunk_rows=chunk_rows)
 
     def append(
-        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, str] | None = None
+        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
     ) -> None:
         """Appends a block of columns to a table; columns are matched by name.
 

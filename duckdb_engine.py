@@ -86,11 +86,11 @@ class DuckdbSession:
                 yield block.cast(schema)
 
     def append(
-        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, str] | None = None
+        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
     ) -> None:
         """Appends a block to a table; columns are matched by name."""
         for name, value in (constants or {}).items():
-            block = block.append_column(name, pa.array([value] * block.num_rows, pa.string()))
+            block = block.append_column(name, pa.array([value] * block.num_rows))
         names = ", ".join(quoted(name) for name in block.schema.names)
         with _interrupts_raised():
             self.connection.register("appended_block", pa.Table.from_batches([block]))
@@ -123,6 +123,11 @@ class DuckdbSession:
     def is_alive(self) -> bool:
         """An embedded engine lives as long as the process."""
         return True
+
+    def facts(self) -> dict[str, str]:
+        """What is connected to; whoever else used it would have kept this session out."""
+        ((version,),) = self.query("SELECT version();")
+        return {"driver": f"duckdb {duckdb.__version__}", "server": f"DuckDB {version}"}
 
     def close(self) -> None:
         """Closes the file."""

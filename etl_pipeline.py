@@ -39,6 +39,7 @@ from data_transformation import (
     standardize_customer_data,
 )
 from errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
+from health_checks import pipeline_health_check
 from monitoring import ETLMetrics, close_logging, setup_logging
 from pipeline_run import run_job
 from resilience import retry_with_backoff
@@ -63,6 +64,7 @@ __all__ = [
     "load_products",
     "load_sales",
     "main",
+    "pipeline_health_check",
     "process_sales_transactions",
     "retry_with_backoff",
     "run_etl_pipeline",
@@ -113,6 +115,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = load_config(args.env)
         if args.print_schema:
             return _print_schema(config)
+        if args.health_check:
+            return _check_health(config, args)
     except ETLError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -122,6 +126,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _print_schema(config: Config) -> int:
     print(schema_script(config.database.connection_string.get_secret_value()))
     return EXIT_OK
+
+
+def _check_health(config: Config, args: argparse.Namespace) -> int:
+    report = pipeline_health_check(config)
+    if args.json:
+        print(json.dumps(report, indent=2))
+    else:
+        console.print_health(report)
+    return int(report["exit_code"])
 
 
 def _run_and_print(config: Config, args: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from typing import Any, Dict, ParamSpec, TextIO, TypeVar
 
 from config import LoggingConfig
 from errors import ConfigurationError, ETLError
+from health_checks import pipeline_health_check as pipeline_health_check  # noqa: PLC0414  # one of this module's public names
 
 if sys.platform == "win32":
     import psutil  # type: ignore[import-untyped]  # ships no type information

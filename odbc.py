@@ -6,7 +6,7 @@ from typing import Any
 
 from errors import ExtractionError
 
-__all__ = ["IMPORT_PROBLEM", "OdbcCursor", "installed_drivers", "odbc_cursor", "pyodbc"]
+__all__ = ["IMPORT_PROBLEM", "OdbcSource", "installed_drivers", "pyodbc"]
 
 try:
     import pyodbc
@@ -39,33 +39,38 @@ def _told_errors() -> Iterator[None]:
         ) from error
 
 
-def odbc_cursor(connection_string: str, query: str, params: Sequence[object]) -> "OdbcCursor":
-    """Connects, runs a query and returns its cursor; closing the cursor closes the connection.
+class OdbcSource:
+    """A connection to read from, and what is read: one query, rows at a time.
+
+    Args:
+        connection_string: of any ODBC source.
 
     Raises:
         ExtractionError: there is no ODBC manager on this system, or the server or the driver
             refuses; then the driver's error is the cause.
     """
-    if pyodbc is None:
-        raise ExtractionError(
-            f"ODBC cannot be used on this system: {IMPORT_PROBLEM}",
-            next_step="install the ODBC manager (Debian, Ubuntu: apt install unixodbc; "
-            "macOS: brew install unixodbc)",
-        )
-    with _told_errors():
-        connection = pyodbc.connect(connection_string, autocommit=True, readonly=True)
-        try:
-            return OdbcCursor(connection, connection.cursor().execute(query, *params))
-        except BaseException:
-            connection.close()
-            raise
 
+    def __init__(self, connection_string: str) -> None:
+        if pyodbc is None:
+            raise ExtractionError(
+                f"ODBC cannot be used on this system: {IMPORT_PROBLEM}",
+                next_step="install the ODBC manager (Debian, Ubuntu: apt install unixodbc; "
+                "macOS: brew install unixodbc)",
+            )
+        with _told_errors():
+            self._connection = pyodbc.connect(connection_string, autocommit=True, readonly=True)
+        self._cursor: Any = None
 
-class OdbcCursor:
-    """A cursor that owns its connection."""
+    @property
+    def server(self) -> str:
+        """What kind of server it is, such as `Microsoft SQL Server`."""
+        with _told_errors():
+            return str(self._connection.getinfo(pyodbc.SQL_DBMS_NAME))
 
-    def __init__(self, connection: Any, cursor: Any) -> None:
-        self._connection, self._cursor = connection, cursor
+    def query(self, sql: str, params: Sequence[object]) -> None:
+        """Runs the query."""
+        with _told_errors():
+            self._cursor = self._connection.cursor().execute(sql, *params)
 
     def fetchmany(self, rows: int) -> list[Any]:
         """The next rows, none at the end."""
@@ -74,5 +79,4 @@ class OdbcCursor:
 
     def close(self) -> None:
         """Closes cursor and connection."""
-        self._cursor.close()
         self._connection.close()

@@ -170,6 +170,21 @@ def target_of(pairs: Pairs, installed: Sequence[str]) -> Target:
     )
 
 
+def with_driver(connection_string: str) -> str:
+    """The connection string of a source: as it is, if it says through what to connect.
+
+    Without a driver or data source it is one of SQL Server's, and gets a driver for that.
+
+    Example:
+        >>> with_driver("DSN=sales;UID=etl")
+        'DSN=sales;UID=etl'
+    """
+    pairs = parse(connection_string)
+    if any(keyword.lower() in ("driver", "dsn", "filedsn") for keyword, _ in pairs):
+        return connection_string
+    return target_of(pairs, installed_drivers()).text
+
+
 # ---- how drivers refuse, what that means, what to do; laid out by hand, as a table ----
 # The first that matches counts: numbers and words before SQLSTATEs, since a wrong database also
 # reports a failed login, and nearly everything reports 08001. Not all words: Windows translates.

@@ -78,8 +78,13 @@ def finish_run(
     width = ETL_RUN.column("error").width
     db.execute(
         'UPDATE "etl_run" SET "status" = ?, "finished_at" = ?, "error" = ? WHERE "run_id" = ?;',
-        (status, finished_at, error[:width] or None, run_id),
+        (status, finished_at, _cut(error, width) or None, run_id),
     )
+
+
+def _cut(text: str, units: int) -> str:
+    """The text cut to so many UTF-16 units, as a server counts them."""
+    return text.encode("utf-16-le", "replace")[: 2 * units].decode("utf-16-le", "ignore")
 
 
 @dataclass(frozen=True)

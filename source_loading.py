@@ -35,7 +35,7 @@ from data_loading import (
     stage_source,
 )
 from database import DatabaseManager
-from errors import ExtractionError, GateClosedError
+from errors import ExtractionError, GateClosedError, WarehouseInUseError
 from monitoring import ETLMetrics, log_context
 from read_ahead import ReadAhead
 from record_checks import Transformed
@@ -248,6 +248,8 @@ def _loaded(run: Run, source: Source, staged: Staged, *, applied: Applied) -> Ou
 
 def _failed(source: Source, error: Exception) -> Outcome:
     interrupts.raise_if_asked()
+    if isinstance(error, WarehouseInUseError):  # it was lost to another run, for every source
+        raise error
     held_back = isinstance(error, GateClosedError)
     logger.error(
         "%s%s", "" if held_back else f"{source.name} failed: ", error,

@@ -22,7 +22,6 @@ class Dialect:
         comparable: a text `{text}` in a form that compares exactly.
         differs: NULL-safe comparison of `{a}` with `{b}`; `{x}` and `{y}` are their comparable
             forms.
-        rows_differ: the same for lists of expressions; empty: a `differs` for each.
         whole_number: type of whole numbers of at least 24 digits.
         quotient: `{x}` / `{y}` of two of them, without what is left over.
         locked: what the target of a MERGE needs so that no other writer comes between.
@@ -33,6 +32,10 @@ class Dialect:
             what follows its name.
         role: makes the role to which the rights on the tables are granted; empty: none needed.
         grant: what that role needs on a table.
+        has_right: whether this login has `{right}` on table `{name}`; empty: there are no rights.
+        may_create: whether it may create tables; likewise.
+        table_names: query for the tables that an unqualified name can mean.
+        script_start: what a script of its statements begins with.
         has_keys: whether primary and foreign keys and indexes are declared.
         batched: whether a source is merged in batches, a transaction each, from a permanent
             staging table; else in one transaction from a temporary one.
@@ -45,7 +48,6 @@ class Dialect:
     false: str
     comparable: str
     differs: str
-    rows_differ: str
     whole_number: str
     quotient: str
     locked: str
@@ -55,6 +57,10 @@ class Dialect:
     create_missing: str
     role: str
     grant: str
+    has_right: str
+    may_create: str
+    table_names: str
+    script_start: str
     has_keys: bool
     batched: bool
 
@@ -76,7 +82,6 @@ DUCKDB = Dialect(
     false="FALSE",
     comparable="{text}",
     differs="{x} IS DISTINCT FROM {y}",
-    rows_differ="",
     whole_number="HUGEINT",  # decimals are divided as doubles
     quotient="{x} // {y}",
     locked="",
@@ -86,6 +91,10 @@ DUCKDB = Dialect(
     create_missing="CREATE TABLE IF NOT EXISTS {quoted} {body}",
     role="",
     grant="",
+    table_names="SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES;",
+    script_start="",
+    has_right="",
+    may_create="",
     # They cost half the speed, bind memory to the index and refuse honest updates. Uniqueness
     # and references are checked before each commit.
     has_keys=False,
@@ -112,7 +121,6 @@ SQL_SERVER = Dialect(
     differs=(
         "({x} <> {y} OR ({a} IS NULL AND {b} IS NOT NULL) OR ({a} IS NOT NULL AND {b} IS NULL))"
     ),
-    rows_differ="EXISTS (SELECT {left} EXCEPT SELECT {right})",
     whole_number="DECIMAL(24, 0)",
     quotient="({x} - {x} % {y}) / {y}",  # so nothing is left behind the point to be rounded
     # HOLDLOCK alone deadlocks: two shared range locks, both to become exclusive.
@@ -125,9 +133,24 @@ SQL_SERVER = Dialect(
     ),
     role="IF DATABASE_PRINCIPAL_ID(N'etl_loader') IS NULL\nCREATE ROLE etl_loader;",
     grant="GRANT SELECT, INSERT, UPDATE, DELETE ON {quoted} TO etl_loader;",
+    has_right="HAS_PERMS_BY_NAME(N'{name}', N'OBJECT', N'{right}')",
+    # both are needed: the one in the database, the other in the schema
+    may_create=(
+        "HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE') "
+        "* HAS_PERMS_BY_NAME(SCHEMA_NAME(), N'SCHEMA', N'ALTER')"
+    ),
+    table_names=(
+        "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES "
+        "WHERE TABLE_SCHEMA IN (SCHEMA_NAME(), N'dbo');"
+    ),
+    script_start="SET QUOTED_IDENTIFIER ON;",  # off in sqlcmd and in steps of SQL Server Agent
     has_keys=True,
     batched=True,
 )
+
+
+# What a load does with the tables.
+RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 # --- names and types ---------------------------------------------------------------------
@@ -203,10 +226,42 @@ def grants(dialect: Dialect, tables: Iterable[Table]) -> str:
     return "\n".join([dialect.role, *rights])
 
 
+def rights_query(dialect: Dialect, tables: Iterable[Table]) -> str:
+    """Which of `RIGHTS` this login has: a row per table, its name and a truth value for each.
+
+    Empty where there is nothing to ask: no table, or an engine without rights.
+    """
+    return "\nUNION ALL ".join(
+        f"SELECT '{table.name}', " + ", ".join(_right(dialect, table, right) for right in RIGHTS)
+        for table in tables
+        if dialect.has_right
+    )
+
+
+def _right(dialect: Dialect, table: Table, right: str) -> str:
+    return dialect.has_right.format(name=table.name, right=right)
+
+
+def may_create_query(dialect: Dialect) -> str:
+    """Whether this login may create tables; empty for an engine without rights.
+
+    Example:
+        >>> may_create_query(DUCKDB)
+        ''
+    """
+    return f"SELECT {dialect.may_create};" if dialect.may_create else ""
+
+
 def create_temporary(dialect: Dialect, table: Table) -> str:
-    """DDL of a table that ends with the connection, under the table's own name."""
-    lines = ",\n".join(_column_lines(dialect, table))
-    return f"{dialect.create_temporary} {quoted(table.name)} (\n{lines}\n);"
+    """DDL of a table that ends with the connection, under the table's own name.
+
+    Its key has no name: constraints of temporary tables share one space on SQL Server.
+    """
+    lines = _column_lines(dialect, table)
+    if dialect.has_keys and table.key:
+        lines.append("    PRIMARY KEY (" + ", ".join(map(quoted, table.key)) + ")")
+    body = ",\n".join(lines)
+    return f"{dialect.create_temporary} {quoted(table.name)} (\n{body}\n);"
 
 
 def create_temporary_as(dialect: Dialect, name: str, query: str) -> str:
@@ -302,11 +357,7 @@ def values_differ(dialect: Dialect, a: str, b: str) -> str:
 
 def any_differs(dialect: Dialect, columns: Iterable[Column], left: str, right: str) -> str:
     """Condition: at least one of the columns differs between two aliases."""
-    columns = tuple(columns)
-    if not dialect.rows_differ:
-        return "(" + " OR ".join(differs(dialect, c, left, right) for c in columns) + ")"
-    sides = [", ".join(_comparable(dialect, c, alias) for c in columns) for alias in (left, right)]
-    return dialect.rows_differ.format(left=sides[0], right=sides[1])
+    return "(" + " OR ".join(differs(dialect, c, left, right) for c in columns) + ")"
 
 
 # --- statements of any table ---------------------------------------------------------------

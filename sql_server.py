@@ -21,8 +21,12 @@ LOCK_NAME = "etl_pipeline"
 
 # NOCOUNT: counts of rows are no result sets, behind which an error could hide. XACT_ABORT: an
 # error takes the whole transaction back. LOCK_TIMEOUT in ms: whoever blocks us for longer than a
-# minute gets error 1222, which is tried again.
-_SETTINGS = "SET NOCOUNT ON; SET XACT_ABORT ON; SET LOCK_TIMEOUT 60000;"
+# minute gets error 1222, which is tried again. The others are ODBC's defaults, unless the
+# connection string has them otherwise (QuotedId=No, AnsiNPW=No).
+_SETTINGS = (
+    "SET NOCOUNT ON; SET XACT_ABORT ON; SET LOCK_TIMEOUT 60000; SET QUOTED_IDENTIFIER ON; "
+    "SET ANSI_NULLS ON; SET ANSI_PADDING ON; SET ANSI_WARNINGS ON; SET CONCAT_NULL_YIELDS_NULL ON;"
+)
 
 # Named after the database: SQL Server keeps the locks of databases apart, its relatives may not.
 _TAKE_LOCK = f"""DECLARE @result INT, @resource NVARCHAR(255) = N'{LOCK_NAME} ' + DB_NAME();
@@ -30,13 +34,18 @@ EXEC @result = sp_getapplock @Resource = @resource, @LockMode = 'Exclusive',
     @LockOwner = 'Session', @LockTimeout = 0;
 SELECT @result;"""
 
+# Asks whether it could be taken, and takes nothing.
+_LOCK_IS_FREE = f"""DECLARE @resource NVARCHAR(255) = N'{LOCK_NAME} ' + DB_NAME();
+SELECT APPLOCK_TEST(N'public', @resource, N'Exclusive', N'Session');"""
+
 # Who holds it; needs a permission that a least-privilege login lacks.
 _LOCK_HOLDER = f"""SELECT s.session_id, s.host_name, s.login_name
 FROM sys.dm_tran_locks AS l JOIN sys.dm_exec_sessions AS s ON s.session_id = l.request_session_id
 WHERE l.resource_type = 'APPLICATION' AND l.request_status = 'GRANT'
     AND l.resource_database_id = DB_ID() AND l.resource_description LIKE '%{LOCK_NAME}%';"""  # noqa: S608  # a constant
 
-_RUNNING = 'SELECT max("run_id") FROM "etl_run" WHERE "status" = \'running\';'
+# NOLOCK: for a message, and the run it speaks of may have the row locked.
+_RUNNING = 'SELECT max("run_id") FROM "etl_run" WITH (NOLOCK) WHERE "status" = \'running\';'
 
 # Statements kept prepared; one load needs about half of them.
 _MAX_PREPARED = 32
@@ -148,15 +157,17 @@ class SqlServerSession:
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def append(
-        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, str] | None = None
+        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
     ) -> None:
         """Appends a block to a table: a plain INSERT, whose parameters go as arrays."""
-        columns = [table.column(name) for name in block.schema.names]
-        sql = insert_text(table, columns, constants or {})
+        written = {**(constants or {}), **_flags_of_one_value(block)}
+        columns = [table.column(name) for name in block.schema.names if name not in written]
+        sql = insert_text(table, columns, written)
+        sent = block.select([column.name for column in columns])
         chunk_rows = max(1, _ARRAY_BYTES // sum(_parameter_bytes(c) for c in columns))
         with self._own_transaction():
             for start in range(0, block.num_rows, chunk_rows):
-                values = (column.to_pylist() for column in block.slice(start, chunk_rows))
+                values = (column.to_pylist() for column in sent.slice(start, chunk_rows))
                 self._insert(sql, columns, list(zip(*values, strict=True)))
 
     def _insert(self, sql: str, columns: Sequence[Column], rows: list[tuple[Any, ...]]) -> None:
@@ -220,6 +231,17 @@ class SqlServerSession:
         except LoadingError:
             return False
 
+    def facts(self) -> dict[str, str]:
+        """Driver and server with their versions, and who has the lock; nothing waits for it."""
+        with _told_errors():
+            facts = {
+                "driver": odbc_connections.driver_in_use(self._connection),
+                "server": odbc_connections.server_version(self._connection),
+            }
+        if not self.query(_LOCK_IS_FREE)[0][0]:
+            facts["used_by"] = f"another run{self._holder()}"
+        return facts
+
     def close(self) -> None:
         """Closes the connection; the lock goes with it."""
         with suppress(LoadingError), _told_errors():
@@ -228,7 +250,7 @@ class SqlServerSession:
             self._connection.close()
 
 
-def insert_text(table: Table, columns: Sequence[Column], constants: Mapping[str, str]) -> str:
+def insert_text(table: Table, columns: Sequence[Column], constants: Mapping[str, object]) -> str:
     r"""INSERT of one row, a parameter per column; constants are written out.
 
     Example:
@@ -237,9 +259,21 @@ def insert_text(table: Table, columns: Sequence[Column], constants: Mapping[str,
         'INSERT INTO "etl_watermark" ("run_id", "table_name") VALUES (N\'r1\', ?);'
     """
     names = ", ".join([*map(quoted, constants), *(quoted(c.name) for c in columns)])
-    literals = ("N'" + value.replace("'", "''") + "'" for value in constants.values())
-    values = ", ".join([*literals, *("?" for _ in columns)])
+    values = ", ".join([*map(_literal, constants.values()), *("?" for _ in columns)])
     return f"INSERT INTO {quoted(table.name)} ({names}) VALUES ({values});"  # noqa: S608  # our own names
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, str):
+        return "N'" + value.replace("'", "''") + "'"
+    return str(int(value)) if isinstance(value, int) else "NULL"
+
+
+def _flags_of_one_value(block: pa.RecordBatch) -> dict[str, object]:
+    """Flags that are the same in all rows, which need not be sent with each of them."""
+    flags = (name for name in block.schema.names if pa.types.is_boolean(block[name].type))
+    found = {name: block[name].unique() for name in flags}
+    return {name: values[0].as_py() for name, values in found.items() if len(values) == 1}
 
 
 def _parameter_bytes(column: Column) -> int:

@@ -124,22 +124,30 @@ class Staging:
         if not self._batched:
             self._db.append(self._layout, accepted)
             return
-        places = range(self._appended, self._appended + accepted.num_rows)
-        batches = pa.array([place // self._batch_rows for place in places], pa.int64())
-        tagged = accepted.append_column("batch", batches)
-        self._db.append(self._layout, tagged, {"run_id": self.run_id})
+        with self._db.transaction():  # so that nothing of it stays when a part is refused
+            self._append_in_batches(accepted)
         self._appended += accepted.num_rows
         figures = block_checksum(self.table, accepted, self._encoding)
         known = self._checksum or [0] * len(figures)
         self._checksum = [a + b for a, b in zip(known, figures, strict=True)]
 
+    def _append_in_batches(self, accepted: pa.RecordBatch) -> None:
+        start = 0
+        while start < accepted.num_rows:  # up to the end of a batch, then the next one
+            number, filled = divmod(self._appended + start, self._batch_rows)
+            rows = accepted.slice(start, self._batch_rows - filled)
+            self._db.append(self._layout, rows, {"run_id": self.run_id, "batch": number})
+            start += rows.num_rows
+
     def append_rejected_keys(self, rejected: pa.RecordBatch) -> None:
         """Remembers the keys of rejected records: those have not vanished from the source.
 
-        A key that is wider than its column can never be in the warehouse, and is left out.
+        A key that no column can hold, being too wide or with a NUL, is never in the warehouse,
+        and is left out.
         """
         keys = rejected.select(["record_key"])
         keys = keys.filter(pc.is_valid(keys.column(0)))
+        keys = keys.filter(pc.invert(pc.match_substring(keys.column(0), "\0")))
         keys = keys.filter(pc.invert(utf16_too_long(keys.column(0), KEY_WIDTH)))
         if keys.num_rows:
             self._db.append(self._rejected, keys)

@@ -300,6 +300,7 @@ ETL_READ_KEY = Table(
         _TABLE_NAME,
         _key("record_key", "key of the record"),
     ),
+    indexes=(Index(("table_name", "record_key"), "which runs have read a key"),),
 )  # fmt: skip
 
 # What a sale is to its customer.
@@ -331,7 +332,7 @@ _BATCH = Column("batch", "number of the batch in which the row is merged", Kind.
 
 # Keys to be read again from a mended file, and the runs that rejected them.
 MENDED_KEY = Table(
-    "mended_key", "keys that are read again", ("record_key", "run_id"),
+    "mended_key", "keys that are read again", (),
     columns=(_key("record_key", "key of the record"), _RUN_ID),
 )  # fmt: skip
 
@@ -360,8 +361,10 @@ def staging_table(table: Table, *, batched: bool = False) -> Table:
 
 
 def batch_table(table: Table) -> Table:
-    """The records of one batch."""
-    return replace(staging_table(table), name=f"batch_{table.name}")
+    """The records of one batch, by their own key, which is unique once duplicates are out."""
+    staged = staging_table(table)
+    columns = tuple(replace(c, required=c.name in table.key) for c in staged.columns)
+    return replace(staged, name=f"batch_{table.name}", key=table.key, columns=columns)
 
 
 def rejected_key_table(table: Table) -> Table:

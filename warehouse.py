@@ -71,7 +71,8 @@ def schema_script(connection_string: str) -> str:
     dialect = dialect_of(connection_string)
     tables = permanent_tables(dialect)
     statements = [sql_dialects.create_table(dialect, table) for table in tables]
-    return "\n\n".join([*statements, sql_dialects.grants(dialect, tables)]).rstrip()
+    script = [dialect.script_start, *statements, sql_dialects.grants(dialect, tables)]
+    return "\n\n".join(part for part in script if part)
 
 
 # --- counting ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ The tests check that README.md is what this renders, times and run ids aside.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,23 @@ def run_twice() -> tuple[str, str]:
     return fenced(printed[0]), fenced(printed[1])
 
 
+def health_check() -> str:
+    """What a health check prints in a copy of the project that has run once."""
+    with TemporaryDirectory() as folder:
+        for path in ROOT.glob("*.py"):
+            shutil.copy2(path, folder)
+        shutil.copytree(ROOT / "data/input", Path(folder, "data/input"))
+        command = [sys.executable, str(Path(folder, "etl_pipeline.py"))]
+        printed = [
+            subprocess.run(  # noqa: S603  # our own command
+                [*command, *options], env={**os.environ, "PYTHONUTF8": "1"}, capture_output=True,
+                text=True, check=True, encoding="utf-8",
+            ).stdout
+            for options in ((), ("--health-check",))
+        ]  # fmt: skip
+    return fenced(printed[1])
+
+
 def fenced(text: str) -> str:
     """The text as a code block, without spaces at the ends of its lines."""
     lines = [line.rstrip() for line in text.strip("\n").splitlines()]
@@ -52,6 +70,7 @@ def rendered(readme: str) -> str:
         "first-run": first,
         "second-run": second,
         "help": fenced(build_parser().format_help()),
+        "health-check": health_check(),
         "settings": settings_markdown().strip(),
         "tables": dictionary_markdown(),
     }
@@ -62,9 +81,13 @@ def rendered(readme: str) -> str:
     return readme
 
 
-# What differs from run to run: run ids, times, rates, memory.
+# What differs from run to run: run ids, times, rates, memory, space, ages, versions.
 _VOLATILE = (
     (re.compile(r"\d{8}T\d{6}\.\d{6}Z"), "RUN"),
+    (re.compile(r"\d+\.\d+ ms for a round"), "MS for a round"),
+    (re.compile(r"[\d.]+ [KMG]B free"), "SPACE free"),
+    (re.compile(r"\d+ (?:minutes|hours|days) (ago|old)"), r"AGE \1"),
+    (re.compile(r"DuckDB v[\d.]+, driver duckdb [\d.]+"), "VERSION"),
     (re.compile(r"\d+\.\d+ s, peak memory \d+ MB"), "TIME"),
     (re.compile(r"^│ seconds .*$", re.MULTILINE), "SECONDS"),
     (re.compile(r"^(│ \w+ +│) +\d+\.\d\d (│.*│) +[\d,]+ │$", re.MULTILINE), r"\1 N \2 N"),

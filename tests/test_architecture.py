@@ -41,7 +41,7 @@ RANKS = [
     {"staging", "exporting", "sales_source", "archive"},
     {"warehouse"},
     {"run_history"},
-    {"batch_loading"},
+    {"batch_loading", "health_checks"},
     {"monitoring", "data_extraction", "data_transformation", "data_loading", "data_quality"},
     {"reprocessing"},
     {"source_loading"},

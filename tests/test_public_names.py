@@ -24,6 +24,7 @@ SIGNATURES = {
     "data_loading.handle_loading_errors": ("failed_records", "error_log_path"),
     "monitoring.setup_logging": ("config",),
     "monitoring.ETLMetrics": (),
+    "monitoring.pipeline_health_check": ("config",),
     "resilience.retry_with_backoff": ("max_retries", "backoff_factor"),
     "etl_pipeline.run_etl_pipeline": ("config", "args"),
     "config.DatabaseConfig": (),

@@ -28,10 +28,11 @@ def project(tmp_path: Path) -> Project:
 
 def leave_running(project: Project, mode: str, first: str, last: str) -> None:
     """A run that was killed before it could write anything but its beginning."""
-    with DatabaseManager(f"duckdb:///{project.warehouse}") as db:
+    with DatabaseManager(project.connection_string) as db:
         db.execute(
             "INSERT INTO etl_run (run_id, environment, mode, window_start, window_end, status,"
-            " started_at) VALUES ('20240101T000000.000000Z', 'dev', ?, ?, ?, 'running', now())",
+            " started_at)"
+            " VALUES ('20240101T000000.000000Z', 'dev', ?, ?, ?, 'running', '2024-01-01')",
             (
                 mode,
                 datetime.fromisoformat(first),
@@ -53,7 +54,7 @@ def test_a_plain_run_takes_up_the_days_of_a_killed_one(
     project: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     project.run("--date", "2024-01-28")
-    with DatabaseManager(f"duckdb:///{project.warehouse}") as db:
+    with DatabaseManager(project.connection_string) as db:
         db.execute("INSERT INTO etl_watermark VALUES ('sales_fact', '2024-01-28', 'x')")
     leave_running(project, "backfill", "2024-01-20", "2024-01-21")
     summary = project.run()
@@ -97,7 +98,7 @@ def test_what_a_killed_run_has_left_is_cleared(project: Project) -> None:
 
 def test_a_run_that_does_not_balance_fails_and_says_by_how_much(project: Project) -> None:
     run_id = project.run()["run_id"]
-    with DatabaseManager(f"duckdb:///{project.warehouse}") as db:
+    with DatabaseManager(project.connection_string) as db:
         require_balance(db, run_id)
         db.execute("UPDATE etl_load SET rows_inserted = rows_inserted - 2 WHERE rows_read > 0")
         with pytest.raises(LoadingError, match=r"of 30 records .* 28 are accounted for \(-2\)"):

@@ -1,0 +1,1 @@
+SELECT count(*) FROM "customer_dim" AS target WHERE target."is_inferred" = ?;

@@ -1,0 +1,1 @@
+INSERT INTO "rejected_customer_dim" ("record_key") VALUES (?);

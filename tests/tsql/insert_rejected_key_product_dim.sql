@@ -1,0 +1,1 @@
+INSERT INTO "rejected_product_dim" ("record_key") VALUES (?);

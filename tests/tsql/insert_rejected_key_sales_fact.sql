@@ -1,0 +1,1 @@
+INSERT INTO "rejected_sales_fact" ("record_key") VALUES (?);

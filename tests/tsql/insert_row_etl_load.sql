@@ -1,0 +1,1 @@
+INSERT INTO "etl_load" ("run_id", "table_name", "rows_read", "rows_inserted", "rows_updated", "rows_unchanged", "rows_rejected", "rows_duplicate", "rows_inferred", "rows_restated", "rows_vanished", "rows_removed", "batches", "seconds") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);

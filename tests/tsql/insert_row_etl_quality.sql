@@ -1,0 +1,1 @@
+INSERT INTO "etl_quality" ("run_id", "name", "status", "value", "threshold", "message") VALUES (?, ?, ?, ?, ?, ?);

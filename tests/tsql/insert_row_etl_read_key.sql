@@ -1,0 +1,1 @@
+INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key") VALUES (?, ?, ?);

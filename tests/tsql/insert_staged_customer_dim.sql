@@ -1,0 +1,1 @@
+INSERT INTO "stage_customer_dim" ("run_id", "customer_id", "name", "first_name", "last_name", "email", "email_valid", "phone", "phone_valid", "address", "segment", "source_segment", "registration_date", "is_inferred", "source_row", "batch") VALUES (N'20240120T020000.000000Z', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);

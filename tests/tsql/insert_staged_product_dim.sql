@@ -1,0 +1,1 @@
+INSERT INTO "stage_product_dim" ("run_id", "product_id", "name", "category", "source_category", "brand", "model", "price", "cost", "price_category", "quantity", "inventory_status", "warehouse", "is_inferred", "source_row", "batch") VALUES (N'20240120T020000.000000Z', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);

@@ -1,0 +1,1 @@
+INSERT INTO "stage_sales_fact" ("run_id", "transaction_id", "customer_id", "product_id", "quantity", "unit_price", "discount_amount", "total_amount", "commission", "value_tier", "transaction_date", "sales_rep_id", "source_row", "batch") VALUES (N'20240120T020000.000000Z', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);

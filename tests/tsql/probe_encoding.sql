@@ -1,0 +1,1 @@
+SELECT HASHBYTES('SHA2_256', N'aé漢');

@@ -1,0 +1,1 @@
+SELECT count("product_id") - count(DISTINCT "product_id") FROM "product_dim";

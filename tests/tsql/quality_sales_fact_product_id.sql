@@ -1,0 +1,1 @@
+SELECT count(*) FROM "sales_fact" AS t WHERE NOT EXISTS (SELECT 1 FROM "product_dim" AS d WHERE d."product_id" = t."product_id");

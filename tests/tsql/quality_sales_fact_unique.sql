@@ -1,0 +1,1 @@
+SELECT count("transaction_id") - count(DISTINCT "transaction_id") FROM "sales_fact";

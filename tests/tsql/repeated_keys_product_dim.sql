@@ -1,0 +1,1 @@
+SELECT count(*), count(DISTINCT "product_id") FROM "stage_product_dim";

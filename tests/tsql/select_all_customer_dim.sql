@@ -1,0 +1,1 @@
+SELECT "customer_id", "name", "first_name", "last_name", "email", "email_valid", "phone", "phone_valid", "address", "segment", "source_segment", "registration_date", "is_inferred", "created_date", "updated_date" FROM "customer_dim" ORDER BY "customer_id";

@@ -1,0 +1,1 @@
+SELECT "product_id", "name", "category", "source_category", "brand", "model", "price", "cost", "price_category", "quantity", "inventory_status", "warehouse", "is_inferred", "created_date", "updated_date" FROM "product_dim" ORDER BY "product_id";

@@ -1,0 +1,1 @@
+SELECT "transaction_id", "customer_id", "product_id", "quantity", "unit_price", "discount_amount", "total_amount", "profit_amount", "profit_margin", "commission", "value_tier", "customer_status", "transaction_date", "sales_rep_id", "created_date", "updated_date" FROM "sales_fact" ORDER BY "transaction_id";

@@ -1,0 +1,1 @@
+SELECT "source_row" FROM "stage_product_dim" WHERE "run_id" = ? AND "batch" = ? AND "source_row" BETWEEN ? AND ? ORDER BY "source_row";

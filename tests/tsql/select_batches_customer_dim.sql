@@ -1,0 +1,1 @@
+SELECT "batch", min("source_row"), max("source_row"), count(*) FROM "stage_customer_dim" WHERE "run_id" = ? GROUP BY "batch" ORDER BY "batch";

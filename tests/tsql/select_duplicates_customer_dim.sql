@@ -1,0 +1,1 @@
+SELECT "source_row", "customer_id", "name", "first_name", "last_name", "email", "email_valid", "phone", "phone_valid", "address", "segment", "source_segment", "registration_date", "is_inferred" FROM "#duplicate_row" ORDER BY "source_row";

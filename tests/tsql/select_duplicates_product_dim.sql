@@ -1,0 +1,1 @@
+SELECT "source_row", "product_id", "name", "category", "source_category", "brand", "model", "price", "cost", "price_category", "quantity", "inventory_status", "warehouse", "is_inferred" FROM "#duplicate_row" ORDER BY "source_row";

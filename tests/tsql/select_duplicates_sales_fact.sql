@@ -1,0 +1,1 @@
+SELECT "source_row", "transaction_id", "customer_id", "product_id", "quantity", "unit_price", "discount_amount", "total_amount", "commission", "value_tier", "transaction_date", "sales_rep_id" FROM "#duplicate_row" ORDER BY "source_row";
