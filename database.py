@@ -52,6 +52,11 @@ class Session(Protocol):
     ) -> None:
         """Appends a block to a table, and the same constants to each of its rows."""
 
+    def append_parts(
+        self, table: Table, parts: Sequence[tuple[pa.RecordBatch, Mapping[str, object]]]
+    ) -> None:
+        """Appends several blocks, each with its constants; all of them or none."""
+
     def begin(self) -> None:
         """Begins a transaction."""
 
@@ -234,9 +239,16 @@ class DatabaseManager:
             block: some or all of its columns.
             constants: values of further columns, the same for every row.
         """
-        stand_in = self._stand_ins.get(table.name)
-        named = replace(table, name=stand_in) if stand_in else table
-        self.session.append(named, block, constants)
+        self.session.append(self._named(table), block, constants)
+
+    def append_parts(
+        self, table: Table, parts: Sequence[tuple[pa.RecordBatch, Mapping[str, object]]]
+    ) -> None:
+        """Appends several blocks, each with its constants; all of them or none."""
+        self.session.append_parts(self._named(table), parts)
+
+    def _named(self, table: Table) -> Table:
+        return replace(table, name=self._stand_ins.get(table.name, table.name))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

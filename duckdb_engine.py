@@ -101,6 +101,13 @@ class DuckdbSession:
             finally:
                 self.connection.unregister("appended_block")
 
+    def append_parts(
+        self, table: Table, parts: Sequence[tuple[pa.RecordBatch, Mapping[str, object]]]
+    ) -> None:
+        """Appends several blocks, each with its constants."""
+        for block, constants in parts:
+            self.append(table, block, constants)
+
     def begin(self) -> None:
         """Begins a transaction."""
         with _interrupts_raised():

@@ -146,8 +146,9 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 # Classes of SQLSTATE that tell of the data and not of the statement or the server: 22 data
 # exception, 23 integrity constraint.
 DATA_SQLSTATE_CLASSES = ("22", "23")
-# What a trigger raises to refuse a row: RAISERROR and THROW number from here on.
-FIRST_USER_NUMBER = 50_000
+# What a trigger raises to refuse a row: RAISERROR and THROW number from 50,000 on. The end keeps
+# out relatives of SQL Server that give numbers of their own, in the millions, to other errors.
+USER_NUMBERS = range(50_000, 1_000_000)
 
 
 def is_data_error(error: BaseException) -> bool:
@@ -164,7 +165,7 @@ def is_data_error(error: BaseException) -> bool:
         return False
     texts = [argument for argument in found.args[:2] if isinstance(argument, str)]
     states = _sqlstates(found, texts)
-    own = any(number >= FIRST_USER_NUMBER for number in _native_numbers(texts))
+    own = any(number in USER_NUMBERS for number in _native_numbers(texts))
     return own or any(state.startswith(DATA_SQLSTATE_CLASSES) for state in states)
 
 

@@ -5,6 +5,7 @@ The driver's errors are put into sentences; their cause stays, and says whether 
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
@@ -54,11 +55,17 @@ _MAX_PREPARED = 32
 _ARRAY_BYTES = 16 * 1024 * 1024
 
 
+# A block, and the constants that each of its rows gets.
+Part = tuple[pa.RecordBatch, Mapping[str, object]]
+
+
 class SqlServerSession:
     """A connection to SQL Server; see `database.Session`."""
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    def __init__(self, connection_string: str) -> None:
+        self._connection_string = connection_string
+        self._connection = odbc_connections.connect(connection_string)
+        self._beside: SqlServerSession | None = None
         self._prepared: OrderedDict[str, Any] = OrderedDict()
 
     @classmethod
@@ -73,7 +80,7 @@ class SqlServerSession:
             WarehouseInUseError: another run has the lock.
             LoadingError: the server cannot be reached or refuses.
         """
-        session = cls(odbc_connections.connect(connection_string))
+        session = cls(connection_string)
         try:
             session.execute(_SETTINGS)
             if locked:
@@ -170,6 +177,32 @@ class SqlServerSession:
                 values = (column.to_pylist() for column in sent.slice(start, chunk_rows))
                 self._insert(sql, columns, list(zip(*values, strict=True)))
 
+    def append_parts(self, table: Table, parts: Sequence[Part]) -> None:
+        """Appends several blocks, all of them or none, half of them over a second connection.
+
+        An insert keeps one core of the server busy, and two connections two of them. Should the
+        server take the one commit and not the other, the error passes on, and whoever stages
+        begins anew. A temporary table is there for one connection only.
+        """
+        with self._own_transaction():
+            if len(parts) == 1 or table.name.startswith("#"):
+                self._append_each(table, parts)
+                return
+            beside = self._second_session()
+            with beside._own_transaction(), ThreadPoolExecutor(1) as thread:
+                others = thread.submit(beside._append_each, table, parts[1::2])
+                self._append_each(table, parts[::2])
+                others.result()
+
+    def _append_each(self, table: Table, parts: Sequence[Part]) -> None:
+        for block, constants in parts:
+            self.append(table, block, constants)
+
+    def _second_session(self) -> "SqlServerSession":
+        if self._beside is None or not self._beside.is_alive():
+            self._beside = SqlServerSession.open(self._connection_string, locked=False)
+        return self._beside
+
     def _insert(self, sql: str, columns: Sequence[Column], rows: list[tuple[Any, ...]]) -> None:
         with _told_errors():
             cursor = self._connection.cursor()
@@ -244,6 +277,8 @@ class SqlServerSession:
 
     def close(self) -> None:
         """Closes the connection; the lock goes with it."""
+        if self._beside is not None:
+            self._beside.close()
         with suppress(LoadingError), _told_errors():
             if not self._connection.autocommit:
                 self._connection.rollback()

@@ -5,7 +5,7 @@ that may create nothing can fill; their rows carry the run and the batch in whic
 merged, and are held against a checksum, because drivers have been seen to change values silently.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -124,19 +124,20 @@ class Staging:
         if not self._batched:
             self._db.append(self._layout, accepted)
             return
-        with self._db.transaction():  # so that nothing of it stays when a part is refused
-            self._append_in_batches(accepted)
+        self._db.append_parts(self._layout, list(self._in_batches(accepted)))
         self._appended += accepted.num_rows
         figures = block_checksum(self.table, accepted, self._encoding)
         known = self._checksum or [0] * len(figures)
         self._checksum = [a + b for a, b in zip(known, figures, strict=True)]
 
-    def _append_in_batches(self, accepted: pa.RecordBatch) -> None:
+    def _in_batches(
+        self, accepted: pa.RecordBatch
+    ) -> Iterator[tuple[pa.RecordBatch, Mapping[str, object]]]:
         start = 0
         while start < accepted.num_rows:  # up to the end of a batch, then the next one
             number, filled = divmod(self._appended + start, self._batch_rows)
             rows = accepted.slice(start, self._batch_rows - filled)
-            self._db.append(self._layout, rows, {"run_id": self.run_id, "batch": number})
+            yield rows, {"run_id": self.run_id, "batch": number}
             start += rows.num_rows
 
     def append_rejected_keys(self, rejected: pa.RecordBatch) -> None:

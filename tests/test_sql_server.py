@@ -450,6 +450,43 @@ def prepare(project: Project, login: str) -> None:
             db.execute(statement)
 
 
+# --- sales from a server -------------------------------------------------------------------
+
+SHOP = """CREATE TABLE sales_transactions (transaction_id VARCHAR(20), customer_id NVARCHAR(20),
+    product_id CHAR(8), quantity INT, unit_price DECIMAL(12, 2), discount_amount MONEY,
+    transaction_date DATETIME2(7), sales_rep_id NVARCHAR(20), status NVARCHAR(20))"""
+
+SOLD = [
+    ("T1", "C1", "P1", 2, Decimal("9.99"), None, datetime(2024, 1, 20), "漢字", "completed"),
+    ("T2", "C1", "P1", 1, Decimal("9.99"), Decimal("0.99"),
+     datetime(2024, 1, 20, 23, 59, 59, 999999), None, "completed  "),
+    ("T3", "C1", "P1", 1, Decimal("9.99"), None, datetime(2024, 1, 21), None, "completed"),
+    ("T4", "C1", "P1", 1, Decimal("9.99"), None, datetime(2024, 1, 20, 8), None, "Completed"),
+    ("T5", "C1", "P1", 1, Decimal("9.99"), None, datetime(2024, 1, 20, 8), None, "pending"),
+    ("T6", "C1", "P1", 1, Decimal("9.99"), None,
+     datetime(2024, 1, 19, 23, 59, 59, 999999), None, "completed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 4, 1000])
+def test_sales_are_read_from_a_server_to_the_last_instant_of_a_day(
+    project: Project, sql_server: Engine, chunk_rows: int
+) -> None:
+    shop = sql_server.new_database()
+    with DatabaseManager(shop) as db:
+        db.execute(SHOP)
+        db.execute_batch(f"INSERT INTO sales_transactions VALUES ({', '.join('?' * 9)})", SOLD)
+    project.settings |= {"SALES_DB_CONNECTION_STRING": shop, "CHUNK_ROWS": str(chunk_rows)}
+    assert project.run("--date", "2024-01-20")["exit_code"] == 0
+    query = "SELECT transaction_id, total_amount, sales_rep_id, transaction_date FROM sales_fact"
+    assert sorted(project.query(query)) == [
+        ("T1", Decimal("19.98"), "漢字", SOLD[0][6]),
+        ("T2", Decimal("9.00"), None, SOLD[1][6]),
+    ]
+    project.run()
+    assert project.query("SELECT count(*) FROM sales_fact") == [(4,)]
+
+
 # --- looking only --------------------------------------------------------------------------
 
 
