@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pipeline_runs import Project, command
 
-from database import DatabaseManager, dialect_of
+from database import Access, DatabaseManager, dialect_of
 from duckdb_engine import duckdb_path
 from errors import ConfigurationError, LoadingError, WarehouseInUseError
 from sql_dialects import create_temporary
@@ -108,6 +108,10 @@ def test_a_database_in_memory_has_no_file() -> None:
     assert duckdb_path("duckdb:///:memory:") is None
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    process.communicate("")
+
+
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[tuple[Project, int]]:
     """A project whose warehouse another process has open, and that process's id."""
@@ -128,6 +132,31 @@ def test_a_warehouse_in_use_names_the_process(held: tuple[Project, int]) -> None
     manager = DatabaseManager(f"duckdb:///{project.warehouse}")
     with pytest.raises(WarehouseInUseError, match=str(pid)), manager:
         pass
+
+
+def test_a_warehouse_in_use_is_waited_for_as_long_as_told(held: tuple[Project, int]) -> None:
+    project, _ = held
+    waits: list[float] = []
+    manager = DatabaseManager(
+        f"duckdb:///{project.warehouse}", access=Access(lock_wait_s=2.5), sleep=waits.append
+    )
+    with pytest.raises(WarehouseInUseError), manager:
+        pass
+    assert waits == [1.0, 1.0, 0.5]
+
+
+def test_a_warehouse_that_is_released_meanwhile_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        access = Access(lock_wait_s=60)
+        manager = DatabaseManager(f"duckdb:///{path}", access=access, sleep=lambda _: end(holder))
+        with manager as db:
+            assert db.value("SELECT 42") == 42
 
 
 def test_a_warehouse_in_use_ends_the_command_with_code_4(

@@ -4,6 +4,7 @@ Where Microsoft's driver is at hand it connects for real, to sockets on this mac
 with the few packets of the TDS protocol that a login takes.
 """
 
+import ctypes
 import re
 import socket
 import struct
@@ -16,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-import pyodbc
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -37,15 +37,31 @@ from odbc_connections import (
 from odbc_strings import braced, joined, masked, parse
 from resilience import is_transient
 
+pyodbc = pytest.importorskip(
+    "pyodbc", reason="this system has no ODBC manager", exc_type=ImportError
+)
+
 DRIVER_17, DRIVER_18 = "ODBC Driver 17 for SQL Server", "ODBC Driver 18 for SQL Server"
 SAYS_18 = f"[Microsoft][{DRIVER_18}]"
 AWKWARD = "hunter2}x;y"
 LOGIN = f"UID=etl_night;PWD={braced(AWKWARD)}"
 
 FREETDS = next(Path("/usr/lib").glob("*/odbc/libtdsodbc.so"), None)
-needs_microsofts = pytest.mark.skipif(
-    pip_driver() is None, reason="no driver of Microsoft's (pip install mssql-python)"
-)
+
+
+def _why_not() -> str:
+    """Why the driver that pip brings cannot be used here; empty when it can."""
+    library = pip_driver()
+    if library is None:
+        return "no driver of Microsoft's (pip install mssql-python)"
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        return f"the driver of Microsoft's cannot be opened: {error}"
+    return ""
+
+
+needs_microsofts = pytest.mark.skipif(bool(_why_not()), reason=_why_not())
 
 
 sendable = st.text(st.characters(codec="utf-8", exclude_characters="\0"))

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import assert_type
 
 import duckdb
-import pyodbc
 import pytest
 
 import resilience
 from errors import ConfigurationError, LoadingError
-from resilience import RetryEvent, is_transient, retry_with_backoff
+from odbc import pyodbc
+from resilience import RetryEvent, is_data_error, is_transient, retry_with_backoff
 
 DRIVER_18 = "[Microsoft][ODBC Driver 18 for SQL Server]"
 
@@ -28,9 +28,17 @@ class Error(Exception):
         self.sqlstate = sqlstate
 
 
-def odbc(state: str, text: str, number: int, function: str = "SQLExecDirectW") -> pyodbc.Error:
-    error: pyodbc.Error = pyodbc.Error(state, f"[{state}] {text} ({number}) ({function})")
-    return error
+class PlainError(Exception):
+    """The base class of another PEP 249 driver, where pyodbc finds no ODBC manager."""
+
+
+PlainError.__name__ = "Error"
+# What pyodbc raises, and where there is no pyodbc what looks the same.
+OdbcError: type[Exception] = pyodbc.Error if pyodbc else PlainError
+
+
+def odbc(state: str, text: str, number: int, function: str = "SQLExecDirectW") -> Exception:
+    return OdbcError(state, f"[{state}] {text} ({number}) ({function})")
 
 
 def raised_by(action: Callable[[], object]) -> Exception:
@@ -92,10 +100,10 @@ def test_a_mistake_on_sql_server_is_not_transient(state: str, text: str, number:
 
 
 def test_the_sqlstate_is_found_in_either_of_the_first_two_arguments() -> None:
-    assert is_transient(pyodbc.Error("40001", "deadlocked"))
-    assert is_transient(pyodbc.Error("The cursor's connection was closed.", "08S01"))
-    assert is_transient(pyodbc.Error("[40001] deadlocked"))
-    assert not is_transient(pyodbc.Error("an error", "without a state", "40001"))
+    assert is_transient(OdbcError("40001", "deadlocked"))
+    assert is_transient(OdbcError("The cursor's connection was closed.", "08S01"))
+    assert is_transient(OdbcError("[40001] deadlocked"))
+    assert not is_transient(OdbcError("an error", "without a state", "40001"))
 
 
 def test_every_diagnostic_record_of_a_message_is_read() -> None:
@@ -103,7 +111,7 @@ def test_every_diagnostic_record_of_a_message_is_read() -> None:
         "[01000] [FreeTDS][SQL Server]The server closed the connection (0) (SQLExecDirectW)"
         "; [08S01] [FreeTDS][SQL Server]Write to the server failed (0)"
     )
-    assert is_transient(pyodbc.Error("01000", lost))
+    assert is_transient(OdbcError("01000", lost))
 
 
 def test_a_wrong_password_is_final_whatever_else_the_message_reports() -> None:
@@ -111,9 +119,9 @@ def test_a_wrong_password_is_final_whatever_else_the_message_reports() -> None:
         f"[08001] {DRIVER_18}Client unable to establish connection (10054) (SQLDriverConnect)"
         f"; [28000] {DRIVER_18}[SQL Server]Login failed for user 'etl'. (18456)"
     )
-    assert not is_transient(pyodbc.Error("08001", locked_out))
+    assert not is_transient(OdbcError("08001", locked_out))
     without_a_number = "[08001] Connection failed (0) (SQLDriverConnect); [28000] Bad password (0)"
-    assert not is_transient(pyodbc.Error("08001", without_a_number))
+    assert not is_transient(OdbcError("08001", without_a_number))
 
 
 def test_a_number_that_the_message_only_quotes_is_not_the_servers_number() -> None:
@@ -130,6 +138,7 @@ def test_a_transient_number_in_a_database_error_without_a_sqlstate_means_nothing
     assert not is_transient(duckdb.Error("Conversion Error: no number (1205)"))
 
 
+@pytest.mark.skipif(pyodbc is None, reason="this system has no ODBC manager")
 def test_real_driver_errors_that_are_final() -> None:
     missing_driver = raised_by(lambda: pyodbc.connect("DRIVER={no such driver};SERVER=nowhere"))
     no_table = raised_by(lambda: duckdb.sql("SELECT * FROM no_such_table"))
@@ -161,6 +170,43 @@ def test_connection_and_timeout_errors_of_python_are_transient(error: Exception)
 @pytest.mark.parametrize("error", [OSError("disk full"), FileNotFoundError("a.csv"), ValueError()])
 def test_other_errors_of_python_are_final(error: Exception) -> None:
     assert not is_transient(error)
+
+
+@pytest.mark.parametrize(
+    ("state", "number"),
+    [
+        ("23000", 547),  # a constraint
+        ("23000", 2627),  # a key that is there
+        ("23000", 515),  # no NULL
+        ("22001", 2628),  # too long a text
+        ("22003", 8115),  # too large a number
+        ("42000", 50000),  # RAISERROR of a trigger
+        ("42000", 51234),  # THROW
+    ],
+)
+def test_a_row_that_is_refused_is_an_error_of_the_data(state: str, number: int) -> None:
+    error = odbc(state, "refused", number)
+    wrapped = LoadingError("refused")
+    wrapped.__cause__ = error
+    assert is_data_error(error)
+    assert is_data_error(wrapped)
+    assert not is_transient(wrapped)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        odbc("42S02", "Invalid object name 'x'.", 208),
+        odbc("42000", "The INSERT permission was denied.", 229),
+        odbc("42000", "an error that a relative of SQL Server numbers itself", 33557097),
+        odbc("40001", "deadlock victim", 1205),
+        odbc("08S01", "Communication link failure", 0),
+        LoadingError("the counts do not add up"),
+        KeyError("50000"),
+    ],
+)
+def test_other_errors_are_not_of_the_data(error: Exception) -> None:
+    assert not is_data_error(error)
 
 
 def test_an_error_of_our_own_is_judged_by_its_cause() -> None:
