@@ -214,17 +214,26 @@ class SqlServerSession:
 
     @contextmanager
     def _own_transaction(self) -> Iterator[None]:
-        """Makes one transaction of it, unless there is one: else each row would be committed."""
+        """Makes one transaction of it, unless there is one: else each row would be committed.
+
+        With XACT_ABORT a row that is refused would end the transaction, and the rows behind it
+        in the array, which are on their way already, would be committed without one.
+        """
         if not self._connection.autocommit:
             yield
             return
+        self.execute("SET XACT_ABORT OFF;")
         self.begin()
         try:
             yield
         except BaseException:
             self.rollback()
             raise
-        self.commit()
+        else:
+            self.commit()
+        finally:
+            with suppress(LoadingError):  # a connection that is lost will be made anew
+                self.execute("SET XACT_ABORT ON;")
 
     def begin(self) -> None:
         """Begins a transaction."""

@@ -130,8 +130,11 @@ class Stage:
         return project
 
     def _project(self, state: str, folder: Path) -> Project:
-        sources = str(self.sources[state])
-        return Project(folder, INPUT_DIR=sources, LOG_LEVEL="CRITICAL", MAX_REJECT_RATE="0.5")
+        return Project(
+            folder, INPUT_DIR=str(self.sources[state]), LOG_LEVEL="CRITICAL", MAX_REJECT_RATE="0.5",
+            # a server takes a moment to notice that a client is gone
+            LOCK_WAIT_SECONDS="30",
+        )  # fmt: skip
 
     @cached_property
     def _loaded(self) -> Project:
