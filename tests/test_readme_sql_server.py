@@ -99,11 +99,11 @@ def test_every_call_is_one_that_the_command_takes(given: str) -> None:
 def test_the_settings_name_sql_server_and_a_source_of_sales(tmp_path: Path) -> None:
     config = prod(tmp_path)
     assert dialect_of(config.database.connection_string.get_secret_value()) is SQL_SERVER
-    assert list(sales_source(config)) == ["Driver", "Server", "Database", "UID", "PWD"]
+    assert list(sales_source(config)) == ["Server", "Database", "UID", "PWD"]
 
 
-def test_the_drivers_that_are_said_to_be_refused_are_refused(tmp_path: Path) -> None:
-    odbc_connections.refuse_unfit(sales_source(prod(tmp_path))["Driver"])
+def test_the_drivers_that_are_said_to_be_refused_are_refused() -> None:
+    odbc_connections.refuse_unfit("ODBC Driver 18 for SQL Server")
     for driver in ("FreeTDS", "SQL Server"):
         assert driver in SECTION
         with pytest.raises(LoadingError):
