@@ -84,14 +84,45 @@ def load_staged(load: Load, sources: Sequence[Staged]) -> Applied:
         applied = Applied()
         for staged in sources:
             applied = applied.plus(_BatchedLoad(load, staged).run())
-    for staged in sources:
-        staging.end_staging(load.db, staged.rows, staged.rejected)
+    _end_staging(load, sources)
     return applied
 
 
+def _end_staging(load: Load, sources: Sequence[Staged]) -> None:
+    try:
+        for staged in sources:
+            staging.end_staging(load.db, staged.rows, staged.rejected)
+    except LoadingError as error:  # everything is committed, so the load is none the worse
+        logger.warning("the staging tables are left to the next run to be emptied: %s", error)
+
+
 def _load_whole(load: Load, sources: Sequence[Staged]) -> Applied:
-    transactions, refresh = _Transactions(load, sources), load.plan.full_refresh
+    def renew() -> None:
+        for staged in sources:
+            _require_staged(load, staged)
+
+    transactions, refresh = _Transactions(load, sources, renew), load.plan.full_refresh
     return transactions.do(lambda: _refresh(load, sources) if refresh else _apply(load, sources))
+
+
+def _require_staged(load: Load, staged: Staged, refused: int = 0) -> None:
+    """Makes sure, on a new connection, that the staged records are still there.
+
+    Args:
+        load: the warehouse and the run.
+        staged: a source.
+        refused: how many of its records have been taken out since; of the last one that may
+            not be known.
+    """
+    batches = staging.batches_of(load.db, staged.rows, load.plan.run_id)
+    found = sum(batch.rows for batch in batches)
+    wanted = staged.rows_read - staged.rows_rejected - staged.rows_duplicate
+    if not wanted - refused <= found <= wanted:
+        raise LoadingError(
+            f"{staged.rows} holds {found} records of this run, where {wanted} were staged",
+            next_step="another run has staged meanwhile, or somebody has changed the table; run "
+            "again",
+        )
 
 
 def _refresh(load: Load, sources: Sequence[Staged]) -> Applied:
@@ -188,7 +219,6 @@ class _BatchedLoad:
         self._db, self._run_id = load.db, load.plan.run_id
         self._transactions = _Transactions(load, [staged], self._renew)
         self._applied = Applied()
-        self._left = staged.rows_read - staged.rows_rejected - staged.rows_duplicate
         self._refused = 0
         self._batch_rows = ""
 
@@ -202,17 +232,9 @@ class _BatchedLoad:
         return self._applied
 
     def _renew(self) -> None:
-        """Makes sure, on a new connection, that the staged records are still there."""
+        """Makes a new connection ready."""
         self._batch_rows = staging.open_batches(self._db, self._staged.table)
-        batches = staging.batches_of(self._db, self._staged.rows, self._run_id)
-        found = sum(batch.rows for batch in batches)
-        if not self._left - self._refused <= found <= self._left:
-            raise LoadingError(
-                f"{self._staged.rows} holds {found} records of this run, where {self._left} were "
-                "staged",
-                next_step="another run has staged meanwhile, or somebody has changed the table; "
-                "run again",
-            )
+        _require_staged(self._load, self._staged, self._refused)
 
     def _do(self, work: Callable[[], Applied]) -> None:
         self._applied = self._applied.plus(self._transactions.do(work))

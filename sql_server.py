@@ -250,7 +250,7 @@ class SqlServerSession:
             with _told_errors():
                 self._connection.commit()
         except LoadingError as error:
-            self._leave_transaction()
+            self.rollback()
             if is_transient(error):
                 raise CommitUnknownError(str(error)) from error
             raise
@@ -260,11 +260,7 @@ class SqlServerSession:
         """Takes everything of it back; a lost connection has done so by itself."""
         with suppress(LoadingError), _told_errors():
             self._connection.rollback()
-        self._leave_transaction()
-
-    def _leave_transaction(self) -> None:
-        with suppress(LoadingError), _told_errors():
-            self._connection.autocommit = True
+            self._connection.autocommit = True  # only now: it commits what is still open
 
     def is_alive(self) -> bool:
         """Whether the connection still answers."""

@@ -158,6 +158,22 @@ def test_a_commit_whose_connection_is_cut_is_neither_lost_nor_done_twice(
     assert_balanced(project)
 
 
+@pytest.mark.parametrize("verdict", [BEFORE, AFTER])
+@pytest.mark.parametrize("number", [3, 8])
+def test_a_full_refresh_whose_connection_is_cut_is_done_once_as_well(
+    project: Project, undisturbed: Tables, number: int, verdict: str
+) -> None:
+    direct = dict(project.settings)
+    with Proxy(address_of(project), Plan(at_commit=number, verdict=verdict)) as proxy:
+        behind(project, proxy)
+        summary = project.run("--full-refresh")
+        assert proxy.told()[0] == "cut"
+    project.settings |= direct
+    assert summary["exit_code"] == 0
+    assert project.tables() == undisturbed
+    assert_balanced(project)
+
+
 @pytest.fixture(scope="module")
 def messages(sql_server: Engine, tmp_path_factory: pytest.TempPathFactory) -> int:
     """How many messages an undisturbed run sends to the server."""
