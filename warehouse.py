@@ -54,9 +54,16 @@ def create_tables(db: DatabaseManager) -> None:
     missing = [table for table in permanent_tables(db.dialect) if table.name not in known]
     if not missing:
         return
-    with db.transaction():
-        for table in missing:
-            _create(db, table)
+    try:
+        with db.transaction():
+            for table in missing:
+                _create(db, table)
+    except LoadingError as error:
+        names = ", ".join(table.name for table in missing)
+        raise LoadingError(
+            f"missing tables cannot be created ({names}): {error}",
+            next_step="have somebody who may create tables run what --print-schema prints",
+        ) from error
 
 
 def _create(db: DatabaseManager, table: Table) -> None:

@@ -434,36 +434,52 @@ def test_a_statement_that_is_wrong_is_nobodys_data_and_does_not_pass(db: Databas
 PASSWORD = "Only-for-tests-1!"  # noqa: S105  # of a login that lasts as long as a test
 
 
+@pytest.fixture
+def login(project: Project) -> Iterator[str]:
+    """A login with a user in the project's database and no rights."""
+    name = "etl_" + dict(parse(project.connection_string))["Database"]
+    admin = project.connection_string
+    with DatabaseManager(admin) as db:
+        db.execute(f"CREATE LOGIN {name} WITH PASSWORD = '{PASSWORD}'")
+        db.execute(f"CREATE USER {name} FOR LOGIN {name}")
+    yield name
+    with DatabaseManager(admin, access=Access(lock_wait_s=30)) as db:
+        db.execute(f"DROP USER {name}")
+        db.execute(f"DROP LOGIN {name}")
+
+
 def test_a_login_that_may_create_nothing_loads_what_a_dba_has_prepared(
-    project: Project, undisturbed: Tables, monkeypatch: pytest.MonkeyPatch
+    project: Project, undisturbed: Tables, login: str
 ) -> None:
-    login = "etl_" + dict(parse(project.connection_string))["Database"]
     prepare(project, login)
+    as_login(project, login)
+    with DatabaseManager(project.connection_string) as db, pytest.raises(LoadingError):
+        db.execute("CREATE TABLE not_allowed (n INT)")
+    assert project.run()["exit_code"] == 0
+    assert project.run("--full-refresh")["exit_code"] == 0
+    assert project.tables() == undisturbed
+
+
+def test_a_login_that_may_not_create_what_is_missing_is_told_what_a_dba_can_do(
+    project: Project, login: str
+) -> None:
+    as_login(project, login)
+    with pytest.raises(LoadingError, match=r"customer_dim.*--print-schema"):
+        project.run()
+
+
+def as_login(project: Project, login: str) -> None:
     pairs = [
         pair for pair in parse(project.connection_string) if pair[0].lower() not in ("uid", "pwd")
     ]
-    admin = project.settings["DB_CONNECTION_STRING"]
     project.settings["DB_CONNECTION_STRING"] = joined((*pairs, ("UID", login), ("PWD", PASSWORD)))
-    try:
-        with DatabaseManager(project.connection_string) as db, pytest.raises(LoadingError):
-            db.execute("CREATE TABLE not_allowed (n INT)")
-        assert project.run()["exit_code"] == 0
-        assert project.run("--full-refresh")["exit_code"] == 0
-        assert project.tables() == undisturbed
-    finally:
-        project.settings["DB_CONNECTION_STRING"] = admin
 
 
 def prepare(project: Project, login: str) -> None:
-    """What a DBA does: the printed script, a login, its user, and the role."""
+    """What a DBA does: the printed script, and the role for the login."""
     with DatabaseManager(project.connection_string) as db:
-        for statement in (
-            schema_script(project.connection_string),
-            f"CREATE LOGIN {login} WITH PASSWORD = '{PASSWORD}'",
-            f"CREATE USER {login} FOR LOGIN {login}",
-            f"ALTER ROLE etl_loader ADD MEMBER {login}",
-        ):
-            db.execute(statement)
+        db.execute(schema_script(project.connection_string))
+        db.execute(f"ALTER ROLE etl_loader ADD MEMBER {login}")
 
 
 # --- sales from a server -------------------------------------------------------------------
