@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from errors import ConfigurationError
-from odbc_strings import braced
+from odbc_strings import braced, parse, shown
 from setting_kinds import (
     DUCKDB_PREFIX,
     Address,
@@ -284,10 +284,13 @@ class DatabaseConfig(_Section):
     @property
     def display_name(self) -> str:
         """Where the warehouse is, without anything secret."""
-        if self.db_server:
-            return f"{self.db_database} on {self.db_server}"
         text = self.connection_string.get_secret_value()
-        return text if text.startswith(DUCKDB_PREFIX) else "the database of DB_CONNECTION_STRING"
+        if text.startswith(DUCKDB_PREFIX):
+            return text
+        try:
+            return shown(parse(text))
+        except ConfigurationError:  # whoever connects will say what is wrong with it
+            return "the database of DB_CONNECTION_STRING"
 
     def _odbc_parts(self) -> Iterator[tuple[str, str]]:
         if self.db_driver:

@@ -438,10 +438,12 @@ def test_a_braced_value_is_read_back_whatever_it_contains(value: str) -> None:
 
 def test_the_name_to_show_for_a_database_says_where_it_is_without_secrets() -> None:
     server = {"DB_SERVER": "sql01", "DB_DATABASE": "dw"}
-    assert load(**server).database.display_name == "dw on sql01"
+    assert load(**server).database.display_name == "database 'dw' on server 'sql01'"
     assert load(Path("/b")).database.display_name == "duckdb:////b/data/output/warehouse.duckdb"
     odbc_string = load(DB_CONNECTION_STRING="Server=s;PWD=hunter2").database
-    assert odbc_string.display_name == "the database of DB_CONNECTION_STRING"
+    assert odbc_string.display_name == "the default database on server 's'"
+    malformed = load(DB_CONNECTION_STRING="Server=s;PWD={hunter2").database
+    assert malformed.display_name == "the database of DB_CONNECTION_STRING"
 
 
 # ---- problems ----
