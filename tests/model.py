@@ -299,6 +299,11 @@ def _refuse_bad_text(record: Record, columns: Iterable[str]) -> None:
             raise RejectedError("bad_text", column)
 
 
+def _is_storable(key: str) -> bool:
+    """Whether a key column can hold it; no row has another key, none is remembered."""
+    return "\0" not in key and utf16_units(key) <= 50
+
+
 def _required(column: str, value: T | None) -> T:
     if value is None:
         raise RejectedError("missing", column)
@@ -587,7 +592,8 @@ def _read(
         cleaned = clean(record)
         if isinstance(cleaned, Rejected):
             read.rejected.append((source_row, cleaned))
-            read.rejected_keys.update(filter(None, [trim(record.get(KEYS[table]))]))
+            key = trim(record.get(KEYS[table]))
+            read.rejected_keys.update([key] if key and _is_storable(key) else [])
         else:
             candidates.setdefault(cleaned[KEYS[table]], []).append((source_row, cleaned))
     for key, rivals in candidates.items():

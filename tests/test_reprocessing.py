@@ -131,6 +131,22 @@ def test_a_customer_that_a_later_run_has_read_is_not_overwritten(project: Projec
     assert customers(project) == [("C1", "Newer Lee")]
 
 
+@pytest.mark.parametrize(
+    "key", ["C\0", "C" * 51, "\U0001f600" * 26], ids=["NUL", "long", "long in UTF-16"]
+)
+def test_a_record_whose_key_no_column_holds_is_rejected_as_often_as_it_comes(
+    project: Project, key: str
+) -> None:
+    product = {"product_id": key, "name": "Lamp", "price": "5"}
+    project.write(products=[product])
+    project.run()
+    first = rejected_file(project, "products")
+    project.run()
+    summary = project.run("--reprocess-rejected", str(first))
+    assert summary["tables"]["product_dim"]["rows_rejected"] == 1
+    assert rejected_file(project, "products") != first
+
+
 def test_duplicates_are_skipped_and_counted(project: Project) -> None:
     project.write([GOOD, GOOD | {"first_name": "Last"}])
     project.run()
