@@ -199,7 +199,7 @@ class _Transactions:
                 finished.append(applied)
             return applied
 
-        applied = self._retry(attempt)() if self._load.db.dialect.batched else attempt()
+        applied = self._retry(attempt)()
         self._done += 1
         return applied
 

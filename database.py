@@ -16,8 +16,10 @@ import pyarrow as pa
 import sql_dialects
 from duckdb_engine import DUCKDB_SCHEME, DuckdbSession
 from errors import CommitUnknownError, ConfigurationError, LoadingError, WarehouseInUseError
+from postgres_connections import POSTGRES_SCHEME
+from postgres_engine import PostgresSession
 from resilience import is_transient, retry_with_backoff
-from sql_dialects import DUCKDB, SQL_SERVER, Dialect
+from sql_dialects import DUCKDB, POSTGRESQL, SQL_SERVER, Dialect
 from sql_server import SqlServerSession
 from star_schema import Table
 
@@ -97,8 +99,8 @@ class DatabaseManager:
     """One connection to the warehouse, with transactions and batches.
 
     Args:
-        connection_string: `duckdb:///path`, `duckdb:///:memory:` for one that is not kept, or an
-            ODBC string of a SQL Server.
+        connection_string: `duckdb:///path`, `duckdb:///:memory:` for one that is not kept,
+            `postgresql://...`, or an ODBC string of a SQL Server.
         access: how it is opened.
         sleep: waits for a number of seconds.
 
@@ -313,6 +315,8 @@ def _open_session(connection_string: str, access: Access) -> Session:
             memory_limit=access.memory_limit,
             temp_directory=access.temp_directory,
         )
+    if connection_string.startswith(POSTGRES_SCHEME):
+        return PostgresSession.open(connection_string, locked=not access.read_only)
     return SqlServerSession.open(connection_string, locked=not access.read_only)
 
 
@@ -328,10 +332,14 @@ def dialect_of(connection_string: str) -> Dialect:
     """
     if connection_string.startswith(DUCKDB_SCHEME):
         return DUCKDB
+    if connection_string.startswith(POSTGRES_SCHEME):
+        return POSTGRESQL
     if "=" in connection_string and "://" not in connection_string:
         return SQL_SERVER
     raise ConfigurationError(
-        "this version loads DuckDB and SQL Server, and the configured warehouse is another engine",
-        choices="duckdb:///path/to/file.duckdb, Server=...;Database=... (an ODBC string)",
+        "this version loads DuckDB, SQL Server and PostgreSQL, and the configured warehouse is "
+        "another engine",
+        choices="duckdb:///path/to/file.duckdb, Server=...;Database=... (an ODBC string), "
+        "postgresql://user:password@host/database",
         next_step="correct DB_CONNECTION_STRING, or set DB_SERVER",
     )

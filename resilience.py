@@ -105,6 +105,18 @@ TRANSIENT_SQLSTATES = frozenset(
 TRANSIENT_SQLSTATE_CLASS = "08"  # connection exceptions
 PERMANENT_SQLSTATE_CLASS = "28"  # invalid authorization: wrong user or password
 
+# PostgreSQL's client hands on what the server said of a login, without its SQLSTATE.
+_PERMANENT_LIBPQ = (
+    "authentication failed",
+    "does not exist",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "permission denied",
+    "invalid",
+    "SSL",
+    "certificate",
+)
+
 # pyodbc writes each diagnostic record as `[state] text (number)`, joins them with "; " and puts
 # the name of the ODBC function after the first one. A number is taken from that place only:
 # the text may quote data, such as the key value (1205).
@@ -176,12 +188,19 @@ def _verdict(error: BaseException) -> bool | None:
     if not _is_database_error(error):
         return None
     texts = [argument for argument in error.args[:2] if isinstance(argument, str)]
+    if _is_libpq_error(error):
+        return not any(word in text for text in texts for word in _PERMANENT_LIBPQ)
     states = _sqlstates(error, texts)
     # A number counts in an ODBC message only, which always has a SQLSTATE.
     numbers = _native_numbers(texts) if states else set()
     if _is_permanent(states, numbers, texts):
         return False
     return True if numbers & TRANSIENT_NUMBERS or _has_transient(states) else None
+
+
+def _is_libpq_error(error: BaseException) -> bool:
+    """What PostgreSQL's client itself found wrong has no SQLSTATE: the connection is not there."""
+    return type(error).__name__ == "OperationalError" and getattr(error, "sqlstate", "") is None
 
 
 def _is_database_error(error: BaseException) -> bool:

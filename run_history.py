@@ -27,6 +27,7 @@ from runs import (
     run_id_after,
 )
 from sql_dialects import quoted
+from staging import storable_keys
 from star_schema import (
     ETL_COLUMN_CHANGE,
     ETL_LOAD,
@@ -175,7 +176,7 @@ def read_since(
     db.execute(sql_dialects.create_temporary(db.dialect, mended))
     rejected = [{"record_key": key, "run_id": run_id} for key, run_id in keys]
     schema = pa.schema([("record_key", pa.string()), ("run_id", pa.string())])
-    db.append(mended, pa.RecordBatch.from_pylist(rejected, schema=schema))
+    db.append(mended, storable_keys(pa.RecordBatch.from_pylist(rejected, schema=schema)))
     query = staging_sql.read_since(db.dialect, table, mended=mended.name, modes=READS_WHOLE_SOURCES)
     rows = db.query(query, (table.name,) * 3)
     return {(key, run_id): later for key, run_id, later in rows}

@@ -21,6 +21,7 @@ from duckdb_engine import DUCKDB_SCHEME, arrow_blocks, duckdb_path, open_duckdb
 from errors import ConfigurationError, ExtractionError
 from odbc import OdbcSource
 from odbc_connections import with_driver
+from postgres_connections import POSTGRES_SCHEME, PostgresSource
 from rejected_records import MISSING, UNREADABLE, one_block, reject_block
 from resilience import retry_with_backoff
 from runs import Window
@@ -60,8 +61,8 @@ def read_sales(
     """Streams the completed sales of a window, oldest first.
 
     Args:
-        connection_string: an ODBC string; `duckdb:///path`; or `csv:///path`, over which the
-            same query runs in the embedded engine.
+        connection_string: an ODBC string; `postgresql://...`; `duckdb:///path`; or `csv:///path`,
+            over which the same query runs in the embedded engine.
         window: first and last instant, both included.
         reading: block size and the like.
 
@@ -74,11 +75,11 @@ def read_sales(
         return _read_sales_file(path, window, reading)
     if connection_string.startswith(DUCKDB_SCHEME):
         return _read_sales_duckdb(connection_string, window, reading.chunk_rows)
-    if "=" in connection_string:
-        return _read_sales_odbc(connection_string, window, reading.chunk_rows)
+    if connection_string.startswith(POSTGRES_SCHEME) or "=" in connection_string:
+        return _read_sales_server(connection_string, window, reading.chunk_rows)
     raise ConfigurationError(
         "the connection string of the sales source has no form that is known",
-        choices="an ODBC string, duckdb:///path, csv:///path",
+        choices="an ODBC string, postgresql://..., duckdb:///path, csv:///path",
         next_step="correct SALES_DB_CONNECTION_STRING, or unset it to read SALES_FILE",
     )
 
@@ -116,7 +117,7 @@ def _query_failed(error: Exception) -> ExtractionError:
     )
 
 
-def _read_sales_odbc(connection_string: str, window: Window, chunk_rows: int) -> Iterator[Block]:
+def _read_sales_server(connection_string: str, window: Window, chunk_rows: int) -> Iterator[Block]:
     other_status: Counter[str] = Counter()
     with closing(_open_sales_source(connection_string, window)) as source:
         row = 1
@@ -144,8 +145,8 @@ def _text_column(values: tuple[object, ...]) -> pa.Array:
 
 
 @retry_with_backoff(max_retries=3, backoff_factor=2.0)
-def _open_sales_source(connection_string: str, window: Window) -> OdbcSource:
-    source = OdbcSource(with_driver(connection_string))
+def _open_sales_source(connection_string: str, window: Window) -> OdbcSource | PostgresSource:
+    source = _connected(connection_string)
     try:
         source.query(sales_query(("status",)), (window.start, _last_tick(source, window)))
     except BaseException:
@@ -154,7 +155,13 @@ def _open_sales_source(connection_string: str, window: Window) -> OdbcSource:
     return source
 
 
-def _last_tick(source: OdbcSource, window: Window) -> datetime:
+def _connected(connection_string: str) -> OdbcSource | PostgresSource:
+    if connection_string.startswith(POSTGRES_SCHEME):
+        return PostgresSource(connection_string)
+    return OdbcSource(with_driver(connection_string))
+
+
+def _last_tick(source: OdbcSource | PostgresSource, window: Window) -> datetime:
     """The end of the window; where the server's clock is finer than ours, the instant after it.
 
     SQL Server's DATETIME2(7) goes on for 900 nanoseconds after the last microsecond of a day.

@@ -30,6 +30,10 @@ class Dialect:
         create_temporary_as: makes and fills one from a query.
         create_missing: makes a table that stays, and its indexes, unless it is there; `{body}` is
             what follows its name.
+        create_staging: the same of a table in which sources are staged; empty: they are staged in
+            temporary ones, which end with the connection.
+        create_index: begins the statement that makes an index of a table that stays.
+        clear: empties a staging table.
         role: makes the role to which the rights on the tables are granted; empty: none needed.
         grant: what that role needs on a table.
         has_right: whether this login has `{right}` on table `{name}`; empty: there are no rights.
@@ -37,8 +41,8 @@ class Dialect:
         table_names: query for the tables that an unqualified name can mean.
         script_start: what a script of its statements begins with.
         has_keys: whether primary and foreign keys and indexes are declared.
-        batched: whether a source is merged in batches, a transaction each, from a permanent
-            staging table; else in one transaction from a temporary one.
+        batched: whether a source is merged in batches, a transaction each; else in one.
+        checksummed: whether what the server holds of staged rows is held against a checksum.
     """
 
     name: str
@@ -55,6 +59,9 @@ class Dialect:
     create_temporary: str
     create_temporary_as: str
     create_missing: str
+    create_staging: str
+    create_index: str
+    clear: str
     role: str
     grant: str
     has_right: str
@@ -63,6 +70,12 @@ class Dialect:
     script_start: str
     has_keys: bool
     batched: bool
+    checksummed: bool
+
+    @property
+    def stages_permanently(self) -> bool:
+        """Whether staging tables outlast a connection, and with it a run."""
+        return bool(self.create_staging)
 
 
 DUCKDB = Dialect(
@@ -89,6 +102,9 @@ DUCKDB = Dialect(
     create_temporary="CREATE TEMPORARY TABLE",
     create_temporary_as="CREATE TEMPORARY TABLE {name} AS\n{query};",
     create_missing="CREATE TABLE IF NOT EXISTS {quoted} {body}",
+    create_staging="",
+    create_index="",
+    clear="",
     role="",
     grant="",
     table_names="SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES;",
@@ -99,6 +115,7 @@ DUCKDB = Dialect(
     # and references are checked before each commit.
     has_keys=False,
     batched=False,
+    checksummed=False,
 )
 
 SQL_SERVER = Dialect(
@@ -131,6 +148,11 @@ SQL_SERVER = Dialect(
     create_missing=(
         "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quoted} {body}\nEND;"
     ),
+    create_staging=(
+        "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quoted} {body}\nEND;"
+    ),
+    create_index="CREATE INDEX",
+    clear="DELETE FROM {quoted};",  # TRUNCATE would need the right to alter the table
     role="IF DATABASE_PRINCIPAL_ID(N'etl_loader') IS NULL\nCREATE ROLE etl_loader;",
     grant="GRANT SELECT, INSERT, UPDATE, DELETE ON {quoted} TO etl_loader;",
     has_right="HAS_PERMS_BY_NAME(N'{name}', N'OBJECT', N'{right}')",
@@ -146,6 +168,48 @@ SQL_SERVER = Dialect(
     script_start="SET QUOTED_IDENTIFIER ON;",  # off in sqlcmd and in steps of SQL Server Agent
     has_keys=True,
     batched=True,
+    checksummed=True,  # ODBC drivers have been seen to change values silently
+)
+
+POSTGRESQL = Dialect(
+    name="PostgreSQL",
+    types={
+        Kind.TEXT: "VARCHAR({width})",
+        Kind.INTEGER: "INTEGER",
+        Kind.BIGINT: "BIGINT",
+        Kind.DECIMAL: "NUMERIC({precision}, {scale})",
+        Kind.BOOLEAN: "BOOLEAN",
+        Kind.DATE: "DATE",
+        Kind.TIMESTAMP: "TIMESTAMP",
+    },
+    exact=' COLLATE "C"',
+    true="TRUE",
+    false="FALSE",
+    comparable="{text}",  # collations of databases are deterministic: equal is equal byte by byte
+    differs="{x} IS DISTINCT FROM {y}",
+    whole_number="NUMERIC(24, 0)",
+    quotient="div({x}, {y})",
+    locked="",  # transactions see one snapshot, and fail as transient where another one wrote
+    temporary_name="etl_{name}",  # it hides a table of that name, which may be somebody's
+    create_temporary="CREATE TEMPORARY TABLE",
+    create_temporary_as="CREATE TEMPORARY TABLE {name} AS\n{query};",
+    create_missing="CREATE TABLE IF NOT EXISTS {quoted} {body}",
+    # Without a log, which halves the time of staging; a crash of the server empties them.
+    create_staging="CREATE UNLOGGED TABLE IF NOT EXISTS {quoted} {body}",
+    create_index="CREATE INDEX IF NOT EXISTS",
+    clear="TRUNCATE TABLE {quoted};",  # DELETE would leave the rows for VACUUM to clean up
+    role=("DO $$ BEGIN CREATE ROLE etl_loader; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"),
+    grant="GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {quoted} TO etl_loader;",
+    has_right="has_table_privilege('{quoted}', '{right}')",
+    may_create="has_schema_privilege(current_schema(), 'CREATE')",
+    table_names=(
+        "SELECT tablename FROM pg_catalog.pg_tables "
+        "WHERE schemaname = ANY (current_schemas(false));"
+    ),
+    script_start="",
+    has_keys=True,
+    batched=False,
+    checksummed=False,  # COPY says how many rows it took, and takes no value that it would change
 )
 
 
@@ -206,16 +270,19 @@ def sql_type(dialect: Dialect, column: Column) -> str:
 
 def create_table(dialect: Dialect, table: Table) -> str:
     """DDL of a table that stays, with its indexes; created only when it is missing."""
-    lines = [*_column_lines(dialect, table), *(_key_lines(table) if dialect.has_keys else ())]
-    indexes = [_create_index(table, index) for index in table.indexes if dialect.has_keys]
+    has_keys = dialect.has_keys and (dialect.batched or not table.is_staging)
+    lines = [*_column_lines(dialect, table), *(_key_lines(table) if has_keys else ())]
+    indexes = [_create_index(dialect, table, i) for i in table.indexes if dialect.has_keys]
     body = "\n".join(["(\n" + ",\n".join(lines) + "\n);", *indexes])
-    return dialect.create_missing.format(name=table.name, quoted=quoted(table.name), body=body)
+    create = dialect.create_staging if table.is_staging else dialect.create_missing
+    return create.format(name=table.name, quoted=quoted(table.name), body=body)
 
 
-def _create_index(table: Table, index: Index) -> str:
+def _create_index(dialect: Dialect, table: Table, index: Index) -> str:
     name = quoted(f"ix_{table.name}_{index.columns[0]}")
     columns = ", ".join(quoted(column) for column in index.columns)
-    return f"-- {index.reason}\nCREATE INDEX {name} ON {quoted(table.name)} ({columns});"
+    create = f"{dialect.create_index} {name} ON {quoted(table.name)} ({columns});"
+    return f"-- {index.reason}\n{create}"
 
 
 def grants(dialect: Dialect, tables: Iterable[Table]) -> str:
@@ -239,7 +306,7 @@ def rights_query(dialect: Dialect, tables: Iterable[Table]) -> str:
 
 
 def _right(dialect: Dialect, table: Table, right: str) -> str:
-    return dialect.has_right.format(name=table.name, right=right)
+    return dialect.has_right.format(name=table.name, quoted=quoted(table.name), right=right)
 
 
 def may_create_query(dialect: Dialect) -> str:
@@ -366,6 +433,16 @@ def any_differs(dialect: Dialect, columns: Iterable[Column], left: str, right: s
 def count_rows(name: str) -> str:
     """How many rows a table has."""
     return f"SELECT count(*) FROM {quoted(name)};"
+
+
+def clear(dialect: Dialect, name: str) -> str:
+    """Empties a staging table of whatever an earlier attempt or a killed run has left.
+
+    Example:
+        >>> clear(POSTGRESQL, "stage_sales_fact")
+        'TRUNCATE TABLE "stage_sales_fact";'
+    """
+    return dialect.clear.format(quoted=quoted(name))
 
 
 def insert_row(table: Table) -> str:

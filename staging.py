@@ -1,8 +1,9 @@
 """Where the records of a source stand, complete, before anything of them can be seen.
 
 An embedded engine stages in temporary tables. A server stages in permanent ones, which a login
-that may create nothing can fill; their rows carry the run and the batch in which they will be
-merged, and are held against a checksum, because drivers have been seen to change values silently.
+that may create nothing can fill, and which outlast a lost connection; their rows carry the run and
+the batch in which they will be merged. Over ODBC they are held against a checksum, because drivers
+have been seen to change values silently.
 """
 
 from collections.abc import Iterator, Mapping
@@ -50,10 +51,10 @@ class Batch:
     rows: int
 
 
-def staging_tables(*, batched: bool) -> Iterator[Table]:
-    """The tables in which sources are staged."""
+def staging_tables() -> Iterator[Table]:
+    """The permanent tables in which a server stages sources."""
     for table in STAR_TABLES:
-        yield staging_table(table, batched=batched)
+        yield staging_table(table, permanent=True)
         yield rejected_key_table(table)
 
 
@@ -71,9 +72,9 @@ class Staging:
         self.table = table
         self.run_id = run_id
         self._db = db
-        self._batched = db.dialect.batched
+        self._permanent = db.dialect.stages_permanently
         self._batch_rows = batch_rows
-        self._layout = staging_table(table, batched=self._batched)
+        self._layout = staging_table(table, permanent=self._permanent)
         self._rejected = rejected_key_table(table)
         self._appended = 0
         self._checksum: list[int] = []
@@ -91,8 +92,8 @@ class Staging:
     def begin(self) -> None:
         """Makes it empty, whatever an earlier attempt or a killed run has left."""
         for table in (self._layout, self._rejected):
-            if self._batched:
-                self._db.execute(staging_sql.clear_staging(table.name))
+            if self._permanent:
+                self._db.execute(sql_dialects.clear(self._db.dialect, table.name))
             else:
                 self._db.execute(sql_dialects.drop_temporary(self._db.dialect, table.name))
                 self._db.execute(sql_dialects.create_temporary(self._db.dialect, table))
@@ -121,11 +122,15 @@ class Staging:
         return [*self.append(accepted.slice(0, middle)), *self.append(accepted.slice(middle))]
 
     def _append(self, accepted: pa.RecordBatch) -> None:
-        if not self._batched:
+        if not self._permanent:
             self._db.append(self._layout, accepted)
             return
         self._db.append_parts(self._layout, list(self._in_batches(accepted)))
         self._appended += accepted.num_rows
+        if self._db.dialect.checksummed:
+            self._add_to_checksum(accepted)
+
+    def _add_to_checksum(self, accepted: pa.RecordBatch) -> None:
         figures = block_checksum(self.table, accepted, self._encoding)
         known = self._checksum or [0] * len(figures)
         self._checksum = [a + b for a, b in zip(known, figures, strict=True)]
@@ -133,6 +138,9 @@ class Staging:
     def _in_batches(
         self, accepted: pa.RecordBatch
     ) -> Iterator[tuple[pa.RecordBatch, Mapping[str, object]]]:
+        if not self._db.dialect.batched:
+            yield accepted, {"run_id": self.run_id, "batch": 0}
+            return
         start = 0
         while start < accepted.num_rows:  # up to the end of a batch, then the next one
             number, filled = divmod(self._appended + start, self._batch_rows)
@@ -141,15 +149,8 @@ class Staging:
             start += rows.num_rows
 
     def append_rejected_keys(self, rejected: pa.RecordBatch) -> None:
-        """Remembers the keys of rejected records: those have not vanished from the source.
-
-        A key that no column can hold, being too wide or with a NUL, is never in the warehouse,
-        and is left out.
-        """
-        keys = rejected.select(["record_key"])
-        keys = keys.filter(pc.is_valid(keys.column(0)))
-        keys = keys.filter(pc.invert(pc.match_substring(keys.column(0), "\0")))
-        keys = keys.filter(pc.invert(utf16_too_long(keys.column(0), KEY_WIDTH)))
+        """Remembers the keys of rejected records: those have not vanished from the source."""
+        keys = storable_keys(rejected.select(["record_key"]))
         if keys.num_rows:
             self._db.append(self._rejected, keys)
 
@@ -189,6 +190,21 @@ class Staging:
         return pa.Table.from_batches(db.blocks(query, schema, _CHUNK_ROWS), schema)
 
 
+def storable_keys(rows: pa.RecordBatch) -> pa.RecordBatch:
+    r"""The rows whose `record_key` a column can hold; any other key is in no warehouse.
+
+    Left out are those without a key, those with a NUL, and those that are too wide.
+
+    Example:
+        >>> keys = ["C1", None, "C\0", "C" * 51]
+        >>> storable_keys(pa.record_batch({"record_key": keys})).to_pylist()
+        [{'record_key': 'C1'}]
+    """
+    rows = rows.filter(pc.is_valid(rows.column("record_key")))
+    rows = rows.filter(pc.invert(pc.match_substring(rows.column("record_key"), "\0")))
+    return rows.filter(pc.invert(utf16_too_long(rows.column("record_key"), KEY_WIDTH)))
+
+
 def _staged_schema(table: Table) -> pa.Schema:
     return pa.schema([pa.field("source_row", pa.int64()), *table.staged_schema])
 
@@ -207,8 +223,8 @@ def staged_row(
 def end_staging(db: DatabaseManager, rows: str, rejected: str) -> None:
     """Empties the staging tables of a source, or drops them where they are temporary."""
     for name in (rows, rejected):
-        if db.dialect.batched:
-            db.execute(staging_sql.clear_staging(name))
+        if db.dialect.stages_permanently:
+            db.execute(sql_dialects.clear(db.dialect, name))
         else:
             db.execute(sql_dialects.drop_temporary(db.dialect, name))
 
@@ -248,6 +264,6 @@ def fill_batch(
     db: DatabaseManager, table: Table, *, rows: str, run_id: str, into: str, batch: Batch
 ) -> None:
     """Puts a batch into the table for it, in place of the one before."""
-    db.execute(staging_sql.clear_staging(into))
+    db.execute(sql_dialects.clear(db.dialect, into))
     place = (run_id, batch.number, batch.first_row, batch.last_row)
     db.execute(staging_sql.fill_batch(table, stage=rows, batch=into), place)

@@ -70,11 +70,6 @@ def delete_duplicates(dialect: Dialect, rows: str) -> str:
 # --- batches -----------------------------------------------------------------------------
 
 
-def clear_staging(name: str) -> str:
-    """Empties a staging table of whatever an earlier attempt or a killed run has left."""
-    return f"DELETE FROM {quoted(name)};"
-
-
 def select_batches(stage: str) -> str:
     """Number of each batch, its first and last row, and how many rows it has. Parameter: run."""
     return (

@@ -83,7 +83,12 @@ class Index:
 
 @dataclass(frozen=True)
 class Table:
-    """One table; `source` names the input that feeds it, empty for the audit tables."""
+    """One table.
+
+    Attributes:
+        source: the input that feeds it, empty for the audit tables.
+        is_staging: its rows are on their way, and worth nothing once they are merged.
+    """
 
     name: str
     description: str
@@ -91,6 +96,7 @@ class Table:
     columns: tuple[Column, ...]
     source: str = ""
     indexes: tuple[Index, ...] = ()
+    is_staging: bool = False
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -337,26 +343,27 @@ MENDED_KEY = Table(
 )  # fmt: skip
 
 
-def staging_table(table: Table, *, batched: bool = False) -> Table:
+def staging_table(table: Table, *, permanent: bool = False) -> Table:
     """Where the records of a source stand until they are merged.
 
     Args:
         table: the table they are merged into.
-        batched: whether rows are tagged with the run that staged them and their batch.
+        permanent: whether it outlasts the run, so that its rows are tagged with the run that
+            staged them and their batch.
 
     Example:
         >>> staging_table(SALES_FACT).names[:3]
         ('source_row', 'transaction_id', 'customer_id')
-        >>> staging_table(SALES_FACT, batched=True).key
+        >>> staging_table(SALES_FACT, permanent=True).key
         ('batch', 'source_row')
     """
     staged = tuple(
         replace(c, required=False, exact=True, references="") for c in table.with_role(Role.SOURCE)
     )
-    tags = (_RUN_ID, _BATCH, _SOURCE_ROW) if batched else (_SOURCE_ROW,)
+    tags = (_RUN_ID, _BATCH, _SOURCE_ROW) if permanent else (_SOURCE_ROW,)
     return Table(
         f"stage_{table.name}", f"records on their way into {table.name}",
-        ("batch", "source_row") if batched else (), (*tags, *staged),
+        ("batch", "source_row") if permanent else (), (*tags, *staged), is_staging=True,
     )  # fmt: skip
 
 
@@ -371,7 +378,7 @@ def rejected_key_table(table: Table) -> Table:
     """Where the keys of a source's rejected records stand until its load is committed."""
     return Table(
         f"rejected_{table.name}", f"keys of records rejected on their way into {table.name}",
-        (), (_key("record_key", "key of the record"),),
+        (), (_key("record_key", "key of the record"),), is_staging=True,
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ class _Measured:
 
 def permanent_tables(dialect: sql_dialects.Dialect) -> tuple[Table, ...]:
     """The tables that stay in the warehouse, in the order in which references allow them."""
-    return (*ALL_TABLES, *(staging_tables(batched=True) if dialect.batched else ()))
+    return (*ALL_TABLES, *(staging_tables() if dialect.stages_permanently else ()))
 
 
 def create_tables(db: DatabaseManager) -> None:
@@ -50,7 +50,7 @@ def create_tables(db: DatabaseManager) -> None:
     """
     known = db.table_names()
     if db.access.read_only:
-        known -= {table.name for table in staging_tables(batched=True)}
+        known -= {table.name for table in staging_tables()}
     missing = [table for table in permanent_tables(db.dialect) if table.name not in known]
     if not missing:
         return

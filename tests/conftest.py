@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from engines import ENGINES, SQL_SERVER, Engine, drop_databases, using
+from engines import ENGINES, POSTGRESQL, SQL_SERVER, Engine, drop_databases, using
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.name, scope="module")
@@ -17,6 +17,13 @@ def every_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 def sql_server() -> Iterator[Engine]:
     """The test runs on SQL Server."""
     with using(SQL_SERVER) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[Engine]:
+    """The test runs on PostgreSQL."""
+    with using(POSTGRESQL) as engine:
         yield engine
 
 

@@ -1,16 +1,20 @@
-"""The engines on which the behaviour suite runs: the embedded one, and servers that are named.
+"""The engines on which the behaviour suite runs: the embedded one, and servers.
 
-A server is named by an environment variable that holds its connection string, without a database:
-each project gets a new one, and all of them are dropped at the end.
+A server is named by an environment variable that holds its connection string. PostgreSQL needs no
+name where it is installed: then the tests start a server of their own. Each project gets a
+database of its own, on PostgreSQL a schema; all of them are dropped at the end.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 
+import psycopg
 import pytest
+from postgres_server import PostgresServer, binaries
 
 import odbc_connections
 from odbc_strings import joined, parse
@@ -18,27 +22,44 @@ from odbc_strings import joined, parse
 _numbers = count(1)
 
 
+def _new_name() -> str:
+    return f"etl_test_{os.getpid()}_{next(_numbers)}"
+
+
 @dataclass(frozen=True)
 class Engine:
-    """An engine; `variable` names the environment variable of its server, if it is one."""
+    """The embedded engine, which every test can have."""
 
     name: str
-    variable: str = ""
 
-    @property
-    def is_server(self) -> bool:
-        return bool(self.variable)
+    is_server = False
 
     @property
     def why_not(self) -> str:
         """Why tests on it are skipped; empty when they are not."""
-        return f"{self.variable} is not set" if self.variable not in {"", *os.environ} else ""
+        return ""
 
     def new_database(self) -> str:
         """Makes an empty database, and returns its connection string."""
-        name = f"etl_test_{os.getpid()}_{next(_numbers)}"
-        _on_server(self, f"CREATE DATABASE {name}")
-        _made.append((self, name))
+        raise NotImplementedError(f"{self.name} has a file for each project")
+
+
+@dataclass(frozen=True)
+class SqlServer(Engine):
+    """A server that `variable` names."""
+
+    variable: str
+
+    is_server = True
+
+    @property
+    def why_not(self) -> str:
+        return "" if self.variable in os.environ else f"{self.variable} is not set"
+
+    def new_database(self) -> str:
+        name = _new_name()
+        self._execute(f"CREATE DATABASE {name}")
+        _undo.append(lambda: self._execute(f"DROP DATABASE {name}"))
         return joined((*self._pairs, ("Database", name)))
 
     @property
@@ -51,13 +72,60 @@ class Engine:
         """The connection string of the server itself."""
         return joined((*self._pairs, ("Database", "master")))
 
+    def _execute(self, statement: str) -> None:
+        connection = odbc_connections.connect(self.server)
+        try:
+            connection.execute(statement)
+        finally:
+            connection.close()
+
+
+@dataclass(frozen=True)
+class Postgres(Engine):
+    """A server that `variable` names, or one that the tests start."""
+
+    variable: str
+
+    is_server = True
+
+    @property
+    def why_not(self) -> str:
+        if self.variable in os.environ or binaries():
+            return ""
+        return f"{self.variable} is not set, and no PostgreSQL server is installed"
+
+    def new_database(self) -> str:
+        name = _new_name()
+        self._execute(f"CREATE SCHEMA {name}")
+        _undo.append(lambda: self._execute(f"DROP SCHEMA {name} CASCADE"))
+        mark = "&" if "?" in self.server else "?"
+        return f"{self.server}{mark}options=-csearch_path%3D{name}"
+
+    @property
+    def server(self) -> str:
+        """The connection string of the server itself."""
+        return os.environ.get(self.variable) or own_server().url
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self.server, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
 
 DUCKDB = Engine("DuckDB")
-SQL_SERVER = Engine("SQL Server", "TEST_SQLSERVER_CONNECTION_STRING")
-ENGINES = (DUCKDB, SQL_SERVER)
+SQL_SERVER = SqlServer("SQL Server", "TEST_SQLSERVER_CONNECTION_STRING")
+POSTGRESQL = Postgres("PostgreSQL", "TEST_POSTGRESQL_CONNECTION_STRING")
+ENGINES = (DUCKDB, POSTGRESQL, SQL_SERVER)
 
-_made: list[tuple[Engine, str]] = []
-_current = [DUCKDB]
+_undo: list[Callable[[], None]] = []
+_current: list[Engine] = [DUCKDB]
+
+
+@cache
+def own_server() -> PostgresServer:
+    """The server that the tests of this process have started."""
+    server = PostgresServer()
+    _undo.insert(0, server.close)
+    return server
 
 
 def current() -> Engine:
@@ -78,16 +146,7 @@ def using(engine: Engine) -> Iterator[Engine]:
 
 
 def drop_databases() -> None:
-    """Drops the databases that were made."""
-    while _made:
-        engine, name = _made.pop()
+    """Drops the databases that were made, and stops the server that was started."""
+    while _undo:
         with suppress(Exception):  # a process that was killed may still be on it
-            _on_server(engine, f"DROP DATABASE {name}")
-
-
-def _on_server(engine: Engine, statement: str) -> None:
-    connection = odbc_connections.connect(engine.server)
-    try:
-        connection.execute(statement)
-    finally:
-        connection.close()
+            _undo.pop()()

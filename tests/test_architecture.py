@@ -17,7 +17,7 @@ RANKS = [
         "sources",
         "setting_kinds",
     },
-    {"value_rules", "checksums", "odbc_strings"},
+    {"value_rules", "checksums", "odbc_strings", "postgres_connections"},
     {"field_rules", "rejected_records"},
     {"config", "resilience", "runs", "sql_dialects", "source_files", "odbc"},
     {
@@ -36,6 +36,7 @@ RANKS = [
         "star_sql",
         "duckdb_engine",
         "sql_server",
+        "postgres_engine",
     },
     {"database", "source_blocks", "business_rules"},
     {"staging", "exporting", "sales_source", "archive"},

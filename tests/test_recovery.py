@@ -46,8 +46,8 @@ def history(project: Project) -> dict[str, str]:
 
 
 def loaded_days(project: Project) -> list[int]:
-    days = project.query("SELECT day(transaction_date) FROM sales_fact ORDER BY 1")
-    return [day for (day,) in days]
+    moments = project.query("SELECT transaction_date FROM sales_fact ORDER BY 1")
+    return [moment.day for (moment,) in moments]
 
 
 def test_a_plain_run_takes_up_the_days_of_a_killed_one(

@@ -53,7 +53,7 @@ BINARY = "COLLATE Latin1_General_100_BIN2"
 
 
 def _stage(table: Table) -> str:
-    return staging_table(table, batched=True).name
+    return staging_table(table, permanent=True).name
 
 
 def _rejected(table: Table) -> str:
@@ -70,14 +70,14 @@ def _batch(table: Table) -> str:
 
 def _staging(table: Table) -> Iterator[tuple[str, str]]:
     """The statements about staged rows of a table."""
-    stage, rejected = staging_table(table, batched=True), rejected_key_table(table)
+    stage, rejected = staging_table(table, permanent=True), rejected_key_table(table)
     sent = [stage.column(c.name) for c in table.with_role(Role.SOURCE)]
     sent += [stage.column("source_row"), stage.column("batch")]
     tags = {"run_id": "20240120T020000.000000Z"}
     rows, one = stage.name, _temporary(batch_table(table))
     yield "insert_staged", sql_server.insert_text(stage, sent, tags)
     yield "insert_rejected_key", sql_server.insert_text(rejected, rejected.columns, {})
-    yield "clear_staging", staging_sql.clear_staging(rows)
+    yield "clear_staging", sql_dialects.clear(SQL_SERVER, rows)
     yield "checksum", staging_sql.checksum(table, rows)
     yield "repeated_keys", staging_sql.repeated_keys(table, rows)
     yield "create_duplicates", staging_sql.create_duplicates(SQL_SERVER, table, rows)

@@ -1,0 +1,141 @@
+"""A PostgreSQL server of the tests' own, in a temporary folder, from the installed binaries."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import closing, suppress
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil  # type: ignore[import-untyped]  # ships no type information
+import psycopg
+
+# Debian keeps them out of the PATH, a folder per version.
+_DEBIAN = Path("/usr/lib/postgresql")
+_USER = "etl"
+# A test server may lose everything when the machine crashes; the pipeline's promises are about
+# processes and connections.
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "unix_socket_directories": "",
+    "listen_addresses": "127.0.0.1",
+    "shared_buffers": "64MB",
+    "max_connections": "40",
+    "autovacuum": "off",
+}
+
+
+@cache
+def binaries() -> Path | None:
+    """The folder of the newest installed server, None without one."""
+    folders = [path.parent for path in _DEBIAN.glob("*/bin/postgres")]
+    found = shutil.which("postgres")
+    on_path = Path(found).parent if found else None
+    return max(folders, key=lambda path: float(path.parent.name), default=on_path)
+
+
+class PostgresServer:
+    """A server on a free port; it is stopped, and its folder removed, by `close`."""
+
+    def __init__(self) -> None:
+        found = binaries()
+        assert found, "there is no PostgreSQL server on this machine"
+        self._binaries = found
+        # not below pytest's folder, which is closed to the user under whom the server runs
+        self._folder = Path(tempfile.mkdtemp(prefix="etl-postgresql-"))
+        self._data = self._folder / "data"
+        self._user = _other_user()
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        self._run("initdb", "--no-sync", "--auth=trust", f"--username={_USER}", "--encoding=UTF8",
+                  "--locale=C.UTF-8", f"--pgdata={self._data}")  # fmt: skip
+        self.port = _free_port()
+        self.start()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._binaries / program, *arguments], check=True, capture_output=True,
+            user=self._user, cwd=self._folder,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Starts it, and waits until it answers."""
+        settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binaries / "postgres", f"-D{self._data}", f"-p{self.port}", *settings],
+                stdout=log, stderr=log, user=self._user, cwd=self._folder,
+            )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            assert self._process.poll() is None and time.monotonic() < deadline, self.log
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url).close()
+        except psycopg.OperationalError:
+            time.sleep(0.02)  # until a process of its own is ready
+            return False
+        return True
+
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return (self._folder / "log").read_text("utf-8", errors="replace")
+
+    def kill(self) -> None:
+        """SIGKILL to the server, and to those of its processes that serve connections."""
+        children = psutil.Process(self._process.pid).children()
+        self._process.kill()
+        self._process.wait()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+
+    @property
+    def url(self) -> str:
+        """The connection string of the server."""
+        return f"postgresql://{_USER}@127.0.0.1:{self.port}/postgres"
+
+    def execute(self, statement: str) -> None:
+        """Runs one statement on it."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def close(self) -> None:
+        """Stops it, and removes its folder."""
+        self._process.send_signal(signal.SIGQUIT)  # at once: nothing of it is wanted any more
+        self._process.wait(timeout=60)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _other_user() -> str | None:
+    """A server refuses to run as root: the user that Debian's package makes, or nobody."""
+    if os.name != "posix" or os.geteuid() != 0:
+        return None
+    known = Path("/etc/passwd").read_text("utf-8")
+    return "postgres" if "\npostgres:" in known else "nobody"
+
+
+def _free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        return int(listener.getsockname()[1])
