@@ -6,6 +6,7 @@ answer to a commit the next attempt can see whether it happened.
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -78,14 +79,29 @@ def load_staged(load: Load, sources: Sequence[Staged]) -> Applied:
     Returns:
         The counts per table, which are committed.
     """
-    if load.plan.full_refresh or not load.db.dialect.batched:
+    if load.plan.full_refresh:
         applied = _load_whole(load, sources)
     else:
+        load_one = _load_batches if load.db.dialect.batched else _load_source
         applied = Applied()
         for staged in sources:
-            applied = applied.plus(_BatchedLoad(load, staged).run())
+            applied = applied.plus(load_one(load, staged))
     _end_staging(load, sources)
     return applied
+
+
+def _load_batches(load: Load, staged: Staged) -> Applied:
+    return _BatchedLoad(load, staged).run()
+
+
+def _load_source(load: Load, staged: Staged) -> Applied:
+    """Merges a source in one transaction; without the rows that the database refuses."""
+    try:
+        return _load_whole(load, [staged])
+    except LoadingError as error:
+        if not is_data_error(error):
+            raise
+        return _load_whole(load, [_Sifting(load, staged).sift(error)])
 
 
 def _end_staging(load: Load, sources: Sequence[Staged]) -> None:
@@ -271,6 +287,9 @@ class _BatchedLoad:
             self._db, self._staged.table, rows=self._staged.rows, run_id=self._run_id, batch=batch
         )
         self._load.refuse(self._staged.table, refused, str(error))
+        self._take_out(batch, refused)
+
+    def _take_out(self, batch: Batch, refused: pa.Table) -> None:
         self._do(lambda: self._remove(batch, refused))
 
     def _count_refused(self, error: LoadingError) -> None:
@@ -304,3 +323,38 @@ class _BatchedLoad:
             seconds=staged.seconds,
         )
         return closed.plus(Applied({staged.table.name: counts}))
+
+
+class _TakenBackError(Exception):
+    """Ends a transaction that was only for trying."""
+
+
+class _Sifting(_BatchedLoad):
+    """Takes out the rows that the database refuses; all others are applied and taken back."""
+
+    def sift(self, error: LoadingError) -> Staged:
+        """Halves the staged rows down to the guilty ones.
+
+        Args:
+            error: what the database said to all of them together.
+
+        Returns:
+            The source without them; nothing of it is merged yet.
+        """
+        self._renew()
+        for batch in staging.batches_of(self._db, self._staged.rows, self._run_id):
+            self._bisect(batch, error)
+        rejected = self._staged.rows_rejected + self._refused
+        return replace(self._staged, rows_rejected=rejected)
+
+    def _do(self, work: Callable[[], Applied]) -> None:
+        with suppress(_TakenBackError):
+            super()._do(work)
+
+    def _apply(self, batch: Batch, now: datetime) -> Applied:
+        super()._apply(batch, now)
+        raise _TakenBackError
+
+    def _take_out(self, batch: Batch, refused: pa.Table) -> None:
+        with self._db.transaction():  # uncounted: that is for the load to come
+            self._remove(batch, refused)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from errors import ETLError, ExtractionError, LoadingError
@@ -142,6 +142,9 @@ class PostgresSource:
 
     def close(self) -> None:
         """Closes cursor and connection."""
+        with suppress(psycopg.Error):  # the connection may be gone
+            if self._cursor is not None:
+                self._cursor.close()
         self._connection.close()
 
     @staticmethod

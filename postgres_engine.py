@@ -161,7 +161,7 @@ class PostgresSession:
         self, table: Table, parts: Sequence[tuple[pa.RecordBatch, Mapping[str, object]]]
     ) -> None:
         """Appends several blocks, each with its constants; all of them or none."""
-        with self._connection.transaction():
+        with told_errors(), self._connection.transaction():
             for block, constants in parts:
                 self.append(table, block, constants)
 
@@ -176,7 +176,8 @@ class PostgresSession:
             CommitUnknownError: the connection went before the answer came.
         """
         try:
-            self.execute("COMMIT;")
+            with told_errors():
+                self._connection.commit()
         except LoadingError as error:
             self.rollback()
             if is_transient(error):
@@ -185,8 +186,8 @@ class PostgresSession:
 
     def rollback(self) -> None:
         """Takes everything of it back; a lost connection has done so by itself."""
-        with suppress(LoadingError):
-            self.execute("ROLLBACK;")
+        with suppress(LoadingError), told_errors():
+            self._connection.rollback()
 
     def is_alive(self) -> bool:
         """Whether the connection still answers."""

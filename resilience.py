@@ -112,8 +112,7 @@ _PERMANENT_LIBPQ = (
     "no password supplied",
     "no pg_hba.conf entry",
     "permission denied",
-    "invalid",
-    "SSL",
+    "does not support SSL",
     "certificate",
 )
 
@@ -200,7 +199,8 @@ def _verdict(error: BaseException) -> bool | None:
 
 def _is_libpq_error(error: BaseException) -> bool:
     """What PostgreSQL's client itself found wrong has no SQLSTATE: the connection is not there."""
-    return type(error).__name__ == "OperationalError" and getattr(error, "sqlstate", "") is None
+    names = {base.__name__ for base in type(error).__mro__}
+    return "OperationalError" in names and getattr(error, "sqlstate", "") is None
 
 
 def _is_database_error(error: BaseException) -> bool:

@@ -3,12 +3,19 @@
 from collections.abc import Iterator
 
 import pytest
-from engines import ENGINES, POSTGRESQL, SQL_SERVER, Engine, drop_databases, using
+from engines import ENGINES, POSTGRESQL, SERVERS, SQL_SERVER, Engine, drop_databases, using
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.name, scope="module")
 def every_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """The test runs once on each engine."""
+    with using(request.param) as engine:
+        yield engine
+
+
+@pytest.fixture(params=SERVERS, ids=lambda engine: engine.name, scope="module")
+def server(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """The test runs once on each server."""
     with using(request.param) as engine:
         yield engine
 

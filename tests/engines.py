@@ -11,14 +11,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from postgres_server import PostgresServer, binaries
 
 import odbc_connections
+from database import Access, DatabaseManager
 from odbc_strings import joined, parse
 
+_PASSWORD = "Only-for-tests-1!"  # noqa: S105  # of logins that last as long as a test
 _numbers = count(1)
 
 
@@ -44,13 +47,37 @@ class Engine:
         raise NotImplementedError(f"{self.name} has a file for each project")
 
 
+class Server(Engine):
+    """What tests need of a server besides."""
+
+    is_server = True
+
+    def address(self, connection: str) -> tuple[str, int]:
+        """Host and port of a connection string."""
+        raise NotImplementedError
+
+    def through(self, connection: str, port: int) -> str:
+        """The same connection over a port of this machine, unencrypted so that it can be read."""
+        raise NotImplementedError
+
+    def create_login(self, connection: str, name: str) -> str:
+        """Makes a login that may use the database and nothing in it; its connection string."""
+        raise NotImplementedError
+
+    def drop_login(self, connection: str, name: str) -> None:
+        """Drops what `create_login` made."""
+        raise NotImplementedError
+
+    def let_load(self, name: str) -> str:
+        """The statement that makes a login a member of the role of the loads."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class SqlServer(Engine):
+class SqlServer(Server):
     """A server that `variable` names."""
 
     variable: str
-
-    is_server = True
 
     @property
     def why_not(self) -> str:
@@ -72,6 +99,28 @@ class SqlServer(Engine):
         """The connection string of the server itself."""
         return joined((*self._pairs, ("Database", "master")))
 
+    def address(self, connection: str) -> tuple[str, int]:
+        host, _, port = _value_of(connection, "server").partition(",")
+        return host, int(port or 1433)
+
+    def through(self, connection: str, port: int) -> str:
+        changed = {"server": f"127.0.0.1,{port}", "encrypt": "no"}
+        return _with(connection, **changed)
+
+    def create_login(self, connection: str, name: str) -> str:
+        with DatabaseManager(connection) as db:
+            db.execute(f"CREATE LOGIN {name} WITH PASSWORD = '{_PASSWORD}'")
+            db.execute(f"CREATE USER {name} FOR LOGIN {name}")
+        return _with(connection, uid=name, pwd=_PASSWORD)
+
+    def drop_login(self, connection: str, name: str) -> None:
+        with DatabaseManager(connection, access=Access(lock_wait_s=30)) as db:
+            db.execute(f"DROP USER {name}")
+            db.execute(f"DROP LOGIN {name}")
+
+    def let_load(self, name: str) -> str:
+        return f"ALTER ROLE etl_loader ADD MEMBER {name}"
+
     def _execute(self, statement: str) -> None:
         connection = odbc_connections.connect(self.server)
         try:
@@ -80,13 +129,20 @@ class SqlServer(Engine):
             connection.close()
 
 
+def _value_of(connection: str, wanted: str) -> str:
+    return next(value for name, value in parse(connection) if name.lower() == wanted)
+
+
+def _with(connection: str, **changed: str) -> str:
+    kept = [pair for pair in parse(connection) if pair[0].lower() not in changed]
+    return joined([*changed.items(), *kept])
+
+
 @dataclass(frozen=True)
-class Postgres(Engine):
+class Postgres(Server):
     """A server that `variable` names, or one that the tests start."""
 
     variable: str
-
-    is_server = True
 
     @property
     def why_not(self) -> str:
@@ -106,6 +162,33 @@ class Postgres(Engine):
         """The connection string of the server itself."""
         return os.environ.get(self.variable) or own_server().url
 
+    def address(self, connection: str) -> tuple[str, int]:
+        found = urlsplit(connection)
+        return found.hostname or "", found.port or 5432
+
+    def through(self, connection: str, port: int) -> str:
+        found = urlsplit(connection)
+        user, _, _ = found.netloc.rpartition("@")
+        changed = found._replace(
+            netloc=f"{user}@127.0.0.1:{port}", query=f"{found.query}&sslmode=disable"
+        )
+        return urlunsplit(changed)
+
+    def create_login(self, connection: str, name: str) -> str:
+        found = urlsplit(connection)
+        schema = connection.rpartition("%3D")[2]
+        self._execute(f"CREATE ROLE {name} LOGIN PASSWORD '{_PASSWORD}'")
+        self._execute(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
+        place = found.netloc.rpartition("@")[2]
+        return urlunsplit(found._replace(netloc=f"{name}:{_PASSWORD}@{place}"))
+
+    def drop_login(self, connection: str, name: str) -> None:
+        self._execute(f"DROP OWNED BY {name}")
+        self._execute(f"DROP ROLE {name}")
+
+    def let_load(self, name: str) -> str:
+        return f"GRANT etl_loader TO {name}"
+
     def _execute(self, statement: str) -> None:
         with psycopg.connect(self.server, autocommit=True) as connection:
             connection.execute(statement.encode())
@@ -114,7 +197,8 @@ class Postgres(Engine):
 DUCKDB = Engine("DuckDB")
 SQL_SERVER = SqlServer("SQL Server", "TEST_SQLSERVER_CONNECTION_STRING")
 POSTGRESQL = Postgres("PostgreSQL", "TEST_POSTGRESQL_CONNECTION_STRING")
-ENGINES = (DUCKDB, POSTGRESQL, SQL_SERVER)
+SERVERS = (POSTGRESQL, SQL_SERVER)
+ENGINES = (DUCKDB, *SERVERS)
 
 _undo: list[Callable[[], None]] = []
 _current: list[Engine] = [DUCKDB]

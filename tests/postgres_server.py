@@ -43,9 +43,14 @@ def binaries() -> Path | None:
 
 
 class PostgresServer:
-    """A server on a free port; it is stopped, and its folder removed, by `close`."""
+    """A server on a free port; it is stopped, and its folder removed, by `close`.
 
-    def __init__(self) -> None:
+    Args:
+        durable: whether what is committed outlasts the server's processes.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._settings = _SETTINGS | ({"synchronous_commit": "on"} if durable else {})
         found = binaries()
         assert found, "there is no PostgreSQL server on this machine"
         self._binaries = found
@@ -68,7 +73,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Starts it, and waits until it answers."""
-        settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._binaries / "postgres", f"-D{self._data}", f"-p{self.port}", *settings],

@@ -1,4 +1,4 @@
-"""A proxy on loopback between a driver and its server, which cuts the connection on purpose.
+"""A proxy on loopback between a driver and its server, which delays and cuts on purpose.
 
 It is a process of its own: while pyodbc waits for an answer, no other thread of its process runs.
 What it is to do is told as JSON, and what it did it tells in lines.
@@ -9,17 +9,20 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Self
 
-# What ends a transaction, as the driver writes it: in a batch of text, or as a request of its own.
+# What ends a transaction, as drivers write it. To SQL Server in a batch of text, or as a request
+# of its own; to PostgreSQL as a query.
 _COMMIT_TEXT = "COMMIT TRAN".encode("utf-16-le")
+_COMMIT_QUERY = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 _TRANSACTION_REQUEST = 14  # type of a TDS packet
 _COMMIT = (7).to_bytes(2, "little")  # TM_COMMIT_XACT, behind a header of 8 bytes and 22 more
 
-BEFORE, AFTER = "before", "after"
+BEFORE, DURING, AFTER = "before", "during", "after"
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,17 @@ class Plan:
     Attributes:
         at_commit: at which of the commits, 0 for none.
         at_message: at which of the messages to the server, 0 for none.
-        verdict: before it is handed on, or after, when the server has answered.
+        verdict: before it is handed on, during that, when the server has half of it, or after,
+            when the server has answered.
         for_good: whether nobody is let in any more, until `allow`.
+        delay_s: how long each commit is held back, in seconds.
     """
 
     at_commit: int = 0
     at_message: int = 0
     verdict: str = BEFORE
     for_good: bool = False
+    delay_s: float = 0.0
 
 
 class Proxy:
@@ -56,7 +62,7 @@ class Proxy:
         self.port = int(self.next_word())
 
     def next_word(self) -> str:
-        """The next thing that it tells: `cut`, or at the end how many messages there were."""
+        """What it tells next: `cut`, or at the end how many commits and messages there were."""
         assert self._process.stdout
         return self._process.stdout.readline().strip()
 
@@ -89,7 +95,7 @@ class Proxy:
 
 def is_commit(data: bytes) -> bool:
     """Whether bytes on their way to the server ask for a commit."""
-    if _COMMIT_TEXT in data:
+    if _COMMIT_TEXT in data or _COMMIT_QUERY in data:
         return True
     return data[:1] == bytes([_TRANSACTION_REQUEST]) and data[30:32] == _COMMIT
 
@@ -107,6 +113,7 @@ class _Serving:
         threading.Thread(target=self._accept, daemon=True).start()
         for _ in sys.stdin:
             self._refusing = False
+        _tell(self._commits)
         _tell(self._messages)
 
     def _accept(self) -> None:
@@ -123,7 +130,9 @@ class _Serving:
 
     def _verdict(self, data: bytes) -> str:
         self._messages += 1
-        self._commits += is_commit(data)
+        if is_commit(data):
+            self._commits += 1
+            time.sleep(self._plan.delay_s)
         commit = is_commit(data) and self._commits == self._plan.at_commit
         if not commit and self._messages != self._plan.at_message:
             return ""
@@ -138,6 +147,9 @@ class _Serving:
             while data := client.recv(65536):
                 verdict = self._verdict(data)
                 if verdict == BEFORE:
+                    break
+                if verdict == DURING:
+                    server.sendall(data[: len(data) // 2])
                     break
                 heard.clear()
                 if verdict == AFTER:
