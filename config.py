@@ -15,6 +15,7 @@ from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv.parser import Binding, parse_stream
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
@@ -249,11 +250,17 @@ def _both_or_none(given: Mapping[str, Given], *names: str) -> Iterator[tuple[str
 # fmt: off
 
 
+def _shown_url(url: str) -> str:
+    """Where a URL leads, without the login that it may hold."""
+    parts = urlsplit(url)
+    return shown([("Server", parts.netloc.rpartition("@")[2]), ("Database", parts.path.strip("/"))])
+
+
 class DatabaseConfig(_Section):
     """Databases: the warehouse, which prod must name, and where sales are read from."""
 
     db_connection_string: Connection | None = _setting(
-        None, "warehouse in one piece: an ODBC string or duckdb:///path; without "
+        None, "warehouse in one piece: an ODBC string, postgresql://... or duckdb:///path; without "
         "it and DB_SERVER, dev and test use duckdb:///<OUTPUT_DIR>/warehouse.duckdb")
     db_server: Text | None = _setting(
         None, "SQL Server of the warehouse: host, host,port or host\\instance")
@@ -270,7 +277,8 @@ class DatabaseConfig(_Section):
         False, "accept a certificate that no authority has signed; only on a network you trust")
     sales_db_connection_string: Connection | None = _setting(
         None, "database with the table sales_transactions: an ODBC string (without a driver, one "
-        "for SQL Server is chosen) or duckdb:///path; unset reads SALES_FILE instead")
+        "for SQL Server is chosen), postgresql://... or duckdb:///path; unset reads SALES_FILE "
+        "instead")
 
     @property
     def connection_string(self) -> SecretStr:
@@ -288,8 +296,10 @@ class DatabaseConfig(_Section):
         if text.startswith(DUCKDB_PREFIX):
             return text
         try:
+            if "://" in text:
+                return _shown_url(text)
             return shown(parse(text))
-        except ConfigurationError:  # whoever connects will say what is wrong with it
+        except (ConfigurationError, ValueError):  # whoever connects will say what is wrong with it
             return "the database of DB_CONNECTION_STRING"
 
     def _odbc_parts(self) -> Iterator[tuple[str, str]]:

@@ -24,6 +24,8 @@ from sql_server import SqlServerSession
 from star_schema import Table
 
 _LOOK_S = 1.0  # how often a warehouse in use is tried again
+# How long a server may take to notice that a connection is lost, and to let go of its lock.
+_GHOST_S = 10.0
 
 
 def _repeatable(error: BaseException) -> bool:
@@ -132,18 +134,18 @@ class DatabaseManager:
         return f"DatabaseManager({self.dialect.name})"
 
     def __enter__(self) -> Self:
-        self._session = self._connect()
+        self._session = self._connect(self.access.lock_wait_s)
         return self
 
-    def _connect(self) -> Session:
+    def _connect(self, lock_wait_s: float) -> Session:
         waited_s = 0.0
         while True:
             try:
                 return _open_session(self.connection_string, self.access)
             except WarehouseInUseError:
-                if waited_s >= self.access.lock_wait_s:
+                if waited_s >= lock_wait_s:
                     raise
-            pause_s = min(_LOOK_S, self.access.lock_wait_s - waited_s)
+            pause_s = min(_LOOK_S, lock_wait_s - waited_s)
             self._sleep(pause_s)
             waited_s += pause_s
 
@@ -189,7 +191,7 @@ class DatabaseManager:
         with suppress(Exception):  # there is nothing left to close properly
             self.session.close()
         self._in_transaction = False
-        self._session = self._connect()
+        self._session = self._connect(max(self.access.lock_wait_s, _GHOST_S))
         return True
 
     def _text(self, sql: str) -> str:

@@ -442,6 +442,8 @@ def test_the_name_to_show_for_a_database_says_where_it_is_without_secrets() -> N
     assert load(Path("/b")).database.display_name == "duckdb:////b/data/output/warehouse.duckdb"
     odbc_string = load(DB_CONNECTION_STRING="Server=s;PWD=hunter2").database
     assert odbc_string.display_name == "the default database on server 's'"
+    url = load(DB_CONNECTION_STRING="postgresql://etl:hunter2@pg1:5433/dw?options=x").database
+    assert url.display_name == "database 'dw' on server 'pg1:5433'"
     malformed = load(DB_CONNECTION_STRING="Server=s;PWD={hunter2").database
     assert malformed.display_name == "the database of DB_CONNECTION_STRING"
 
