@@ -24,7 +24,7 @@ _NOTICE_THE_DEAD = "SET client_connection_check_interval = '5s';"
 # others are unlikely to use: the letters "etl_".
 _LOCK = f"{int.from_bytes(b'etl_')}, hashtext(current_schema())"
 _TAKE_LOCK = f"SELECT pg_try_advisory_lock({_LOCK});"
-_LOCK_HOLDERS = f"""SELECT a.pid, a.usename, coalesce(a.client_addr::text, 'this machine')
+_LOCK_HOLDERS = f"""SELECT a.pid, a.usename, a.client_addr::text
 FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND a.pid <> pg_backend_pid()
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -91,7 +91,7 @@ class PostgresSession:
             run_id = self.query(_RUNNING)[0][0]
             told += f", {run_id}" if run_id else ""
         for pid, user, address in self.query(_LOCK_HOLDERS):
-            told += f" (server process {pid} of {user} from {address})"
+            told += f" (server process {pid} of {user}{' from ' + address if address else ''})"
         return told
 
     def _run(self, sql: str, params: Sequence[object]) -> Any:
