@@ -1,0 +1,221 @@
+"""The parts of the dashboard that look over many runs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+
+from charts import Axis, Point, bars_under_lanes, curve, nice_top
+from html_page import (
+    Markup,
+    escaped,
+    folded,
+    isolated,
+    joined,
+    section,
+    shortened,
+    table,
+)
+from in_words import UNKNOWN, count_words, instant_words, percent_words, seconds_words
+from run_figures import IN_USE, STATUSES, RunFigures
+from run_history import SUCCESS
+from run_states import marked, outcome_of
+
+Runs = Sequence[RunFigures]
+Figure = Callable[[RunFigures], float | None]
+
+# How many runs the success rate looks back, and what is usual is taken from.
+RECENT_RUNS = 30
+_RUNS_SHOWN = 20
+_MOST_STAGES = 6
+_SHORT_NAME = 24
+_SHORT_MESSAGE = 160
+_OTHER = "other"
+_DAY = len("2024-01-20")
+_SMALL = 64
+# Below it an average is told with its digits after the point.
+_WHOLE_FROM = 10
+
+
+def success_rate(runs: Runs) -> float | None:
+    """The share of clean runs among the latest; None without any.
+
+    A run that found the warehouse in use did not run, and does not count.
+    """
+    recent = recent_rated(runs)
+    return sum(run.status == SUCCESS for run in recent) / len(recent) if recent else None
+
+
+def recent_rated(runs: Runs) -> Runs:
+    """The runs that the success rate is taken from."""
+    return [run for run in runs if run.status != IN_USE][-RECENT_RUNS:]
+
+
+def usual(runs: Runs, like: RunFigures, figure: Figure) -> float | None:
+    """The median of a figure over the recent runs before one, of its mode and environment."""
+    kind = (like.mode, like.environment)
+    before = runs[: next((i for i, run in enumerate(runs) if run is like), len(runs))]
+    alike = [run for run in before if run.has_loads and (run.mode, run.environment) == kind]
+    values = [value for run in alike[-RECENT_RUNS:] if (value := figure(run)) is not None]
+    return median(values) if values else None
+
+
+def history_curve(title: str, runs: Runs, figure: Figure, *, axis: Axis) -> Markup:
+    """A figure of each run as a line, its latest value and what is usual beside the title."""
+    values = [figure(run) for run in runs]
+    points = [Point(value, when=when) for value, when in zip(values, days(runs), strict=True)]
+    known = [value for value in values if value is not None]
+    middle = median(known) if known else None
+    latest = axis.say(values[-1]) if values[-1] is not None else UNKNOWN
+    words = f"latest {latest}" + (f", median {axis.say(middle)}" if middle is not None else "")
+    return captioned(title, words, curve(points, axis, usual=middle))
+
+
+def captioned(title: str, words: str, chart: Markup) -> Markup:
+    """A chart with its title and a few words."""
+    return Markup(
+        f"<figure><figcaption><h3>{isolated(title)}</h3><span>{escaped(words)}</span>"
+        f"</figcaption>{chart}</figure>"
+    )
+
+
+def days(runs: Runs) -> list[str]:
+    """A label on the x axis for each run: its day, or its hour when all are of one day."""
+    words = [instant_words(run.started_at) for run in runs]
+    one_day = len({word[:_DAY] for word in words}) == 1
+    return [word[_DAY + 1 :] or word if one_day else word[:_DAY] for word in words]
+
+
+# --- over time -------------------------------------------------------------------------------
+
+
+def over_time(runs: Runs) -> Markup:
+    """How runs ended, how long they took, how fast each stage was."""
+    first, last = instant_words(runs[0].started_at), instant_words(runs[-1].started_at)
+    lead = f"{count_words(len(runs))} runs from {first} to {last} UTC, the latest on the right."
+    if len(runs) == 1:
+        lead = "One run so far; each further run adds to these charts."
+    charts = joined([_rate(runs), *_speeds(runs)], by="\n")
+    body = Markup(f'{_outcomes(runs)}<div class="pair apart">{charts}</div>')
+    return section("over-time", "Over time", body, lead=escaped(lead))
+
+
+def _outcomes(runs: Runs) -> Markup:
+    lanes = [status for status in STATUSES if any(run.status == status for run in runs)]
+    lanes += [_OTHER] if any(run.status not in STATUSES for run in runs) else []
+    points = [
+        Point(
+            value=None if run.status == IN_USE else run.seconds,
+            state=outcome_of(run.status).state,
+            lane=lanes.index(run.status if run.status in STATUSES else _OTHER),
+            tooltip=_tooltip(run),
+            when=when,
+        )
+        for run, when in zip(runs, days(runs), strict=True)
+    ]
+    counts = [
+        (lane, sum(point.lane == index for point in points)) for index, lane in enumerate(lanes)
+    ]
+    words = ", ".join(f"{_plain(lane)} {count_words(count)}" for lane, count in counts)
+    axis = Axis(_top(point.value for point in points), seconds_words, f"Runs: {words}", height=120)
+    named = [(outcome_of(lane).state, escaped(_plain(lane))) for lane in lanes]
+    return captioned("Outcome and duration", words, bars_under_lanes(points, axis, lanes=named))
+
+
+def _plain(status: str) -> str:
+    return shortened(status.replace("_", " "), _SHORT_NAME)
+
+
+def _top(values: Iterable[float | None]) -> float:
+    return nice_top(max((value for value in values if value is not None), default=0.0))
+
+
+def _tooltip(run: RunFigures) -> str:
+    return f"{instant_words(run.started_at)} {_plain(run.status)}, {seconds_words(run.seconds)}"
+
+
+def _rate(runs: Runs) -> Markup:
+    rates = [success_rate(runs[: count + 1]) for count in range(len(runs))]
+    points = [Point(rate, when=when) for rate, when in zip(rates, days(runs), strict=True)]
+    latest = percent_words(rates[-1])
+    words = f"latest {latest}, each time over up to {RECENT_RUNS} runs"
+    axis = Axis(1.0, percent_words, f"Success rate, {words}", height=_SMALL)
+    return captioned("Success rate", words, curve(points, axis))
+
+
+def _speeds(runs: Runs) -> list[Markup]:
+    names = dict.fromkeys(stage.name for run in reversed(runs) for stage in run.stages)
+    return [_speed(runs, name) for name in list(names)[:_MOST_STAGES]]
+
+
+def _speed(runs: Runs, name: str) -> Markup:
+    def speed(run: RunFigures) -> float | None:
+        return next((s.records_per_second for s in run.stages if s.name == name), None)
+
+    title = f"Rows per second, {shortened(name, _SHORT_NAME)}"
+    axis = Axis(_top(map(speed, runs)), rows_words, title, height=_SMALL)
+    return history_curve(title, runs, speed, axis=axis)
+
+
+def rows_words(value: float) -> str:
+    """A number of rows, which an average can have made a fraction.
+
+    Example:
+        >>> rows_words(12345.6), rows_words(0.25)
+        ('12,346', '0.25')
+    """
+    return f"{value:,.0f}" if value >= _WHOLE_FROM or value.is_integer() else f"{value:.3g}"
+
+
+# --- the list of runs ------------------------------------------------------------------------
+
+
+def list_of_runs(runs: Runs) -> Markup:
+    """Every run as a row, the latest first; what the charts show, to be read and copied."""
+    newest = list(reversed(runs))
+    first, older = newest[:_RUNS_SHOWN], newest[_RUNS_SHOWN:]
+    headings = ("Started, UTC", "Outcome", "Mode", "Environment", *(name for name, _ in _COLUMNS))
+    shown = table(
+        "The latest runs", (*headings[:4], "Message", *headings[4:]), map(_row_with_message, first),
+        texts=5,
+    )  # fmt: skip
+    if not older:
+        return section("runs", "Runs", shown)
+    rest = table("Earlier runs", headings, map(_row, older), texts=4)
+    return section(
+        "runs", "Runs", joined([shown, folded(f"{count_words(len(older))} earlier runs", rest)])
+    )
+
+
+def _row_with_message(run: RunFigures) -> list[Markup]:
+    message = run.error or next(iter(run.attention), "")
+    return [*_names(run), isolated(shortened(message, _SHORT_MESSAGE)), *_figures(run)]
+
+
+def _row(run: RunFigures) -> list[Markup]:
+    return [*_names(run), *_figures(run)]
+
+
+def _names(run: RunFigures) -> list[Markup]:
+    return [
+        escaped(instant_words(run.started_at)),
+        marked(outcome_of(run.status).state, _plain(run.status)),
+        isolated(_plain(run.mode)),
+        isolated(_plain(run.environment)),
+    ]
+
+
+def _figures(run: RunFigures) -> list[Markup]:
+    return [escaped(say(run)) for _, say in _COLUMNS]
+
+
+def _checks_words(run: RunFigures) -> str:
+    return f"{run.checks_passed} of {len(run.checks)}" if run.checks else UNKNOWN
+
+
+_COLUMNS: tuple[tuple[str, Callable[[RunFigures], str]], ...] = (
+    ("Took", lambda run: seconds_words(run.seconds)),
+    ("Read", lambda run: count_words(run.total("rows_read"))),
+    ("Inserted", lambda run: count_words(run.total("rows_inserted"))),
+    ("Updated", lambda run: count_words(run.total("rows_updated"))),
+    ("Rejected", lambda run: count_words(run.total("rows_rejected"))),
+    ("Checks passed", _checks_words),
+)
