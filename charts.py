@@ -6,9 +6,9 @@ never stretched and a phone shows them at the size of all other text.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from html_page import NOTHING, Markup, escaped, joined
 
@@ -18,6 +18,8 @@ _BAR = 8
 # With fewer runs than this the bars would be slabs.
 _FEWEST_SLOTS = 24
 _LANE_HEIGHT = 22
+_MOST_DOTS = 60
+_STROKE = 14
 _ROUND_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 # Labels of the x axis nearer to its end than this, in per cent, do not stand centred.
 _EDGE = 12
@@ -113,7 +115,7 @@ def bars_under_lanes(
 
 
 def curve(points: Sequence[Point], axis: Axis, *, usual: float | None = None) -> Markup:
-    """A line over the runs that breaks where a value is missing, with a dot at the last value.
+    """A line over the runs that have a value, with a dot at the last.
 
     Args:
         points: the runs, oldest first.
@@ -132,9 +134,11 @@ def curve(points: Sequence[Point], axis: Axis, *, usual: float | None = None) ->
     ]
     if not places:
         return _plot(points, axis, NOTHING)
-    d = "".join(_stretch(stretch) for stretch in _unbroken(places))
     last_x, last_y = places[-1]
-    line = Markup(f'<path class="curve" d="{d}"/><path class="dot" d="M{last_x} {last_y:g}h0"/>')
+    style = "curve" if len(places) <= _MOST_DOTS else "curve fine"
+    line = Markup(
+        f'<path class="{style}" d="{_line(places)}"/><path class="dot" d="M{last_x} {last_y:g}h0"/>'
+    )
     mark = _level(axis.y(usual), points, "usual") if usual is not None else NOTHING
     return _plot(points, axis, Markup(f"{mark}{line}"))
 
@@ -231,14 +235,17 @@ def _lane_y(index: int) -> float:
 
 
 def _ticks(points: Sequence[Point], lane: int, state: str) -> Markup:
-    half, slots = _LANE_HEIGHT // 2, _slots(points)
+    """Dots where there is room for them, strokes where there is not."""
+    half = 0 if len(points) <= _MOST_DOTS else _STROKE // 2
     d = "".join(
-        f"M{index * _SLOT + _SLOT // 2} {lane * _LANE_HEIGHT + 4}v{2 * half - 8}"
+        f"M{index * _SLOT + _SLOT // 2} {_lane_y(lane) - half:g}v{2 * half}"
         for index, point in enumerate(points)
         if point.lane == lane
     )
-    line = f'<path class="grid" d="M0 {_lane_y(lane):g}H{slots * _SLOT}"/>'
-    return Markup(f'{line}<path class="lane {state}" d="{d}"/>')
+    shape = "stroke" if half else "dots"
+    return Markup(
+        f'{_level(_lane_y(lane), points, "grid")}<path class="lane {shape} {state}" d="{d}"/>'
+    )
 
 
 def _bars(points: Sequence[Point], axis: Axis, state: str) -> Markup:
@@ -258,17 +265,12 @@ def _hit(index: int, point: Point, axis: Axis) -> Markup:
     )
 
 
-def _unbroken(places: Iterable[tuple[int, float]]) -> list[list[tuple[int, float]]]:
-    """The places in stretches without a gap."""
-    numbered = enumerate(places)
-    groups = groupby(numbered, key=lambda item: item[1][0] - item[0] * _SLOT)
-    return [[place for _, place in group] for _, group in groups]
-
-
-def _stretch(places: Sequence[tuple[int, float]]) -> str:
+def _line(places: Sequence[tuple[int, float]]) -> str:
     x, y = places[0]
-    steps = (f"l{_SLOT} {round(then - now, 1):g}" for (_, now), (_, then) in pairwise(places))
-    return f"M{x} {y:g}" + ("".join(steps) or "h0")
+    steps = (
+        f"l{then[0] - now[0]} {round(then[1] - now[1], 1):g}" for now, then in pairwise(places)
+    )
+    return f"M{x} {y:g}" + "".join(steps)
 
 
 def _slots(points: Sequence[Point]) -> int:
@@ -308,7 +310,7 @@ def _dates(points: Sequence[Point]) -> Markup:
 
 def _date(index: int, points: Sequence[Point]) -> Markup:
     at = 100 * (index + 0.5) / _slots(points)
-    place = "first" if at < _EDGE else "last" if at > 100 - _EDGE else ""
+    place = "first" if at < _EDGE else "last" if at > 100 - _EDGE else "mid"
     left = {"first": 0.0, "last": 100.0}.get(place, at)
     text = escaped(points[index].when)
     return Markup(f'<span class="{place}" style="left:{left:.4g}%">{text}</span>')

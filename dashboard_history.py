@@ -59,13 +59,12 @@ def usual(runs: Runs, like: RunFigures, figure: Figure) -> float | None:
 
 
 def history_curve(title: str, runs: Runs, figure: Figure, *, axis: Axis) -> Markup:
-    """A figure of each run as a line, its latest value and what is usual beside the title."""
+    """A figure of each run as a line, its last value and the median beside the title."""
     values = [figure(run) for run in runs]
     points = [Point(value, when=when) for value, when in zip(values, days(runs), strict=True)]
     known = [value for value in values if value is not None]
     middle = median(known) if known else None
-    latest = axis.say(values[-1]) if values[-1] is not None else UNKNOWN
-    words = f"latest {latest}" + (f", median {axis.say(middle)}" if middle is not None else "")
+    words = f"last {axis.say(known[-1])}, median {axis.say(median(known))}" if known else UNKNOWN
     return captioned(title, words, curve(points, axis, usual=middle))
 
 
@@ -93,8 +92,8 @@ def over_time(runs: Runs) -> Markup:
     lead = f"{count_words(len(runs))} runs from {first} to {last} UTC, the latest on the right."
     if len(runs) == 1:
         lead = "One run so far; each further run adds to these charts."
-    charts = joined([_rate(runs), *_speeds(runs)], by="\n")
-    body = Markup(f'{_outcomes(runs)}<div class="pair apart">{charts}</div>')
+    charts = joined([_rate(runs), _records(runs), *_speeds(runs)], by="\n")
+    body = Markup(f'{_outcomes(runs)}<div class="trio apart">{charts}</div>')
     return section("over-time", "Over time", body, lead=escaped(lead))
 
 
@@ -136,9 +135,18 @@ def _rate(runs: Runs) -> Markup:
     rates = [success_rate(runs[: count + 1]) for count in range(len(runs))]
     points = [Point(rate, when=when) for rate, when in zip(rates, days(runs), strict=True)]
     latest = percent_words(rates[-1])
-    words = f"latest {latest}, each time over up to {RECENT_RUNS} runs"
+    words = f"last {latest}, over {RECENT_RUNS} runs each time"
     axis = Axis(1.0, percent_words, f"Success rate, {words}", height=_SMALL)
     return captioned("Success rate", words, curve(points, axis))
+
+
+def _records(runs: Runs) -> Markup:
+    def records(run: RunFigures) -> float | None:
+        return run.total("rows_read")
+
+    title = "Records read"
+    axis = Axis(_top(map(records, runs)), rows_words, f"{title} by each run", height=_SMALL)
+    return history_curve(title, runs, records, axis=axis)
 
 
 def _speeds(runs: Runs) -> list[Markup]:
@@ -186,21 +194,27 @@ def list_of_runs(runs: Runs) -> Markup:
 
 
 def _row_with_message(run: RunFigures) -> list[Markup]:
-    message = run.error or next(iter(run.attention), "")
-    return [*_names(run), isolated(shortened(message, _SHORT_MESSAGE)), *_figures(run)]
+    started, _, mode, environment = _names(run)
+    outcome = marked(outcome_of(run.status).state, _plain(run.status))
+    message = isolated(shortened(_message(run), _SHORT_MESSAGE))
+    return [started, outcome, mode, environment, message, *_figures(run)]
+
+
+def _message(run: RunFigures) -> str:
+    return (run.error or next(iter(run.attention), "")).replace("\n", " ")
 
 
 def _row(run: RunFigures) -> list[Markup]:
     return [*_names(run), *_figures(run)]
 
 
-def _names(run: RunFigures) -> list[Markup]:
-    return [
+def _names(run: RunFigures) -> tuple[Markup, Markup, Markup, Markup]:
+    return (
         escaped(instant_words(run.started_at)),
-        marked(outcome_of(run.status).state, _plain(run.status)),
+        isolated(_plain(run.status)),
         isolated(_plain(run.mode)),
         isolated(_plain(run.environment)),
-    ]
+    )
 
 
 def _figures(run: RunFigures) -> list[Markup]:

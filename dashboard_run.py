@@ -75,13 +75,15 @@ def state(run: RunFigures, runs: Runs) -> Markup:
 
 def _about(run: RunFigures) -> Markup:
     started = f"started {instant_words(run.started_at)} UTC"
-    parts = [isolated(run.mode.replace("_", " ")), isolated(run.window), escaped(started)]
+    words = (run.mode.replace("_", " "), run.window)
+    parts = [*(isolated(shortened(word, _SHORT_NAME)) for word in words), escaped(started)]
     if run.exit_code is not None:
         parts.append(escaped(f"exit code {run.exit_code}"))
-    first = joined((part for part in parts if part != "<bdi></bdi>"), by=", ")
+    first = joined((part for part in parts if part), by=", ")
     return Markup(
-        f"{first}.<br><span class='soft'>Run {isolated(run.run_id)}, "
-        f"environment {isolated(run.environment)}, warehouse {isolated(run.warehouse)}</span>"
+        f'{first}.<br><span class="soft">Run {isolated(shortened(run.run_id, _SHORT_NAME))}, '
+        f"environment {isolated(shortened(run.environment, _SHORT_NAME))}, "
+        f"warehouse {isolated(run.warehouse)}</span>"
     )
 
 
@@ -170,7 +172,8 @@ def _last_load_fact(runs: Runs) -> Markup:
     loaded = last_load(runs)
     if loaded is None:
         return _fact("Last load", "none", "no run so far has loaded anything")
-    return _fact("Last load", instant_words(loaded.started_at), f"UTC, {loaded.status}")
+    day, _, hour = instant_words(loaded.started_at).partition(" ")
+    return _fact("Last load", day, f"{hour} UTC, {shortened(loaded.status, _SHORT_NAME)}")
 
 
 def last_load(runs: Runs) -> RunFigures | None:
@@ -184,7 +187,10 @@ def last_load(runs: Runs) -> RunFigures | None:
 def changes(run: RunFigures, lead: Markup) -> Markup:
     """What the run did to each table, and in which columns."""
     counts, columns = _counts_table(run.tables[:_MOST_TABLES]), _changed_columns(run)
-    body = Markup(f'<div class="pair"><div>{counts}</div><div>{columns}</div></div>')
+    body = Markup(
+        f'<div class="pair"><div><h3>Records by table</h3>{counts}</div>'
+        f"<div><h3>Changed columns</h3>{columns}</div></div>"
+    )
     return section("changes", "What changed", body, lead=lead)
 
 
@@ -226,7 +232,7 @@ def _changed_columns(run: RunFigures) -> Markup:
         if rows != 0
     ]
     if not changed:
-        return Markup('<h3>Changed columns</h3><p class="soft">No row changed in any column.</p>')
+        return Markup('<p class="soft">No row changed in any column.</p>')
     most = max(rows or 0 for _, _, rows in changed) or 1
     rows_of_table = [
         [
@@ -237,7 +243,7 @@ def _changed_columns(run: RunFigures) -> Markup:
         for name, column, rows in sorted(changed, key=lambda one: (one[0], -(one[2] or 0), one[1]))
     ]
     shown = table("Changed columns", ["column", "rows changed", ""], rows_of_table[:_MOST_COLUMNS])
-    return joined([Markup("<h3>Changed columns</h3>"), shown, _more(rows_of_table, _MOST_COLUMNS)])
+    return joined([shown, _more(rows_of_table, _MOST_COLUMNS)])
 
 
 def _more(things: Sequence[object], shown: int) -> Markup:
@@ -251,9 +257,10 @@ def _more(things: Sequence[object], shown: int) -> Markup:
 def rejects(run: RunFigures, runs: Runs, lead: Markup) -> Markup:
     """Rejected records by reason, compared with the runs before."""
     axis = Axis(_top_of(runs, _rejected), rows_words, "Rejected records of each run", height=120)
-    chart = history_curve("Rejected records", runs, _rejected, axis=axis)
-    body = Markup(f'<div class="pair"><div>{_reasons(run, runs)}</div><div>{chart}</div></div>')
-    return section("rejects", "Rejected records by reason", body, lead=lead)
+    chart = history_curve("Over time", runs, _rejected, axis=axis)
+    reasons = Markup(f"<div><h3>By reason</h3>{_reasons(run, runs)}</div>")
+    body = Markup(f'<div class="pair">{reasons}<div>{chart}</div></div>')
+    return section("rejects", "Rejected records", body, lead=lead)
 
 
 def _rejected(run: RunFigures) -> float | None:
@@ -301,7 +308,7 @@ def _reason_row(
 def quality(run: RunFigures, runs: Runs, lead: Markup) -> Markup:
     """Checks and scores of the run, and how both went before."""
     trends = joined([_checks_trend(runs), *_score_trends(run, runs)])
-    body = Markup(f'{_checks(run)}<div class="pair apart">{trends}</div>')
+    body = Markup(f'{_checks(run)}<div class="trio apart">{trends}</div>')
     return section("quality", "Quality", body, lead=lead)
 
 
@@ -385,12 +392,13 @@ def _route(traced: Sequence[Lineage], loaded: TableFigures | None) -> Markup:
     ends = _ends(traced, loaded)
     parts = [(colour, rows) for _, colour, rows in ends]
     items = joined(_end(word, colour, rows) for word, colour, rows in ends)
+    names = ", ".join(dict.fromkeys(shortened(one.source, _SHORT_NAME) for one in traced))
     target = isolated(shortened(traced[0].target, _SHORT_NAME))
     return Markup(
-        f'<div class="route"><div class="from">{files}{_more(traced, _MOST_TABLES)}</div>'
-        f'<div class="across">{flow(parts)}</div><div class="down">{flow(parts, down=True)}</div>'
-        f'<div class="into"><h3>{target}{_inferred(loaded)}</h3><ul class="ends">{items}</ul>'
-        "</div></div>"
+        f'<h3 class="path">{isolated(names)} <span aria-label="into">→</span> {target}'
+        f'{_inferred(loaded)}</h3>\n<div class="route"><div>{files}{_more(traced, _MOST_TABLES)}'
+        f'</div>\n<div class="across">{flow(parts)}</div>\n'
+        f'<div class="down">{flow(parts, down=True)}</div>\n<ul class="ends">{items}</ul></div>'
     )
 
 
@@ -409,16 +417,17 @@ def _ends(traced: Sequence[Lineage], loaded: TableFigures | None) -> list[tuple[
 
 def _inferred(loaded: TableFigures | None) -> Markup:
     rows = loaded.count("rows_inferred") if loaded is not None else None
-    words = f", and {count_words(rows)} placeholders for keys that sales name" if rows else ""
-    return Markup(f'<small class="soft">{escaped(words)}</small>') if words else NOTHING
+    noun = "placeholder" if rows == 1 else "placeholders"
+    words = f"and {count_words(rows)} {noun} for keys that sales name" if rows else ""
+    return Markup(f' <small class="soft">{escaped(words)}</small>') if words else NOTHING
 
 
 def _file(traced: Lineage) -> Markup:
     facts = [f"{count_words(traced.rows)} rows", *_file_facts(traced)]
     origin = isolated(shortened(traced.origin, _SHORT_ORIGIN))
     return Markup(
-        f'<div class="file"><h3>{isolated(shortened(traced.source, _SHORT_NAME))}</h3>'
-        f"<p>{origin}</p><p class='soft'>{escaped(', '.join(facts))}</p></div>"
+        f'<div class="file"><p>{origin or isolated(traced.source)}</p>'
+        f"<p class='soft'>{escaped(', '.join(facts))}</p></div>"
     )
 
 

@@ -47,10 +47,11 @@ def isolated(value: object) -> Markup:
     """Data within a line: text that runs from right to left does not turn its neighbours around.
 
     Example:
-        >>> isolated("a&b")
-        '<bdi>a&amp;b</bdi>'
+        >>> isolated("a&b"), isolated("\u05d0")
+        ('a&amp;b', '<bdi>\u05d0</bdi>')
     """
-    return Markup(f"<bdi>{escaped(value)}</bdi>")
+    text = escaped(value)
+    return text if text.isascii() else Markup(f"<bdi>{text}</bdi>")
 
 
 def joined(parts: Iterable[Markup], *, by: str = "") -> Markup:

@@ -23,12 +23,12 @@ font-variant-numeric:tabular-nums;overflow-wrap:anywhere;print-color-adjust:exac
 -webkit-print-color-adjust:exact}
 main{max-width:1120px;margin:0 auto;padding:24px 24px 48px}
 h1{font-size:17px;margin:0;font-weight:600}
-h2{font-size:18px;margin:0 0 4px;line-height:1.3}
+h2{font-size:18px;margin:0 0 12px;line-height:1.3}
 h3{font-size:14px;margin:0 0 6px;line-height:1.35;font-weight:600}
 p{margin:0 0 8px}
 a{color:var(--link)}
 .lead,.soft{color:var(--soft)}
-.lead{margin-bottom:12px;max-width:72ch}
+.lead{margin:-8px 0 12px;max-width:72ch}
 .top{display:flex;flex-wrap:wrap;gap:4px 20px;align-items:baseline;margin-bottom:14px}
 nav{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:14px;margin-left:auto}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;
@@ -59,10 +59,15 @@ margin:16px 0 0;padding:14px 0 0;border-top:1px solid var(--line)}
 .facts dd.soft{font-size:13px}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:22px 32px}
 .pair>*{min-width:0}
+.trio{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,300px),1fr));
+gap:22px 28px}
+.trio>*{min-width:0}
+.trio .mid{display:none}
 .apart{margin-top:22px}
 figure{margin:0}
-figcaption{display:flex;flex-wrap:wrap;gap:0 10px;align-items:baseline;margin-bottom:6px}
+figcaption{display:flex;flex-wrap:wrap;gap:0 10px;align-items:baseline;margin-bottom:10px}
 figcaption h3{margin:0}
+.trio figcaption h3{flex:0 0 100%}
 figcaption span{color:var(--soft);font-size:13px}
 .plot{display:grid;grid-template-columns:74px minmax(0,1fr)}
 .plot svg{display:block;width:100%;overflow:visible}
@@ -73,7 +78,8 @@ figcaption span{color:var(--soft);font-size:13px}
 .xs .first{transform:none}.xs .last{transform:translateX(-100%)}
 .grid{stroke:var(--grid);stroke-width:1;vector-effect:non-scaling-stroke;fill:none}
 .base{stroke:var(--line)}
-.lane{stroke-width:3;vector-effect:non-scaling-stroke;fill:none}
+.lane{stroke-linecap:round;stroke-width:9;vector-effect:non-scaling-stroke;fill:none}
+.lane.stroke{stroke-width:2.5;stroke-linecap:butt}
 .lane.good{stroke:var(--good)}.lane.warn{stroke:var(--warn)}
 .lane.bad{stroke:var(--bad)}.lane.idle{stroke:var(--idle)}
 .took{vector-effect:non-scaling-stroke;stroke-width:.5}
@@ -84,6 +90,7 @@ figcaption span{color:var(--soft);font-size:13px}
 .hit{fill:transparent}.hit:hover{fill:var(--hover)}
 .curve{fill:none;stroke:var(--inserted);stroke-width:1.75;stroke-linejoin:round;
 stroke-linecap:round;vector-effect:non-scaling-stroke}
+.curve.fine{stroke-width:1.1}
 .dot{fill:none;stroke:var(--inserted);stroke-width:7;stroke-linecap:round;
 vector-effect:non-scaling-stroke}
 .usual{stroke:var(--soft);stroke-width:1;stroke-dasharray:2 4;vector-effect:non-scaling-stroke}
@@ -95,12 +102,13 @@ th,td{padding:6px 12px 6px 0;text-align:right;vertical-align:top;
 border-bottom:1px solid var(--grid);white-space:nowrap}
 tr>:last-child{padding-right:0}
 th[scope=row],th:first-child,.t{text-align:left}
-th[scope=row]{font-weight:400;min-width:7.5em}
+th[scope=row]{font-weight:400;min-width:8.5em}
+thead th{white-space:normal;min-width:3.6em}
 thead th{color:var(--soft);font-weight:600;font-size:13px;border-bottom-color:var(--line)}
 tbody tr:last-child>*{border-bottom:0}
 td.t,th[scope=row]{white-space:normal}
-td bdi,th bdi{overflow-wrap:break-word}
 td.t{max-width:34em}
+.runs th[scope=row]{white-space:nowrap}
 .zero{color:var(--soft)}
 .bar{display:block;width:100%;height:10px;min-width:60px;margin-top:5px}
 .bar .back{fill:var(--grid)}
@@ -110,21 +118,22 @@ td.t{max-width:34em}
 .key{display:inline-block;width:.75em;height:.75em;margin-right:.4em;vertical-align:-.04em}
 details{margin-top:8px}
 summary{cursor:pointer;color:var(--link);padding:4px 0}
+.path{font-size:15px;margin:22px 0 8px}
+h2+.path{margin-top:10px}
+.path small{font-weight:400;font-size:13px}
 .route{display:grid;grid-template-columns:minmax(0,1fr) minmax(120px,1.1fr) minmax(0,1fr);
-align-items:center;padding:14px 0;border-top:1px solid var(--grid)}
-.route:first-of-type{border-top:0;padding-top:4px}
-.route:last-child{padding-bottom:0}
-.from,.into{min-width:0}
-.from h3,.into h3{font-size:15px}
+align-items:center}
+.route>*{min-width:0}
 .file{border:1px solid var(--line);border-radius:8px;padding:9px 12px;font-size:13px}
 .file+.file{margin-top:8px}
 .file p{margin:0}
-.flow{display:block;width:100%;height:100%}
+.across,.down{position:relative}
+.flow{position:absolute;inset:0;width:100%;height:100%}
 .flow path{opacity:.72}
-.across{align-self:stretch;padding:0 10px}
+.across{align-self:stretch;margin:0 12px}
 .down{display:none}
 .ends{list-style:none;margin:0;padding:0;font-size:14px}
-.ends li{display:flex;gap:8px;align-items:center;min-height:38px;line-height:1.25}
+.ends li{display:flex;gap:8px;align-items:center;min-height:34px;line-height:1.25}
 .ends b{font-size:16px}
 .ends small{display:block;font-size:12px;color:var(--soft)}
 footer{color:var(--soft);font-size:13px;padding:4px 2px}
@@ -138,13 +147,19 @@ nav a{padding:4px 0}
 .facts{grid-template-columns:1fr 1fr}
 .plot{grid-template-columns:64px minmax(0,1fr)}
 .route{grid-template-columns:minmax(0,1fr)}
-.across{display:none}.down{display:block;height:44px;margin:4px 0}
-.ends{display:flex}
+.across{display:none}.down{display:block;height:48px;margin:6px 0}
+.ends{display:flex;font-size:12px;overflow-wrap:normal}
 .ends li{flex:1 1 0;min-width:0;justify-content:center;text-align:center;min-height:0}
+.ends b{font-size:15px}
 .ends b{display:block}
 .ends .key{display:none}
-th,td{padding-right:10px}
-td.t{min-width:11em}
+table{font-size:13px}
+th,td{padding-right:8px}
+thead th{font-size:12px}
+th[scope=row]{min-width:6.6em}
+td.t{min-width:5.5em}
+td.long{min-width:16em}
+.bar{min-width:36px}
 summary{padding:8px 0}
 }
 @media print{

@@ -44,7 +44,7 @@ _COLUMNS = {
 _CHECKS = ("row_count", "unique", "required")
 _SCORES = {"completeness": 98.4, "validity": 94.0, "uniqueness": 99.2, "consistency": 99.8}
 # One run in so many is not a clean one.
-_ODD_NIGHTS = {"attention": 0.06, "failed": 0.04, "in_use": 0.02, "killed": 0.01}
+_ODD_NIGHTS = {"attention": 0.04, "failed": 0.02, "in_use": 0.015, "killed": 0.005}
 
 
 def sample_journal(nights: int, *, seed: int = 1, last: str = "success") -> list[Entry]:
