@@ -25,7 +25,7 @@ _ROUND_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 _EDGE = 12
 # The flow is this long; a stream of few records is still seen.
 _FLOW = 100
-_THINNEST = 2.0
+_THINNEST = 3.0
 _FAN_OUT = 0.8
 
 

@@ -63,8 +63,9 @@ def history_curve(title: str, runs: Runs, figure: Figure, *, axis: Axis) -> Mark
     values = [figure(run) for run in runs]
     points = [Point(value, when=when) for value, when in zip(values, days(runs), strict=True)]
     known = [value for value in values if value is not None]
-    middle = median(known) if known else None
-    words = f"last {axis.say(known[-1])}, median {axis.say(median(known))}" if known else UNKNOWN
+    middle = median(known) if len(known) > 1 else None
+    words = f"last {axis.say(known[-1])}" if known else UNKNOWN
+    words += f", median {axis.say(middle)}" if middle is not None else ""
     return captioned(title, words, curve(points, axis, usual=middle))
 
 
@@ -79,7 +80,7 @@ def captioned(title: str, words: str, chart: Markup) -> Markup:
 def days(runs: Runs) -> list[str]:
     """A label on the x axis for each run: its day, or its hour when all are of one day."""
     words = [instant_words(run.started_at) for run in runs]
-    one_day = len({word[:_DAY] for word in words}) == 1
+    one_day = len(runs) > 1 and len({word[:_DAY] for word in words}) == 1
     return [word[_DAY + 1 :] or word if one_day else word[:_DAY] for word in words]
 
 
@@ -135,7 +136,7 @@ def _rate(runs: Runs) -> Markup:
     rates = [success_rate(runs[: count + 1]) for count in range(len(runs))]
     points = [Point(rate, when=when) for rate, when in zip(rates, days(runs), strict=True)]
     latest = percent_words(rates[-1])
-    words = f"last {latest}, over {RECENT_RUNS} runs each time"
+    words = f"last {latest}, over up to {RECENT_RUNS} runs each time"
     axis = Axis(1.0, percent_words, f"Success rate, {words}", height=_SMALL)
     return captioned("Success rate", words, curve(points, axis))
 

@@ -1,6 +1,6 @@
 """The parts of the dashboard that show one run: its state, changes, rejects, quality, lineage."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from statistics import median
@@ -16,7 +16,18 @@ from dashboard_history import (
     success_rate,
     usual,
 )
-from html_page import NOTHING, Markup, escaped, folded, isolated, joined, section, shortened, table
+from html_page import (
+    NOTHING,
+    Markup,
+    breakable,
+    escaped,
+    folded,
+    isolated,
+    joined,
+    section,
+    shortened,
+    table,
+)
 from in_words import (
     UNKNOWN,
     bytes_words,
@@ -111,8 +122,9 @@ def _lines(message: str) -> Markup:
 
 def _anomaly(run: RunFigures, index: int) -> Markup:
     found = run.anomalies[index]
-    where = f", {found.table}" if found.table else ""
-    head = isolated(f"{found.kind.replace('_', ' ')}{where} ({found.severity})")
+    where = f", {shortened(found.table, _SHORT_NAME)}" if found.table else ""
+    kind = shortened(found.kind.replace("_", " "), _SHORT_NAME)
+    head = isolated(f"{kind}{where} ({shortened(found.severity, _SHORT_NAME)})")
     return note(WARN, Markup(f"Unusual: {head}: {_lines(found.message)}"))
 
 
@@ -132,24 +144,27 @@ def _fact(name: str, value: str, detail: str) -> Markup:
 def _rate_fact(runs: Runs) -> Markup:
     recent = recent_rated(runs)
     clean = sum(run.status == "success" for run in recent)
-    detail = f"{clean} of the last {len(recent)} runs were clean" if recent else "no run counts"
+    detail = f"{clean} clean of the last {len(recent)}" if recent else "no run counts yet"
     return _fact("Success rate", percent_words(success_rate(runs)), detail)
 
 
 def _duration_fact(run: RunFigures, runs: Runs) -> Markup:
     middle = usual(runs, run, attrgetter("seconds"))
-    return _fact("Took", seconds_words(run.seconds), f"usually {seconds_words(middle)}")
+    return _fact("Took", seconds_words(run.seconds), _usually(middle, seconds_words))
+
+
+def _usually(middle: float | None, say: Callable[[float], str]) -> str:
+    return f"usually {say(middle)}" if middle is not None else "no earlier run like it"
 
 
 def _load_facts(run: RunFigures, runs: Runs) -> list[Markup]:
     read, rejected = run.total("rows_read"), run.total("rows_rejected")
     middle = usual(runs, run, lambda one: one.total("rows_read"))
-    before = rows_words(middle) if middle is not None else UNKNOWN
     share = rejected / read if read and rejected is not None else None
     parts = (run.total("rows_inserted"), run.total("rows_updated"))
     written = sum(parts) if None not in parts else None  # type: ignore[arg-type]  # no None left
     return [
-        _fact("Records read", count_words(read), f"usually {before}"),
+        _fact("Records read", count_words(read), _usually(middle, rows_words)),
         _fact(
             "Rows written",
             count_words(written),
@@ -198,7 +213,7 @@ def _counts_table(tables: Sequence[TableFigures]) -> Markup:
     rows = [[escaped("state"), *(_load_state(each) for each in tables)]]
     rows.append([escaped("read"), *(_counted(each, "rows_read") for each in tables)])
     for name, word, colour in _FATES:
-        first = Markup(f"{key(colour)}{word}")
+        first = Markup(f'<span class="fate">{key(colour)}{word}</span>')
         rows.append([first, *(_counted(each, name) for each in tables)])
     for name, word in _EXTRAS:
         if any(each.count(name) for each in tables):
@@ -236,7 +251,7 @@ def _changed_columns(run: RunFigures) -> Markup:
     most = max(rows or 0 for _, _, rows in changed) or 1
     rows_of_table = [
         [
-            Markup(f"{isolated(column)} <span class='soft'>{isolated(name)}</span>"),
+            Markup(f"{breakable(column)} <span class='soft'>{breakable(name)}</span>"),
             escaped(count_words(rows)),
             share_bar([("f-updated", (rows or 0) / most)]),
         ]
@@ -283,7 +298,9 @@ def _reasons(run: RunFigures, runs: Runs) -> Markup:
     most = max(now.values(), default=0) or 1
     rows = [_reason_row(reason, now, recent, most) for reason in ranked[:_MOST_REASONS]]
     headings = ["source, reason, field", "rows", "", "median", "in runs"]
-    return joined([table("Rejects by reason", headings, rows), _more(ranked, _MOST_REASONS)])
+    shown = table("Rejects by reason", headings, rows)
+    over = Markup(f'<p class="soft">Median over the last {count_words(len(recent))} runs.</p>')
+    return joined([shown, _more(ranked, _MOST_REASONS), over if len(recent) > 1 else NOTHING])
 
 
 def _reason_row(
@@ -292,7 +309,7 @@ def _reason_row(
     source, error_class, field = (shortened(part, _SHORT_NAME) for part in reason)
     rows = now.get(reason, 0)
     found = sum(reason in tally for tally in recent)
-    where = f", {isolated(field)}" if field else ""
+    where = f", {breakable(field)}" if field else ""
     return [
         Markup(f"{isolated(source)}, {isolated(error_class.replace('_', ' '))}{where}"),
         escaped(count_words(rows)),

@@ -54,6 +54,16 @@ def isolated(value: object) -> Markup:
     return text if text.isascii() else Markup(f"<bdi>{text}</bdi>")
 
 
+def breakable(value: object) -> Markup:
+    """The name of a column or a table; a narrow screen may break it after an underscore.
+
+    Example:
+        >>> breakable("customer_dim")
+        'customer_<wbr>dim'
+    """
+    return Markup(isolated(value).replace("_", "_<wbr>"))
+
+
 def joined(parts: Iterable[Markup], *, by: str = "") -> Markup:
     """Parts one after another."""
     return Markup(by.join(parts))
@@ -117,7 +127,7 @@ def table(
         True
     """
     head = joined(
-        Markup(f'<th scope="col"{_kind(index, texts)}>{escaped(heading)}</th>')
+        Markup(f'<th scope="col"{_kind(index, texts)}>{breakable(heading)}</th>')
         for index, heading in enumerate(headings)
     )
     body = joined((_row(row, texts) for row in rows), by="\n")

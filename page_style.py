@@ -37,9 +37,8 @@ padding:18px 20px 20px;margin:0 0 16px}
 .state h2{font-size:24px;display:flex;align-items:center;gap:10px;margin-bottom:4px}
 .state.good{border-left-color:var(--good)}.state.warn{border-left-color:var(--warn)}
 .state.bad{border-left-color:var(--bad)}.state.idle{border-left-color:var(--idle)}
-.good,.warn,.bad,.idle{color:var(--ink)}
 .sign{width:1em;height:1em;flex:none;vertical-align:-.125em}
-.sign .on{fill:var(--card)}.sign .off{fill:none;stroke:var(--card);stroke-width:2.2;
+.sign .off{fill:none;stroke:var(--card);stroke-width:2.2;
 stroke-linecap:round;stroke-linejoin:round}
 .sign.good .in{fill:var(--good)}.sign.warn .in{fill:var(--warn)}
 .sign.bad .in{fill:var(--bad)}.sign.idle .in{fill:var(--idle)}
@@ -103,16 +102,16 @@ border-bottom:1px solid var(--grid);white-space:nowrap}
 tr>:last-child{padding-right:0}
 th[scope=row],th:first-child,.t{text-align:left}
 th[scope=row]{font-weight:400;min-width:8.5em}
-thead th{white-space:normal;min-width:3.6em}
+thead th{white-space:normal;min-width:5.2em}
+.fate{white-space:nowrap}
 thead th{color:var(--soft);font-weight:600;font-size:13px;border-bottom-color:var(--line)}
 tbody tr:last-child>*{border-bottom:0}
 td.t,th[scope=row]{white-space:normal}
 td.t{max-width:34em}
-.runs th[scope=row]{white-space:nowrap}
+
 .zero{color:var(--soft)}
 .bar{display:block;width:100%;height:10px;min-width:60px;margin-top:5px}
 .bar .back{fill:var(--grid)}
-.wide .bar{height:16px;margin:4px 0 6px}
 .f-inserted{fill:var(--inserted)}.f-updated{fill:var(--updated)}.f-unchanged{fill:var(--unchanged)}
 .f-rejected{fill:var(--rejected)}.f-duplicate{fill:var(--duplicate)}.f-plain{fill:var(--plain)}
 .key{display:inline-block;width:.75em;height:.75em;margin-right:.4em;vertical-align:-.04em}
@@ -135,7 +134,6 @@ align-items:center}
 .ends{list-style:none;margin:0;padding:0;font-size:14px}
 .ends li{display:flex;gap:8px;align-items:center;min-height:34px;line-height:1.25}
 .ends b{font-size:16px}
-.ends small{display:block;font-size:12px;color:var(--soft)}
 footer{color:var(--soft);font-size:13px;padding:4px 2px}
 @media (max-width:640px){
 main{padding:12px 10px 32px}
@@ -156,9 +154,9 @@ nav a{padding:4px 0}
 table{font-size:13px}
 th,td{padding-right:8px}
 thead th{font-size:12px}
-th[scope=row]{min-width:6.6em}
+th[scope=row]{min-width:7.4em}
+thead th{min-width:4.9em}
 td.t{min-width:5.5em}
-td.long{min-width:16em}
 .bar{min-width:36px}
 summary{padding:8px 0}
 }
