@@ -108,7 +108,6 @@ thead th{color:var(--soft);font-weight:600;font-size:13px;border-bottom-color:va
 tbody tr:last-child>*{border-bottom:0}
 td.t,th[scope=row]{white-space:normal}
 td.t{max-width:34em}
-
 .zero{color:var(--soft)}
 .bar{display:block;width:100%;height:10px;min-width:60px;margin-top:5px}
 .bar .back{fill:var(--grid)}
