@@ -6,8 +6,8 @@ never stretched and a phone shows them at the size of all other text.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from html_page import NOTHING, Markup, escaped, joined
@@ -18,6 +18,10 @@ _BAR = 8
 # With fewer runs than this the bars would be slabs.
 _FEWEST_SLOTS = 24
 _LANE_HEIGHT = 22
+# A value so many times what nine in ten stay below would flatten them: it is cut off.
+_FAR_ABOVE = 4
+_FEWEST_TO_CUT = 5
+_ROOM = 1.5
 _MOST_DOTS = 60
 _STROKE = 14
 _ROUND_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
@@ -59,6 +63,7 @@ class Axis:
         bottom: value at the lower edge.
         height: pixels between both.
         above: pixels of lanes over the upper edge.
+        cut: values above the upper edge are cut off there.
     """
 
     top: float
@@ -67,11 +72,39 @@ class Axis:
     bottom: float = 0.0
     height: int = 96
     above: int = 0
+    cut: bool = False
 
     def y(self, value: float) -> float:
         """Pixels from the top of the picture; a value outside stands at the edge."""
         share = (value - self.bottom) / ((self.top - self.bottom) or 1.0)
         return round(self.above + self.height * (1 - min(max(share, 0.0), 1.0)), 1)
+
+
+def axis_for(
+    values: Iterable[float | None],
+    say: Callable[[float], str],
+    *,
+    summary: str,
+    height: int = 96,
+) -> Axis:
+    """An axis from zero up over all values, or over all but a few that would flatten the others.
+
+    Args:
+        values: what the chart shows.
+        say: a value in words.
+        summary: what the chart shows, in plain text.
+        height: pixels.
+
+    Example:
+        >>> axis_for([10.0] * 30 + [900.0], str, summary="").top
+        15.0
+    """
+    known = sorted(value for value in values if value is not None)
+    largest = known[-1] if known else 0.0
+    common = known[(len(known) - 1) * 9 // 10] if known else 0.0
+    cut = len(known) >= _FEWEST_TO_CUT and 0 < common * _FAR_ABOVE < largest
+    top = nice_top(common * _ROOM if cut else largest)
+    return Axis(top, say, summary, height=height, cut=cut)
 
 
 def nice_top(largest: float) -> float:
@@ -227,7 +260,7 @@ def _band(edges: tuple[float, float, float, float], *, down: bool) -> str:
 
 def _below(axis: Axis, lanes: Sequence[object]) -> Axis:
     above = len(lanes) * _LANE_HEIGHT + (_LANE_HEIGHT // 2 if lanes else 0)
-    return Axis(axis.top, axis.say, axis.summary, axis.bottom, axis.height, above)
+    return replace(axis, above=above)
 
 
 def _lane_y(index: int) -> float:
@@ -291,7 +324,7 @@ def _plot(
         for level in levels
     )
     texts = joined(
-        Markup(f'<span style="top:{axis.y(level):g}px">{escaped(axis.say(level))}</span>')
+        Markup(f'<span style="top:{axis.y(level):g}px">{escaped(_level_words(axis, level))}</span>')
         for level in levels
     )
     return Markup(
@@ -300,6 +333,10 @@ def _plot(
         f'viewBox="0 0 {_slots(points) * _SLOT} {height}" preserveAspectRatio="none">'
         f'{lines}{shapes}</svg>\n<div class="xs" aria-hidden="true">{_dates(points)}</div></div>'
     )
+
+
+def _level_words(axis: Axis, level: float) -> str:
+    return f"{axis.say(level)}, more" if axis.cut and level == axis.top else axis.say(level)
 
 
 def _dates(points: Sequence[Point]) -> Markup:

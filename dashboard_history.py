@@ -1,9 +1,9 @@
 """The parts of the dashboard that look over many runs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 
-from charts import Axis, Point, bars_under_lanes, curve, nice_top
+from charts import Axis, Point, axis_for, bars_under_lanes, curve
 from html_page import (
     Markup,
     escaped,
@@ -115,17 +115,17 @@ def _outcomes(runs: Runs) -> Markup:
         (lane, sum(point.lane == index for point in points)) for index, lane in enumerate(lanes)
     ]
     words = ", ".join(f"{_plain(lane)} {count_words(count)}" for lane, count in counts)
-    axis = Axis(_top(point.value for point in points), seconds_words, f"Runs: {words}", height=120)
+    taken = [point.value for point in points]
+    axis = axis_for(taken, seconds_words, summary=f"Runs: {words}", height=120)
+    words += (
+        f"; longest {seconds_words(max(t for t in taken if t is not None))}" if axis.cut else ""
+    )
     named = [(outcome_of(lane).state, escaped(_plain(lane))) for lane in lanes]
     return captioned("Outcome and duration", words, bars_under_lanes(points, axis, lanes=named))
 
 
 def _plain(status: str) -> str:
     return shortened(status.replace("_", " "), _SHORT_NAME)
-
-
-def _top(values: Iterable[float | None]) -> float:
-    return nice_top(max((value for value in values if value is not None), default=0.0))
 
 
 def _tooltip(run: RunFigures) -> str:
@@ -146,7 +146,7 @@ def _records(runs: Runs) -> Markup:
         return run.total("rows_read")
 
     title = "Records read"
-    axis = Axis(_top(map(records, runs)), rows_words, f"{title} by each run", height=_SMALL)
+    axis = axis_for(map(records, runs), rows_words, summary=f"{title} by each run", height=_SMALL)
     return history_curve(title, runs, records, axis=axis)
 
 
@@ -160,7 +160,7 @@ def _speed(runs: Runs, name: str) -> Markup:
         return next((s.records_per_second for s in run.stages if s.name == name), None)
 
     title = f"Rows per second, {shortened(name, _SHORT_NAME)}"
-    axis = Axis(_top(map(speed, runs)), rows_words, title, height=_SMALL)
+    axis = axis_for(map(speed, runs), rows_words, summary=title, height=_SMALL)
     return history_curve(title, runs, speed, axis=axis)
 
 

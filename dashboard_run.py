@@ -5,10 +5,9 @@ from itertools import groupby
 from operator import attrgetter
 from statistics import median
 
-from charts import Axis, flow, key, nice_top, share_bar
+from charts import Axis, axis_for, flow, key, share_bar
 from dashboard_history import (
     RECENT_RUNS,
-    Figure,
     Runs,
     history_curve,
     recent_rated,
@@ -271,7 +270,8 @@ def _more(things: Sequence[object], shown: int) -> Markup:
 
 def rejects(run: RunFigures, runs: Runs, lead: Markup) -> Markup:
     """Rejected records by reason, compared with the runs before."""
-    axis = Axis(_top_of(runs, _rejected), rows_words, "Rejected records of each run", height=120)
+    title = "Rejected records of each run"
+    axis = axis_for(map(_rejected, runs), rows_words, summary=title, height=120)
     chart = history_curve("Over time", runs, _rejected, axis=axis)
     reasons = Markup(f"<div><h3>By reason</h3>{_reasons(run, runs)}</div>")
     body = Markup(f'<div class="pair">{reasons}<div>{chart}</div></div>')
@@ -280,10 +280,6 @@ def rejects(run: RunFigures, runs: Runs, lead: Markup) -> Markup:
 
 def _rejected(run: RunFigures) -> float | None:
     return run.total("rows_rejected")
-
-
-def _top_of(runs: Runs, figure: Figure) -> float:
-    return nice_top(max((value for run in runs if (value := figure(run)) is not None), default=0))
 
 
 def _reasons(run: RunFigures, runs: Runs) -> Markup:

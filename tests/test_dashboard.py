@@ -146,6 +146,16 @@ def test_the_changed_columns_are_those_of_the_entry() -> None:
     }
 
 
+def test_the_bars_of_the_changed_columns_are_as_long_as_their_counts() -> None:
+    journal = sample_journal(5)
+    text = dashboard(journal)
+    counts = [n for columns in journal[-1]["column_changes"].values() for n in columns.values()]
+    drawn = [
+        float(width) for width in re.findall(r'class="f-updated" x="0" width="([\d.]+)"', text)
+    ]
+    assert sorted(drawn) == pytest.approx(sorted(100 * n / max(counts) for n in counts), rel=1e-3)
+
+
 def test_rejects_are_shown_by_reason_also_those_that_came_only_before() -> None:
     journal = sample_journal(20)
     rows = page_of(journal).rows("Rejects by reason")
