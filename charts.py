@@ -336,7 +336,7 @@ def _plot(
 
 
 def _level_words(axis: Axis, level: float) -> str:
-    return f"{axis.say(level)}, more" if axis.cut and level == axis.top else axis.say(level)
+    return f"≥ {axis.say(level)}" if axis.cut and level == axis.top else axis.say(level)
 
 
 def _dates(points: Sequence[Point]) -> Markup:

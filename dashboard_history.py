@@ -5,6 +5,7 @@ from statistics import median
 
 from charts import Axis, Point, axis_for, bars_under_lanes, curve
 from html_page import (
+    NOTHING,
     Markup,
     escaped,
     folded,
@@ -181,56 +182,45 @@ def list_of_runs(runs: Runs) -> Markup:
     """Every run as a row, the latest first; what the charts show, to be read and copied."""
     newest = list(reversed(runs))
     first, older = newest[:_RUNS_SHOWN], newest[_RUNS_SHOWN:]
-    headings = ("Started, UTC", "Outcome", "Mode", "Environment", *(name for name, _ in _COLUMNS))
-    shown = table(
-        "The latest runs", (*headings[:4], "Message", *headings[4:]), map(_row_with_message, first),
-        texts=5,
-    )  # fmt: skip
+    names = _NAMES if len({run.environment for run in runs}) > 1 else _NAMES[:-1]
+    headings = [*names, *(name for name, _ in _COLUMNS)]
+    rows = [_signed_row(run, len(names)) for run in first]
+    texts = range(len(names))
+    shown = table("The latest runs", [*headings, "Message"], rows, texts=(*texts, len(headings)))
     if not older:
         return section("runs", "Runs", shown)
-    rest = table("Earlier runs", headings, map(_row, older), texts=4)
-    return section(
-        "runs", "Runs", joined([shown, folded(f"{count_words(len(older))} earlier runs", rest)])
-    )
+    rest = table("Earlier runs", headings, (_row(run, len(names)) for run in older), texts=texts)
+    more = folded(f"{count_words(len(older))} earlier runs", rest)
+    return section("runs", "Runs", joined([shown, more]))
 
 
-def _row_with_message(run: RunFigures) -> list[Markup]:
-    started, _, mode, environment = _names(run)
+def _signed_row(run: RunFigures, names: int) -> list[Markup]:
+    started, _, *others = _row(run, names)
     outcome = marked(outcome_of(run.status).state, _plain(run.status))
-    message = isolated(shortened(_message(run), _SHORT_MESSAGE))
-    return [started, outcome, mode, environment, message, *_figures(run)]
+    return [started, outcome, *others, _words(run)]
 
 
-def _message(run: RunFigures) -> str:
-    return (run.error or next(iter(run.attention), "")).replace("\n", " ")
+def _words(run: RunFigures) -> Markup:
+    message = shortened((run.error or next(iter(run.attention), "")), _SHORT_MESSAGE)
+    words = isolated(message.replace("\n", " "))
+    return Markup(f'<div class="words">{words}</div>') if words else NOTHING
 
 
-def _row(run: RunFigures) -> list[Markup]:
-    return [*_names(run), *_figures(run)]
-
-
-def _names(run: RunFigures) -> tuple[Markup, Markup, Markup, Markup]:
-    return (
-        escaped(instant_words(run.started_at)),
-        isolated(_plain(run.status)),
-        isolated(_plain(run.mode)),
-        isolated(_plain(run.environment)),
-    )
-
-
-def _figures(run: RunFigures) -> list[Markup]:
-    return [escaped(say(run)) for _, say in _COLUMNS]
+def _row(run: RunFigures, names: int) -> list[Markup]:
+    words = (instant_words(run.started_at), *map(_plain, (run.status, run.mode, run.environment)))
+    return [*map(isolated, words[:names]), *(escaped(say(run)) for _, say in _COLUMNS)]
 
 
 def _checks_words(run: RunFigures) -> str:
     return f"{run.checks_passed} of {len(run.checks)}" if run.checks else UNKNOWN
 
 
+_NAMES = ("Started, UTC", "Outcome", "Mode", "Environment")
 _COLUMNS: tuple[tuple[str, Callable[[RunFigures], str]], ...] = (
     ("Took", lambda run: seconds_words(run.seconds)),
     ("Read", lambda run: count_words(run.total("rows_read"))),
     ("Inserted", lambda run: count_words(run.total("rows_inserted"))),
     ("Updated", lambda run: count_words(run.total("rows_updated"))),
     ("Rejected", lambda run: count_words(run.total("rows_rejected"))),
-    ("Checks passed", _checks_words),
+    ("Checks", _checks_words),
 )

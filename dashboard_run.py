@@ -346,7 +346,7 @@ def _checks_table(caption: str, checks: Sequence[Check]) -> Markup:
         ]
         for check in checks[:_MOST_CHECKS]
     ]
-    shown = table(caption, ["check", "state", "finding"], rows, texts=3)
+    shown = table(caption, ["check", "state", "finding"], rows, texts=range(3))
     return joined([shown, _more(checks, _MOST_CHECKS)])
 
 

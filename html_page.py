@@ -7,7 +7,7 @@ an e-mail and without a network. `Markup` is text that is safe to stand in it; d
 
 import html
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NewType
@@ -112,7 +112,7 @@ def table(
     headings: Sequence[str],
     rows: Iterable[Sequence[Markup]],
     *,
-    texts: int = 1,
+    texts: Collection[int] = (0,),
 ) -> Markup:
     """A table that scrolls by itself where the screen is too narrow; the first cell heads its row.
 
@@ -120,7 +120,7 @@ def table(
         caption: what it shows; plain text, for those who cannot see the heading above.
         headings: one per column; plain text.
         rows: cells.
-        texts: how many columns from the left hold text; all others hold numbers.
+        texts: places of the columns that hold text; all others hold numbers.
 
     Example:
         >>> "<td>1</td>" in table("counts", ["name", "rows"], [[escaped("a"), escaped(1)]])
@@ -137,7 +137,7 @@ def table(
     )
 
 
-def _row(cells: Sequence[Markup], texts: int) -> Markup:
+def _row(cells: Sequence[Markup], texts: Collection[int]) -> Markup:
     first, *others = cells
     rest = joined(
         Markup(f"<td{_kind(index, texts)}>{cell}</td>")
@@ -146,8 +146,8 @@ def _row(cells: Sequence[Markup], texts: int) -> Markup:
     return Markup(f'<tr><th scope="row">{first}</th>{rest}</tr>')
 
 
-def _kind(index: int, texts: int) -> str:
-    return ' class="t"' if index < texts else ""
+def _kind(index: int, texts: Collection[int]) -> str:
+    return ' class="t"' if index in texts else ""
 
 
 def folded(summary: str, body: Markup) -> Markup:

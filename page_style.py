@@ -102,12 +102,14 @@ border-bottom:1px solid var(--grid);white-space:nowrap}
 tr>:last-child{padding-right:0}
 th[scope=row],th:first-child,.t{text-align:left}
 th[scope=row]{font-weight:400;min-width:8.5em}
-thead th{white-space:normal;min-width:5.2em}
+thead th{white-space:normal;overflow-wrap:break-word}
+#runs th,#runs td{white-space:nowrap}
 .fate{white-space:nowrap}
 thead th{color:var(--soft);font-weight:600;font-size:13px;border-bottom-color:var(--line)}
 tbody tr:last-child>*{border-bottom:0}
 td.t,th[scope=row]{white-space:normal}
 td.t{max-width:34em}
+.words{min-width:15em;white-space:normal}
 .zero{color:var(--soft)}
 .bar{display:block;width:100%;height:10px;min-width:60px;margin-top:5px}
 .bar .back{fill:var(--grid)}
@@ -154,18 +156,27 @@ table{font-size:13px}
 th,td{padding-right:8px}
 thead th{font-size:12px}
 th[scope=row]{min-width:7.4em}
-thead th{min-width:4.9em}
 td.t{min-width:5.5em}
 .bar{min-width:36px}
 summary{padding:8px 0}
 }
 @media print{
+@page{margin:12mm}
 :root{--page:#fff}
-body{font-size:11px}
+body{font-size:10px}
 main{max-width:none;padding:0}
 nav,details{display:none}
-section{break-inside:avoid-page;border-color:#ccc}
+section{border-color:#ccc;padding:10px 12px;margin-bottom:8px}
+.pair{grid-template-columns:1fr 1fr}.trio{grid-template-columns:1fr 1fr 1fr}
+.facts{grid-template-columns:repeat(6,1fr)}
+.facts dd.big{font-size:16px}
+table{font-size:9px}
+th,td{padding:2px 6px 2px 0}
+thead th{font-size:9px}
+th[scope=row]{min-width:6em}
+.words{min-width:14em}
 .scroll{overflow:visible}
-tr,figure,.route{break-inside:avoid}
+h2,h3{break-after:avoid}
+tr,figure,.route,.facts{break-inside:avoid}
 }
 """

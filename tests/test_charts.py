@@ -68,7 +68,7 @@ def test_one_value_far_above_the_others_is_cut_off_and_the_axis_says_so() -> Non
     axis = axis_for(values, "{:g} s".format, summary="", height=100)
     svg = curve([Point(value) for value in values], axis)
     assert axis.top < 40
-    assert f"{axis.top:g} s, more<" in svg
+    assert f"≥ {axis.top:g} s<" in svg
     assert heights(svg)[-1] == 0
 
 

@@ -36,6 +36,9 @@ ATTRIBUTES = frozenset(
 )
 
 
+RUN_TABLES = ("The latest runs", "Earlier runs")
+
+
 class Page(HTMLParser):
     """A page taken apart: its elements, its tables, its texts; complains if it is not whole."""
 
@@ -109,13 +112,25 @@ def number(text: str) -> int:
 def test_every_run_is_a_row_with_its_figures(runs: int) -> None:
     journal = sample_journal(runs)
     page = page_of(journal)
-    shown = page.tables["The latest runs"][1:] + page.tables.get("Earlier runs", [[]])[1:]
+    tables = [page.tables[caption] for caption in RUN_TABLES if caption in page.tables]
+    shown = [dict(zip(rows[0], row, strict=True)) for rows in tables for row in rows[1:]]
     assert len(shown) == runs
     for cells, entry in zip(shown, reversed(journal), strict=True):
-        assert cells[0] == entry["started_at"][:16].replace("T", " ")
-        assert cells[1].strip() == entry["status"].replace("_", " ")
-        counts = [read_total(entry, name) for name in ("read", "inserted", "updated", "rejected")]
-        assert cells[-5:-1] == counts
+        assert cells["Started, UTC"] == entry["started_at"][:16].replace("T", " ")
+        assert cells["Outcome"].strip() == entry["status"].replace("_", " ")
+        assert cells["Mode"] == entry["mode"].replace("_", " ")
+        for count in ("Read", "Inserted", "Updated", "Rejected"):
+            assert cells[count] == read_total(entry, count.lower())
+        checks = entry.get("quality", {}).get("checks", [])
+        passed = sum(check["status"] == "passed" for check in checks)
+        assert cells["Checks"] == (f"{passed} of {len(checks)}" if checks else "unknown")
+
+
+def test_environments_are_told_apart_where_there_are_several() -> None:
+    journal = sample_journal(2)
+    assert "Environment" not in page_of(journal).tables["The latest runs"][0]
+    several = page_of([journal[0] | {"environment": "test"}, journal[1]])
+    assert several.rows("The latest runs")["2025-03-01 02:00"][2] == "test"
 
 
 def read_total(entry: dict[str, Any], count: str) -> str:
@@ -188,7 +203,9 @@ def test_failed_checks_are_in_the_open_and_named_at_the_top() -> None:
     assert {name: cells[1] for name, cells in list(rows.items())[1:]} == {
         check["name"]: check["message"] for check in failed
     }
-    assert journal[-1]["attention"][0] in page.text
+    (notes,) = re.findall(r'<ul class="notes">(.*?)</ul>', dashboard(journal))
+    assert journal[-1]["attention"][0] in notes
+    assert journal[-1]["anomalies"][0]["message"] in notes
     assert "Loaded, with something to look at" in page.text
 
 
