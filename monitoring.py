@@ -18,6 +18,7 @@ from typing import Any, Dict, ParamSpec, TextIO, TypeVar
 from config import LoggingConfig
 from errors import ConfigurationError, ETLError
 from health_checks import pipeline_health_check as pipeline_health_check  # noqa: PLC0414  # one of this module's public names
+from printable import printable
 
 if sys.platform == "win32":
     import psutil  # type: ignore[import-untyped]  # ships no type information
@@ -265,15 +266,6 @@ class _RotatingFile(RotatingFileHandler):
 
 # --- what a line looks like ---
 
-# Control characters move the cursor, end a line or turn text around; a terminal obeys them.
-_UNPRINTABLE = (
-    *range(0x20),
-    *range(0x7F, 0xA0),
-    *range(0x2028, 0x202F),  # line and paragraph separator, bidirectional embeddings
-    *range(0x2066, 0x206A),  # bidirectional isolates
-)
-_ESCAPES = {code: ascii(chr(code))[1:-1] for code in _UNPRINTABLE}
-
 
 class _ConsoleFormatter(logging.Formatter):
     """`time LEVEL [source stage] message` on one line, without the traceback."""
@@ -284,7 +276,7 @@ class _ConsoleFormatter(logging.Formatter):
         )
         message = f"[{place}] {record.getMessage()}" if place else record.getMessage()
         time_text = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
-        return f"{time_text} {record.levelname:<8} {message}".translate(_ESCAPES)
+        return printable(f"{time_text} {record.levelname:<8} {message}")
 
 
 class _JsonFormatter(logging.Formatter):
