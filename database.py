@@ -16,7 +16,7 @@ import pyarrow as pa
 import sql_dialects
 from duckdb_engine import DUCKDB_SCHEME, DuckdbSession
 from errors import CommitUnknownError, ConfigurationError, LoadingError, WarehouseInUseError
-from resilience import is_transient, retry_with_backoff
+from resilience import CircuitBreaker, is_transient, retry_with_backoff
 from sql_dialects import DUCKDB, SQL_SERVER, Dialect
 from sql_server import SqlServerSession
 from star_schema import Table
@@ -85,12 +85,16 @@ class Access:
         lock_wait_s: how long to wait while another run works in it, in seconds.
         memory_limit: how much an embedded engine may use before it spills to disk, such as `1GB`.
         temp_directory: where it spills to; empty for beside the file.
+        breaker_failures: failures to connect in a row after which it is left alone.
+        breaker_recovery_s: for how long, in seconds.
     """
 
     read_only: bool = False
     lock_wait_s: float = 0.0
     memory_limit: str = ""
     temp_directory: str = ""
+    breaker_failures: int = 5
+    breaker_recovery_s: float = 60.0
 
 
 class DatabaseManager:
@@ -122,6 +126,11 @@ class DatabaseManager:
         self.access = access
         self.dialect: Dialect = dialect_of(connection_string)
         self._sleep = sleep
+        # Outlives the sources of a run, each of which tries again to get back a lost connection.
+        self._breaker = CircuitBreaker(
+            access.breaker_failures, access.breaker_recovery_s, name="warehouse",
+            counts=is_transient,
+        )  # fmt: skip
         self._session: Session | None = None
         self._in_transaction = False
         self._stand_ins: dict[str, str] = {}
@@ -137,7 +146,7 @@ class DatabaseManager:
         waited_s = 0.0
         while True:
             try:
-                return _open_session(self.connection_string, self.access)
+                return self._breaker.call(_open_session, self.connection_string, self.access)
             except WarehouseInUseError:
                 if waited_s >= self.access.lock_wait_s:
                     raise

@@ -16,8 +16,10 @@ RANKS = [
         "star_schema",
         "sources",
         "setting_kinds",
+        "process_memory",
+        "alert_state",
     },
-    {"value_rules", "checksums", "odbc_strings"},
+    {"value_rules", "checksums", "odbc_strings", "circuit_breaker"},
     {"field_rules", "rejected_records"},
     {"config", "resilience", "runs", "sql_dialects", "source_files", "odbc"},
     {
