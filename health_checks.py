@@ -33,7 +33,7 @@ from errors import (
 from odbc import OdbcSource
 from odbc_connections import with_driver
 from odbc_strings import masked, secrets_in
-from run_history import RUNNING, SUCCESS
+from run_history import RUNNING, SUCCESS, last_success
 from runs import EVERYTHING, Window, utc_now
 from sales_source import read_sales
 from source_files import file_signature, open_source
@@ -284,7 +284,6 @@ def _rights(lacking: Mapping[str, Sequence[str]], *, may_create: bool) -> Check:
 
 _NEWEST_RUN = """SELECT "run_id", "status" FROM "etl_run"
 WHERE "run_id" = (SELECT max("run_id") FROM "etl_run");"""
-_LAST_SUCCESS = 'SELECT max("finished_at") FROM "etl_run" WHERE "status" = ?;'
 
 
 def _last_run(db: DatabaseManager) -> Iterator[Check]:
@@ -294,7 +293,7 @@ def _last_run(db: DatabaseManager) -> Iterator[Check]:
         return
     run_id, status = newest[0]
     yield _newest_run(run_id, status, in_use="used_by" in db.session.facts())
-    yield _last_success(db.value(_LAST_SUCCESS, (SUCCESS,)))
+    yield _last_success(last_success(db))
 
 
 def _newest_run(run_id: str, status: str, *, in_use: bool) -> Check:
