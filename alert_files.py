@@ -1,6 +1,8 @@
 """The files of LOG_DIR/alerts: appended to by one process at a time, rotated like the logs."""
 
 import logging
+import os
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -61,7 +63,12 @@ class AlertFiles:
             path, maxBytes=self.max_bytes, backupCount=self.backup_count,
             encoding="utf-8", errors="backslashreplace", delay=True,
         )  # fmt: skip
+        size = path.stat().st_size if path.exists() else 0
         try:
-            handler.emit(logging.makeLogRecord({"msg": text}))
-        finally:
-            handler.close()
+            with closing(handler):
+                handler.emit(logging.makeLogRecord({"msg": text}))
+        except OSError:
+            with suppress(OSError):
+                if path.stat().st_size > size:  # no half an alert; it may have been rotated
+                    os.truncate(path, size)
+            raise
