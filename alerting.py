@@ -50,9 +50,9 @@ def simulate_email_alert(error_details: Dict, config: AlertConfig) -> bool:  # t
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from config import read_layers
+        >>> from config import load_config
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     config = AlertConfig(layers=read_layers(environ={"LOG_DIR": folder}))
+        ...     config = load_config("dev", environ={"LOG_DIR": folder}).alerts
         ...     simulate_email_alert({"severity": "critical", "stage": "Data Loading"}, config)
         ...     text = Path(folder, "alerts", "email_alerts.log").read_text("utf-8")
         True

@@ -63,7 +63,7 @@ class _Smtp(socketserver.StreamRequestHandler):
         except (ssl.SSLError, OSError):  # the client does not trust us
             return False
         self.rfile = self.connection.makefile("rb")
-        self.wfile = self.connection.makefile("wb", buffering=0)  # type: ignore[assignment]  # a raw file
+        self.wfile = self.connection.makefile("wb", buffering=0)
         return True
 
     def _receive(self) -> None:

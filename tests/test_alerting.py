@@ -25,7 +25,7 @@ from alerting import (
     simulate_slack_notification,
     slack_alert,
 )
-from config import AlertConfig, LoggingConfig, read_layers
+from config import AlertConfig, LoggingConfig, load_config
 from monitoring import close_logging, log_context, setup_logging
 from quality_alerts import process_quality_alerts
 
@@ -52,7 +52,7 @@ def make(tmp_path: Path) -> Make:
 
     def config(**settings: str) -> AlertConfig:
         environ = {"LOG_DIR": str(tmp_path), **settings}
-        return AlertConfig(layers=read_layers(base_dir=tmp_path, environ=environ))
+        return load_config(base_dir=tmp_path, environ=environ).alerts
 
     return config
 
@@ -443,7 +443,7 @@ def test_a_refusal_is_logged_the_content_kept_and_nothing_raised(
 ) -> None:
     login = {"SMTP_USERNAME": "mailer", "SMTP_PASSWORD": "smtp-pw"}
     config = make(**mail_settings(mail, **login, ALERT_EMAIL_TO="team@x.org"))
-    command, mail.answers[command] = refusal
+    mail.answers.update([refusal])
     assert not simulate_email_alert(DETAILS, config)
     assert "was not delivered" in caplog.text
     assert refusal[1].removesuffix(" smtp-pw") in caplog.text
@@ -618,8 +618,8 @@ def test_what_was_held_back_is_told_in_the_next_alert(
 def test_a_critical_log_record_becomes_an_email(make: Make, emails: Callable[[], str]) -> None:
     config = make()
     logger = logging.getLogger("etl_pipeline")
-    layers = read_layers(environ={"LOG_DIR": str(config.alerts_dir.parent)})
-    setup_logging(LoggingConfig(layers=layers), critical_handler=CriticalAlertHandler(config))
+    to = LoggingConfig(log_dir=config.alerts_dir.parent)
+    setup_logging(to, critical_handler=CriticalAlertHandler(config))
     try:
         with log_context(run_id="r1", stage="Data Loading"):
             logger.error("no alert")

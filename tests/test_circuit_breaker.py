@@ -2,11 +2,23 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from pipeline_runs import Project
 
+import database
+import resilience
+import sales_source
 from circuit_breaker import StateChange
-from errors import CircuitOpenError, ConfigurationError
+from database import Access, DatabaseManager
+from errors import (
+    CircuitOpenError,
+    ConfigurationError,
+    ExtractionError,
+    LoadingError,
+    WarehouseInUseError,
+)
 from resilience import CircuitBreaker, is_transient, retry_with_backoff
 
 THRESHOLD, RECOVERY_S = 3, 60.0
@@ -267,3 +279,69 @@ def test_a_refusal_is_not_transient_whatever_it_was_raised_from() -> None:
 def test_limits_that_make_no_sense_are_refused(threshold: int, recovery: float) -> None:
     with pytest.raises(ConfigurationError):
         CircuitBreaker(threshold, recovery)
+
+
+# --- where runs use it ---------------------------------------------------------------------
+
+
+class Unreachable:
+    """Stands in for the ODBC source of a server that is down; counts who asks."""
+
+    calls = 0
+
+    def __init__(self, _connection_string: str) -> None:
+        type(self).calls += 1
+        raise ExtractionError("the server is down") from ConnectionRefusedError()
+
+
+@pytest.mark.parametrize(("settings", "attempts"), [({}, 5), ({"THRESHOLD": "2"}, 2)])
+def test_a_sales_database_that_is_down_is_asked_no_more_often_than_the_setting_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], attempts: int
+) -> None:
+    monkeypatch.setattr(sales_source, "OdbcSource", Unreachable)
+    monkeypatch.setattr(Unreachable, "calls", 0)
+    monkeypatch.setattr(resilience._RANDOM, "uniform", lambda *_: 0.0)
+    given = {f"BREAKER_FAILURE_{name}": value for name, value in settings.items()}
+    project = Project(tmp_path, SALES_DB_CONNECTION_STRING="DSN=sales", **given)
+    summary = project.run()
+    assert Unreachable.calls == attempts
+    sales = summary["sources"][2]
+    assert sales["status"] == "failed"
+    assert f"the sales database is left alone after {attempts} failures" in sales["error"]
+    assert "the server is down" in sales["error"]
+    assert summary["exit_code"] == 3
+
+
+def test_a_warehouse_that_is_down_is_left_alone_until_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = []
+
+    def refuse(*_args: object) -> None:
+        calls.append("call")
+        raise LoadingError("the server is down") from ConnectionRefusedError()
+
+    monkeypatch.setattr(database, "_open_session", refuse)
+    access = Access(breaker_failures=2, breaker_recovery_s=0.0)
+    db = DatabaseManager("Server=s;Database=d", access=access)
+    for _ in range(3):  # no time to wait: each is a trial
+        with pytest.raises(LoadingError), db:
+            pass
+    assert len(calls) == 3
+    db = DatabaseManager("Server=s;Database=d", access=Access(breaker_failures=2))
+    for expected in (LoadingError, LoadingError, CircuitOpenError, CircuitOpenError):
+        with pytest.raises(expected), db:
+            pass
+    assert len(calls) == 5
+
+
+def test_a_warehouse_in_use_is_no_failure_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_use(*_args: object) -> None:
+        raise WarehouseInUseError("in use")
+
+    monkeypatch.setattr(database, "_open_session", in_use)
+    access = Access(lock_wait_s=20.0, breaker_failures=2)
+    waits: list[float] = []
+    with pytest.raises(WarehouseInUseError):
+        DatabaseManager("Server=s;Database=d", access=access, sleep=waits.append).__enter__()
+    assert len(waits) == 20
