@@ -9,7 +9,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -104,17 +104,12 @@ class AlertState:
 
     @contextmanager
     def _locked_if_possible(self, folder: Path) -> Iterator[None]:
-        lock = locked(folder)
-        try:
-            lock.__enter__()
-        except OSError as error:
-            self._tell(error)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(folder))
+            except OSError as error:
+                self._tell(error)
             yield
-            return
-        try:
-            yield
-        finally:
-            lock.__exit__(None, None, None)
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Dict
 
@@ -84,7 +84,8 @@ def with_alerts(
             seconds = time.monotonic() - started
             _safely(partial(_tell_error, config, critical.records, error, seconds=seconds))
             raise
-    _safely(partial(_tell_summary, config, [*errors.records], summary))
+    logged = (critical.records, errors.records)
+    _safely(partial(_tell_summary, config, *logged, summary))
     return summary
 
 
@@ -113,28 +114,37 @@ class _Telling:
 
     Attributes:
         known: what is told of the run in each alert.
+        last_success: when a run last went well; looked up once.
         errors: the error of each source that failed.
-        reached: whether the run had opened the warehouse, so that it can be asked.
     """
 
     config: Config
     notifier: Notifier
     state: AlertState
     known: Alert
+    last_success: Callable[[], str]
     errors: Mapping[str, BaseException] = field(default_factory=dict)
-    reached: bool = False
 
     @classmethod
-    def of(cls, config: Config, known: Alert, **others: Any) -> "_Telling":
-        """What the alerts of a run under these settings share."""
+    def of(
+        cls,
+        config: Config,
+        known: Alert,
+        *,
+        reached: bool,
+        errors: Mapping[str, BaseException] | None = None,
+    ) -> "_Telling":
+        """What the alerts of a run share; `reached` when the warehouse can be asked."""
         delivery = Delivery(
             config.processing.breaker_failure_threshold,
             config.processing.breaker_recovery_seconds,
         )
         log_file = _shown(config.logging.log_dir / PIPELINE_LOG)
         known = replace(known, environment=config.environment, log_file=log_file)
+        state = AlertState(config.alerts.alerts_dir)
+        last_success = cache(partial(_last_success, config, state, reached=reached))
         notifier = Notifier.of(config.alerts, delivery)
-        return cls(config, notifier, AlertState(config.alerts.alerts_dir), known, **others)
+        return cls(config, notifier, state, known, last_success, errors or {})
 
     def key(self, *parts: str) -> str:
         """An alert key, told apart by environment."""
@@ -146,21 +156,21 @@ class _Telling:
         own = {name: getattr(told, name) for name in facts}
         return replace(self.known, **own, last_success=self.last_success())
 
-    def last_success(self) -> str:
-        """When a run last went well: the history knows, and what was remembered of it."""
-        with suppress(Exception):
-            if self.reached and (ended := _last_success(self.config)) is not None:
-                return time_text(ended)
-        remembered = self.state.change(lambda data: _runs(data, self.config).get("last_success"))
-        return str(remembered or "")
-
 
 def _shown(path: Path) -> str:
     inside = path.is_relative_to(PROJECT_DIR)
     return (path.relative_to(PROJECT_DIR) if inside else path).as_posix()
 
 
-def _last_success(config: Config) -> datetime | None:
+def _last_success(config: Config, state: AlertState, *, reached: bool) -> str:
+    """When a run last went well: the history knows, and what was remembered of it."""
+    with suppress(Exception):
+        if reached and (ended := _last_of_history(config)) is not None:
+            return time_text(ended)
+    return str(state.change(lambda data: _runs(data, config).get("last_success")) or "")
+
+
+def _last_of_history(config: Config) -> datetime | None:
     connection = config.database.connection_string.get_secret_value()
     with DatabaseManager(connection, access=Access(read_only=True)) as db:
         return run_history.last_success(db)
@@ -225,16 +235,19 @@ def _tell_critical(telling: _Telling, records: list[logging.LogRecord]) -> None:
 
 
 def _tell_summary(
-    config: Config, logged: list[logging.LogRecord], summary: Mapping[str, Any]
+    config: Config,
+    critical: list[logging.LogRecord],
+    logged: list[logging.LogRecord],
+    summary: Mapping[str, Any],
 ) -> None:
     errors = {str(getattr(r, "source", "")): e for r in logged if (e := _error_of(r)) is not None}
     with log_context(run_id=summary["run_id"]):
         telling = _Telling.of(config, _known(summary), errors=errors, reached=True)
         _TELL[summary["exit_code"]](telling, summary)
-        _tell_critical(telling, [r for r in logged if r.levelno >= logging.CRITICAL])
+        _tell_critical(telling, critical)
         if anomalies := summary.get("anomalies"):
             run = {"run_id": summary["run_id"], "environment": config.environment}
-            run |= {"log_file": telling.known.log_file, "last_success": telling.last_success()}
+            run["log_file"], run["last_success"] = telling.known.log_file, telling.last_success()
             process_quality_alerts(anomalies, config.alerts, notifier=telling.notifier, context=run)
 
 
