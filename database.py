@@ -15,7 +15,13 @@ import pyarrow as pa
 
 import sql_dialects
 from duckdb_engine import DUCKDB_SCHEME, DuckdbSession
-from errors import CommitUnknownError, ConfigurationError, LoadingError, WarehouseInUseError
+from errors import (
+    CircuitOpenError,
+    CommitUnknownError,
+    ConfigurationError,
+    LoadingError,
+    WarehouseInUseError,
+)
 from resilience import CircuitBreaker, is_transient, retry_with_backoff
 from sql_dialects import DUCKDB, SQL_SERVER, Dialect
 from sql_server import SqlServerSession
@@ -150,6 +156,8 @@ class DatabaseManager:
             except WarehouseInUseError:
                 if waited_s >= self.access.lock_wait_s:
                     raise
+            except CircuitOpenError as error:
+                raise LoadingError(str(error)) from error
             pause_s = min(_LOOK_S, self.access.lock_wait_s - waited_s)
             self._sleep(pause_s)
             waited_s += pause_s

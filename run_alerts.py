@@ -22,7 +22,6 @@ from errors import (
     EXIT_ATTENTION,
     EXIT_FAILED,
     EXIT_OK,
-    CircuitOpenError,
     ConfigurationError,
     ExtractionError,
     GateClosedError,
@@ -42,7 +41,6 @@ _STAGES: tuple[tuple[type[BaseException], str], ...] = (
     (FileNotFoundError, "Data Extraction"),
     (TransformationError, "Data Transformation"),
     (LoadingError, "Data Loading"),
-    (CircuitOpenError, "Connecting"),
     (ConfigurationError, "Configuration"),
 )
 

@@ -18,7 +18,7 @@ import field_rules
 import value_rules
 from csv_blocks import CsvBlock, read_csv_blocks
 from duckdb_engine import DUCKDB_SCHEME, arrow_blocks, duckdb_path, open_duckdb
-from errors import ConfigurationError, ExtractionError
+from errors import CircuitOpenError, ConfigurationError, ExtractionError
 from odbc import OdbcSource
 from odbc_connections import with_driver
 from rejected_records import MISSING, UNREADABLE, one_block, reject_block
@@ -163,7 +163,10 @@ def _text_column(values: tuple[object, ...]) -> pa.Array:
 def _open_sales_source(
     connection_string: str, window: Window, breaker: CircuitBreaker
 ) -> OdbcSource:
-    return breaker.call(_open_once, connection_string, window)
+    try:
+        return breaker.call(_open_once, connection_string, window)
+    except CircuitOpenError as error:
+        raise ExtractionError(str(error)) from error
 
 
 def _open_once(connection_string: str, window: Window) -> OdbcSource:

@@ -329,9 +329,10 @@ def test_a_warehouse_that_is_down_is_left_alone_until_the_time_is_over(
             pass
     assert len(calls) == 3
     db = DatabaseManager("Server=s;Database=d", access=Access(breaker_failures=2))
-    for expected in (LoadingError, LoadingError, CircuitOpenError, CircuitOpenError):
-        with pytest.raises(expected), db:
+    for told in ("is down", "is down", "left alone", "left alone"):
+        with pytest.raises(LoadingError, match=told) as caught, db:
             pass
+        assert is_transient(caught.value) == (told == "is down")
     assert len(calls) == 5
 
 
