@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,9 @@ from alerting import (
 from config import AlertConfig, LoggingConfig, load_config
 from monitoring import close_logging, log_context, setup_logging
 from quality_alerts import process_quality_alerts
+
+if sys.platform != "win32":
+    import resource
 
 Make = Callable[..., AlertConfig]
 
@@ -310,6 +314,21 @@ def test_on_a_full_disk_an_alert_is_logged_and_raises_nothing(
     (tmp_path / "alerts" / "email_alerts.log").symlink_to("/dev/full")
     assert not simulate_email_alert(DETAILS, make())
     assert "No space left on device" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of POSIX")
+def test_where_an_alert_does_not_fit_no_half_of_it_stays(
+    make: Make, emails: Callable[[], str]
+) -> None:
+    simulate_email_alert({}, make())
+    whole = emails()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 100, limits[1]))
+    try:
+        assert not simulate_email_alert(DETAILS, make())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert emails() == whole
 
 
 def test_details_of_any_kind_raise_nothing(make: Make) -> None:
