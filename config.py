@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from errors import ConfigurationError
-from odbc_strings import braced, parse, shown
+from odbc_strings import braced, parse, secrets_in, shown
 from setting_kinds import (
     DUCKDB_PREFIX,
     Address,
@@ -96,6 +96,17 @@ class Layers:
         """The folder that the setting `name` stands for."""
         given = self.given.get(name)
         return self.base_dir / str(given.value if given else _settings()[name].default).strip()
+
+    def number(self, name: str) -> int:
+        """The whole number that the setting `name` stands for; its own section refuses others."""
+        given, default = self.given.get(name), _settings()[name].default
+        text = str(given.value if given else default).strip()
+        return int(text if text.isdecimal() else default)
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown of the values that were given."""
+        secret = [name for name, setting in _settings().items() if setting.secret]
+        return tuple(secrets_in(str(self.given[n].value) for n in secret if n in self.given))
 
     def problem(self, name: str, wanted: str) -> str:
         """One line about a setting: its value, where that is from, and what is wanted.
@@ -185,6 +196,8 @@ class _Section(BaseSettings):
     # each declared by one section and built upon by another
     _output_dir: Path = PrivateAttr()
     _log_dir: Path = PrivateAttr()
+    _log_limits: tuple[int, int] = PrivateAttr()
+    _secrets: tuple[str, ...] = PrivateAttr()
 
     def __init__(self, *, layers: Layers | None = None, **arguments: object) -> None:
         if unknown := arguments.keys() - type(self).model_fields:
@@ -200,6 +213,8 @@ class _Section(BaseSettings):
             raise SettingsError(layers.base_dir, problems)
         self._output_dir = layers.folder("OUTPUT_DIR")
         self._log_dir = layers.folder("LOG_DIR")
+        self._log_limits = layers.number("LOG_MAX_BYTES"), layers.number("LOG_BACKUP_COUNT")
+        self._secrets = layers.secrets()
 
     @classmethod
     def settings_customise_sources(
@@ -371,9 +386,10 @@ class ProcessingConfig(_Section):
     retry_backoff_factor: Number = _setting(
         2.0, "how many times longer each wait before another attempt is than the one before")
     breaker_failure_threshold: Positive = _setting(
-        5, "failures in a row after which a database is left alone for a while")
+        5, "failures to connect in a row, repeated attempts among them, after which a run leaves a "
+        "database, the mail server or Slack alone for a while")
     breaker_recovery_seconds: Number = _setting(
-        60, "seconds for which it is left alone before one more attempt")
+        60, "seconds for which it is left alone before one trial")
     lock_wait_seconds: Number = _setting(
         0, "seconds to wait while another run uses the warehouse; 0 ends at once with exit code 4")
     max_reject_rate: Share = _setting(
@@ -403,10 +419,11 @@ class AlertConfig(_Section):
     """Alerts: written to files under LOG_DIR, or sent by e-mail and to Slack."""
 
     alert_mode: Mode = _setting(
-        "simulate", "simulate writes alerts to LOG_DIR/alerts; send needs SMTP_HOST, "
-        "ALERT_EMAIL_FROM and ALERT_EMAIL_TO, or SLACK_WEBHOOK_URL, or all of them")
+        "simulate", "simulate writes alerts to LOG_DIR/alerts; send delivers them, and needs "
+        "SMTP_HOST, ALERT_EMAIL_FROM and ALERT_EMAIL_TO, or SLACK_WEBHOOK_URL, or all of them")
     smtp_host: Text | None = _setting(None, "mail server")
-    smtp_port: Port = _setting(587, "port of the mail server; 587 is the one for submission")
+    smtp_port: Port = _setting(
+        587, "port of the mail server; 587 is the one for submission, 465 is encrypted throughout")
     smtp_username: Text | None = _setting(None, "login on the mail server; unset sends without one")
     smtp_password: Secret | None = _setting(None, "password of SMTP_USERNAME")
     smtp_starttls: Switch = _setting(True, "encrypt the connection to the mail server")
@@ -414,14 +431,31 @@ class AlertConfig(_Section):
     alert_email_to: Addresses = _setting((), "receivers of alerts, commas between")
     slack_webhook_url: Webhook | None = _setting(
         None, "incoming webhook of Slack; whoever knows it can post")
-    slack_channel: Text = _setting("#data-alerts", "channel that messages to Slack name")
+    slack_channel: Text = _setting(
+        "#data-alerts", "channel that warnings and errors name; Slack keeps to the channel that a "
+        "webhook was made for")
+    slack_info_channel: Text = _setting(
+        "#data-runs", "channel that messages name which ask for nothing: runs that went well")
+    slack_mentions: Text = _setting(
+        "<@data-team> <@on-call-engineer>", "who is called in errors, the first also in warnings; "
+        "Slack itself knows people as <@U024BE7LH> and groups as <!subteam^SAZ94GDB8>")
     alert_throttle_minutes: Count = _setting(
-        30, "minutes for which an alert of the same kind is not repeated")
+        30, "minutes for which an alert of the same kind is not repeated; 0 repeats every one")
 
     @property
     def alerts_dir(self) -> Path:
         """Folder of simulated alerts and of decisions to throttle."""
         return self._log_dir / "alerts"
+
+    @property
+    def log_limits(self) -> tuple[int, int]:
+        """LOG_MAX_BYTES and LOG_BACKUP_COUNT, which hold for the files of alerts too."""
+        return self._log_limits
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be in an alert: every secret setting, the longest first."""
+        return self._secrets
 
     @property
     def can_email(self) -> bool:

@@ -15,10 +15,16 @@ import pyarrow as pa
 
 import sql_dialects
 from duckdb_engine import DUCKDB_SCHEME, DuckdbSession
-from errors import CommitUnknownError, ConfigurationError, LoadingError, WarehouseInUseError
+from errors import (
+    CircuitOpenError,
+    CommitUnknownError,
+    ConfigurationError,
+    LoadingError,
+    WarehouseInUseError,
+)
 from postgres_connections import POSTGRES_SCHEME
 from postgres_engine import PostgresSession
-from resilience import is_transient, retry_with_backoff
+from resilience import CircuitBreaker, is_transient, retry_with_backoff
 from sql_dialects import DUCKDB, POSTGRESQL, SQL_SERVER, Dialect
 from sql_server import SqlServerSession
 from star_schema import Table
@@ -89,12 +95,16 @@ class Access:
         lock_wait_s: how long to wait while another run works in it, in seconds.
         memory_limit: how much an embedded engine may use before it spills to disk, such as `1GB`.
         temp_directory: where it spills to; empty for beside the file.
+        breaker_failures: failures to connect in a row after which it is left alone.
+        breaker_recovery_s: for how long, in seconds.
     """
 
     read_only: bool = False
     lock_wait_s: float = 0.0
     memory_limit: str = ""
     temp_directory: str = ""
+    breaker_failures: int = 5
+    breaker_recovery_s: float = 60.0
 
 
 class DatabaseManager:
@@ -126,6 +136,11 @@ class DatabaseManager:
         self.access = access
         self.dialect: Dialect = dialect_of(connection_string)
         self._sleep = sleep
+        # Outlives the sources of a run, each of which tries again to get back a lost connection.
+        self._breaker = CircuitBreaker(
+            access.breaker_failures, access.breaker_recovery_s, name="warehouse",
+            counts=is_transient,
+        )  # fmt: skip
         self._session: Session | None = None
         self._in_transaction = False
         self._stand_ins: dict[str, str] = {}
@@ -141,10 +156,12 @@ class DatabaseManager:
         waited_s = 0.0
         while True:
             try:
-                return _open_session(self.connection_string, self.access)
+                return self._breaker.call(_open_session, self.connection_string, self.access)
             except WarehouseInUseError:
                 if waited_s >= lock_wait_s:
                     raise
+            except CircuitOpenError as error:
+                raise LoadingError(str(error)) from error
             pause_s = min(_LOOK_S, lock_wait_s - waited_s)
             self._sleep(pause_s)
             waited_s += pause_s

@@ -65,6 +65,10 @@ class GateClosedError(LoadingError):
     """A source was held back: too large a share of its records was rejected."""
 
 
+class CircuitOpenError(ETLError):
+    """A call was not made: what it calls has failed too often, and is left alone for a while."""
+
+
 class WarehouseInUseError(LoadingError):
     """Another process works in the warehouse."""
 

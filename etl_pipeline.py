@@ -8,12 +8,15 @@ All public names of the package can be imported from here.
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Dict
 
 import console
 import interrupts
+from alerting import AlertThrottler, simulate_email_alert, simulate_slack_notification
 from command_line import check_arguments, parse_arguments
 from config import (
     AlertConfig,
@@ -42,11 +45,15 @@ from errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from health_checks import pipeline_health_check
 from monitoring import ETLMetrics, close_logging, setup_logging
 from pipeline_run import run_job
-from resilience import retry_with_backoff
+from quality_alerts import process_quality_alerts
+from resilience import CircuitBreaker, retry_with_backoff
+from run_alerts import with_alerts
 from warehouse import schema_script
 
 __all__ = [
     "AlertConfig",
+    "AlertThrottler",
+    "CircuitBreaker",
     "DatabaseConfig",
     "DatabaseManager",
     "ETLMetrics",
@@ -65,10 +72,13 @@ __all__ = [
     "load_sales",
     "main",
     "pipeline_health_check",
+    "process_quality_alerts",
     "process_sales_transactions",
     "retry_with_backoff",
     "run_etl_pipeline",
     "setup_logging",
+    "simulate_email_alert",
+    "simulate_slack_notification",
     "standardize_customer_data",
     "validate_loaded_data",
 ]
@@ -77,7 +87,7 @@ __all__ = [
 def run_etl_pipeline(
     config: Config | None = None, args: argparse.Namespace | None = None
 ) -> Dict[str, Any]:
-    """Runs the pipeline: extraction, transformation, loading, validation.
+    """Runs the pipeline: extraction, transformation, loading, validation; then its alerts.
 
     Args:
         config: the settings; those of `args.env` when left out.
@@ -94,11 +104,17 @@ def run_etl_pipeline(
     args = args or parse_arguments([])
     config = config or load_config(args.env)
     check_arguments(args)
-    setup_logging(_logging_config(config, args))
     try:
-        return run_job(config, args)
+        return with_alerts(config, partial(_run_logged, config, args), quiet=args.dry_run)
     finally:
         close_logging()
+
+
+def _run_logged(
+    config: Config, args: argparse.Namespace, critical_handler: logging.Handler | None
+) -> Dict[str, Any]:
+    setup_logging(_logging_config(config, args), critical_handler=critical_handler)
+    return run_job(config, args)
 
 
 def _logging_config(config: Config, args: argparse.Namespace) -> LoggingConfig:

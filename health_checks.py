@@ -5,19 +5,17 @@ that goes wrong is told as a check that failed, so that it hides none of the oth
 """
 
 import os
-import re
 import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Dict
-from urllib.parse import unquote, urlsplit
 
 import sql_dialects
 from config import Config, load_config, settings_table
@@ -34,8 +32,8 @@ from errors import (
 )
 from odbc import OdbcSource
 from odbc_connections import with_driver
-from odbc_strings import PASSWORDS, masked, parse
-from run_history import RUNNING, SUCCESS
+from odbc_strings import masked, secrets_in
+from run_history import RUNNING, SUCCESS, last_success
 from runs import EVERYTHING, Window, utc_now
 from sales_source import read_sales
 from source_files import file_signature, open_source
@@ -150,25 +148,13 @@ def _configuration(config: Config) -> Iterator[Check]:
 
 
 def _secrets(config: Config) -> list[str]:
-    """What must not be shown: secret settings, and the passwords inside them; longest first."""
+    """What must not be shown, longest first."""
     values = [
         getattr(getattr(config, setting.section), setting.name.lower())
         for setting in settings_table()
         if setting.secret
     ]
-    texts = [value.get_secret_value() for value in values if value]
-    hidden = [text for text in texts if not text.startswith(DUCKDB_SCHEME)]  # a path is no secret
-    found = {secret for text in hidden for secret in (text, *_passwords(text))}
-    return sorted(found, key=len, reverse=True)
-
-
-def _passwords(text: str) -> Iterator[str]:
-    with suppress(ConfigurationError):  # it may be no connection string, or a malformed one
-        yield from (value for keyword, value in parse(text) if keyword.lower() in PASSWORDS)
-    yield from re.findall(r"(?:pwd|password)\s*=\s*\{?([^;}]+)", text, re.IGNORECASE)
-    with suppress(ValueError):
-        password = urlsplit(text).password or ""
-        yield from (password, unquote(password))
+    return secrets_in(value.get_secret_value() for value in values if value)
 
 
 def _without_secrets(check: Check, secrets: Iterable[str]) -> Check:
@@ -298,7 +284,6 @@ def _rights(lacking: Mapping[str, Sequence[str]], *, may_create: bool) -> Check:
 
 _NEWEST_RUN = """SELECT "run_id", "status" FROM "etl_run"
 WHERE "run_id" = (SELECT max("run_id") FROM "etl_run");"""
-_LAST_SUCCESS = 'SELECT max("finished_at") FROM "etl_run" WHERE "status" = ?;'
 
 
 def _last_run(db: DatabaseManager) -> Iterator[Check]:
@@ -308,7 +293,7 @@ def _last_run(db: DatabaseManager) -> Iterator[Check]:
         return
     run_id, status = newest[0]
     yield _newest_run(run_id, status, in_use="used_by" in db.session.facts())
-    yield _last_success(db.value(_LAST_SUCCESS, (SUCCESS,)))
+    yield _last_success(last_success(db))
 
 
 def _newest_run(run_id: str, status: str, *, in_use: bool) -> Check:

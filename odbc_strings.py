@@ -6,7 +6,9 @@ attribute behind it, `Encrypt` for instance. What `joined` writes is read alike 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from urllib.parse import unquote, urlsplit
 
 from errors import ConfigurationError
 
@@ -25,6 +27,7 @@ _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 _NEEDS_NO_BRACES = re.compile(r"[\w.,:\\/-]+", re.ASCII)
 # characters from which on a secret is no ordinary part of some other word
 _TELLING = 3
+_SHORT_PATH = 8
 
 PASSWORDS = frozenset({"pwd", "password"})
 # Only these are shown when a string is malformed: any other may be a piece of a password that
@@ -137,3 +140,35 @@ def masked(text: str, secrets: Iterable[str]) -> str:
             alone = rf"(?<!\w){word}(?!\w)"
             text = re.sub(alone if len(form) < _TELLING else word, "***", text)
     return text
+
+
+def secrets_in(texts: Iterable[str]) -> list[str]:
+    """What must not be shown of secret settings: they themselves, and the passwords in them.
+
+    Args:
+        texts: connection strings, passwords, addresses that let in whoever knows them.
+
+    Returns:
+        The texts to mask, the longest first. The path of a DuckDB file is no secret.
+
+    Example:
+        >>> secrets_in(["Server=sql1;PWD=sesame", "duckdb:///a.duckdb"])
+        ['Server=sql1;PWD=sesame', 'sesame']
+    """
+    hidden = [text for text in texts if text and not text.startswith("duckdb:///")]
+    found = {secret for text in hidden for secret in (text, *_secret_parts(text)) if secret}
+    return sorted(found, key=lambda secret: (-len(secret), secret))
+
+
+def _secret_parts(text: str) -> Iterator[str]:
+    with suppress(ConfigurationError):  # it may be no connection string, or a malformed one
+        yield from (value for keyword, value in parse(text) if keyword.lower() in PASSWORDS)
+    yield from re.findall(r"(?:pwd|password)\s*=\s*\{?([^;}]+)", text, re.IGNORECASE)
+    with suppress(ValueError):
+        address = urlsplit(text)
+        password = address.password or ""
+        yield from (password, unquote(password))
+        path = address.path.strip("/")
+        # of a webhook the path is what lets in; a short one is an ordinary word
+        if address.scheme in ("http", "https") and len(path) > _SHORT_PATH:
+            yield path

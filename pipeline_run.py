@@ -117,6 +117,8 @@ def _warehouse(config: Config, args: argparse.Namespace, scratch: Path) -> Datab
         lock_wait_s=config.processing.lock_wait_seconds,
         memory_limit=config.processing.duckdb_memory_limit,
         temp_directory=str(scratch / "warehouse"),
+        breaker_failures=config.processing.breaker_failure_threshold,
+        breaker_recovery_s=config.processing.breaker_recovery_seconds,
     )
     return DatabaseManager(connection, access=access)
 

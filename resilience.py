@@ -20,7 +20,17 @@ from tenacity import (
     wait_exponential,
 )
 
-from errors import ConfigurationError
+from circuit_breaker import CircuitBreaker
+from errors import CircuitOpenError, ConfigurationError
+
+__all__ = [
+    "CircuitBreaker",
+    "RetryEvent",
+    "is_data_error",
+    "is_transient",
+    "log_retry",
+    "retry_with_backoff",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -182,6 +192,8 @@ def is_data_error(error: BaseException) -> bool:
 
 def _verdict(error: BaseException) -> bool | None:
     """True or False where the error itself tells, None where its cause may."""
+    if isinstance(error, CircuitOpenError):  # repeating the refusal would be of no use
+        return False
     if isinstance(error, ConnectionError | TimeoutError):
         return True
     if not _is_database_error(error):

@@ -88,6 +88,13 @@ def _cut(text: str, units: int) -> str:
     return text.encode("utf-16-le", "replace")[: 2 * units].decode("utf-16-le", "ignore")
 
 
+def last_success(db: DatabaseManager) -> datetime | None:
+    """When a run last ended with success, UTC; None when none has."""
+    query = 'SELECT max("finished_at") FROM "etl_run" WHERE "status" = ?;'
+    ended: datetime | None = db.value(query, (SUCCESS,))
+    return ended
+
+
 @dataclass(frozen=True)
 class PastRun:
     """A run of the history."""

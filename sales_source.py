@@ -18,12 +18,12 @@ import field_rules
 import value_rules
 from csv_blocks import CsvBlock, read_csv_blocks
 from duckdb_engine import DUCKDB_SCHEME, arrow_blocks, duckdb_path, open_duckdb
-from errors import ConfigurationError, ExtractionError
+from errors import CircuitOpenError, ConfigurationError, ExtractionError
 from odbc import OdbcSource
 from odbc_connections import with_driver
 from postgres_connections import POSTGRES_SCHEME, PostgresSource
 from rejected_records import MISSING, UNREADABLE, one_block, reject_block
-from resilience import retry_with_backoff
+from resilience import CircuitBreaker, is_transient, retry_with_backoff
 from runs import Window
 from source_blocks import Block, csv_block
 from sources import COMPLETED, SALES_COLUMNS
@@ -44,15 +44,28 @@ class SalesReading:
         encoding: of the CSV file.
         memory_limit: of the engine that sorts the CSV file, such as `512MB`; empty for its own.
         scratch: folder to which it spills; empty for one of the system's.
+        breaker: leaves the database alone when it cannot be reached; None for one per reading.
     """
 
     chunk_rows: int = 50_000
     encoding: str = "utf-8"
     memory_limit: str = ""
     scratch: str = ""
+    breaker: CircuitBreaker | None = None
 
 
 DEFAULT_READING = SalesReading()
+
+
+def sales_breaker(failure_threshold: int = 5, recovery_seconds: float = 60.0) -> CircuitBreaker:
+    """A breaker for connecting to a sales database; errors that do not pass count as answers.
+
+    A run that begins to read anew after a lost connection connects with retries each time. The
+    breaker, which outlives these attempts, ends that.
+    """
+    return CircuitBreaker(
+        failure_threshold, recovery_seconds, name="sales database", counts=is_transient
+    )
 
 
 def read_sales(
@@ -76,7 +89,7 @@ def read_sales(
     if connection_string.startswith(DUCKDB_SCHEME):
         return _read_sales_duckdb(connection_string, window, reading.chunk_rows)
     if connection_string.startswith(POSTGRES_SCHEME) or "=" in connection_string:
-        return _read_sales_server(connection_string, window, reading.chunk_rows)
+        return _read_sales_server(connection_string, window, reading)
     raise ConfigurationError(
         "the connection string of the sales source has no form that is known",
         choices="an ODBC string, postgresql://..., duckdb:///path, csv:///path",
@@ -117,11 +130,14 @@ def _query_failed(error: Exception) -> ExtractionError:
     )
 
 
-def _read_sales_server(connection_string: str, window: Window, chunk_rows: int) -> Iterator[Block]:
+def _read_sales_server(
+    connection_string: str, window: Window, reading: SalesReading
+) -> Iterator[Block]:
     other_status: Counter[str] = Counter()
-    with closing(_open_sales_source(connection_string, window)) as source:
+    breaker = reading.breaker or sales_breaker()
+    with closing(_open_sales_source(connection_string, window, breaker)) as source:
         row = 1
-        while rows := source.fetchmany(chunk_rows):
+        while rows := source.fetchmany(reading.chunk_rows):
             kept = [found[:-1] for found in rows if _is_wanted(found, window, other_status)]
             columns = [_text_column(column) for column in zip(*kept, strict=True)]
             if columns:
@@ -145,7 +161,16 @@ def _text_column(values: tuple[object, ...]) -> pa.Array:
 
 
 @retry_with_backoff(max_retries=3, backoff_factor=2.0)
-def _open_sales_source(connection_string: str, window: Window) -> OdbcSource | PostgresSource:
+def _open_sales_source(
+    connection_string: str, window: Window, breaker: CircuitBreaker
+) -> OdbcSource | PostgresSource:
+    try:
+        return breaker.call(_open_once, connection_string, window)
+    except CircuitOpenError as error:
+        raise ExtractionError(str(error)) from error
+
+
+def _open_once(connection_string: str, window: Window) -> OdbcSource | PostgresSource:
     source = _connected(connection_string)
     try:
         source.query(sales_query(("status",)), (window.start, _last_tick(source, window)))

@@ -43,7 +43,7 @@ from rejected_records import DUPLICATE, REFUSED, RejectedFile, file_name, reject
 from reprocessing import MendedFile
 from resilience import retry_with_backoff
 from runs import EVERYTHING, Applied, LoadCounts, RunPlan, Staged, Window, flaws_in_words
-from sales_source import CSV_SCHEME, SalesReading, read_sales
+from sales_source import CSV_SCHEME, SalesReading, read_sales, sales_breaker
 from source_blocks import Block
 from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
@@ -147,6 +147,9 @@ def _sales_source(config: Config, window: Window, rules: Rules, scratch: str) ->
         encoding=encoding,
         memory_limit=config.processing.duckdb_memory_limit,
         scratch=scratch,
+        breaker=sales_breaker(
+            config.processing.breaker_failure_threshold, config.processing.breaker_recovery_seconds
+        ),
     )
 
     def originals(losers: pa.Table) -> pa.Table:

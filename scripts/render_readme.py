@@ -40,21 +40,50 @@ def run_twice() -> tuple[str, str]:
     return fenced(printed[0]), fenced(printed[1])
 
 
+def copied(folder: str) -> list[str]:
+    """Copies the project there, and returns the command that runs it."""
+    for path in ROOT.glob("*.py"):
+        shutil.copy2(path, folder)
+    shutil.copytree(ROOT / "data/input", Path(folder, "data/input"))
+    return [sys.executable, str(Path(folder, "etl_pipeline.py"))]
+
+
+def printed_by(command: list[str], *, exit_code: int = 0, **settings: str) -> str:
+    """What a command of a copied project prints."""
+    environment = {**os.environ, **settings, "PYTHONUTF8": "1"}
+    done = subprocess.run(  # noqa: S603  # our own command
+        command, env=environment, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
+    assert done.returncode == exit_code, done.stderr  # noqa: S101  # a script
+    return done.stdout
+
+
 def health_check() -> str:
     """What a health check prints in a copy of the project that has run once."""
     with TemporaryDirectory() as folder:
-        for path in ROOT.glob("*.py"):
-            shutil.copy2(path, folder)
-        shutil.copytree(ROOT / "data/input", Path(folder, "data/input"))
-        command = [sys.executable, str(Path(folder, "etl_pipeline.py"))]
-        printed = [
-            subprocess.run(  # noqa: S603  # our own command
-                [*command, *options], env={**os.environ, "PYTHONUTF8": "1"}, capture_output=True,
-                text=True, check=True, encoding="utf-8",
-            ).stdout
-            for options in ((), ("--health-check",))
-        ]  # fmt: skip
-    return fenced(printed[1])
+        command = copied(folder)
+        printed_by(command)
+        return fenced(printed_by([*command, "--health-check"]))
+
+
+def alerts() -> tuple[str, str]:
+    """The e-mail and the message to Slack about products that end too early."""
+    told = {
+        "ALERT_EMAIL_TO": "data-team@example.com, on-call@example.com",
+        "ALERT_EMAIL_FROM": "etl-alerts@example.com",
+    }
+    with TemporaryDirectory() as folder:
+        command = copied(folder)
+        printed_by(command)
+        products = Path(folder, "data/input/products.json")
+        products.write_bytes(products.read_bytes()[:9000])
+        printed_by(command, exit_code=3, **told)
+        texts = [
+            Path(folder, "logs/alerts", name).read_text("utf-8").replace(f"{folder}/", "")
+            for name in ("email_alerts.log", "slack_notifications.log")
+        ]
+    email = re.sub(r"(Stack Trace:\nTraceback.*\n)(?s:.*)\n(errors\.)", r"\1  ...\n\2", texts[0])
+    return fenced(email), fenced(re.split(r"(?m)^(?==+ SLACK)", texts[1])[-1])
 
 
 def fenced(text: str) -> str:
@@ -66,11 +95,14 @@ def fenced(text: str) -> str:
 def rendered(readme: str) -> str:
     """The README with its rendered parts made anew."""
     first, second = run_twice()
+    email, slack = alerts()
     parts = {
         "first-run": first,
         "second-run": second,
         "help": fenced(build_parser().format_help()),
         "health-check": health_check(),
+        "email-alert": email,
+        "slack-alert": slack,
         "settings": settings_markdown().strip(),
         "tables": dictionary_markdown(),
     }
@@ -81,8 +113,12 @@ def rendered(readme: str) -> str:
     return readme
 
 
-# What differs from run to run: run ids, times, rates, memory, space, ages, versions.
+# What differs from run to run: run ids, times, rates, memory, space, ages, versions, hosts.
 _VOLATILE = (
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "MOMENT"),
+    (re.compile(r"(Host|Process ID|Memory Usage|Processing Time Before Failure): .*"), r"\1"),
+    (re.compile(r"(Duration:\*) .*"), r"\1"),
+    (re.compile(r"(Processing Speed): .*"), r"\1"),
     (re.compile(r"\d{8}T\d{6}\.\d{6}Z"), "RUN"),
     (re.compile(r"\d+\.\d+ ms for a round"), "MS for a round"),
     (re.compile(r"[\d.]+ [KMG]B free"), "SPACE free"),

@@ -26,6 +26,11 @@ SIGNATURES = {
     "monitoring.ETLMetrics": (),
     "monitoring.pipeline_health_check": ("config",),
     "resilience.retry_with_backoff": ("max_retries", "backoff_factor"),
+    "resilience.CircuitBreaker": ("failure_threshold", "recovery_seconds"),
+    "alerting.simulate_email_alert": ("error_details", "config"),
+    "alerting.simulate_slack_notification": ("message", "level", "config"),
+    "alerting.AlertThrottler": ("throttle_window_minutes",),
+    "quality_alerts.process_quality_alerts": ("anomalies", "alert_config"),
     "etl_pipeline.run_etl_pipeline": ("config", "args"),
     "config.DatabaseConfig": (),
     "config.FileConfig": (),
@@ -43,6 +48,12 @@ METRICS = {
     "start_stage": ("self", "stage_name"),
     "end_stage": ("self", "stage_name", "record_count", "error_count"),
     "generate_summary_report": ("self",),
+}
+THROTTLER = {
+    "should_send_alert": ("self", "alert_key"),
+    "log_alert_decision": ("self", "alert_key", "decision", "reason"),
+    "log_alert_sent": ("self", "alert_key"),
+    "log_alert_throttled": ("self", "alert_key", "reason"),
 }
 
 
@@ -76,6 +87,8 @@ def test_the_methods_take_what_is_specified() -> None:
         assert positional(getattr(etl_pipeline.DatabaseManager, name)) == taken
     for name, taken in METRICS.items():
         assert positional(getattr(etl_pipeline.ETLMetrics, name)) == taken
+    for name, taken in THROTTLER.items():
+        assert positional(getattr(etl_pipeline.AlertThrottler, name)) == taken
 
 
 def test_what_is_added_to_a_signature_is_optional() -> None:

@@ -286,7 +286,8 @@ def test_whoever_only_reads_keeps_nobody_out(database: str) -> None:
 
 def test_a_run_that_has_lost_the_lock_to_another_one_ends_with_code_4(project: Project) -> None:
     direct = project.settings["DB_CONNECTION_STRING"]
-    project.settings["MAX_RETRIES"] = "10000"  # until the other one has it
+    # until the other one has it
+    project.settings |= {"MAX_RETRIES": "10000", "BREAKER_FAILURE_THRESHOLD": "20000"}
     others: list[DatabaseManager] = []
 
     def seize(proxy: Proxy) -> None:
