@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -24,7 +25,7 @@ from json_items import JsonItem, read_json_items
 from record_blocks import BadValueError, storable
 from rejected_records import MALFORMED, reject_block
 from runs import parse_day, whole_days
-from sales_source import read_sales
+from sales_source import CSV_SCHEME, read_sales
 from source_blocks import Block, csv_block
 from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS
 
@@ -247,6 +248,8 @@ def extract_sales_database(connection_string: str, start_date: str, end_date: st
         for block in read_sales(connection_string, window):
             tally.add(block.records.num_rows, block.rejected.num_rows)
             records += block.records.drop_columns(["source_row"]).to_pylist()
+        if connection_string.startswith(CSV_SCHEME):  # in order within each block only
+            records.sort(key=itemgetter("transaction_date"))
         return records
 
 
