@@ -267,8 +267,10 @@ def read_csv_originals(
         rows: the source rows that are wanted.
         encoding: of the file.
     """
-    blocks = read_csv_blocks(path, columns=columns, encoding=encoding)
-    return pa.Table.from_batches([_rows_of(block.records, rows) for block in blocks])
+    only = rows.to_numpy(zero_copy_only=False)
+    blocks = read_csv_blocks(path, columns=columns, encoding=encoding, only_rows=only)
+    fields = [("source_row", pa.int64()), *((name, pa.string()) for name in columns)]
+    return pa.Table.from_batches([block.records for block in blocks], pa.schema(fields))
 
 
 def read_product_originals(path: Path, rows: pa.Array) -> pa.Table:
@@ -278,11 +280,9 @@ def read_product_originals(path: Path, rows: pa.Array) -> pa.Table:
         path: the file.
         rows: the positions that are wanted.
     """
-    return pa.Table.from_batches([_rows_of(block.records, rows) for block in read_products(path)])
-
-
-def _rows_of(records: pa.RecordBatch, rows: pa.Array) -> pa.RecordBatch:
-    return records.filter(pc.is_in(records.column("source_row"), value_set=rows))
+    wanted = set(rows.to_pylist())
+    items = [item for item in read_json_items(path, "products") if item.position in wanted]
+    return pa.Table.from_batches([_product_block(items).records])
 
 
 # --- metrics -----------------------------------------------------------------------------
