@@ -18,9 +18,16 @@ class BenchmarkError(Exception):
 
 
 class Measured(NamedTuple):
-    """One process, start and imports included."""
+    """One process, start and imports included.
+
+    Attributes:
+        seconds: on the clock.
+        cpu_s: of all its threads; says more where others use the machine.
+        peak_mb: the most memory it had.
+    """
 
     seconds: float
+    cpu_s: float
     peak_mb: float
 
 
@@ -48,7 +55,8 @@ def run_measured(command: Sequence[str], log: Path, own: Mapping[str, str] = {})
         told = log.read_text("utf-8")[-_SHOWN_CHARACTERS:]
         raise BenchmarkError(f"{' '.join(command)} ended with {process.returncode}:\n{told}")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, else kilobytes
-    return Measured(seconds, usage.ru_maxrss * unit / 1e6)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    return Measured(seconds, cpu_s, usage.ru_maxrss * unit / 1e6)
 
 
 def at_least_one(text: str) -> int:
