@@ -37,8 +37,8 @@ _PRODUCT_PATHS = {
     "cost": "specifications", "quantity": "inventory", "warehouse": "inventory",
 }  # fmt: skip
 
-# Products per block: an item is some 300 bytes, so a block stays near 16 MB.
-_PRODUCT_BLOCK_ROWS = 50_000
+# Products per block: as Python objects an item takes some 3 KB, so a block stays near 30 MB.
+_PRODUCT_BLOCK_ROWS = 10_000
 
 
 # --- customers ---------------------------------------------------------------------------
