@@ -300,7 +300,6 @@ def _product_values(block: pa.RecordBatch, readings: Mapping[str, Reading]) -> d
 AT_LEAST_ONE = "quantity must be a whole number of at least 1"
 DISCOUNT_WITHIN_GROSS = "discount_amount must not be larger than quantity x unit_price"
 
-_NO_DISCOUNT = pa.scalar(Decimal(0), SALES_FACT.column("discount_amount").arrow_type)
 _INT64_DIGITS = 19
 
 
@@ -350,7 +349,8 @@ def _sales_readings(block: pa.RecordBatch) -> dict[str, Reading]:
 def _calculate_sales(values: dict[str, pa.Array], rules: Rules, checks: Checks) -> None:
     """Adds the amounts to the values and rejects what contradicts itself or is too large."""
     quantity, price = values["quantity"], values["unit_price"]
-    discount = pc.coalesce(values["discount_amount"], _NO_DISCOUNT)
+    no_discount = pa.scalar(Decimal(0), SALES_FACT.column("discount_amount").arrow_type)
+    discount = pc.coalesce(values["discount_amount"], no_discount)
     gross = pc.multiply(quantity.cast(pa.decimal128(_INT64_DIGITS)), price)
     negative = "{} must not be negative".format
     checks.add(pc.less(quantity, pa.scalar(1)), RULE, "quantity", AT_LEAST_ONE)

@@ -101,6 +101,14 @@ WHEN NOT MATCHED THEN
     VALUES ({listed(inserted, "source.")}, ?, ?);"""
 
 
+def insert_new(dialect: Dialect, table: Table, rows: str) -> str:
+    """What `merge` comes to when no staged key is in the table. Parameters: load time, twice."""
+    inserted = tuple(c for c in table.columns if c.role is not Role.AUDIT)
+    return f"""INSERT INTO {quoted(table.name)} ({listed(inserted)}, "created_date", "updated_date")
+SELECT {listed(inserted, "source.")}, ?, ?
+FROM {_merge_source(dialect, table, rows)} AS source;"""
+
+
 def _updated_value(column: Column) -> str:
     """The staged value; the status of a sale stays where its customer's order of sales does."""
     value = f"source.{quoted(column.name)}"
