@@ -102,10 +102,11 @@ class Staging:
     def filling(self) -> Iterator[None]:
         """For the time in which it is filled.
 
-        An embedded engine copies the rows of every small transaction once more; in one large
-        transaction they are written once. On a server each append stands for itself.
+        An embedded engine, the one without keys, copies the rows of every small transaction once
+        more; in one large transaction they are written once. On a server each append stands for
+        itself, as one refused row would take back the whole transaction.
         """
-        with nullcontext() if self._batched else self._db.transaction():
+        with nullcontext() if self._db.dialect.has_keys else self._db.transaction():
             yield
 
     @cached_property

@@ -204,10 +204,10 @@ def _merge(db: DatabaseManager, staged: Staged, measured: _Measured, *, now: dat
 def _write(db: DatabaseManager, staged: Staged, counts: LoadCounts, *, now: datetime) -> int:
     """Writes the staged rows, and returns how many rows that changed.
 
-    In an embedded engine nobody can come between the counting and the writing, so that what is
-    all new need not be joined again.
+    In an embedded engine, the one without keys, nobody can come between the counting and the
+    writing, so that what is all new need not be joined again.
     """
-    only_new = not (counts.rows_updated or counts.rows_unchanged or db.dialect.batched)
+    only_new = not (counts.rows_updated or counts.rows_unchanged or db.dialect.has_keys)
     if only_new:
         return db.change(star_sql.insert_new(db.dialect, staged.table, staged.rows), (now, now))
     return db.change(star_sql.merge(db.dialect, staged.table, staged.rows), (now, now, now))
