@@ -154,7 +154,7 @@ def test_where_the_engine_cannot_spill_the_next_run_makes_up_for_it(
     project: Project, undisturbed: Tables, small_disk: Callable[[Path, int], None]
 ) -> None:
     small_disk(project.output / "tmp", 4)
-    project.settings["DUCKDB_MEMORY_LIMIT"] = "20MB"
+    project.settings["DUCKDB_MEMORY_LIMIT"] = "10MB"
     result = ended(start(project))
     assert result.returncode in (1, 3)
     assert_told_in_clear_lines(result.stderr, naming="failed")
