@@ -33,6 +33,7 @@ from data_loading import (
     load_sales,
     validate_loaded_data,
 )
+from data_quality import detect_data_anomalies, run_data_quality_checks
 from data_transformation import (
     enrich_product_data,
     process_sales_transactions,
@@ -40,7 +41,7 @@ from data_transformation import (
 )
 from errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from health_checks import pipeline_health_check
-from monitoring import ETLMetrics, close_logging, setup_logging
+from monitoring import ETLMetrics, close_logging, setup_logging, track_data_lineage
 from pipeline_run import run_job
 from resilience import retry_with_backoff
 from warehouse import schema_script
@@ -54,6 +55,7 @@ __all__ = [
     "LoggingConfig",
     "ProcessingConfig",
     "ValidationError",
+    "detect_data_anomalies",
     "enrich_product_data",
     "extract_customers_csv",
     "extract_products_json",
@@ -67,9 +69,11 @@ __all__ = [
     "pipeline_health_check",
     "process_sales_transactions",
     "retry_with_backoff",
+    "run_data_quality_checks",
     "run_etl_pipeline",
     "setup_logging",
     "standardize_customer_data",
+    "track_data_lineage",
     "validate_loaded_data",
 ]
 
@@ -84,7 +88,8 @@ def run_etl_pipeline(
         args: the arguments as `parse_arguments` gives them; a plain run in dev when left out.
 
     Returns:
-        The summary: run, window, status, exit code, sources, tables, quality, metrics.
+        The summary: run, window, status, exit code, sources, tables, quality, anomalies,
+        metrics.
 
     Raises:
         ConfigurationError: an argument cannot be carried out.

@@ -106,7 +106,7 @@ def pipeline_health_check(config: Config | None = None) -> Dict[str, Any]:
         ("folders", _folders),
     )
     found = [check for name, look in looks for check in _guarded(name, partial(look, config))]
-    secrets = _secrets(config)
+    secrets = secrets_of(config)
     return _report([_without_secrets(check, secrets) for check in found])
 
 
@@ -149,7 +149,7 @@ def _configuration(config: Config) -> Iterator[Check]:
     yield Check("configuration", PASSED, config.environment, message=told)
 
 
-def _secrets(config: Config) -> list[str]:
+def secrets_of(config: Config) -> list[str]:
     """What must not be shown: secret settings, and the passwords inside them; longest first."""
     values = [
         getattr(getattr(config, setting.section), setting.name.lower())

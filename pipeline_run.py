@@ -1,11 +1,13 @@
 """One run from its plan to its summary: what is done, in which order, and what is kept of it."""
 
 import argparse
+import json
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Dict
@@ -16,35 +18,59 @@ import warehouse
 from archive import archive_run
 from command_line import mode_of, window_of
 from config import Config, masked_settings
-from data_loading import validate_loaded_data
+from data_quality import detect_data_anomalies, run_data_quality_checks
 from database import Access, DatabaseManager
 from duckdb_engine import DUCKDB_SCHEME, IN_MEMORY_CONNECTION, duckdb_path
 from errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError
 from exporting import export_tables
+from lineage import record_lineage
 from monitoring import ETLMetrics, log_context
+from quality_checks import FAILED, PASSED
+from quality_report import write_report
+from quality_rules import INFO, WARNING
 from reprocessing import read_mended
+from run_baseline import SCORE, baseline, current_metrics, without_early_volume
+from run_history import HELD_BACK, SOURCE_FAILED
+from run_records import (
+    NO_CHECKS,
+    RunRecord,
+    error_text,
+    journaled,
+    missed_runs,
+    record_missed,
+    status_of,
+)
 from runs import INCREMENTAL, REPROCESS, Applied, RunPlan, Window, hull, utc_now
 from source_loading import (
-    FAILED,
-    HELD_BACK,
     Outcome,
     Run,
     Source,
+    lineage_of,
     reprocessed_source,
     run_loads,
     sources_of,
 )
 from sql_dialects import sales_query
-from star_schema import STAR_TABLES
+from star_schema import ETL_QUALITY, STAR_TABLES
 
 logger = logging.getLogger(__name__)
 
-_NO_CHECKS: Dict[str, Any] = {"passed": True, "checks": []}
 _STATUS = {
     EXIT_OK: run_history.SUCCESS,
     EXIT_ATTENTION: run_history.ATTENTION,
     EXIT_FAILED: run_history.FAILED,
 }
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the checks have found, and what is unusual."""
+
+    quality: Dict[str, Any]
+    anomalies: Sequence[Dict[str, Any]] = ()
+
+
+_NOT_JUDGED = Judged(NO_CHECKS)
 
 
 @dataclass(frozen=True)
@@ -57,6 +83,7 @@ class Job:
     plan: RunPlan
     metrics: ETLMetrics
     scratch: Path
+    record: RunRecord
 
     @property
     def output(self) -> Path:
@@ -71,15 +98,25 @@ def run_job(config: Config, args: argparse.Namespace) -> Dict[str, Any]:
         ETLError: the run failed as a whole; it has been logged, and written into the history
             when the warehouse could be opened.
     """
+    asked = window_of(args, watermark=None, lag_days=0)
+    record = RunRecord(config, mode_of(args), asked)
+    if args.dry_run:
+        return _run(config, args, record)
+    with journaled(record):
+        record.summary = _run(config, args, record)
+        return record.summary
+
+
+def _run(config: Config, args: argparse.Namespace, record: RunRecord) -> Dict[str, Any]:
     metrics = ETLMetrics()
     with ExitStack() as stack:
         with _failure_logged():
             scratch = _scratch_folder(config, args, stack)
             db = stack.enter_context(_warehouse(config, args, scratch))
-            plan = _plan(db, config, args)
+            plan = record.plan = _plan(db, config, args)
         with log_context(run_id=plan.run_id), _failure_logged():
             logger.info("run %s: %s, %s", plan.run_id, plan.mode, plan.window)
-            job = Job(config, args, db, plan, metrics, scratch)
+            job = Job(config, args, db, plan, metrics, scratch, record)
             return _preview(job) if args.dry_run else _load(job)
 
 
@@ -125,14 +162,28 @@ def _plan(db: DatabaseManager, config: Config, args: argparse.Namespace) -> RunP
     warehouse.create_tables(db)
     started_at = utc_now()
     if not args.dry_run:
-        for run in run_history.mark_killed(db, started_at):
-            logger.warning(
-                "run %s (%s, %s) was killed; what it had not committed was rolled back%s",
-                run.run_id, run.mode, run.window, _advice(run, mode_of(args)),
-            )  # fmt: skip
+        _complete_history(db, config, args, started_at)
     run_id = run_history.next_run_id(db, started_at)
     window = _window(db, config, args)
     return RunPlan(run_id, config.environment, mode_of(args), window, started_at)
+
+
+def _complete_history(
+    db: DatabaseManager, config: Config, args: argparse.Namespace, now: datetime
+) -> None:
+    """Writes down how earlier runs ended that could not do so themselves."""
+    missed = missed_runs(config)
+    errors = {run["run_id"]: run["error"] for run in missed}
+    for killed in run_history.mark_killed(db, now, errors):
+        logger.warning(
+            "run %s (%s, %s) was killed; what it had not committed was rolled back%s",
+            killed.run_id, killed.mode, killed.window, _advice(killed, mode_of(args)),
+        )  # fmt: skip
+    for run in record_missed(db, missed):
+        logger.warning(
+            "run %s ended without the warehouse (%s); it is in the history now: %s",
+            run["run_id"], run["status"], run["error"],
+        )  # fmt: skip
 
 
 def _advice(run: run_history.PastRun, mode: str) -> str:
@@ -184,10 +235,12 @@ def _load(job: Job) -> Dict[str, Any]:
         raise
     finally:
         shutil.rmtree(job.scratch, ignore_errors=True)
-    errors = " | ".join(source["error"] for source in summary["sources"] if source["error"])
     run_history.finish_run(
-        job.db, job.plan.run_id, status=summary["status"], finished_at=utc_now(), error=errors
-    )
+        job.db, job.plan.run_id, status=summary["status"], finished_at=utc_now(),
+        error=error_text(None, summary),
+    )  # fmt: skip
+    job.record.in_history = True
+    _report(job, summary)
     return summary
 
 
@@ -201,12 +254,12 @@ def _clear_leftovers(job: Job) -> None:
 
 
 def _finish_failed(job: Job, error: BaseException) -> None:
-    interrupted = isinstance(error, KeyboardInterrupt)
-    status = run_history.INTERRUPTED if interrupted else run_history.FAILED
     try:
         run_history.finish_run(
-            job.db, job.plan.run_id, status=status, finished_at=utc_now(), error=str(error)
-        )
+            job.db, job.plan.run_id, status=status_of(error), finished_at=utc_now(),
+            error=str(error),
+        )  # fmt: skip
+        job.record.in_history = True
     except Exception as failure:  # the first error is the one to be told
         logger.error(
             "the end of run %s is not in the history: %s", job.plan.run_id, failure, exc_info=True
@@ -216,11 +269,12 @@ def _finish_failed(job: Job, error: BaseException) -> None:
 def _load_and_validate(job: Job) -> Dict[str, Any]:
     unarchived = _archive(job)
     outcomes, applied = _run_loads(job)
+    record_lineage(job.db, job.plan.run_id, job.record.ledger.lineage)
     run_history.require_balance(job.db, job.plan.run_id)
-    quality = _validate(job)
+    judged = _validate(job, applied)
     exported, unexported = _export(job)
     attention = [*unarchived, *unexported]
-    summary = _summary(job, outcomes, applied=applied, quality=quality, attention=attention)
+    summary = _summary(job, outcomes, applied=applied, judged=judged, attention=attention)
     return summary | {"exported": [str(path) for path in exported]}
 
 
@@ -253,20 +307,75 @@ def _run_loads(job: Job, *, dry_run: bool = False) -> tuple[tuple[Outcome, ...],
         run = Run(
             job.db, job.config, job.plan, job.metrics, dry_run=dry_run,
             on_progress=on_progress, rejected_folder=job.output / "rejected",
+            ledger=job.record.ledger,
         )  # fmt: skip
-        return run_loads(run, sources)
+        outcomes, applied = run_loads(run, sources)
+    for source, outcome in zip(sources, outcomes, strict=True):
+        job.record.ledger.lineage[source.name] = lineage_of(source, outcome)
+    return outcomes, applied
 
 
-def _validate(job: Job) -> Dict[str, Any]:
+def _validate(job: Job, applied: Applied) -> Judged:
     with log_context(stage="validation"):
         job.metrics.start_stage("validation")
-        quality = validate_loaded_data(job.db)
-        run_history.record_quality(job.db, job.plan.run_id, quality["checks"])
-        failed = [check for check in quality["checks"] if check["status"] != "passed"]
+        quality = run_data_quality_checks(job.db)
+        anomalies = _anomalies(job, applied, quality["scores"]["tables"])
+        run_history.insert_rows(job.db, ETL_QUALITY, list(_quality_rows(job.plan, quality)))
+        failed = [check for check in quality["checks"] if check["status"] == FAILED]
         job.metrics.end_stage("validation", len(quality["checks"]), len(failed))
-        for check in failed:
-            logger.error("check %s failed: %s", check["name"], check["message"])
-    return quality
+        _log_findings(quality["checks"], anomalies)
+    return Judged(quality, anomalies)
+
+
+def _anomalies(job: Job, applied: Applied, scores: Mapping[str, float]) -> Sequence[Dict[str, Any]]:
+    if job.plan.mode == REPROCESS:  # as many as a person has mended
+        return []
+    usual = baseline(job.db, job.plan)
+    metrics = current_metrics(job.plan, applied, scores=scores, now=utc_now())
+    metrics = without_early_volume(metrics, job.plan.started_at, usual["started_at"])
+    return detect_data_anomalies({"tables": metrics}, usual)
+
+
+def _quality_rows(plan: RunPlan, quality: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
+    for check in quality["checks"]:
+        examples = json.dumps(check["examples"]) if check["examples"] else None
+        table = {"run_id": plan.run_id, "table_name": check["table"]}
+        yield {**check, **table, "examples": examples}
+    for table_name, score in quality["scores"]["tables"].items():
+        yield {
+            "run_id": plan.run_id, "name": f"{table_name}.{SCORE}", "table_name": table_name,
+            "dimension": SCORE, "severity": INFO, "status": PASSED, "value": score,
+            "threshold": 0, "message": f"{score} of 100",
+        }  # fmt: skip
+
+
+_LEVELS = {FAILED: logging.ERROR, WARNING: logging.WARNING, INFO: logging.INFO}
+
+
+def _log_findings(
+    checks: Iterable[Mapping[str, Any]], anomalies: Iterable[Mapping[str, Any]]
+) -> None:
+    for check in checks:
+        if check["status"] != PASSED:
+            told = "failed" if check["status"] == FAILED else "to look at"
+            level = _LEVELS[check["status"]]
+            logger.log(level, "check %s %s: %s", check["name"], told, check["message"])
+    for anomaly in anomalies:
+        logger.warning("unusual: %s", anomaly["message"])
+
+
+def _report(job: Job, summary: Dict[str, Any]) -> None:
+    facts = {name: summary[name] for name in ("run_id", "environment", "window", "warehouse")}
+    finished_at = {"finished_at": utc_now().isoformat(" ", "seconds") + " UTC"}
+    try:
+        write_report(
+            job.output / "quality", {**facts, **finished_at, **summary["quality"]},
+            summary["anomalies"],
+        )  # fmt: skip
+    except OSError as error:  # what it says is in the warehouse
+        logger.error(
+            "the quality report is not written: %s", error.strerror or error, exc_info=True
+        )  # one line on the console
 
 
 def _export(job: Job) -> tuple[list[Path], list[str]]:
@@ -288,11 +397,11 @@ def _summary(
     outcomes: Sequence[Outcome],
     *,
     applied: Applied,
-    quality: Dict[str, Any] = _NO_CHECKS,
+    judged: Judged = _NOT_JUDGED,
     attention: Iterable[str] = (),
 ) -> Dict[str, Any]:
-    attention = [*attention, *_attention(outcomes, quality)]
-    failed = all(outcome.status in (FAILED, HELD_BACK) for outcome in outcomes)
+    attention = [*attention, *_attention(outcomes, judged.quality)]
+    failed = all(outcome.status in (SOURCE_FAILED, HELD_BACK) for outcome in outcomes)
     exit_code = EXIT_FAILED if failed else EXIT_ATTENTION if attention else EXIT_OK
     return {
         "run_id": job.plan.run_id,
@@ -305,7 +414,8 @@ def _summary(
         "sources": [_outcome(outcome) for outcome in outcomes],
         "tables": {table.name: asdict(applied.of(table)) for table in STAR_TABLES},
         "column_changes": {name: dict(c) for name, c in applied.column_changes.items()},
-        "quality": quality,
+        "quality": judged.quality,
+        "anomalies": list(judged.anomalies),
         "attention": attention,
         "metrics": job.metrics.generate_summary_report(),
         "exported": [],
@@ -317,7 +427,7 @@ def _attention(outcomes: Sequence[Outcome], quality: Dict[str, Any]) -> Iterator
         if outcome.error:
             yield f"{outcome.source}: {outcome.error}"
     for check in quality["checks"]:
-        if check["status"] != "passed":
+        if check["status"] == FAILED:
             yield f"check {check['name']}: {check['message']}"
 
 

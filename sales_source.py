@@ -25,6 +25,7 @@ from rejected_records import MISSING, UNREADABLE, one_block, reject_block
 from resilience import retry_with_backoff
 from runs import Window
 from source_blocks import Block, csv_block
+from source_files import FileTrace
 from sources import COMPLETED, SALES_COLUMNS
 from sql_dialects import sales_query
 
@@ -43,12 +44,14 @@ class SalesReading:
         encoding: of the CSV file.
         memory_limit: of the engine that sorts the CSV file, such as `512MB`; empty for its own.
         scratch: folder to which it spills; empty for one of the system's.
+        trace: is told what was read of the CSV file.
     """
 
     chunk_rows: int = 50_000
     encoding: str = "utf-8"
     memory_limit: str = ""
     scratch: str = ""
+    trace: FileTrace | None = None
 
 
 DEFAULT_READING = SalesReading()
@@ -166,8 +169,8 @@ def _last_tick(source: OdbcSource, window: Window) -> datetime:
 class _SalesFile:
     """The sales file as the engine scans it: typed dates, and a count of what is not wanted."""
 
-    def __init__(self, path: Path, window: Window, encoding: str) -> None:
-        self.path, self.window, self.encoding = path, window, encoding
+    def __init__(self, path: Path, window: Window, reading: SalesReading) -> None:
+        self.path, self.window, self.reading = path, window, reading
         self.rejected: list[pa.RecordBatch] = []
         self.examined = 0
         self.other_status: Counter[str] = Counter()
@@ -186,7 +189,10 @@ class _SalesFile:
         """Batches for the engine. It wraps what is raised here, so the error is kept as well."""
         columns = (*SALES_COLUMNS, "status")
         try:
-            for block in read_csv_blocks(self.path, columns=columns, encoding=self.encoding):
+            encoding, trace = self.reading.encoding, self.reading.trace
+            for block in read_csv_blocks(
+                self.path, columns=columns, encoding=encoding, trace=trace
+            ):
                 yield self._typed(block)
         except Exception as error:
             self.error = error
@@ -234,7 +240,7 @@ def _undated_row(row: dict[str, Any]) -> dict[str, object]:
 
 
 def _read_sales_file(path: Path, window: Window, reading: SalesReading) -> Iterator[Block]:
-    scanned = _SalesFile(path, window, reading.encoding)
+    scanned = _SalesFile(path, window, reading)
     first = True
     with _scratch_engine(reading) as engine:
         engine.register(
