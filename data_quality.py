@@ -27,19 +27,21 @@ def run_data_quality_checks(
     Returns:
         `passed`; `checks`, a list of `name`, `status` (passed, info, warning, failed), `value`,
         `threshold`, `message`, `table`, `dimension`, `severity`, `examples` (up to ten keys of
-        what is wrong), `rows_checked`, `rows_wrong`; and `scores`, 0 to 100: `tables`,
-        `dimensions` of each table, `sources`.
+        what is wrong), `rows_checked`, `rows_wrong`; `scores`, 0 to 100 by the name of the source
+        and of the table; and `dimension_scores` of each table.
 
     Example:
         >>> with DatabaseManager("duckdb:///:memory:") as db:
         ...     result = run_data_quality_checks(db)
-        >>> result["passed"], result["scores"]["tables"]["sales_fact"]
+        >>> result["passed"], result["scores"]["sales_fact"]
         (True, 100.0)
     """
     warehouse.create_tables(db_manager)
     checks = quality_checks.quality_checks(db_manager, now or utc_now())
+    dimensions = quality_checks.dimension_scores(checks)
     return {
         "passed": all(check.status != FAILED for check in checks),
         "checks": [check.as_dict() for check in checks],
-        "scores": quality_checks.scores(db_manager, checks).as_dict(),
+        "scores": quality_checks.scores(db_manager, dimensions),
+        "dimension_scores": dimensions,
     }

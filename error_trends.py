@@ -13,7 +13,7 @@ RUNS = 30
 _CHANGE = 1.5
 
 # What differs between two tellings of one error: numbers, and what is quoted or a path.
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|(?<=\s)\S*[/\\]\S+|\b[0-9A-Fa-f]{8,}\b|\d[\d.,:]*")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|(?<!\S)\S*[/\\]\S+|\b[0-9A-Fa-f]{8,}\b|\d[\d.,:]*")
 _SHOWN_CHARACTERS = 120
 
 
@@ -48,6 +48,24 @@ class ErrorTrend:
         return asdict(self)
 
 
+def with_history(
+    entries: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """The entries of the journal, and runs of the warehouse's history that it lacks, by start.
+
+    Args:
+        entries: of the journal.
+        runs: `run_id`, `status` and `error` of `etl_run`.
+
+    Example:
+        >>> with_history([{"run_id": "b"}], [{"run_id": "a"}, {"run_id": "b"}])
+        [{'run_id': 'a'}, {'run_id': 'b'}]
+    """
+    known = {entry["run_id"] for entry in entries}
+    lacking = [run for run in runs if run["run_id"] not in known]
+    return sorted([*entries, *lacking], key=lambda entry: str(entry["run_id"]))
+
+
 _Key = tuple[str, str, str]
 
 
@@ -65,7 +83,7 @@ def common_errors(entries: Sequence[Mapping[str, Any]], *, runs: int = RUNS) -> 
         >>> entries = [{"run_id": f"r{n}", "error": "no file a.csv"} for n in range(3)]
         >>> (found,) = common_errors([{"run_id": "r", "error": ""}, *entries])
         >>> found.error, found.count, found.recent, found.earlier, found.trend
-        ('no file …', 3, 2, 1, 'rising')
+        ('no file a.csv', 3, 2, 1, 'rising')
     """
     last = entries[-runs:]
     counted = [Counter(dict(_errors(entry))) for entry in last]
@@ -76,12 +94,22 @@ def common_errors(entries: Sequence[Mapping[str, Any]], *, runs: int = RUNS) -> 
 
 
 def _errors(entry: Mapping[str, Any]) -> Iterator[tuple[_Key, int]]:
-    for error in filter(None, str(entry.get("error") or "").split(" | ")):
+    for error in _told(entry):
         yield ("run", _without_details(error), ""), 1
     for reject in entry.get("rejects") or ():
         if isinstance(reject, Mapping):
             words = f"{reject.get('error_class', '')} {reject.get('field', '')}".strip()
             yield ("record", words, str(reject.get("source", ""))), int(reject.get("rows") or 0)
+
+
+def _told(entry: Mapping[str, Any]) -> Iterator[str]:
+    """What ended the run, or its sources, each with its name."""
+    named = [
+        f"{source.get('source')}: {source['error']}"
+        for source in entry.get("sources") or ()
+        if isinstance(source, Mapping) and source.get("error")
+    ]
+    yield from named or filter(None, str(entry.get("error") or "").split(" | "))
 
 
 def _without_details(error: str) -> str:

@@ -319,7 +319,7 @@ def _validate(job: Job, applied: Applied) -> Judged:
     with log_context(stage="validation"):
         job.metrics.start_stage("validation")
         quality = run_data_quality_checks(job.db)
-        anomalies = _anomalies(job, applied, quality["scores"]["tables"])
+        anomalies = _anomalies(job, applied, quality["scores"])
         run_history.insert_rows(job.db, ETL_QUALITY, list(_quality_rows(job.plan, quality)))
         failed = [check for check in quality["checks"] if check["status"] == FAILED]
         job.metrics.end_stage("validation", len(quality["checks"]), len(failed))
@@ -341,9 +341,9 @@ def _quality_rows(plan: RunPlan, quality: Dict[str, Any]) -> Iterator[Dict[str, 
         examples = json.dumps(check["examples"]) if check["examples"] else None
         table = {"run_id": plan.run_id, "table_name": check["table"]}
         yield {**check, **table, "examples": examples}
-    for table_name, score in quality["scores"]["tables"].items():
+    for name, score in quality["scores"].items():
         yield {
-            "run_id": plan.run_id, "name": f"{table_name}.{SCORE}", "table_name": table_name,
+            "run_id": plan.run_id, "name": f"{name}.{SCORE}", "table_name": name,
             "dimension": SCORE, "severity": INFO, "status": PASSED, "value": score,
             "threshold": 0, "message": f"{score} of 100",
         }  # fmt: skip

@@ -1,7 +1,7 @@
 """Holds the loaded tables against the quality rules, and gives each table and source a score."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -211,38 +211,24 @@ def _age(rule: Rule, since: datetime | None, end: datetime, subject: str) -> _Fo
 # --- scores ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Scores:
-    """How good the data are, 0 to 100.
+def dimension_scores(checks: Sequence[QualityCheck]) -> dict[str, dict[str, float]]:
+    """By table and dimension, the mean share of rows that keep its rules, 0 to 100."""
+    return {table.name: _dimensions(table, checks) for table in STAR_TABLES}
 
-    Attributes:
-        tables: of each table, the mean over its dimensions; a dimension is the mean share of
-            rows that keep its rules.
-        dimensions: the same figures by table and dimension.
-        sources: of each source, the share of the records read by its newest load that were not
-            rejected.
+
+def scores(db: DatabaseManager, dimensions: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """How good the data are, 0 to 100, by the name of the source and of the table.
+
+    Of a table, the mean over its dimensions; of a source, the share of the records of its newest
+    load that were not rejected.
     """
-
-    tables: Mapping[str, float] = field(default_factory=dict)
-    dimensions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    sources: Mapping[str, float] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """As the summary and the report hold them."""
-        return asdict(self)
-
-
-def scores(db: DatabaseManager, checks: Sequence[QualityCheck]) -> Scores:
-    """The scores that follow from the checks and from the newest loads."""
-    dimensions = {table.name: _dimensions(table, checks) for table in STAR_TABLES}
-    tables = {name: _mean(parts.values()) for name, parts in dimensions.items()}
     loads = {table.source: run_history.newest_load(db, table) for table in STAR_TABLES}
     sources = {
         source: round(100 * (1 - load.rows_rejected / load.rows_read), 2)
         for source, load in loads.items()
         if load is not None
     }
-    return Scores(tables, dimensions, sources)
+    return sources | {name: _mean(parts.values()) for name, parts in dimensions.items()}
 
 
 def _dimensions(table: Table, checks: Sequence[QualityCheck]) -> dict[str, float]:

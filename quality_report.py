@@ -105,23 +105,22 @@ def _facts(report: Mapping[str, Any]) -> str:
 
 
 def _scores(report: Mapping[str, Any]) -> str:
-    scores = report.get("scores") or {}
-    dimensions: Mapping[str, Mapping[str, float]] = scores.get("dimensions", {})
+    dimensions: Mapping[str, Mapping[str, float]] = report.get("dimension_scores") or {}
     names = sorted({name for parts in dimensions.values() for name in parts})
     rows = [
-        [(table, "name"), (f"{score:.1f}", "number"),
-         *((f"{dimensions[table][n]:.1f}" if n in dimensions[table] else "", "number")
-           for n in names)]
-        for table, score in scores.get("tables", {}).items()
+        [(scored, "name"), (f"{score:.1f}", "number"),
+         *((_score(dimensions.get(scored, {}), name), "number") for name in names)]
+        for scored, score in (report.get("scores") or {}).items()
     ]  # fmt: skip
-    tables = _table(
-        "Scores of tables", ["table", "score", *names], rows,
-        "0 to 100: the mean over the dimensions, each the mean share of rows that keep its rules",
+    return _table(
+        "Scores", ["source or table", "score", *names], rows,
+        "0 to 100. Of a source: the share of its records that were not rejected. Of a table: the "
+        "mean over its dimensions, each the mean share of rows that keep its rules.",
     )  # fmt: skip
-    sources = [[(source, "name"), (f"{score:.1f}", "number")]
-               for source, score in scores.get("sources", {}).items()]  # fmt: skip
-    told = "the share of the records of the newest load that were not rejected"
-    return tables + _table("Scores of sources", ["source", "score"], sources, told)
+
+
+def _score(scores: Mapping[str, float], name: str) -> str:
+    return f"{scores[name]:.1f}" if name in scores else ""
 
 
 def _anomalies(report: Mapping[str, Any]) -> str:

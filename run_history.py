@@ -116,6 +116,16 @@ def newest_run(db: DatabaseManager) -> PastRun | None:
     return _past_runs(rows)[0] if rows else None
 
 
+def errors_since(db: DatabaseManager, since: datetime) -> list[dict[str, Any]]:
+    """How the runs since a moment ended: `run_id`, `status` and `error`, oldest first."""
+    rows = db.query(
+        'SELECT "run_id", "status", "error" FROM "etl_run" WHERE "started_at" >= ? '
+        'ORDER BY "run_id";',
+        (since,),
+    )
+    return [dict(zip(("run_id", "status", "error"), row, strict=True)) for row in rows]
+
+
 def mark_killed(
     db: DatabaseManager, now: datetime, errors: Mapping[str, str] = MappingProxyType({})
 ) -> list[PastRun]:

@@ -18,7 +18,9 @@ from run_journal import JOURNAL, append_entry, read_entries
 from runs import RunPlan, Window, run_id_after, utc_now
 
 # Summaries of runs that nobody checked: nothing was found wrong.
-NO_CHECKS: dict[str, Any] = {"passed": True, "checks": [], "scores": {}}
+NO_CHECKS: dict[str, Any] = {
+    "passed": True, "checks": [], "scores": {}, "dimension_scores": {},
+}  # fmt: skip
 _FREE_TEXTS = ("error", "attention", "sources")
 
 

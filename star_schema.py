@@ -275,7 +275,8 @@ ETL_QUALITY = Table(
     columns=(
         _RUN_ID,
         _text("name", "the check, or the score", width=100, required=True, exact=True),
-        _TABLE_NAME,
+        _text("table_name", "warehouse table; of the score of a source, the source", width=50,
+              required=True, exact=True),
         _text("dimension", "completeness, validity, consistency, ..., or score", width=20,
               required=True),
         _text("severity", "critical, error, warning or info", width=10, required=True),

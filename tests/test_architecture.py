@@ -19,6 +19,7 @@ RANKS = [
         "anomalies",
         "error_trends",
         "quality_report",
+        "reachability",
         "run_journal",
     },
     {"value_rules", "checksums", "odbc_strings"},
