@@ -200,6 +200,7 @@ def _window(db: DatabaseManager, config: Config, args: argparse.Namespace) -> Wi
     )
     if mode_of(args) == INCREMENTAL:
         for missed in run_history.windows_to_take_up(db):
+            logger.info("taken up again: %s, which an earlier run did not load", missed)
             window = hull(window, missed)
     return window
 
@@ -247,7 +248,7 @@ def _load(job: Job) -> Dict[str, Any]:
 def _clear_leftovers(job: Job) -> None:
     """Removes what a killed run has left; nobody else works here while the warehouse is open."""
     shutil.rmtree(job.scratch, ignore_errors=True)
-    for folder in ("rejected", "processed"):
+    for folder in ("rejected", "processed", "quality"):
         for part in (job.output / folder).glob("*.part"):
             part.unlink(missing_ok=True)
     job.scratch.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Holds the loaded tables against the quality rules, and gives each table and source a score."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ import lineage
 import quality_rules
 import run_history
 from database import DatabaseManager
-from quality_rules import DEMANDING, RowRule, Rule, SetRule
+from quality_rules import DEMANDING, INFO, RowRule, Rule, SetRule
 from runs import LoadCounts
 from star_schema import SALES_FACT, STAR_TABLES, Table
 
@@ -201,10 +201,12 @@ def _age(rule: Rule, since: datetime | None, end: datetime, subject: str) -> _Fo
         nothing = f"nothing known: {rule.meaning}"
         return _Found(rule, 0, 0, nothing, value=0)
     days = max(0, (end.date() - since.date()).days)
-    told = (
-        f"{subject} of {since:%Y-%m-%d}, {days} days before {end:%Y-%m-%d} "
-        f"(up to {rule.threshold:g} pass)"
-    )
+    told = f"{subject} of {since:%Y-%m-%d}, {days} days before {end:%Y-%m-%d}"
+    if days > quality_rules.HISTORY_DAYS:
+        rule = replace(rule, severity=INFO)
+        told += ": history rather than a late delivery"
+    else:
+        told += f" (up to {rule.threshold:g} pass)"
     return _Found(rule, 0, 0, told, value=days)
 
 

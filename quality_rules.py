@@ -276,6 +276,9 @@ def accounted_rule(table: Table) -> Rule:
     )  # fmt: skip
 
 
+# What is older than a year is loaded as history, and only noted: a late delivery would have been
+# told long before.
+HISTORY_DAYS = 365
 # Three days: a Monday morning after a weekend without sales is no alarm.
 EXTRACT_AGE = Rule(
     "extract_age", PRODUCT_DIM, TIMELINESS, WARNING, 3,

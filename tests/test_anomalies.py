@@ -122,7 +122,7 @@ def sales_of(day: int, rows: int) -> list[dict[str, str | None]]:
 
 def test_a_poor_day_after_ten_normal_ones_is_in_the_summary(tmp_path: Path) -> None:
     project = Project(tmp_path, LOG_LEVEL="ERROR")
-    rows = {day: 40 + day % 3 for day in range(1, 11)} | {11: 4, 12: 41}
+    rows = {day: 40 + day % 3 for day in range(1, 11)} | {11: 4}
     project.write(sales=[sale for day, count in rows.items() for sale in sales_of(day, count)])
     told = {day: project.run("--date", f"2024-01-{day:02}")["anomalies"] for day in rows}
     (anomaly,) = told.pop(11)
