@@ -375,8 +375,9 @@ def _report(job: Job, summary: Dict[str, Any]) -> None:
         )  # fmt: skip
     except OSError as error:  # what it says is in the warehouse
         logger.error(
-            "the quality report is not written: %s", error.strerror or error, exc_info=True
-        )  # one line on the console
+            "the quality report is not written to %s: %s", job.output / "quality",
+            error.strerror or error, exc_info=True,
+        )  # fmt: skip  # one line on the console
 
 
 def _export(job: Job) -> tuple[list[Path], list[str]]:

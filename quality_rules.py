@@ -105,7 +105,7 @@ def _missing(table: Table, column: str, severity: str, threshold: float) -> RowR
     return RowRule(
         f"{column}_missing", table, COMPLETENESS, severity, threshold,
         f"rows of {table.name} have no {column}", share=True,
-        wrong=f"{quoted(column)} IS NULL", among="" if table is SALES_FACT else _OWN,
+        wrong=f"{quoted(column)} IS NULL", among=_OWN,
     )  # fmt: skip
 
 
@@ -192,7 +192,6 @@ _PRODUCTS = (
 )  # fmt: skip
 _SALES = (
     _required(SALES_FACT),
-    _missing(SALES_FACT, "sales_rep_id", INFO, 0.5),
     _amounts(
         SALES_FACT,
         '"quantity" < 1 OR "unit_price" < 0 OR "discount_amount" < 0 '
@@ -336,7 +335,7 @@ def row_rule_examples(dialect: Dialect, rule: RowRule) -> str:
 
     Example:
         >>> from sql_dialects import DUCKDB
-        >>> print(row_rule_examples(DUCKDB, ROW_RULES["sales_fact"][3]))
+        >>> print(row_rule_examples(DUCKDB, ROW_RULES["sales_fact"][2]))
         SELECT "broken_key" FROM (
             SELECT "broken_key", row_number() OVER (ORDER BY "broken_key") AS "place" FROM (
                 SELECT "transaction_id" AS "broken_key" FROM "sales_fact"

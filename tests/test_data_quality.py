@@ -137,7 +137,6 @@ DAMAGE = {
         "UPDATE sales_fact SET transaction_date = '2024-01-24' WHERE transaction_id = 'T03'", 1,
         "warning",
     ),
-    "sales_fact.sales_rep_id_missing": ("UPDATE sales_fact SET sales_rep_id = NULL", 1, "info"),
 }  # fmt: skip
 
 
