@@ -1,10 +1,9 @@
 """One run from its plan to its summary: what is done, in which order, and what is kept of it."""
 
 import argparse
-import json
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -18,21 +17,16 @@ import warehouse
 from archive import archive_run
 from command_line import mode_of, window_of
 from config import Config, masked_settings
-from data_quality import detect_data_anomalies, run_data_quality_checks
 from database import Access, DatabaseManager
 from duckdb_engine import DUCKDB_SCHEME, IN_MEMORY_CONNECTION, duckdb_path
 from errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError
 from exporting import export_tables
 from lineage import record_lineage
 from monitoring import ETLMetrics, log_context
-from quality_checks import FAILED, PASSED
-from quality_report import write_report
-from quality_rules import INFO, WARNING
 from reprocessing import read_mended
-from run_baseline import SCORE, baseline, current_metrics, without_early_volume
 from run_history import HELD_BACK, SOURCE_FAILED
+from run_quality import NOT_JUDGED, Judged, judge, report
 from run_records import (
-    NO_CHECKS,
     RunRecord,
     error_text,
     journaled,
@@ -51,7 +45,7 @@ from source_loading import (
     sources_of,
 )
 from sql_dialects import sales_query
-from star_schema import ETL_QUALITY, STAR_TABLES
+from star_schema import STAR_TABLES
 
 logger = logging.getLogger(__name__)
 
@@ -60,17 +54,6 @@ _STATUS = {
     EXIT_ATTENTION: run_history.ATTENTION,
     EXIT_FAILED: run_history.FAILED,
 }
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What the checks have found, and what is unusual."""
-
-    quality: Dict[str, Any]
-    anomalies: Sequence[Dict[str, Any]] = ()
-
-
-_NOT_JUDGED = Judged(NO_CHECKS)
 
 
 @dataclass(frozen=True)
@@ -241,7 +224,7 @@ def _load(job: Job) -> Dict[str, Any]:
         error=error_text(None, summary),
     )  # fmt: skip
     job.record.in_history = True
-    _report(job, summary)
+    report(job.output / "quality", summary)
     return summary
 
 
@@ -319,65 +302,9 @@ def _run_loads(job: Job, *, dry_run: bool = False) -> tuple[tuple[Outcome, ...],
 def _validate(job: Job, applied: Applied) -> Judged:
     with log_context(stage="validation"):
         job.metrics.start_stage("validation")
-        quality = run_data_quality_checks(job.db)
-        anomalies = _anomalies(job, applied, quality["scores"])
-        run_history.insert_rows(job.db, ETL_QUALITY, list(_quality_rows(job.plan, quality)))
-        failed = [check for check in quality["checks"] if check["status"] == FAILED]
-        job.metrics.end_stage("validation", len(quality["checks"]), len(failed))
-        _log_findings(quality["checks"], anomalies)
-    return Judged(quality, anomalies)
-
-
-def _anomalies(job: Job, applied: Applied, scores: Mapping[str, float]) -> Sequence[Dict[str, Any]]:
-    if job.plan.mode == REPROCESS:  # as many as a person has mended
-        return []
-    usual = baseline(job.db, job.plan)
-    metrics = current_metrics(job.plan, applied, scores=scores, now=utc_now())
-    metrics = without_early_volume(metrics, job.plan.started_at, usual["started_at"])
-    return detect_data_anomalies({"tables": metrics}, usual)
-
-
-def _quality_rows(plan: RunPlan, quality: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
-    for check in quality["checks"]:
-        examples = json.dumps(check["examples"]) if check["examples"] else None
-        table = {"run_id": plan.run_id, "table_name": check["table"]}
-        yield {**check, **table, "examples": examples}
-    for name, score in quality["scores"].items():
-        yield {
-            "run_id": plan.run_id, "name": f"{name}.{SCORE}", "table_name": name,
-            "dimension": SCORE, "severity": INFO, "status": PASSED, "value": score,
-            "threshold": 0, "message": f"{score} of 100",
-        }  # fmt: skip
-
-
-_LEVELS = {FAILED: logging.ERROR, WARNING: logging.WARNING, INFO: logging.INFO}
-
-
-def _log_findings(
-    checks: Iterable[Mapping[str, Any]], anomalies: Iterable[Mapping[str, Any]]
-) -> None:
-    for check in checks:
-        if check["status"] != PASSED:
-            told = "failed" if check["status"] == FAILED else "to look at"
-            level = _LEVELS[check["status"]]
-            logger.log(level, "check %s %s: %s", check["name"], told, check["message"])
-    for anomaly in anomalies:
-        logger.warning("unusual: %s", anomaly["message"])
-
-
-def _report(job: Job, summary: Dict[str, Any]) -> None:
-    facts = {name: summary[name] for name in ("run_id", "environment", "window", "warehouse")}
-    finished_at = {"finished_at": utc_now().isoformat(" ", "seconds") + " UTC"}
-    try:
-        write_report(
-            job.output / "quality", {**facts, **finished_at, **summary["quality"]},
-            summary["anomalies"],
-        )  # fmt: skip
-    except OSError as error:  # what it says is in the warehouse
-        logger.error(
-            "the quality report is not written to %s: %s", job.output / "quality",
-            error.strerror or error, exc_info=True,
-        )  # fmt: skip  # one line on the console
+        judged = judge(job.db, job.plan, applied)
+        job.metrics.end_stage("validation", len(judged.quality["checks"]), len(judged.failed))
+    return judged
 
 
 def _export(job: Job) -> tuple[list[Path], list[str]]:
@@ -399,10 +326,10 @@ def _summary(
     outcomes: Sequence[Outcome],
     *,
     applied: Applied,
-    judged: Judged = _NOT_JUDGED,
+    judged: Judged = NOT_JUDGED,
     attention: Iterable[str] = (),
 ) -> Dict[str, Any]:
-    attention = [*attention, *_attention(outcomes, judged.quality)]
+    attention = [*attention, *_attention(outcomes, judged)]
     failed = all(outcome.status in (SOURCE_FAILED, HELD_BACK) for outcome in outcomes)
     exit_code = EXIT_FAILED if failed else EXIT_ATTENTION if attention else EXIT_OK
     return {
@@ -424,13 +351,12 @@ def _summary(
     }
 
 
-def _attention(outcomes: Sequence[Outcome], quality: Dict[str, Any]) -> Iterator[str]:
+def _attention(outcomes: Sequence[Outcome], judged: Judged) -> Iterator[str]:
     for outcome in outcomes:
         if outcome.error:
             yield f"{outcome.source}: {outcome.error}"
-    for check in quality["checks"]:
-        if check["status"] == FAILED:
-            yield f"check {check['name']}: {check['message']}"
+    for check in judged.failed:
+        yield f"check {check['name']}: {check['message']}"
 
 
 def _window_words(plan: RunPlan) -> str:

@@ -49,7 +49,7 @@ RANKS = [
     {"batch_loading", "health_checks", "lineage", "run_baseline"},
     {"quality_checks", "run_records"},
     {"monitoring", "data_extraction", "data_transformation", "data_loading", "data_quality"},
-    {"reprocessing"},
+    {"reprocessing", "run_quality"},
     {"source_loading"},
     {"pipeline_run"},
     {"etl_pipeline"},
