@@ -261,6 +261,16 @@ def _both_or_none(given: Mapping[str, Given], *names: str) -> Iterator[tuple[str
             yield name, f"a value, because {present[0]} is set"
 
 
+def _place(connection: SecretStr, setting: str) -> str:
+    text = connection.get_secret_value()
+    if text.startswith(DUCKDB_PREFIX):
+        return text
+    try:
+        return _shown_url(text) if "://" in text else shown(parse(text))
+    except (ConfigurationError, ValueError):  # whoever connects will say what is wrong with it
+        return f"the database of {setting}"
+
+
 # ---- the settings: each class is laid out by hand, as a table ----
 # fmt: off
 
@@ -307,15 +317,13 @@ class DatabaseConfig(_Section):
     @property
     def display_name(self) -> str:
         """Where the warehouse is, without anything secret."""
-        text = self.connection_string.get_secret_value()
-        if text.startswith(DUCKDB_PREFIX):
-            return text
-        try:
-            if "://" in text:
-                return _shown_url(text)
-            return shown(parse(text))
-        except (ConfigurationError, ValueError):  # whoever connects will say what is wrong with it
-            return "the database of DB_CONNECTION_STRING"
+        return _place(self.connection_string, "DB_CONNECTION_STRING")
+
+    @property
+    def sales_display_name(self) -> str:
+        """The same of the database of sales; empty when they come from a file."""
+        name = "SALES_DB_CONNECTION_STRING"
+        return _place(connection, name) if (connection := self.sales_db_connection_string) else ""
 
     def _odbc_parts(self) -> Iterator[tuple[str, str]]:
         if self.db_driver:

@@ -22,6 +22,8 @@ _COUNTS = (
     ("duplicates", "rows_duplicate"),
 )
 _LAST_COUNT = "duplicates"
+# What a check that fails nothing is called, by its status.
+_TOLD = {"warning": "warning", "info": "note"}
 _EXTRAS = (
     ("inferred", "rows_inferred"),
     ("restated", "rows_restated"),
@@ -82,6 +84,8 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     console = _stdout()
     console.print()
     console.print(_counts_table(summary))
+    for anomaly in summary["anomalies"]:
+        console.print(f"UNUSUAL {anomaly['message']}", markup=False, soft_wrap=True)
     console.print(_stages_table(summary))
     for line in _closing_lines(summary):
         console.print(line, markup=False, soft_wrap=True)
@@ -138,6 +142,9 @@ def _closing_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     for source in summary["sources"]:
         if source["notes"]:
             yield f"{source['source']} loaded with {flaws_in_words(source['notes'])}"
+    for check in summary["quality"]["checks"]:
+        if check["status"] in _TOLD:
+            yield f"{_TOLD[check['status']]}: check {check['name']}: {check['message']}"
     for path in summary["exported"]:
         yield f"exported: {path}"
     for line in summary["attention"]:

@@ -21,7 +21,14 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from errors import ExtractionError, ValidationError
-from source_files import byte_chunks, open_source, text_chunks, undecodable, wide_encoding
+from source_files import (
+    FileTrace,
+    byte_chunks,
+    open_source,
+    text_chunks,
+    undecodable,
+    wide_encoding,
+)
 
 # A record over more lines than this is taken for a quote that was never closed. An address has a
 # handful of lines, a pasted e-mail some dozens; the bound is what a lost quote may cost in time.
@@ -92,6 +99,7 @@ def read_csv_blocks(
     encoding: str = "utf-8",
     block_bytes: int = 16 * 2**20,
     only_rows: _Ints | None = None,
+    trace: FileTrace | None = None,
 ) -> Iterator[CsvBlock]:
     r"""Read a CSV file block by block.
 
@@ -108,6 +116,7 @@ def read_csv_blocks(
         block_bytes: bytes read at a time, and the longest line that is accepted.
         only_rows: the source rows that are wanted, when not all are; the others are found, but
             not taken apart, and malformed ones are left out.
+        trace: is told the size and the SHA-256 of the file.
 
     Yields:
         Blocks with at least one record, good or malformed. A file with nothing but a header
@@ -132,7 +141,8 @@ def read_csv_blocks(
     """
     with open_source(path) as file:
         reader = _Reader(path, columns, block_bytes, only_rows)
-        for piece, last in _utf8_pieces(file, path, encoding, block_bytes):
+        pieces = byte_chunks(file, path, size=block_bytes, trace=trace)
+        for piece, last in _utf8_pieces(file, path, encoding, pieces):
             for part, is_last in _parts_of_few_lines(piece):
                 block = reader.feed(part, last=last and is_last)
                 if block is not None:
@@ -148,7 +158,7 @@ def _parts_of_few_lines(piece: bytes) -> Iterator[tuple[bytes, bool]]:
 
 
 def _utf8_pieces(
-    file: BufferedReader, path: Path, encoding: str, size: int
+    file: BufferedReader, path: Path, encoding: str, pieces: Iterator[tuple[bytes, bool]]
 ) -> Iterator[tuple[bytes, bool]]:
     """Read the file as UTF-8; what is UTF-8 already is checked later, block by block."""
     known = _known_encoding(path, encoding)
@@ -156,7 +166,6 @@ def _utf8_pieces(
     if wide and not known.startswith(("utf-16", "utf-32")):
         what = f"{path} starts with the byte order mark of {wide}, but is read as {encoding}"
         raise ExtractionError(what, next_step=f"set CSV_ENCODING={wide}")
-    pieces = byte_chunks(file, path, size=size)
     if known in {"utf-8", "utf-8-sig"}:
         yield from pieces
         return

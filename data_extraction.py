@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
@@ -27,6 +28,7 @@ from rejected_records import MALFORMED, reject_block
 from runs import parse_day, whole_days
 from sales_source import CSV_SCHEME, read_sales
 from source_blocks import Block, csv_block
+from source_files import FileTrace
 from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,9 @@ _PRODUCT_PATHS = {
     "cost": "specifications", "quantity": "inventory", "warehouse": "inventory",
 }  # fmt: skip
 
+# Where the products file says when it was made.
+_EXTRACT_DATE = "metadata.extract_date"
+
 # Products per block: as Python objects an item takes some 3 KB, so a block stays near 30 MB.
 _PRODUCT_BLOCK_ROWS = 10_000
 
@@ -44,15 +49,23 @@ _PRODUCT_BLOCK_ROWS = 10_000
 # --- customers ---------------------------------------------------------------------------
 
 
-def read_customers(path: Path, *, encoding: str = "utf-8") -> Iterator[Block]:
+def read_customers(
+    path: Path, *, encoding: str = "utf-8", trace: FileTrace | None = None
+) -> Iterator[Block]:
     """Streams the customers file.
+
+    Args:
+        path: the file.
+        encoding: of the file.
+        trace: is told what was read.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValidationError: a required column is missing, or the file is empty.
         ExtractionError: it cannot be read, or not as this encoding.
     """
-    for block in read_csv_blocks(path, columns=CUSTOMER_COLUMNS, encoding=encoding):
+    columns = CUSTOMER_COLUMNS
+    for block in read_csv_blocks(path, columns=columns, encoding=encoding, trace=trace):
         yield csv_block(block, CUSTOMER_COLUMNS)
 
 
@@ -101,8 +114,12 @@ def _standardised(block: pa.RecordBatch) -> pa.RecordBatch:
 # --- products ----------------------------------------------------------------------------
 
 
-def read_products(path: Path) -> Iterator[Block]:
+def read_products(path: Path, *, trace: FileTrace | None = None) -> Iterator[Block]:
     """Streams the products file; it may be larger than memory.
+
+    Args:
+        path: the file.
+        trace: is told what was read, and the `extract_date` that the file states.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -110,13 +127,24 @@ def read_products(path: Path) -> Iterator[Block]:
         ExtractionError: it is no JSON, or cannot be read.
     """
     batch: list[JsonItem] = []
-    for item in read_json_items(path, "products"):
+    members: dict[str, object] = {_EXTRACT_DATE: None}
+    for item in read_json_items(path, "products", trace=trace, members=members):
         batch.append(item)
         if len(batch) >= _PRODUCT_BLOCK_ROWS:
             yield _product_block(batch)
             batch = []
     if batch:
         yield _product_block(batch)
+    if trace is not None:
+        trace.extracted_at = _moment(members[_EXTRACT_DATE])
+
+
+def _moment(stated: object) -> datetime | None:
+    """A date or time as the pipeline reads them, None for anything else."""
+    if not isinstance(stated, str) or value_rules.has_lone_surrogate(stated):
+        return None
+    moment: datetime | None = field_rules.read_timestamps(pa.array([stated]))[0].as_py()
+    return moment
 
 
 def _product_block(items: Sequence[JsonItem]) -> Block:

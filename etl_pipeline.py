@@ -36,6 +36,7 @@ from data_loading import (
     load_sales,
     validate_loaded_data,
 )
+from data_quality import detect_data_anomalies, run_data_quality_checks
 from data_transformation import (
     enrich_product_data,
     process_sales_transactions,
@@ -43,7 +44,7 @@ from data_transformation import (
 )
 from errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from health_checks import pipeline_health_check
-from monitoring import ETLMetrics, close_logging, setup_logging
+from monitoring import ETLMetrics, close_logging, setup_logging, track_data_lineage
 from pipeline_run import run_job
 from quality_alerts import process_quality_alerts
 from resilience import CircuitBreaker, retry_with_backoff
@@ -61,6 +62,7 @@ __all__ = [
     "LoggingConfig",
     "ProcessingConfig",
     "ValidationError",
+    "detect_data_anomalies",
     "enrich_product_data",
     "extract_customers_csv",
     "extract_products_json",
@@ -75,11 +77,13 @@ __all__ = [
     "process_quality_alerts",
     "process_sales_transactions",
     "retry_with_backoff",
+    "run_data_quality_checks",
     "run_etl_pipeline",
     "setup_logging",
     "simulate_email_alert",
     "simulate_slack_notification",
     "standardize_customer_data",
+    "track_data_lineage",
     "validate_loaded_data",
 ]
 
@@ -94,7 +98,8 @@ def run_etl_pipeline(
         args: the arguments as `parse_arguments` gives them; a plain run in dev when left out.
 
     Returns:
-        The summary: run, window, status, exit code, sources, tables, quality, metrics.
+        The summary: run, window, status, exit code, sources, tables, quality, anomalies,
+        metrics.
 
     Raises:
         ConfigurationError: an argument cannot be carried out.

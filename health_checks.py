@@ -8,8 +8,8 @@ import os
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,6 +21,7 @@ import sql_dialects
 from config import Config, load_config, settings_table
 from database import Access, DatabaseManager
 from duckdb_engine import DUCKDB_SCHEME, IN_MEMORY_CONNECTION, duckdb_path
+from error_trends import NEW, RISING, RUNS, common_errors, with_history
 from errors import (
     EXIT_FAILED,
     EXIT_IN_USE,
@@ -33,7 +34,9 @@ from errors import (
 from odbc import OdbcSource
 from odbc_connections import with_driver
 from odbc_strings import masked, secrets_in
-from run_history import RUNNING, SUCCESS, last_success
+from reachability import Endpoint, endpoint_of, why_unreachable
+from run_history import ATTENTION, RUNNING, SUCCESS, errors_since, last_success
+from run_journal import JOURNAL, read_entries
 from runs import EVERYTHING, Window, utc_now
 from sales_source import read_sales
 from source_files import file_signature, open_source
@@ -51,6 +54,8 @@ _ROUND_TRIPS = 5
 # Free space on a disk, in MB: what a run's rejected files, logs and spilled rows may take, and
 # what an embedded warehouse needs to be able to commit at all.
 _SCARCE_MB, _TOO_SCARCE_MB = 1000, 100
+_NO_FAILURE = (SUCCESS, ATTENTION, RUNNING)
+_ERROR_DAYS = 90
 _PROBE = b"\0" * 4096  # a block, so that a full disk shows
 _TABLES_SHOWN = 3
 _NO_TIME = Window(EVERYTHING.end, EVERYTHING.start)  # ends before it begins: no sale is in it
@@ -102,9 +107,11 @@ def pipeline_health_check(config: Config | None = None) -> Dict[str, Any]:
         ("sales source", _sales_source),
         ("files", _files),
         ("folders", _folders),
+        ("alerts", _alerts),
     )
     found = [check for name, look in looks for check in _guarded(name, partial(look, config))]
-    secrets = _secrets(config)
+    found += _guarded("journal", partial(_journal, config, {check.name for check in found}))
+    secrets = secrets_of(config)
     return _report([_without_secrets(check, secrets) for check in found])
 
 
@@ -147,8 +154,8 @@ def _configuration(config: Config) -> Iterator[Check]:
     yield Check("configuration", PASSED, config.environment, message=told)
 
 
-def _secrets(config: Config) -> list[str]:
-    """What must not be shown, longest first."""
+def secrets_of(config: Config) -> list[str]:
+    """What must not be shown: secret settings, and the passwords inside them; longest first."""
     values = [
         getattr(getattr(config, setting.section), setting.name.lower())
         for setting in settings_table()
@@ -188,6 +195,7 @@ def _database(config: Config) -> Iterator[Check]:
             ("tables", partial(_tables, db)),
             ("permissions", partial(_permissions, db, path)),
             ("last run", partial(_last_run, db)),
+            ("recent errors", partial(_errors, db, config)),
         )
         for name, look in looks:
             yield from _guarded(name, look)
@@ -448,6 +456,82 @@ def space_check(name: str, told: str, free_bytes: int) -> Check:
         return _failed(name, told, step, value=free_mb, threshold=_TOO_SCARCE_MB)
     status = WARNING if free_mb < _SCARCE_MB else PASSED
     return Check(name, status, free_mb, _SCARCE_MB, told)
+
+
+# --- alerts ------------------------------------------------------------------------------
+
+
+def _alerts(config: Config) -> Iterator[Check]:
+    """Where alerts are sent to; simulated ones go to the log folder, which is looked at anyway."""
+    alerts = config.alerts
+    if alerts.alert_mode != "send":
+        return
+    if alerts.can_email:
+        mail_server = Endpoint(alerts.smtp_host or "", alerts.smtp_port)
+        yield _reached("mail server", mail_server, "SMTP_HOST and SMTP_PORT")
+    if alerts.slack_webhook_url is not None:
+        try:
+            webhook = endpoint_of(alerts.slack_webhook_url.get_secret_value())
+        except ValueError:
+            step = "correct SLACK_WEBHOOK_URL"
+            yield _failed("webhook", "SLACK_WEBHOOK_URL is no web address", step)
+            return
+        yield _reached("webhook", webhook, "SLACK_WEBHOOK_URL")
+
+
+def _reached(name: str, endpoint: Endpoint, settings: str) -> Check:
+    if reason := why_unreachable(endpoint):
+        return _failed(
+            name, f"{endpoint} cannot be reached, so alerts would not arrive: {reason}",
+            f"check {settings}, the network, and the firewall between",
+        )  # fmt: skip
+    return Check(name, PASSED, str(endpoint), message=f"{endpoint} can be reached")
+
+
+# --- earlier runs ------------------------------------------------------------------------
+
+
+def _journal(config: Config, known: Container[str]) -> Iterator[Check]:
+    """What the journal says of earlier runs, where the warehouse could not be asked."""
+    entries = _entries(config)
+    if entries and "last success" not in known:
+        yield _last_success(_last_success_of(entries))
+    if "recent errors" not in known:
+        yield from _recent_errors(entries)
+
+
+def _entries(config: Config) -> list[dict[str, Any]]:
+    return read_entries(config.files.output_dir / JOURNAL)
+
+
+def _errors(db: DatabaseManager, config: Config) -> Iterator[Check]:
+    if ETL_RUN.name in db.table_names():
+        runs = errors_since(db, utc_now() - timedelta(days=_ERROR_DAYS))
+        yield from _recent_errors(with_history(_entries(config), runs))
+
+
+def _recent_errors(entries: Sequence[Mapping[str, Any]]) -> Iterator[Check]:
+    last = entries[-RUNS:]
+    if not last:
+        return
+    failed = sum(entry.get("status") not in _NO_FAILURE for entry in last)
+    told = f"{failed} of the last {len(last)} runs failed"
+    errors = [error for error in common_errors(last) if error.kind == "run"]
+    if errors:
+        most = errors[0]
+        often = f"in {most.runs} of them, {most.trend}" if most.runs > 1 else "once"
+        told += f"; most often ({often}): {most.error}"
+    worse = any(error.runs > 1 and error.trend in (NEW, RISING) for error in errors)
+    status = WARNING if worse else PASSED
+    yield Check("recent errors", status, failed, message=told)
+
+
+def _last_success_of(entries: Sequence[Mapping[str, Any]]) -> datetime | None:
+    for entry in reversed(entries):
+        if entry.get("status") == SUCCESS:
+            with suppress(KeyError, TypeError, ValueError):  # somebody has edited it
+                return datetime.fromisoformat(entry["finished_at"]).replace(tzinfo=None)
+    return None
 
 
 # --- in words ----------------------------------------------------------------------------

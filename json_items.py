@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from errors import ExtractionError, ValidationError
-from source_files import byte_chunks, open_source, text_chunks, wide_encoding
+from source_files import FileTrace, byte_chunks, open_source, text_chunks, wide_encoding
 
 _SAVE_AS_UTF8 = "save the file as UTF-8"
 _SHOWN_KEYS, _SHOWN_CHARACTERS = 10, 40  # how much of the top level a message lists
@@ -46,7 +46,14 @@ class JsonItem:
     value: object
 
 
-def read_json_items(path: Path, array_key: str, *, chunk_chars: int = 2**20) -> Iterator[JsonItem]:
+def read_json_items(
+    path: Path,
+    array_key: str,
+    *,
+    chunk_chars: int = 2**20,
+    trace: FileTrace | None = None,
+    members: dict[str, object] | None = None,
+) -> Iterator[JsonItem]:
     """Read the items of one top-level array of a JSON object, without holding the file.
 
     Other keys may stand before and after; their values are checked and dropped, member by member.
@@ -59,6 +66,9 @@ def read_json_items(path: Path, array_key: str, *, chunk_chars: int = 2**20) -> 
         path: the file, UTF-8 with or without a byte order mark.
         array_key: the key of the array.
         chunk_chars: how much is read at a time, at most this many characters.
+        trace: is told the size and the SHA-256 of the file.
+        members: by `key.name`, members of other top-level objects; those that are found replace
+            the values there.
 
     Yields:
         The items, in the order of the file.
@@ -83,13 +93,13 @@ def read_json_items(path: Path, array_key: str, *, chunk_chars: int = 2**20) -> 
         if wide:
             what = f"{path} starts with the byte order mark of {wide}, UTF-8 is wanted"
             raise ExtractionError(what, next_step=_SAVE_AS_UTF8)
-        chunks = byte_chunks(file, path, size=chunk_chars)
+        chunks = byte_chunks(file, path, size=chunk_chars, trace=trace)
         texts = text_chunks(chunks, path, encoding="utf-8", next_step=_SAVE_AS_UTF8)
         window = _Window(path, (text for text, _ in texts))
-        yield from _items(window, array_key)
+        yield from _items(window, array_key, {} if members is None else members)
 
 
-def _items(window: "_Window", array_key: str) -> Iterator[JsonItem]:
+def _items(window: "_Window", array_key: str, members: dict[str, object]) -> Iterator[JsonItem]:
     _enter_object(window)
     others: list[str] = []
     found = False
@@ -104,7 +114,7 @@ def _items(window: "_Window", array_key: str) -> Iterator[JsonItem]:
         else:
             if len(others) <= _SHOWN_KEYS:
                 others.append(key)
-            _skip_value(window)
+            _skip_value(window, key, members)
     if window.peek():
         raise window.broken("more text after the end of the object")
     if not found:
@@ -168,7 +178,7 @@ def _elements(window: "_Window") -> Iterator[object]:
         yield value
 
 
-def _skip_value(window: "_Window") -> None:
+def _skip_value(window: "_Window", key: str, members: dict[str, object]) -> None:
     start = window.peek()
     if start == "[":
         window.take("[")
@@ -176,8 +186,10 @@ def _skip_value(window: "_Window") -> None:
             pass
     elif start == "{":
         window.take("{")
-        for _ in _keys(window):
-            window.value()
+        for name in _keys(window):
+            value = window.value()
+            if (full_name := f"{key}.{name}") in members:
+                members[full_name] = value
     else:
         window.value()
 

@@ -16,10 +16,15 @@ from types import MappingProxyType
 from typing import Any, Dict, ParamSpec, TextIO, TypeVar
 
 from config import LoggingConfig
+from database import DatabaseManager
 from errors import ConfigurationError, ETLError
 from health_checks import pipeline_health_check as pipeline_health_check  # noqa: PLC0414  # one of this module's public names
+from lineage import Lineage, record_lineage, tell
 from printable import printable
 from process_memory import peak_memory_mb as peak_memory_mb  # noqa: PLC0414  # likewise
+from runs import LoadCounts, run_id_after
+from source_files import trace_file
+from warehouse import create_tables
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -318,6 +323,57 @@ def _one_line_json(fields: Mapping[str, object]) -> str:
 
 def _as_json_value(value: object) -> object:
     return value if isinstance(value, str | int | None) else str(value)
+
+
+# --- lineage ---
+
+
+def track_data_lineage(
+    source_file: str,
+    records_processed: int,
+    target_table: str,
+    *,
+    db_manager: DatabaseManager | None = None,
+    run_id: str = "",
+    records_rejected: int = 0,
+) -> Dict[str, Any]:
+    """Tells from which file the rows of a table came; the pipeline's own runs do so themselves.
+
+    The file is read once more for its SHA-256. It is written into the log, and into `etl_lineage`
+    when the warehouse is given.
+
+    Args:
+        source_file: the file.
+        records_processed: how many of its records were read.
+        target_table: the table they went to.
+        db_manager: the open warehouse; missing tables are created.
+        run_id: the run; a new id when left out.
+        records_rejected: how many of the records could not be used.
+
+    Returns:
+        `run_id`, `source`, `target`, `path`, `rows`, `rows_rejected`, `error_rate` (0 to 1),
+        `bytes`, `sha256`, `modified_at`, `recorded_at` and the like; moments in ISO form.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ExtractionError: it cannot be read, or changed while it was read.
+
+    Example:
+        >>> told = track_data_lineage("data/input/customers.csv", 160, "customer_dim")
+        >>> told["source"], told["rows"], told["target"], len(told["sha256"])
+        ('customers.csv', 160, 'customer_dim', 64)
+    """
+    path = Path(source_file)
+    counts = LoadCounts(rows_read=records_processed, rows_rejected=records_rejected)
+    lineage = Lineage(path.name, target_table, str(path), trace=trace_file(path), counts=counts)
+    run_id = run_id or run_id_after(lineage.recorded_at, None)
+    if db_manager is None:
+        tell(lineage)
+    else:
+        create_tables(db_manager)
+        record_lineage(db_manager, run_id, {lineage.source: lineage})
+    rate = records_rejected / records_processed if records_processed else 0.0
+    return {"run_id": run_id, **lineage.as_dict(), "error_rate": rate}
 
 
 # --- metrics ---

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Dict
@@ -16,20 +17,29 @@ import warehouse
 from archive import archive_run
 from command_line import mode_of, window_of
 from config import Config, masked_settings
-from data_loading import validate_loaded_data
 from database import Access, DatabaseManager
 from duckdb_engine import DUCKDB_SCHEME, IN_MEMORY_CONNECTION, duckdb_path
 from errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError
 from exporting import export_tables
+from lineage import record_lineage
 from monitoring import ETLMetrics, log_context
 from reprocessing import read_mended
+from run_history import HELD_BACK, SOURCE_FAILED
+from run_quality import NOT_JUDGED, Judged, judge, report
+from run_records import (
+    RunRecord,
+    error_text,
+    journaled,
+    missed_runs,
+    record_missed,
+    status_of,
+)
 from runs import INCREMENTAL, REPROCESS, Applied, RunPlan, Window, hull, utc_now
 from source_loading import (
-    FAILED,
-    HELD_BACK,
     Outcome,
     Run,
     Source,
+    lineage_of,
     reprocessed_source,
     run_loads,
     sources_of,
@@ -39,7 +49,6 @@ from star_schema import STAR_TABLES
 
 logger = logging.getLogger(__name__)
 
-_NO_CHECKS: Dict[str, Any] = {"passed": True, "checks": []}
 _STATUS = {
     EXIT_OK: run_history.SUCCESS,
     EXIT_ATTENTION: run_history.ATTENTION,
@@ -57,6 +66,7 @@ class Job:
     plan: RunPlan
     metrics: ETLMetrics
     scratch: Path
+    record: RunRecord
 
     @property
     def output(self) -> Path:
@@ -71,15 +81,25 @@ def run_job(config: Config, args: argparse.Namespace) -> Dict[str, Any]:
         ETLError: the run failed as a whole; it has been logged, and written into the history
             when the warehouse could be opened.
     """
+    asked = window_of(args, watermark=None, lag_days=0)
+    record = RunRecord(config, mode_of(args), asked)
+    if args.dry_run:
+        return _run(config, args, record)
+    with journaled(record):
+        record.summary = _run(config, args, record)
+        return record.summary
+
+
+def _run(config: Config, args: argparse.Namespace, record: RunRecord) -> Dict[str, Any]:
     metrics = ETLMetrics()
     with ExitStack() as stack:
         with _failure_logged():
             scratch = _scratch_folder(config, args, stack)
             db = stack.enter_context(_warehouse(config, args, scratch))
-            plan = _plan(db, config, args)
+            plan = record.plan = _plan(db, config, args)
         with log_context(run_id=plan.run_id), _failure_logged():
             logger.info("run %s: %s, %s", plan.run_id, plan.mode, plan.window)
-            job = Job(config, args, db, plan, metrics, scratch)
+            job = Job(config, args, db, plan, metrics, scratch, record)
             return _preview(job) if args.dry_run else _load(job)
 
 
@@ -127,14 +147,28 @@ def _plan(db: DatabaseManager, config: Config, args: argparse.Namespace) -> RunP
     warehouse.create_tables(db)
     started_at = utc_now()
     if not args.dry_run:
-        for run in run_history.mark_killed(db, started_at):
-            logger.warning(
-                "run %s (%s, %s) was killed; what it had not committed was rolled back%s",
-                run.run_id, run.mode, run.window, _advice(run, mode_of(args)),
-            )  # fmt: skip
+        _complete_history(db, config, args, started_at)
     run_id = run_history.next_run_id(db, started_at)
     window = _window(db, config, args)
     return RunPlan(run_id, config.environment, mode_of(args), window, started_at)
+
+
+def _complete_history(
+    db: DatabaseManager, config: Config, args: argparse.Namespace, now: datetime
+) -> None:
+    """Writes down how earlier runs ended that could not do so themselves."""
+    missed = missed_runs(config)
+    errors = {run["run_id"]: run["error"] for run in missed}
+    for killed in run_history.mark_killed(db, now, errors):
+        logger.warning(
+            "run %s (%s, %s) was killed; what it had not committed was rolled back%s",
+            killed.run_id, killed.mode, killed.window, _advice(killed, mode_of(args)),
+        )  # fmt: skip
+    for run in record_missed(db, missed):
+        logger.warning(
+            "run %s ended without the warehouse (%s); it is in the history now: %s",
+            run["run_id"], run["status"], run["error"],
+        )  # fmt: skip
 
 
 def _advice(run: run_history.PastRun, mode: str) -> str:
@@ -151,6 +185,7 @@ def _window(db: DatabaseManager, config: Config, args: argparse.Namespace) -> Wi
     )
     if mode_of(args) == INCREMENTAL:
         for missed in run_history.windows_to_take_up(db):
+            logger.info("taken up again: %s, which an earlier run did not load", missed)
             window = hull(window, missed)
     return window
 
@@ -186,29 +221,31 @@ def _load(job: Job) -> Dict[str, Any]:
         raise
     finally:
         shutil.rmtree(job.scratch, ignore_errors=True)
-    errors = " | ".join(source["error"] for source in summary["sources"] if source["error"])
     run_history.finish_run(
-        job.db, job.plan.run_id, status=summary["status"], finished_at=utc_now(), error=errors
-    )
+        job.db, job.plan.run_id, status=summary["status"], finished_at=utc_now(),
+        error=error_text(None, summary),
+    )  # fmt: skip
+    job.record.in_history = True
+    report(job.output / "quality", summary)
     return summary
 
 
 def _clear_leftovers(job: Job) -> None:
     """Removes what a killed run has left; nobody else works here while the warehouse is open."""
     shutil.rmtree(job.scratch, ignore_errors=True)
-    for folder in ("rejected", "processed"):
+    for folder in ("rejected", "processed", "quality"):
         for part in (job.output / folder).glob("*.part"):
             part.unlink(missing_ok=True)
     job.scratch.mkdir(parents=True, exist_ok=True)
 
 
 def _finish_failed(job: Job, error: BaseException) -> None:
-    interrupted = isinstance(error, KeyboardInterrupt)
-    status = run_history.INTERRUPTED if interrupted else run_history.FAILED
     try:
         run_history.finish_run(
-            job.db, job.plan.run_id, status=status, finished_at=utc_now(), error=str(error)
-        )
+            job.db, job.plan.run_id, status=status_of(error), finished_at=utc_now(),
+            error=str(error),
+        )  # fmt: skip
+        job.record.in_history = True
     except Exception as failure:  # the first error is the one to be told
         logger.error(
             "the end of run %s is not in the history: %s", job.plan.run_id, failure, exc_info=True
@@ -218,11 +255,12 @@ def _finish_failed(job: Job, error: BaseException) -> None:
 def _load_and_validate(job: Job) -> Dict[str, Any]:
     unarchived = _archive(job)
     outcomes, applied = _run_loads(job)
+    record_lineage(job.db, job.plan.run_id, job.record.ledger.lineage)
     run_history.require_balance(job.db, job.plan.run_id)
-    quality = _validate(job)
+    judged = _validate(job, applied)
     exported, unexported = _export(job)
     attention = [*unarchived, *unexported]
-    summary = _summary(job, outcomes, applied=applied, quality=quality, attention=attention)
+    summary = _summary(job, outcomes, applied=applied, judged=judged, attention=attention)
     return summary | {"exported": [str(path) for path in exported]}
 
 
@@ -255,20 +293,20 @@ def _run_loads(job: Job, *, dry_run: bool = False) -> tuple[tuple[Outcome, ...],
         run = Run(
             job.db, job.config, job.plan, job.metrics, dry_run=dry_run,
             on_progress=on_progress, rejected_folder=job.output / "rejected",
+            ledger=job.record.ledger,
         )  # fmt: skip
-        return run_loads(run, sources)
+        outcomes, applied = run_loads(run, sources)
+    for source, outcome in zip(sources, outcomes, strict=True):
+        job.record.ledger.lineage[source.name] = lineage_of(source, outcome)
+    return outcomes, applied
 
 
-def _validate(job: Job) -> Dict[str, Any]:
+def _validate(job: Job, applied: Applied) -> Judged:
     with log_context(stage="validation"):
         job.metrics.start_stage("validation")
-        quality = validate_loaded_data(job.db)
-        run_history.record_quality(job.db, job.plan.run_id, quality["checks"])
-        failed = [check for check in quality["checks"] if check["status"] != "passed"]
-        job.metrics.end_stage("validation", len(quality["checks"]), len(failed))
-        for check in failed:
-            logger.error("check %s failed: %s", check["name"], check["message"])
-    return quality
+        judged = judge(job.db, job.plan, applied)
+        job.metrics.end_stage("validation", len(judged.quality["checks"]), len(judged.failed))
+    return judged
 
 
 def _export(job: Job) -> tuple[list[Path], list[str]]:
@@ -290,11 +328,11 @@ def _summary(
     outcomes: Sequence[Outcome],
     *,
     applied: Applied,
-    quality: Dict[str, Any] = _NO_CHECKS,
+    judged: Judged = NOT_JUDGED,
     attention: Iterable[str] = (),
 ) -> Dict[str, Any]:
-    attention = [*attention, *_attention(outcomes, quality)]
-    failed = all(outcome.status in (FAILED, HELD_BACK) for outcome in outcomes)
+    attention = [*attention, *_attention(outcomes, judged)]
+    failed = all(outcome.status in (SOURCE_FAILED, HELD_BACK) for outcome in outcomes)
     exit_code = EXIT_FAILED if failed else EXIT_ATTENTION if attention else EXIT_OK
     return {
         "run_id": job.plan.run_id,
@@ -307,20 +345,20 @@ def _summary(
         "sources": [_outcome(outcome) for outcome in outcomes],
         "tables": {table.name: asdict(applied.of(table)) for table in STAR_TABLES},
         "column_changes": {name: dict(c) for name, c in applied.column_changes.items()},
-        "quality": quality,
+        "quality": judged.quality,
+        "anomalies": list(judged.anomalies),
         "attention": attention,
         "metrics": job.metrics.generate_summary_report(),
         "exported": [],
     }
 
 
-def _attention(outcomes: Sequence[Outcome], quality: Dict[str, Any]) -> Iterator[str]:
+def _attention(outcomes: Sequence[Outcome], judged: Judged) -> Iterator[str]:
     for outcome in outcomes:
         if outcome.error:
             yield f"{outcome.source}: {outcome.error}"
-    for check in quality["checks"]:
-        if check["status"] != "passed":
-            yield f"check {check['name']}: {check['message']}"
+    for check in judged.failed:
+        yield f"check {check['name']}: {check['message']}"
 
 
 def _window_words(plan: RunPlan) -> str:

@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -125,6 +126,23 @@ def unguarded_cell(cell: str) -> str:
     return cell.removeprefix(_GUARD)
 
 
+def reasons_of(rejected: pa.RecordBatch) -> Counter[tuple[str, str]]:
+    """How many records of a block were rejected per error class and field, duplicates aside.
+
+    Example:
+        >>> block = reject_block((), [{"error_class": MISSING, "field": "customer_id"}])
+        >>> reasons_of(block)
+        Counter({('missing', 'customer_id'): 1})
+    """
+    keys = ["error_class", "field"]
+    groups = pa.Table.from_batches([rejected]).group_by(keys).aggregate([([], "count_all")])
+    return Counter({
+        (row["error_class"], row["field"] or ""): row["count_all"]
+        for row in groups.to_pylist()
+        if row["error_class"] != DUPLICATE
+    })  # fmt: skip
+
+
 class RejectedFile:
     """The rejected records of one source in one run: a CSV that is there whole or not at all.
 
@@ -137,16 +155,22 @@ class RejectedFile:
         folder: where it goes; None counts only and writes nothing.
         run_id: the run.
         source: customers, products or sales.
+
+    Attributes:
+        rows: how many were written.
+        reasons: how many per error class and field, duplicates aside.
     """
 
     def __init__(self, folder: Path | None, run_id: str, source: str) -> None:
         self.rows = 0
+        self.reasons: Counter[tuple[str, str]] = Counter()
         self._folder, self._run_id, self._source = folder, run_id, source
         self._file: TextIO | None = None
 
     def write(self, rejected: pa.RecordBatch) -> None:
         """Adds a block of rejected records."""
         self.rows += rejected.num_rows
+        self.reasons.update(reasons_of(rejected))
         if self._folder is None or not rejected.num_rows:
             return
         with self._named_in_errors():

@@ -7,7 +7,7 @@ which were no fault, and keys that a later run has read, because what it read is
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import field_rules
 from errors import ConfigurationError
 from rejected_records import DUPLICATE, MALFORMED, reject_block, unguarded_cell
 from source_blocks import Block
-from source_files import open_source
+from source_files import FileTrace, byte_chunks, open_source
 from sources import SOURCE_COLUMNS
 
 # What a row must have besides the source's own columns.
@@ -26,6 +26,7 @@ _NEEDED = ("run_id", "source", "error_class")
 
 # What spreadsheets put between columns, by the language they are set to.
 _SEPARATORS = (",", ";", "\t")
+_CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class MendedFile:
         run_ids: for each record, the run that rejected it.
         rejected: rows that still cannot be taken apart.
         skipped: how many rows were left out, by reason.
+        path: the file.
+        trace: what was read of it.
     """
 
     source: str
@@ -45,6 +48,8 @@ class MendedFile:
     run_ids: tuple[str, ...]
     rejected: pa.RecordBatch
     skipped: Counter[str] = field(default_factory=Counter)
+    path: Path = Path()
+    trace: FileTrace = field(default_factory=FileTrace)
 
     def keys(self) -> list[tuple[str, str]]:
         """The key of each record that has one, and the run that rejected it."""
@@ -63,7 +68,7 @@ class MendedFile:
         skipped = Counter(self.skipped)
         skipped["rows skipped because a later run has read them"] += wanted.count(False)
         records = self.records.filter(pa.array(wanted, pa.bool_()))
-        return MendedFile(self.source, records, kept, self.rejected, skipped)
+        return replace(self, records=records, run_ids=kept, skipped=skipped)
 
     def blocks(self) -> Iterator[Block]:
         """The file as a source."""
@@ -84,9 +89,11 @@ def read_mended(path: Path) -> MendedFile:
     Raises:
         ConfigurationError: there is no such file, or it is no file of rejected records.
     """
+    trace = FileTrace()
     try:
         with open_source(path) as raw:
-            text = raw.read().decode("utf-8-sig")
+            pieces = byte_chunks(raw, path, size=_CHUNK_BYTES, trace=trace)
+            text = b"".join(piece for piece, _ in pieces).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigurationError(str(error)) from error
     except UnicodeDecodeError as error:
@@ -94,7 +101,7 @@ def read_mended(path: Path) -> MendedFile:
             f"{path} is no UTF-8 text", next_step="save it as CSV UTF-8"
         ) from error
     rows = list(_rows(path, text))
-    return _mended(path, rows[0], rows[1:])
+    return replace(_mended(path, rows[0], rows[1:]), path=path, trace=trace)
 
 
 def _rows(path: Path, text: str) -> Iterator[list[str]]:

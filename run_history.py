@@ -4,9 +4,11 @@ Counts and watermark are written in the transaction of the load they speak of, s
 there exactly when the rows are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -31,11 +33,12 @@ from staging import storable_keys
 from star_schema import (
     ETL_COLUMN_CHANGE,
     ETL_LOAD,
-    ETL_QUALITY,
     ETL_RUN,
     ETL_WATERMARK,
     MENDED_KEY,
     SALES_FACT,
+    Column,
+    Kind,
     Table,
 )
 
@@ -48,8 +51,16 @@ INTERRUPTED = "interrupted"
 KILLED = "killed"
 # A killed run whose sales a later run has read.
 RECOVERED = "recovered"
+# Found the warehouse in use by another run.
+IN_USE = "in_use"
 
-# The modes of killed runs whose sales a plain run would not read by itself.
+# How a source of a run fared.
+LOADED = "loaded"
+PREVIEWED = "dry run"
+HELD_BACK = "held back"
+SOURCE_FAILED = "failed"
+
+# The modes of killed and failed runs whose sales a plain run would not read by itself.
 TAKEN_UP = (ONE_DATE, BACKFILL)
 
 
@@ -79,11 +90,11 @@ def finish_run(
     width = ETL_RUN.column("error").width
     db.execute(
         'UPDATE "etl_run" SET "status" = ?, "finished_at" = ?, "error" = ? WHERE "run_id" = ?;',
-        (status, finished_at, _cut(error, width) or None, run_id),
+        (status, finished_at, cut(error, width) or None, run_id),
     )
 
 
-def _cut(text: str, units: int) -> str:
+def cut(text: str, units: int) -> str:
     """The text cut to so many UTF-16 units, as a server counts them."""
     return text.encode("utf-16-le", "replace")[: 2 * units].decode("utf-16-le", "ignore")
 
@@ -104,20 +115,83 @@ class PastRun:
     window: Window
 
 
-def mark_killed(db: DatabaseManager, now: datetime) -> list[PastRun]:
+def newest_run(db: DatabaseManager) -> PastRun | None:
+    """The run that began last, None before the first."""
+    rows = db.query(
+        'SELECT "run_id", "mode", "window_start", "window_end" FROM "etl_run" '
+        'WHERE "run_id" = (SELECT max("run_id") FROM "etl_run");'
+    )
+    return _past_runs(rows)[0] if rows else None
+
+
+def errors_since(db: DatabaseManager, since: datetime) -> list[dict[str, Any]]:
+    """How the runs since a moment ended: `run_id`, `status` and `error`, oldest first."""
+    rows = db.query(
+        'SELECT "run_id", "status", "error" FROM "etl_run" WHERE "started_at" >= ? '
+        'ORDER BY "run_id";',
+        (since,),
+    )
+    return [dict(zip(("run_id", "status", "error"), row, strict=True)) for row in rows]
+
+
+def mark_killed(
+    db: DatabaseManager, now: datetime, errors: Mapping[str, str] = MappingProxyType({})
+) -> list[PastRun]:
     """Marks the runs that never ended, and returns them.
 
-    Only one run works in a warehouse at a time, so whatever is running besides was killed.
+    Only one run works in a warehouse at a time, so whatever is running besides was killed, or
+    lost the warehouse before it could say how it ended.
+
+    Args:
+        db: the warehouse.
+        now: the present moment, UTC.
+        errors: by run id, what is known from elsewhere of how a run ended.
     """
     killed = _runs_with(db, RUNNING)
     for run in killed:
-        finish_run(db, run.run_id, status=KILLED, finished_at=now, error="ended without a word")
+        error = errors.get(run.run_id) or "ended without a word"
+        finish_run(db, run.run_id, status=KILLED, finished_at=now, error=error)
     return killed
 
 
+def run_ids_since(db: DatabaseManager, run_id: str) -> set[str]:
+    """The ids of this run and of later ones, as far as the warehouse knows them."""
+    rows = db.query('SELECT "run_id" FROM "etl_run" WHERE "run_id" >= ?;', (run_id,))
+    return {known for (known,) in rows}
+
+
+def record_runs(db: DatabaseManager, runs: Sequence[Mapping[str, object]]) -> None:
+    """Writes down runs that are over and never reached the warehouse, rows of `etl_run`."""
+    if runs:
+        insert_rows(db, ETL_RUN, runs)
+
+
 def windows_to_take_up(db: DatabaseManager) -> list[Window]:
-    """Windows of killed runs that nobody has read since."""
-    return [run.window for run in _runs_with(db, KILLED) if run.mode in TAKEN_UP]
+    """Windows of killed runs, and of runs whose sales failed, that nobody has read since.
+
+    A source that the gate held back is not among them: the next run would only be held back too.
+    """
+    killed = [run for run in _runs_with(db, KILLED) if run.mode in TAKEN_UP]
+    return [run.window for run in (*killed, *_runs_without_sales(db))]
+
+
+def _runs_without_sales(db: DatabaseManager) -> list[PastRun]:
+    modes = ", ".join("?" for _ in TAKEN_UP)
+    rows = db.query(
+        f"""SELECT r."run_id", r."mode", r."window_start", r."window_end" FROM "etl_run" AS r
+WHERE r."mode" IN ({modes}) AND r."status" IN (?, ?, ?, ?)
+    AND NOT EXISTS (SELECT 1 FROM "etl_lineage" AS l
+        WHERE l."run_id" = r."run_id" AND l."table_name" = ? AND l."status" <> ?)
+    AND NOT EXISTS (SELECT 1 FROM "etl_lineage" AS l
+        WHERE l."run_id" > r."run_id" AND l."table_name" = ? AND l."status" = ?
+            AND l."window_start" <= r."window_start" AND l."window_end" >= r."window_end")
+ORDER BY r."run_id";""",  # noqa: S608  # question marks alone
+        (
+            *TAKEN_UP, FAILED, ATTENTION, INTERRUPTED, IN_USE,
+            SALES_FACT.name, SOURCE_FAILED, SALES_FACT.name, LOADED,
+        ),
+    )  # fmt: skip
+    return _past_runs(rows)
 
 
 def mark_recovered(db: DatabaseManager, window: Window) -> None:
@@ -135,6 +209,10 @@ def _runs_with(db: DatabaseManager, status: str) -> list[PastRun]:
         'WHERE "status" = ? ORDER BY "run_id";',
         (status,),
     )
+    return _past_runs(rows)
+
+
+def _past_runs(rows: Iterable[Sequence[Any]]) -> list[PastRun]:
     return [PastRun(run_id, mode, Window(start, end)) for run_id, mode, start, end in rows]
 
 
@@ -232,6 +310,15 @@ def _load_counts(db: DatabaseManager, run_id: str, table_name: str) -> LoadCount
     return LoadCounts(**{n: type(d)(v) for (n, d), v in zip(_ZEROS, rows[0], strict=True)})
 
 
+def newest_load(db: DatabaseManager, table: Table) -> LoadCounts | None:
+    """What the newest run that read records for a table has counted, None before the first."""
+    newest = db.value(
+        'SELECT max("run_id") FROM "etl_load" WHERE "table_name" = ? AND "rows_read" > 0;',
+        (table.name,),
+    )
+    return _load_counts(db, newest, table.name) if newest else None
+
+
 _ZEROS = tuple(asdict(LoadCounts()).items())
 
 
@@ -267,11 +354,20 @@ def expected_rows(db: DatabaseManager, table: Table) -> int:
     )
 
 
-def record_quality(db: DatabaseManager, run_id: str, checks: Iterable[Mapping[str, Any]]) -> None:
-    """Writes the checks of a run, one row each."""
-    for check in checks:
-        row = {column: check.get(column) for column in ETL_QUALITY.names}
-        _insert(db, ETL_QUALITY, row | {"run_id": run_id})
+def insert_rows(db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Writes rows of an audit table; texts are cut to their columns, which empty ones leave out."""
+    schema = pa.schema([(column.name, column.arrow_type) for column in table.columns])
+    fitting = [{c.name: _fitting(c, row.get(c.name)) for c in table.columns} for row in rows]
+    db.append(table, pa.RecordBatch.from_pylist(fitting, schema=schema))
+
+
+def _fitting(column: Column, value: object) -> object:
+    if column.kind is Kind.TEXT and value is not None:
+        text = cut(str(value), column.width)
+        return text if text or column.required else None
+    if column.kind is Kind.DECIMAL and value is not None:
+        return Decimal(str(value)).quantize(Decimal(1).scaleb(-column.scale))
+    return value
 
 
 def _insert(db: DatabaseManager, table: Table, row: Mapping[str, object]) -> None:

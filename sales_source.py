@@ -26,6 +26,7 @@ from rejected_records import MISSING, UNREADABLE, one_block, reject_block
 from resilience import CircuitBreaker, is_transient, retry_with_backoff
 from runs import Window
 from source_blocks import Block, csv_block
+from source_files import FileTrace
 from sources import COMPLETED, SALES_COLUMNS
 from sql_dialects import sales_query
 
@@ -45,6 +46,7 @@ class SalesReading:
         memory_limit: of the engine that sorts the CSV file, such as `512MB`; empty for its own.
         scratch: folder to which it spills; empty for one of the system's.
         breaker: leaves the database alone when it cannot be reached; None for one per reading.
+        trace: is told what was read of the CSV file.
     """
 
     chunk_rows: int = 50_000
@@ -52,6 +54,7 @@ class SalesReading:
     memory_limit: str = ""
     scratch: str = ""
     breaker: CircuitBreaker | None = None
+    trace: FileTrace | None = None
 
 
 DEFAULT_READING = SalesReading()
@@ -198,14 +201,15 @@ def _last_tick(source: OdbcSource | PostgresSource, window: Window) -> datetime:
 class _SalesFile:
     """The sales file with typed dates, and a count of what is not wanted."""
 
-    def __init__(self, path: Path, encoding: str) -> None:
-        self.path, self.encoding = path, encoding
+    def __init__(self, path: Path, reading: SalesReading) -> None:
+        self.path, self.reading = path, reading
         self.other_status: Counter[str] = Counter()
 
     def blocks(self) -> Iterator[Block]:
         """Its blocks, whose records have a status besides, and timestamps."""
         columns = (*SALES_COLUMNS, "status")
-        for block in read_csv_blocks(self.path, columns=columns, encoding=self.encoding):
+        encoding, trace = self.reading.encoding, self.reading.trace
+        for block in read_csv_blocks(self.path, columns=columns, encoding=encoding, trace=trace):
             yield self._typed(block)
 
     def _typed(self, block: CsvBlock) -> Block:
@@ -244,7 +248,7 @@ def _undated_row(row: dict[str, Any]) -> dict[str, object]:
 
 def _read_sales_file(path: Path, window: Window, reading: SalesReading) -> Iterator[Block]:
     """Runs the query over one block of the file after the other: nothing has to wait for all."""
-    file = _SalesFile(path, reading.encoding)
+    file = _SalesFile(path, reading)
     with _scratch_engine(reading) as engine:
         for block in file.blocks():
             rejected, examined = block.rejected, block.examined

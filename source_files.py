@@ -1,10 +1,11 @@
 """Opening and decoding a source file: the checks and the messages that every file reader shares."""
 
 import codecs
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
@@ -19,6 +20,7 @@ _WIDE_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_TRACED_BYTES = 2**20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -92,6 +94,36 @@ def file_signature(path: Path) -> FileSignature:
 
 def _signature(status: os.stat_result) -> FileSignature:
     return FileSignature(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@dataclass
+class FileTrace:
+    """What was read of a file, filled by whoever reads it, once it has been read to its end.
+
+    Attributes:
+        bytes: how many.
+        sha256: of those bytes.
+        modified_at: when the file was last written, UTC.
+        extracted_at: when the file says that it was made.
+    """
+
+    bytes: int | None = None
+    sha256: str | None = None
+    modified_at: datetime | None = None
+    extracted_at: datetime | None = None
+
+    def complete(self, file: BufferedReader, digest: "hashlib._Hash", size: int) -> None:
+        """Takes down that a file was read whole.
+
+        Args:
+            file: the file, still open.
+            digest: SHA-256 of what was read.
+            size: how many bytes that was.
+        """
+        seconds = os.fstat(file.fileno()).st_mtime
+        with suppress(OverflowError, ValueError, OSError):  # a clock that is far off
+            self.modified_at = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+        self.bytes, self.sha256 = size, digest.hexdigest()
 
 
 @contextmanager
@@ -212,13 +244,16 @@ def wide_encoding(file: BufferedReader) -> str:
     return next((name for mark, name in _WIDE_MARKS if start.startswith(mark)), "")
 
 
-def byte_chunks(file: BufferedReader, path: Path, *, size: int) -> Iterator[tuple[bytes, bool]]:
+def byte_chunks(
+    file: BufferedReader, path: Path, *, size: int, trace: FileTrace | None = None
+) -> Iterator[tuple[bytes, bool]]:
     """Read a file piece by piece.
 
     Args:
         file: the open file.
         path: its name, for messages.
         size: bytes to read at a time.
+        trace: is told the size and the SHA-256 of what was read.
 
     Yields:
         Each piece, and whether it is the last one; the last one may be empty.
@@ -226,7 +261,7 @@ def byte_chunks(file: BufferedReader, path: Path, *, size: int) -> Iterator[tupl
     Raises:
         ExtractionError: the medium fails while it is read.
     """
-    last = False
+    last, read, digest = False, 0, hashlib.sha256()
     while not last:
         try:
             chunk = file.read(size)
@@ -234,7 +269,34 @@ def byte_chunks(file: BufferedReader, path: Path, *, size: int) -> Iterator[tupl
             what = f"{path} can be opened but not read: {error.strerror}"
             raise ExtractionError(what, next_step="check the disk or the share") from error
         last = len(chunk) < size  # a buffered file comes up short only at its end
+        if trace is not None:
+            digest.update(chunk)  # at once, so that the hash is of the bytes that are used
+            read += len(chunk)
+            if last:
+                trace.complete(file, digest, read)
         yield chunk, last
+
+
+def trace_file(path: Path) -> FileTrace:
+    """Reads a file once and says what is in it, for one that nobody else reads.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ExtractionError: it cannot be read, or changed while it was read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "customers.csv")
+        ...     _ = path.write_text("customer_id")
+        ...     trace_file(path).bytes
+        11
+    """
+    trace = FileTrace()
+    with open_source(path) as file:
+        for _ in byte_chunks(file, path, size=_TRACED_BYTES, trace=trace):
+            pass
+    return trace
 
 
 def text_chunks(

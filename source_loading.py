@@ -6,6 +6,7 @@ source that fails does not stop the others.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,24 +37,23 @@ from data_loading import (
 )
 from database import DatabaseManager
 from errors import ExtractionError, GateClosedError, WarehouseInUseError
+from lineage import Ledger, Lineage
 from monitoring import ETLMetrics, log_context
 from read_ahead import ReadAhead
 from record_checks import Transformed
 from rejected_records import DUPLICATE, REFUSED, RejectedFile, file_name, reject_schema
 from reprocessing import MendedFile
 from resilience import retry_with_backoff
+from run_history import HELD_BACK, LOADED, PREVIEWED, SOURCE_FAILED
 from runs import EVERYTHING, Applied, LoadCounts, RunPlan, Staged, Window, flaws_in_words
 from sales_source import CSV_SCHEME, SalesReading, read_sales, sales_breaker
 from source_blocks import Block
+from source_files import FileTrace
 from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
+from sql_dialects import sales_query
 from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
 
 logger = logging.getLogger(__name__)
-
-LOADED = "loaded"
-PREVIEWED = "dry run"
-HELD_BACK = "held back"
-FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,9 @@ class Source:
     Attributes:
         partial: it is not all that the source has: it passes no gate, and nothing has vanished.
         skipped: how many of its records were left out on purpose, by reason.
+        path: the file, or the database without its secrets.
+        query: what the database is asked; empty for a file.
+        trace: what was read of the file.
     """
 
     name: str
@@ -74,6 +77,9 @@ class Source:
     originals: Callable[[pa.Table], pa.Table]
     partial: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
+    path: str = ""
+    query: str = ""
+    trace: FileTrace | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class Run:
     dry_run: bool = False
     on_progress: Callable[[str, int], None] = lambda source, rows: None
     rejected_folder: Path | None = None
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 @dataclass(frozen=True)
@@ -116,22 +123,25 @@ def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Sourc
         commission_rate=config.processing.commission_rate,
     )
     files, encoding = config.files, config.files.csv_encoding
+    customers, products = FileTrace(), FileTrace()
     return (
         Source(
             "customers", CUSTOMER_DIM, CUSTOMER_COLUMNS, window,
-            read=lambda: read_customers(files.customers_path, encoding=encoding),
+            read=lambda: read_customers(files.customers_path, encoding=encoding, trace=customers),
             transform=lambda block: transform_customers(block, rules),
             originals=lambda losers: read_csv_originals(
                 files.customers_path, CUSTOMER_COLUMNS, rows=losers["source_row"], encoding=encoding
             ),
+            path=str(files.customers_path), trace=customers,
         ),
         Source(
             "products", PRODUCT_DIM, PRODUCT_COLUMNS, window,
-            read=lambda: read_products(files.products_path),
+            read=lambda: read_products(files.products_path, trace=products),
             transform=lambda block: transform_products(block, rules),
             originals=lambda losers: read_product_originals(
                 files.products_path, losers["source_row"]
             ),
+            path=str(files.products_path), trace=products,
         ),
         _sales_source(config, window, rules, scratch),
     )  # fmt: skip
@@ -150,6 +160,7 @@ def _sales_source(config: Config, window: Window, rules: Rules, scratch: str) ->
         breaker=sales_breaker(
             config.processing.breaker_failure_threshold, config.processing.breaker_recovery_seconds
         ),
+        trace=None if configured else FileTrace(),
     )
 
     def originals(losers: pa.Table) -> pa.Table:
@@ -164,6 +175,9 @@ def _sales_source(config: Config, window: Window, rules: Rules, scratch: str) ->
         read=lambda: read_sales(connection, window, reading),
         transform=lambda block: transform_sales(block, rules),
         originals=originals,
+        path=config.database.sales_display_name or str(files.sales_path),
+        query=sales_query() if configured else "",
+        trace=reading.trace,
     )  # fmt: skip
 
 
@@ -176,6 +190,9 @@ def reprocessed_source(config: Config, mended: MendedFile) -> Source:
         originals=mended.originals,
         partial=True,
         skipped={reason: rows for reason, rows in mended.skipped.items() if rows},
+        path=str(mended.path),
+        query="",
+        trace=mended.trace,
     )
 
 
@@ -193,6 +210,19 @@ def run_loads(run: Run, sources: Sequence[Source]) -> tuple[tuple[Outcome, ...],
     for _, applied in loaded:
         total = total.plus(applied)
     return tuple(outcome for outcome, _ in loaded), total
+
+
+def lineage_of(source: Source, outcome: Outcome) -> Lineage:
+    """Where the rows of a source came from, and what became of it.
+
+    What was read of a file is told only when it was read whole and did not change meanwhile.
+    """
+    whole = outcome.status in (LOADED, HELD_BACK)
+    return Lineage(
+        source.name, source.table.name, source.path, source.query,
+        trace=source.trace if whole else None, status=outcome.status,
+        window=source.window, counts=outcome.counts,
+    )  # fmt: skip
 
 
 _Readers = dict[str, ReadAhead[LoadBlock]]
@@ -258,7 +288,7 @@ def _failed(source: Source, error: Exception) -> Outcome:
         "%s%s", "" if held_back else f"{source.name} failed: ", error,
         exc_info=error, extra={"source": source.name},
     )  # fmt: skip
-    status = HELD_BACK if held_back else FAILED
+    status = HELD_BACK if held_back else SOURCE_FAILED
     return Outcome(source.name, source.table.name, status, error=str(error))
 
 
@@ -282,6 +312,7 @@ def _refuse(
     try:
         rejects.write(_refused(source, refused, reason))
         rejects.publish()
+        run.ledger.rejects.setdefault(source.name, Counter()).update(rejects.reasons)
     finally:
         rejects.discard()
     logger.warning("%s: a record was refused: %s", source.name, reason)
@@ -324,6 +355,7 @@ def _stage_once(run: Run, source: Source, readers: _Readers) -> Staged:
             run.db.revive()
             staged, reject_rate = stage_source(_load_of(run, [source]), source.table, intake)
         rejects.publish()
+        run.ledger.rejects[source.name] = rejects.reasons
     finally:
         rejects.discard()
     run.metrics.record_totals(read=staged.rows_read, rejected=staged.rows_rejected)

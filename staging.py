@@ -103,8 +103,9 @@ class Staging:
     def filling(self) -> Iterator[None]:
         """For the time in which it is filled.
 
-        An embedded engine copies the rows of every small transaction once more; in one large transaction they are written once. On a server each append stands for
-        itself, as one refused row would take back the whole transaction.
+        An embedded engine copies the rows of every small transaction once more; in one large
+        transaction they are written once. On a server each append stands for itself, as one
+        refused row would take back the whole transaction.
         """
         with nullcontext() if self._permanent else self._db.transaction():
             yield

@@ -277,15 +277,45 @@ ETL_COLUMN_CHANGE = Table(
 )  # fmt: skip
 
 ETL_QUALITY = Table(
-    "etl_quality", "one row per run and check", ("run_id", "name"),
+    "etl_quality", "one row per run and check, and per score", ("run_id", "name"),
     columns=(
         _RUN_ID,
-        _text("name", "the check", width=100, required=True, exact=True),
-        _text("status", "passed or failed", width=10, required=True),
+        _text("name", "the check, or the score", width=100, required=True, exact=True),
+        _text("table_name", "warehouse table; of the score of a source, the source", width=50,
+              required=True, exact=True),
+        _text("dimension", "completeness, validity, consistency, ..., or score", width=20,
+              required=True),
+        _text("severity", "critical, error, warning or info", width=10, required=True),
+        _text("status", "passed, info, warning or failed", width=10, required=True),
         Column("value", "the figure found", Kind.DECIMAL, precision=18, scale=4, required=True),
-        Column("threshold", "the largest figure that passes", Kind.DECIMAL,
+        Column("threshold", "the largest figure that passes; of a score, 0", Kind.DECIMAL,
                precision=18, scale=4, required=True),
         _text("message", "what it means", width=1000, required=True),
+        _text("examples", "up to ten keys of what is wrong, a JSON array", width=2000),
+    ),
+)  # fmt: skip
+
+ETL_LINEAGE = Table(
+    "etl_lineage", "one row per run and source: where the rows of a table came from",
+    ("run_id", "table_name"),
+    columns=(
+        _RUN_ID,
+        _TABLE_NAME,
+        _text("source", "customers, products or sales", width=20, required=True),
+        _text("status", "loaded, held back or failed", width=10, required=True),
+        _text("path", "the file, or the database without its secrets", width=1000, required=True),
+        _text("query", "what the database was asked", width=2000),
+        _time("window_start", "first instant of the sales that were asked for", required=True),
+        _time("window_end", "last instant of the sales that were asked for", required=True),
+        Column("bytes", "size of the file as it was read", Kind.BIGINT),
+        _text("sha256", "of the bytes that were read", width=64),
+        _time("modified_at", "when the file was last written, UTC"),
+        _time("extracted_at", "when the file says that it was made"),
+        _count("rows_read", "records read"),
+        _count("rows_inserted", "new"),
+        _count("rows_updated", "at least one value differed"),
+        _count("rows_rejected", "in the rejected file, with the reason"),
+        _time("recorded_at", "UTC", required=True),
     ),
 )  # fmt: skip
 
@@ -326,6 +356,7 @@ AUDIT_TABLES = (
     ETL_COLUMN_CHANGE,
     ETL_READ_KEY,
     ETL_QUALITY,
+    ETL_LINEAGE,
     ETL_WATERMARK,
 )
 ALL_TABLES = (*STAR_TABLES, *AUDIT_TABLES)

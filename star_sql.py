@@ -153,7 +153,7 @@ def _with_margin(dialect: Dialect, query: str) -> str:
             ) AS priced) AS cents) AS rated"""
 
 
-def _wrong_profits(dialect: Dialect, condition: str) -> str:
+def wrong_profits(dialect: Dialect, condition: str) -> str:
     """The right profit and margin of sales for which others are written down."""
     fact, product = quoted(SALES_FACT.name), quoted(PRODUCT_DIM.name)
     query = f"""SELECT t."transaction_id", t."total_amount",
@@ -249,7 +249,7 @@ WHERE target."cost" IS NOT NULL AND {not_staged(PRODUCT_DIM, rows)}"""
 def create_restated_profit(dialect: Dialect) -> str:
     """Temporary table of sales of touched products whose profit is no longer right."""
     touched = f'SELECT "product_id" FROM {temporary(dialect, TOUCHED_PRODUCTS)}'
-    query = _wrong_profits(dialect, f't."product_id" IN ({touched})')
+    query = wrong_profits(dialect, f't."product_id" IN ({touched})')
     return create_temporary_as(dialect, RESTATED, query)
 
 
@@ -316,55 +316,10 @@ def staged_without_parent(dimension: Table, rows: str) -> str:
 WHERE NOT EXISTS (SELECT 1 FROM {quoted(dimension.name)} AS d WHERE d.{key} = s.{key});"""
 
 
-# The checks of loaded data: name, what a count above 0 means, the query that counts.
-def quality_counts(dialect: Dialect) -> tuple[tuple[str, str, str], ...]:
-    """Queries that each count what should not be: (name, meaning, SQL).
-
-    Covers the key (unique), required columns (no NULL), references, and recomputed values.
-    """
-    checks: list[tuple[str, str, str]] = []
-    for table in (CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT):
-        checks.append(_unique_check(table))
-        checks.append(_required_check(table))
-        checks += [_reference_check(table, c) for c in table.columns if c.references]
-    return (*checks, *_rule_checks(dialect))
-
-
-def _unique_check(table: Table) -> tuple[str, str, str]:
-    key, name = quoted(table.key[0]), quoted(table.name)
-    sql = f"SELECT count({key}) - count(DISTINCT {key}) FROM {name};"
-    return f"{table.name}.unique", f"rows of {table.name} share a {table.key[0]}", sql
-
-
-def _required_check(table: Table) -> tuple[str, str, str]:
-    missing = " OR ".join(f"{quoted(c.name)} IS NULL" for c in table.columns if c.required)
-    sql = f"SELECT count(*) FROM {quoted(table.name)} WHERE {missing};"
-    return f"{table.name}.required", f"rows of {table.name} lack a required value", sql
-
-
-def _reference_check(table: Table, column: Column) -> tuple[str, str, str]:
-    name = quoted(column.name)
-    sql = (
-        f"SELECT count(*) FROM {quoted(table.name)} AS t WHERE NOT EXISTS "
-        f"(SELECT 1 FROM {quoted(column.references)} AS d WHERE d.{name} = t.{name});"
-    )
-    meaning = f"rows of {table.name} name a {column.name} that {column.references} lacks"
-    return f"{table.name}.{column.name}", meaning, sql
-
-
-def _rule_checks(dialect: Dialect) -> tuple[tuple[str, str, str], ...]:
-    fact = f"FROM {quoted(SALES_FACT.name)} AS s"
-    wrong_profits = _wrong_profits(dialect, 't."transaction_id" IS NOT NULL')
-    total = 's."total_amount" <> s."quantity" * s."unit_price" - s."discount_amount"'
-    firsts = (
-        f"SELECT count(*) FROM (SELECT s.\"customer_id\" {fact} GROUP BY s.\"customer_id\" "
-        f"HAVING sum(CASE WHEN s.\"customer_status\" = '{FIRST_TIME}' THEN 1 ELSE 0 END) <> 1)"
-        " AS customers;"
-    )  # fmt: skip
+def customers_without_one_first_sale() -> str:
+    """The customers, as `broken_key`, that do not have exactly one First-time sale."""
+    first = f"CASE WHEN s.\"customer_status\" = '{FIRST_TIME}' THEN 1 ELSE 0 END"
     return (
-        ("sales_fact.total_amount", "sales whose total is not quantity x price - discount",
-         f"SELECT count(*) {fact} WHERE {total};"),
-        ("sales_fact.profit", "sales whose profit does not follow from the product's cost",
-         f"SELECT count(*) FROM ({wrong_profits}) AS wrong;"),
-        ("sales_fact.customer_status", "customers without exactly one First-time sale", firsts),
-    )  # fmt: skip
+        f'SELECT s."customer_id" AS "broken_key" FROM {quoted(SALES_FACT.name)} AS s '
+        f'GROUP BY s."customer_id" HAVING sum({first}) <> 1'
+    )

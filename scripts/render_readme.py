@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from command_line import build_parser  # noqa: E402  # needs the path
+from quality_rules import rules_markdown  # noqa: E402  # likewise
 from setting_docs import settings_markdown  # noqa: E402  # likewise
+from sql_dialects import DUCKDB  # noqa: E402  # likewise
 from star_schema import dictionary_markdown  # noqa: E402  # likewise
 
 README = ROOT / "README.md"
@@ -104,6 +106,7 @@ def rendered(readme: str) -> str:
         "email-alert": email,
         "slack-alert": slack,
         "settings": settings_markdown().strip(),
+        "checks": rules_markdown(DUCKDB),
         "tables": dictionary_markdown(),
     }
     for name, text in parts.items():
@@ -122,6 +125,7 @@ _VOLATILE = (
     (re.compile(r"\d{8}T\d{6}\.\d{6}Z"), "RUN"),
     (re.compile(r"\d+\.\d+ ms for a round"), "MS for a round"),
     (re.compile(r"[\d.]+ [KMG]B free"), "SPACE free"),
+    (re.compile(r"\d+ days before \d{4}-\d\d-\d\d"), "AGE"),
     (re.compile(r"\d+ (?:minutes|hours|days) (ago|old)"), r"AGE \1"),
     (re.compile(r"DuckDB v[\d.]+, driver duckdb [\d.]+"), "VERSION"),
     (re.compile(r"\d+\.\d+ s, peak memory \d+ MB"), "TIME"),

@@ -245,7 +245,7 @@ def test_a_source_without_the_table_says_what_is_wanted(tmp_path: Path) -> None:
 
 
 def test_a_connection_string_of_no_known_form_names_the_choices() -> None:
-    with pytest.raises(ConfigurationError, match="ODBC string, postgresql://..., duckdb:///path"):
+    with pytest.raises(ConfigurationError, match=r"ODBC string, postgresql://..., duckdb:///path"):
         extract_sales_database("somewhere", "2024-01-01", "2024-01-02")
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import duckdb
@@ -474,3 +476,104 @@ def test_nothing_is_made_in_a_fresh_project(
 
 def test_a_health_check_is_no_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command(project, monkeypatch, "--health-check", "--full-refresh") == 2
+
+
+# --- alerts ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def closed_port() -> int:
+    with listening() as port:
+        return port
+
+
+def send_mail(project: Project, port: int) -> None:
+    project.settings |= {
+        "ALERT_MODE": "send", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(port),
+        "ALERT_EMAIL_FROM": "etl@example.com", "ALERT_EMAIL_TO": "ops@example.com",
+    }  # fmt: skip
+
+
+def test_a_mail_server_that_can_be_reached_passes(project: Project) -> None:
+    with listening() as port:
+        send_mail(project, port)
+        assert found(health(project), "mail server")["status"] == "passed"
+
+
+def test_a_mail_server_that_cannot_be_reached_fails(project: Project) -> None:
+    send_mail(project, closed_port())
+    report = health(project)
+    check = found(report, "mail server")
+    assert (check["status"], report["exit_code"]) == ("failed", 1)
+    assert "refused" in check["message"]
+    assert "SMTP_HOST" in check["message"]
+
+
+def test_a_webhook_is_connected_to_and_never_shown(project: Project) -> None:
+    project.settings |= {
+        "ALERT_MODE": "send",
+        "SLACK_WEBHOOK_URL": f"https://127.0.0.1:{closed_port()}/services/T0/{SECRET[:3]}",
+    }
+    report = health(project)
+    assert found(report, "webhook")["status"] == "failed"
+    assert "/services" not in json.dumps(report)
+
+
+def test_a_webhook_that_speaks_no_tls_fails(project: Project) -> None:
+    def answer(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"220 mail\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = Thread(target=answer, args=(server,))
+        answering.start()
+        port = server.getsockname()[1]
+        url = f"https://127.0.0.1:{port}/services/T0"
+        project.settings |= {"ALERT_MODE": "send", "SLACK_WEBHOOK_URL": url}
+        check = found(health(project), "webhook")
+        answering.join()
+    assert check["status"] == "failed"
+
+
+def test_simulated_alerts_need_no_network(project: Project) -> None:
+    send_mail(project, closed_port())
+    project.settings["ALERT_MODE"] = "simulate"
+    names = {check["name"] for check in health(project)["checks"]}
+    assert not names & {"mail server", "webhook"}
+
+
+# --- earlier runs ----------------------------------------------------------------------------
+
+
+def test_errors_that_come_back_are_told_with_their_trend(loaded: Project) -> None:
+    for _ in range(3):
+        loaded.run()
+    (loaded.input / "products.json").unlink()
+    for _ in range(3):
+        loaded.run()
+    check = found(health(loaded), "recent errors")
+    assert check["status"] == "warning"
+    assert "products: no file" in check["message"]
+    assert "new" in check["message"]
+
+
+def test_without_the_warehouse_the_journal_knows_the_last_success(loaded: Project) -> None:
+    loaded.warehouse.write_text("no warehouse at all" * 1000)
+    report = health(loaded)
+    assert found(report, "database")["status"] == "failed"
+    assert found(report, "last success")["status"] == "passed"
+    assert found(report, "recent errors")["value"] == 0
+
+
+def test_without_the_journal_the_warehouse_knows_the_errors(loaded: Project) -> None:
+    (loaded.output / "run_journal.jsonl").unlink()
+    with DatabaseManager(loaded.connection_string) as db:
+        report_run(db, "29990101T000000.000000Z", "failed")
+    assert found(health(loaded), "recent errors")["value"] == 1

@@ -26,6 +26,8 @@ from make_sample_data import Sizes, write_customers, write_products, write_sales
 from pipeline_runs import Project, ended, linger, linger_until, read_csv, start
 
 from errors import LoadingError
+from quality_report import HTML_REPORT, JSON_REPORT
+from run_journal import JOURNAL
 from star_schema import STAR_TABLES
 
 pytestmark = [
@@ -248,8 +250,10 @@ def assert_audit_is_consistent(project: Project) -> None:
 
 def assert_nothing_is_left_behind(project: Project) -> None:
     files = {path for path in project.output.rglob("*") if path.is_file()}
-    rejected = set((project.output / "rejected").glob("*.csv"))
-    assert files - rejected == (set() if project.engine.is_server else {project.warehouse})
+    told = set((project.output / "rejected").glob("*.csv"))
+    told |= {project.output / "quality" / name for name in (JSON_REPORT, HTML_REPORT)}
+    told |= {project.output / JOURNAL}
+    assert files - told == (set() if project.engine.is_server else {project.warehouse})
     assert not list((project.output / "tmp").glob("*"))
     assert not list(project.output.glob("*.tmp"))
     assert not list((project.folder / "scratch").iterdir())

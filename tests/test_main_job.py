@@ -205,7 +205,8 @@ def test_the_history_tells_of_every_run(project: Project) -> None:
         ("date", "success", None),
         ("full_refresh", "success", None),
     ]
-    assert project.query("SELECT DISTINCT status FROM etl_quality") == [("passed",)]
+    states = project.query("SELECT DISTINCT status FROM etl_quality ORDER BY status")
+    assert states == [("info",), ("passed",)]  # the sample is of 2024
 
 
 def test_the_watermark_is_moved_by_plain_runs_only(project: Project) -> None:

@@ -85,6 +85,47 @@ def test_running_the_killed_days_again_makes_them_good(project: Project) -> None
     assert history(project)["20240101T000000.000000Z"] == "recovered"
 
 
+def test_a_plain_run_takes_up_the_days_whose_sales_failed(project: Project) -> None:
+    project.run()
+    sales = project.input / "sales_transactions.csv"
+    text = sales.read_text("utf-8")
+    sales.unlink()
+    assert project.run("--date", "2024-01-10")["exit_code"] == 3
+    assert project.run("--start-date", "2024-01-04", "--end-date", "2024-01-05")["exit_code"] == 3
+    assert project.run()["exit_code"] == 3  # still not there
+    sales.write_text(text, encoding="utf-8")
+    assert project.run()["window"] == "sales from 2024-01-04 on"
+    assert project.run()["window"] == "sales from 2024-01-29 on"
+
+
+def test_days_that_failed_and_were_then_loaded_are_not_taken_up(project: Project) -> None:
+    project.run()
+    sales = project.input / "sales_transactions.csv"
+    moved = sales.rename(sales.with_name("late.csv"))
+    project.run("--date", "2024-01-10")
+    moved.rename(sales)
+    project.run("--start-date", "2024-01-09", "--end-date", "2024-01-10")
+    assert project.run()["window"] == "sales from 2024-01-29 on"
+
+
+def test_days_that_the_gate_held_back_wait_for_a_person(project: Project) -> None:
+    project.run()
+    bad = [{**sale, "quantity": "0"} for sale in SALES if sale["transaction_id"] == "T10"]
+    project.write(sales=[*bad, *(sale for sale in SALES if sale["transaction_id"] != "T10")])
+    assert project.run("--date", "2024-01-10")["sources"][2]["status"] == "held back"
+    assert project.run()["window"] == "sales from 2024-01-29 on"
+
+
+def test_a_source_that_failed_is_loaded_by_the_next_run(project: Project) -> None:
+    project.write(products=[{"product_id": "P1", "price": "5"}], sales=SALES)
+    products = project.input / "products.json"
+    moved = products.rename(products.with_name("late.json"))
+    assert project.run()["exit_code"] == 3
+    moved.rename(products)
+    assert project.run()["exit_code"] == 0
+    assert project.query("SELECT price FROM product_dim") == [(5,)]
+
+
 def test_what_a_killed_run_has_left_is_cleared(project: Project) -> None:
     project.run()
     parts = [project.output / "rejected" / "x.csv.part", project.output / "tmp" / "w" / "spill"]

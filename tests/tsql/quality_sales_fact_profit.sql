@@ -1,4 +1,6 @@
-SELECT count(*) FROM (SELECT "transaction_id", "profit_amount", "profit_margin" FROM (
+SELECT count(*) FROM (
+SELECT "transaction_id" AS "broken_key" FROM (
+SELECT "transaction_id", "profit_amount", "profit_margin" FROM (
     SELECT rated.*, CASE WHEN abs(rated."ratio") <= 99999.9999
         THEN CAST(rated."ratio" AS DECIMAL(9, 4)) END AS "profit_margin"
     FROM (SELECT cents.*, CAST(sign(cents."profit_amount") AS DECIMAL(1, 0))
@@ -14,4 +16,6 @@ SELECT count(*) FROM (SELECT "transaction_id", "profit_amount", "profit_margin" 
     LEFT JOIN "product_dim" AS p ON p."product_id" = t."product_id"
     WHERE t."transaction_id" IS NOT NULL
             ) AS priced) AS cents) AS rated
-) AS expected WHERE ("known_profit" <> "profit_amount" OR ("known_profit" IS NULL AND "profit_amount" IS NOT NULL) OR ("known_profit" IS NOT NULL AND "profit_amount" IS NULL)) OR ("known_margin" <> "profit_margin" OR ("known_margin" IS NULL AND "profit_margin" IS NOT NULL) OR ("known_margin" IS NOT NULL AND "profit_margin" IS NULL))) AS wrong;
+) AS expected WHERE ("known_profit" <> "profit_amount" OR ("known_profit" IS NULL AND "profit_amount" IS NOT NULL) OR ("known_profit" IS NOT NULL AND "profit_amount" IS NULL)) OR ("known_margin" <> "profit_margin" OR ("known_margin" IS NULL AND "profit_margin" IS NOT NULL) OR ("known_margin" IS NOT NULL AND "profit_margin" IS NULL))
+) AS wrong
+) AS broken;

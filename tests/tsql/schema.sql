@@ -140,11 +140,39 @@ BEGIN
 CREATE TABLE "etl_quality" (
     "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
     "name" NVARCHAR(100) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "dimension" NVARCHAR(20) NOT NULL,
+    "severity" NVARCHAR(10) NOT NULL,
     "status" NVARCHAR(10) NOT NULL,
     "value" DECIMAL(18, 4) NOT NULL,
     "threshold" DECIMAL(18, 4) NOT NULL,
     "message" NVARCHAR(1000) NOT NULL,
+    "examples" NVARCHAR(2000) NULL,
     CONSTRAINT "pk_etl_quality" PRIMARY KEY ("run_id", "name")
+);
+END;
+
+IF OBJECT_ID(N'etl_lineage', N'U') IS NULL
+BEGIN
+CREATE TABLE "etl_lineage" (
+    "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "source" NVARCHAR(20) NOT NULL,
+    "status" NVARCHAR(10) NOT NULL,
+    "path" NVARCHAR(1000) NOT NULL,
+    "query" NVARCHAR(2000) NULL,
+    "window_start" DATETIME2(6) NOT NULL,
+    "window_end" DATETIME2(6) NOT NULL,
+    "bytes" BIGINT NULL,
+    "sha256" NVARCHAR(64) NULL,
+    "modified_at" DATETIME2(6) NULL,
+    "extracted_at" DATETIME2(6) NULL,
+    "rows_read" INT NOT NULL,
+    "rows_inserted" INT NOT NULL,
+    "rows_updated" INT NOT NULL,
+    "rows_rejected" INT NOT NULL,
+    "recorded_at" DATETIME2(6) NOT NULL,
+    CONSTRAINT "pk_etl_lineage" PRIMARY KEY ("run_id", "table_name")
 );
 END;
 
@@ -256,6 +284,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_load" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_column_change" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_read_key" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_quality" TO etl_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_lineage" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_watermark" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_customer_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "rejected_customer_dim" TO etl_loader;

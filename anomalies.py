@@ -1,0 +1,163 @@
+"""What is unusual about a run, held against the runs of its kind before it.
+
+The usual is the median, the spread the median absolute deviation (MAD): neither is moved by a
+single odd run, such as the first load. Times 1.4826 a MAD is the standard deviation of figures
+that scatter normally. A floor keeps a history without any scatter from crying at every change.
+"""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Dict, List
+
+VOLUME, ERROR_RATE, QUALITY, DURATION = "volume", "error_rate", "quality", "duration"
+
+# A week of nightly runs: every weekday has been seen, and a MAD of fewer figures says little.
+MIN_RUNS = 7
+# How many spreads from the usual is unusual, and from where on a person is woken.
+UNUSUAL_SPREADS, CRITICAL_SPREADS = 4.0, 8.0
+_TO_SIGMA = 1.4826
+# As often as this a figure was as far out before: a pattern, such as weekends.
+_SEEN_BEFORE = 2
+# The name for what belongs to no single table.
+WHOLE_RUN = "all"
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """A figure that is watched.
+
+    Attributes:
+        floor_share: least spread, as a share of the usual figure.
+        floor: least spread, in the figure's own unit.
+        up, down: in which directions it can be unusual.
+        critical: in which direction it can be critical: 1, -1 or 0 for none.
+        form: how the figure is written.
+    """
+
+    metric: str
+    type: str
+    words: str
+    floor_share: float
+    floor: float
+    up: bool
+    down: bool
+    critical: int
+    form: str
+
+
+_WATCHED = (
+    # a tenth of the usual, and two rows, which come and go in a small table
+    _Watch("rows_read", VOLUME, "records read", 0.1, 2, True, True, -1, "{:,.0f}"),
+    _Watch("rows_inserted", VOLUME, "new rows", 0.1, 2, True, True, -1, "{:,.0f}"),
+    _Watch("error_rate", ERROR_RATE, "of the records rejected", 0.1, 0.005, True, False, 1,
+           "{:.1%}"),
+    _Watch("quality_score", QUALITY, "quality score", 0, 0.5, False, True, -1, "{:.1f}"),
+    # five seconds: what a short run takes depends on what else the machine does
+    _Watch("seconds", DURATION, "seconds", 0.2, 5, True, False, 0, "{:,.1f}"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """A figure that is far from the usual.
+
+    Attributes:
+        type: volume, error_rate, quality or duration.
+        table: the table, or `all`.
+        severity: warning, or critical.
+        metric: what was measured.
+        figure: what this run has.
+        expected: the usual.
+        threshold: the figure at which it becomes unusual.
+        runs: how many earlier runs it was held against.
+        message: the same for people.
+    """
+
+    type: str
+    table: str
+    severity: str
+    metric: str
+    figure: float
+    expected: float
+    threshold: float
+    runs: int
+    message: str
+
+
+def detect_data_anomalies(current_metrics: Dict, historical_baseline: Dict) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
+    """What is unusual about a run.
+
+    A figure is unusual when it lies more than four spreads from the median of the earlier ones,
+    and fewer than two of them lay as far out. With fewer than seven earlier runs nothing is said.
+
+    Args:
+        current_metrics: `tables`, by table name a dict of `rows_read`, `rows_inserted`,
+            `error_rate` (0 to 1), `quality_score` (0 to 100), `seconds`, any of them; the table
+            `all` stands for the whole run.
+        historical_baseline: `tables` in the same form, with the figures of earlier runs of the
+            same kind in place of each, oldest first; see `run_baseline.baseline`.
+
+    Returns:
+        A dict per anomaly, the critical ones first: `type` (volume, error_rate, quality,
+        duration), `table`, `severity` (critical, warning), `message`, `metric`, `figure`,
+        `expected`, `threshold`, `runs`.
+
+    Example:
+        >>> usual = {"tables": {"sales_fact": {"rows_read": [98, 103, 100, 99, 101, 100, 102]}}}
+        >>> (found,) = detect_data_anomalies({"tables": {"sales_fact": {"rows_read": 10}}}, usual)
+        >>> found["severity"], found["message"]
+        ('critical', 'sales_fact: 10 records read, usually 100 (unusual below 60)')
+    """
+    known: Mapping[str, Mapping[str, Sequence[float]]] = historical_baseline.get("tables", {})
+    found = [
+        anomaly
+        for table, figures in current_metrics.get("tables", {}).items()
+        for anomaly in _of_table(table, figures, known.get(table, {}))
+    ]
+    return [asdict(each) for each in sorted(found, key=lambda a: a.severity)]
+
+
+def _of_table(
+    table: str, figures: Mapping[str, float], known: Mapping[str, Sequence[float]]
+) -> Iterator[Anomaly]:
+    told: set[str] = set()
+    for watch in _WATCHED:
+        figure, earlier = figures.get(watch.metric), known.get(watch.metric, ())
+        if figure is None or len(earlier) < MIN_RUNS or watch.type in told:
+            continue
+        anomaly = _judged(watch, table, float(figure), [float(value) for value in earlier])
+        if anomaly is not None:
+            told.add(watch.type)  # fewer records read are fewer new rows as well
+            yield anomaly
+
+
+def _judged(watch: _Watch, table: str, figure: float, earlier: Sequence[float]) -> Anomaly | None:
+    usual = statistics.median(earlier)
+    spread = _spread(watch, usual, earlier)
+    side = 1 if figure > usual else -1
+    distance = side * (figure - usual)
+    watched = watch.up if side > 0 else watch.down
+    as_far_out = sum(side * (value - figure) >= 0 for value in earlier)
+    if not watched or distance <= UNUSUAL_SPREADS * spread or as_far_out >= _SEEN_BEFORE:
+        return None
+    critical = side == watch.critical and distance > CRITICAL_SPREADS * spread
+    limit = usual + side * UNUSUAL_SPREADS * spread
+    return Anomaly(
+        watch.type, table, "critical" if critical else "warning", watch.metric,
+        round(figure, 4), round(usual, 4), round(limit, 4), len(earlier),
+        _told(watch, table, (figure, usual, limit)),
+    )  # fmt: skip
+
+
+def _spread(watch: _Watch, usual: float, earlier: Sequence[float]) -> float:
+    mad = statistics.median(abs(value - usual) for value in earlier)
+    return max(_TO_SIGMA * mad, watch.floor_share * abs(usual), watch.floor)
+
+
+def _told(watch: _Watch, table: str, figures: tuple[float, float, float]) -> str:
+    figure, usual, limit = (watch.form.format(value) for value in figures)
+    beyond = "above" if figures[0] > figures[1] else "below"
+    subject = "the whole run" if table == WHOLE_RUN else table
+    named = f"{watch.words} {figure}" if watch.type == QUALITY else f"{figure} {watch.words}"
+    return f"{subject}: {named}, usually {usual} (unusual {beyond} {limit})"

@@ -1,0 +1,154 @@
+"""A line for every run in a file beside the warehouse, so that no failed run goes unrecorded.
+
+The warehouse cannot remember the runs that never reached it. The journal can: a line of JSON per
+run, appended in one write, so that two runs at once do not mix theirs. A line that a full disk or
+a power failure cut off is left out when the journal is read.
+"""
+
+import errno
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+if sys.platform != "win32":
+    import fcntl
+
+logger = logging.getLogger(__name__)
+
+JOURNAL = "run_journal.jsonl"
+MAX_RUNS = 1000
+# Lines beyond that are cut off only now and then: each cut writes the whole file anew.
+_SPARE = 50
+
+
+def append_entry(path: Path, entry: Mapping[str, Any]) -> bool:
+    """Adds a run to the journal; what hinders it is logged, and never raised.
+
+    Args:
+        path: the journal; made with its folder when missing.
+        entry: what JSON can hold.
+
+    Returns:
+        Whether it was written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     journal = Path(folder, JOURNAL)
+        ...     append_entry(journal, {"run_id": "r1", "status": "success"})
+        ...     read_entries(journal)
+        True
+        [{'run_id': 'r1', 'status': 'success'}]
+    """
+    try:
+        # a run is told when it cannot be written as it is, rather than lost for one odd value
+        line = json.dumps(entry, default=str).encode("ascii") + b"\n"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _append(path, line)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        logger.error("the run is not in the journal %s: %s", path, reason, exc_info=True)
+        return False
+    return True
+
+
+def _append(path: Path, line: bytes) -> None:
+    with _opened(path) as handle:
+        size = os.fstat(handle).st_size
+        if size and not _ends_line(handle, size):
+            line = b"\n" + line  # so that a line that was cut off costs only itself
+        if os.write(handle, line) < len(line):
+            os.ftruncate(handle, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+        _keep_the_newest(path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """The journal, which nobody else appends to or renames meanwhile."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    while True:
+        handle = os.open(path, flags, 0o644)
+        try:
+            _lock(handle)
+            if _is_still(path, handle):
+                yield handle
+                return
+        finally:
+            os.close(handle)  # which ends the lock
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    """Whether the open file is the journal; another run may have put a shorter one in its place."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+if sys.platform == "win32":  # where an open file cannot be replaced, so a cut fails and is told
+
+    def _lock(handle: int) -> None:
+        pass
+
+else:
+
+    def _lock(handle: int) -> None:
+        with suppress(OSError):  # some shares know no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _ends_line(handle: int, size: int) -> bool:
+    os.lseek(handle, size - 1, os.SEEK_SET)
+    return os.read(handle, 1) == b"\n"
+
+
+def _keep_the_newest(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    if len(lines) <= MAX_RUNS + _SPARE:
+        return
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(b"".join(lines[-MAX_RUNS:]))
+        part.replace(path)
+    except OSError as error:  # the run itself is in it
+        logger.warning("the journal %s cannot be shortened: %s", path, error.strerror)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def read_entries(path: Path, *, containing: str = "") -> list[dict[str, Any]]:
+    """The runs of a journal, oldest first, at most the last thousand; damaged lines are left out.
+
+    Args:
+        path: the journal; a missing one has no runs.
+        containing: only lines with this text in them, which is faster than to look at each.
+
+    Returns:
+        For each run the summary that it ended with, and besides `started_at`, `finished_at`
+        (UTC, ISO form), `error` (empty for none), `rejects` and `lineage`.
+    """
+    try:
+        lines = path.read_bytes().splitlines()[-MAX_RUNS:]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        logger.warning("the journal %s cannot be read: %s", path, error.strerror)
+        return []
+    wanted = (line for line in lines if containing.encode() in line)
+    return [entry for line in wanted if (entry := _entry(line)) is not None]
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("run_id"), str) else None

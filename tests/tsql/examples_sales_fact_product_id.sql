@@ -1,0 +1,5 @@
+SELECT "broken_key" FROM (
+    SELECT "broken_key", row_number() OVER (ORDER BY "broken_key") AS "place" FROM (
+        SELECT t."transaction_id" AS "broken_key" FROM "sales_fact" AS t WHERE NOT EXISTS (SELECT 1 FROM "product_dim" AS d WHERE d."product_id" = t."product_id")
+    ) AS broken
+) AS numbered WHERE "place" <= 10 ORDER BY "place";

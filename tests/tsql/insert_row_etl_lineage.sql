@@ -1,0 +1,1 @@
+INSERT INTO "etl_lineage" ("run_id", "table_name", "source", "status", "path", "query", "window_start", "window_end", "bytes", "sha256", "modified_at", "extracted_at", "rows_read", "rows_inserted", "rows_updated", "rows_rejected", "recorded_at") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
