@@ -147,6 +147,8 @@ def _closing_lines(summary: Mapping[str, Any]) -> Iterator[str]:
             yield f"{_TOLD[check['status']]}: check {check['name']}: {check['message']}"
     for path in summary["exported"]:
         yield f"exported: {path}"
+    if summary["page"]:
+        yield f"page over the latest runs: {summary['page']}"
     for line in summary["attention"]:
         yield f"LOOK AT {line}"
     yield f"run {summary['run_id']}: {summary['status']}, exit code {summary['exit_code']}"

@@ -12,6 +12,7 @@ from run_figures import RunFigures, run_figures
 from run_states import outcome_of
 
 # A year of nights and a month; what is older stays in the journal.
+DASHBOARD = "dashboard.html"
 MOST_RUNS = 400
 
 _TITLE = "Nightly ETL"

@@ -16,8 +16,8 @@ from html_page import (
     table,
 )
 from in_words import UNKNOWN, count_words, instant_words, percent_words, seconds_words
-from run_figures import IN_USE, STATUSES, RunFigures
-from run_history import SUCCESS
+from run_figures import STATUSES, RunFigures
+from run_history import IN_USE, SUCCESS
 from run_states import marked, outcome_of
 
 Runs = Sequence[RunFigures]

@@ -17,6 +17,7 @@ import warehouse
 from archive import archive_run
 from command_line import mode_of, window_of
 from config import Config, masked_settings
+from dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from database import Access, DatabaseManager
 from duckdb_engine import DUCKDB_SCHEME, IN_MEMORY_CONNECTION, duckdb_path
 from errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError
@@ -25,10 +26,12 @@ from lineage import record_lineage
 from monitoring import ETLMetrics, log_context
 from reprocessing import read_mended
 from run_history import HELD_BACK, SOURCE_FAILED
+from run_journal import read_entries
 from run_quality import NOT_JUDGED, Judged, judge, report
 from run_records import (
     RunRecord,
     error_text,
+    journal_path,
     journaled,
     missed_runs,
     record_missed,
@@ -85,9 +88,22 @@ def run_job(config: Config, args: argparse.Namespace) -> Dict[str, Any]:
     record = RunRecord(config, mode_of(args), asked)
     if args.dry_run:
         return _run(config, args, record)
-    with journaled(record):
+    with _on_the_page(config), journaled(record):
         record.summary = _run(config, args, record)
         return record.summary
+
+
+@contextmanager
+def _on_the_page(config: Config) -> Iterator[None]:
+    """Refreshes the page over the runs, however this one ends; that never fails a run."""
+    try:
+        yield
+    finally:
+        entries = read_entries(journal_path(config), most=MOST_RUNS)
+        try:
+            write_dashboard(entries, config.files.output_dir / DASHBOARD)
+        except OSError as error:
+            logger.error("the page over the runs was not written: %s", error, exc_info=True)
 
 
 def _run(config: Config, args: argparse.Namespace, record: RunRecord) -> Dict[str, Any]:
@@ -350,6 +366,7 @@ def _summary(
         "attention": attention,
         "metrics": job.metrics.generate_summary_report(),
         "exported": [],
+        "page": "" if job.args.dry_run else str(job.output / DASHBOARD),
     }
 
 

@@ -11,10 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from in_words import UNKNOWN
-from run_history import ATTENTION, FAILED, INTERRUPTED, KILLED, SUCCESS
-
-# The run found the warehouse in use by another and did nothing.
-IN_USE = "in_use"
+from run_history import ATTENTION, FAILED, IN_USE, INTERRUPTED, KILLED, SUCCESS
 
 # Source, class of error, field.
 Reason = tuple[str, str, str]

@@ -124,19 +124,20 @@ def _keep_the_newest(path: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def read_entries(path: Path, *, containing: str = "") -> list[dict[str, Any]]:
-    """The runs of a journal, oldest first, at most the last thousand; damaged lines are left out.
+def read_entries(path: Path, *, containing: str = "", most: int = MAX_RUNS) -> list[dict[str, Any]]:
+    """The last runs of a journal, oldest first; damaged lines are left out.
 
     Args:
         path: the journal; a missing one has no runs.
         containing: only lines with this text in them, which is faster than to look at each.
+        most: how many lines are looked at, the last ones.
 
     Returns:
         For each run the summary that it ended with, and besides `started_at`, `finished_at`
         (UTC, ISO form), `error` (empty for none), `rejects` and `lineage`.
     """
     try:
-        lines = path.read_bytes().splitlines()[-MAX_RUNS:]
+        lines = path.read_bytes().splitlines()[-most:]
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from html_page import NOTHING, Markup, escaped
 from in_words import UNKNOWN
-from run_figures import IN_USE
-from run_history import ATTENTION, FAILED, INTERRUPTED, KILLED, SUCCESS
+from run_history import ATTENTION, FAILED, IN_USE, INTERRUPTED, KILLED, SUCCESS
 
 GOOD, WARN, BAD, IDLE = "good", "warn", "bad", "idle"
 
