@@ -172,7 +172,7 @@ def rows_words(value: float) -> str:
         >>> rows_words(12345.6), rows_words(0.25)
         ('12,346', '0.25')
     """
-    return f"{value:,.0f}" if value >= _WHOLE_FROM or value.is_integer() else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= _WHOLE_FROM or float(value).is_integer() else f"{value:.3g}"
 
 
 # --- the list of runs ------------------------------------------------------------------------

@@ -99,10 +99,10 @@ def _on_the_page(config: Config) -> Iterator[None]:
     try:
         yield
     finally:
-        entries = read_entries(journal_path(config), most=MOST_RUNS)
         try:
+            entries = read_entries(journal_path(config), most=MOST_RUNS)
             write_dashboard(entries, config.files.output_dir / DASHBOARD)
-        except OSError as error:
+        except Exception as error:  # the load is worth more than its page
             logger.error("the page over the runs was not written: %s", error, exc_info=True)
 
 
