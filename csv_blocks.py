@@ -11,7 +11,7 @@ import codecs
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader, BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -91,6 +91,7 @@ def read_csv_blocks(
     columns: tuple[str, ...],
     encoding: str = "utf-8",
     block_bytes: int = 16 * 2**20,
+    only_rows: _Ints | None = None,
 ) -> Iterator[CsvBlock]:
     r"""Read a CSV file block by block.
 
@@ -105,6 +106,8 @@ def read_csv_blocks(
             to case and surrounding white space; other columns are left out.
         encoding: how the text is encoded. UTF-8 may start with a byte order mark.
         block_bytes: bytes read at a time, and the longest line that is accepted.
+        only_rows: the source rows that are wanted, when not all are; the others are found, but
+            not taken apart, and malformed ones are left out.
 
     Yields:
         Blocks with at least one record, good or malformed. A file with nothing but a header
@@ -128,7 +131,7 @@ def read_csv_blocks(
         '"lost,C2'
     """
     with open_source(path) as file:
-        reader = _Reader(path, columns, block_bytes)
+        reader = _Reader(path, columns, block_bytes, only_rows)
         for piece, last in _utf8_pieces(file, path, encoding, block_bytes):
             for part, is_last in _parts_of_few_lines(piece):
                 block = reader.feed(part, last=last and is_last)
@@ -383,6 +386,18 @@ def _without(lines: _Lines, lost: list[int], used: int) -> bytes:
     return b"".join(lines.data[a:b] for a, b in zip(kept_from, kept_to, strict=True))
 
 
+def _limited(sifted: _Sifted, lines: _Lines, wanted: _Mask) -> _Sifted:
+    """Only the records whose first line is wanted."""
+    is_record = sifted.is_record & wanted
+    firsts = np.flatnonzero(sifted.is_row)
+    starts = lines.starts[firsts]
+    ends = np.append(starts[1:], sifted.used)  # a row goes up to the next one
+    chosen = is_record[firsts]
+    pieces = zip(starts[chosen].tolist(), ends[chosen].tolist(), strict=True)
+    good = b"".join(lines.data[start:end] for start, end in pieces)
+    return replace(sifted, good=good, is_record=is_record, faults=[])
+
+
 @dataclass(frozen=True)
 class _Layout:
     """Where the wanted columns stand in the file."""
@@ -490,8 +505,11 @@ def _first_bad_byte(data: bytes) -> int | None:
 class _Reader:
     """Turns the pieces of one file into blocks; keeps what a piece leaves unfinished."""
 
-    def __init__(self, path: Path, columns: tuple[str, ...], block_bytes: int) -> None:
+    def __init__(
+        self, path: Path, columns: tuple[str, ...], block_bytes: int, only_rows: _Ints | None
+    ) -> None:
         self._path, self._columns, self._block_bytes = path, columns, block_bytes
+        self._only_rows = only_rows
         self._layout: _Layout | None = None
         self._rest = b""
         self._row = 1  # of the first line of `_rest`
@@ -559,6 +577,8 @@ class _Reader:
         rows = np.cumsum(sifted.is_row) + (self._row - 1)
         self._refuse_long_lines(lines, rows)
         self._refuse_bad_bytes(lines.data[: sifted.used], lines, rows)
+        if self._only_rows is not None:
+            sifted = _limited(sifted, lines, np.isin(rows, self._only_rows))
         arrays, wrong = layout.parse(sifted.good)
         places = np.flatnonzero(sifted.is_record)
         narrow = [(int(places[i]), found, _width_reason(found, layout.width)) for i, found in wrong]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -24,7 +25,7 @@ from json_items import JsonItem, read_json_items
 from record_blocks import BadValueError, storable
 from rejected_records import MALFORMED, reject_block
 from runs import parse_day, whole_days
-from sales_source import read_sales
+from sales_source import CSV_SCHEME, read_sales
 from source_blocks import Block, csv_block
 from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS
 
@@ -247,6 +248,8 @@ def extract_sales_database(connection_string: str, start_date: str, end_date: st
         for block in read_sales(connection_string, window):
             tally.add(block.records.num_rows, block.rejected.num_rows)
             records += block.records.drop_columns(["source_row"]).to_pylist()
+        if connection_string.startswith(CSV_SCHEME):  # in order within each block only
+            records.sort(key=itemgetter("transaction_date"))
         return records
 
 
@@ -264,8 +267,10 @@ def read_csv_originals(
         rows: the source rows that are wanted.
         encoding: of the file.
     """
-    blocks = read_csv_blocks(path, columns=columns, encoding=encoding)
-    return pa.Table.from_batches([_rows_of(block.records, rows) for block in blocks])
+    only = rows.to_numpy(zero_copy_only=False)
+    blocks = read_csv_blocks(path, columns=columns, encoding=encoding, only_rows=only)
+    fields = [("source_row", pa.int64()), *((name, pa.string()) for name in columns)]
+    return pa.Table.from_batches([block.records for block in blocks], pa.schema(fields))
 
 
 def read_product_originals(path: Path, rows: pa.Array) -> pa.Table:
@@ -275,11 +280,9 @@ def read_product_originals(path: Path, rows: pa.Array) -> pa.Table:
         path: the file.
         rows: the positions that are wanted.
     """
-    return pa.Table.from_batches([_rows_of(block.records, rows) for block in read_products(path)])
-
-
-def _rows_of(records: pa.RecordBatch, rows: pa.Array) -> pa.RecordBatch:
-    return records.filter(pc.is_in(records.column("source_row"), value_set=rows))
+    wanted = set(rows.to_pylist())
+    items = [item for item in read_json_items(path, "products") if item.position in wanted]
+    return pa.Table.from_batches([_product_block(items).records])
 
 
 # --- metrics -----------------------------------------------------------------------------

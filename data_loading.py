@@ -139,9 +139,10 @@ def stage_source(load: Load, table: Table, intake: Intake) -> tuple[Staged, floa
     started, tally = time.perf_counter(), _Tally()
     staging = load.staging(table)
     staging.begin()
-    for block in intake.blocks:
-        tally.add(block)
-        _stage_block(staging, block, intake=intake, tally=tally)
+    with staging.filling():
+        for block in intake.blocks:
+            tally.add(block)
+            _stage_block(staging, block, intake=intake, tally=tally)
     staging.verify()
     duplicates = _set_duplicates_aside(staging, intake)
     staged = Staged(

@@ -82,14 +82,19 @@ def _where_plain(
     column: pa.Array,
     plain: pa.Array,
     kernel: Callable[[pa.Array], pa.Array],
-    rule: Callable[[Any], object],
+    others: Callable[[pa.Array], pa.Array],
 ) -> pa.Array:
-    """The kernel for plain values, the rule for the others; nulls count as plain."""
+    """The kernel for plain values, another for the others; nulls count as plain."""
     odd = pc.fill_null(pc.invert(plain), False)
     if not odd.true_count:
         return kernel(column)
     easy = kernel(pc.if_else(odd, None, column))
-    return pc.replace_with_mask(easy, odd, by_distinct(column.filter(odd), rule, easy.type))
+    return pc.replace_with_mask(easy, odd, others(column.filter(odd)).cast(easy.type))
+
+
+def _each(rule: Callable[[Any], object], kind: pa.DataType) -> Callable[[pa.Array], pa.Array]:
+    """A rule for one value as one for a column."""
+    return lambda column: by_distinct(column, rule, kind)
 
 
 # ASCII without apostrophes, single spaces between words.
@@ -105,7 +110,7 @@ def clean_name(column: pa.Array) -> pa.Array:
     """
     text = as_text_column(column)
     plain = pc.match_substring_regex(text, _PLAIN_NAME)
-    return _where_plain(text, plain, pc.ascii_title, name_of)
+    return _where_plain(text, plain, pc.ascii_title, _each(name_of, pa.string()))
 
 
 def clean_email(column: pa.Array) -> pa.Array:
@@ -116,7 +121,8 @@ def clean_email(column: pa.Array) -> pa.Array:
         ['john@email.com']
     """
     text = clean_text(column)
-    return _where_plain(text, pc.string_is_ascii(text), pc.ascii_lower, str.lower)
+    lower = _each(str.lower, pa.string())
+    return _where_plain(text, pc.string_is_ascii(text), pc.ascii_lower, lower)
 
 
 def email_is_valid(emails: pa.Array) -> pa.Array:
@@ -227,7 +233,42 @@ def read_timestamps(column: pa.Array) -> pa.Array:
         except pa.ArrowInvalid:
             pass  # one of them is none, and costs the others a look at their pattern
     plain = pc.match_substring_regex(text, _PLAIN_TIMESTAMP)
-    return _where_plain(text, plain, lambda values: values.cast(_MICROSECONDS), timestamp_of)
+    return _where_plain(text, plain, _cast_timestamps, _other_timestamps)
+
+
+def _cast_timestamps(text: pa.Array) -> pa.Array:
+    return text.cast(_MICROSECONDS)
+
+
+# The other common forms, and how each is written as ISO; a month by its name comes after.
+_TWO, _FOUR = "([0-9]{2})", "([0-9]{4})"
+_FORMS = (
+    (f"^{_TWO}/{_TWO}/{_FOUR}", r"\3-\1-\2"),
+    (f"^{_TWO} ([A-Z][a-z]{{2}}) {_FOUR}", r"\3-\2-\1"),
+    (f"^([A-Z][a-z]{{2}}) {_TWO}, {_FOUR}", r"\3-\1-\2"),
+)
+_NAMED = f"^(?:{_TWO} [A-Z]|[A-Z][a-z]{{2}} {_TWO}, {_FOUR})"
+_OFFSET = "^(.{10}[ T][0-9]{2}:[0-9]{2}[0-9:.]*) ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _other_timestamps(text: pa.Array) -> pa.Array:
+    """Forms that can be written as ISO by patterns are; the rest is left to the rule."""
+    iso = text
+    for pattern, replacement in _FORMS:
+        iso = pc.replace_substring_regex(iso, pattern, replacement)
+    named, numbered = pc.match_substring_regex(text, _NAMED), iso
+    for number, month in enumerate(_MONTHS, 1):
+        numbered = pc.replace_substring(numbered, f"-{month}-", f"-{number:02d}-")
+    iso = pc.if_else(named, numbered, iso)
+    iso = pc.replace_substring_regex(iso, _OFFSET, r"\1")
+    plain = pc.match_substring_regex(iso, _PLAIN_TIMESTAMP)
+    known = _cast_timestamps(pc.if_else(plain, iso, None))
+    if plain.false_count:
+        odd = pc.invert(plain)
+        rest = by_distinct(text.filter(odd), timestamp_of, _MICROSECONDS)
+        known = pc.replace_with_mask(known, odd, rest)
+    return known
 
 
 def _all_iso(text: pa.Array) -> bool:
@@ -316,7 +357,7 @@ def read_decimals(column: pa.Array, precision: int, scale: int) -> Reading:
             text,
             pc.match_substring_regex(text, pattern),
             lambda plain: plain.cast(kind),
-            lambda value: decimal_of(value, precision, scale),
+            _each(lambda value: decimal_of(value, precision, scale), kind),
         )
         return _reading(text, values, lambda value: number_of(value) is not None)
 
@@ -336,7 +377,9 @@ def read_integers(column: pa.Array) -> Reading:
         return _all_read(column.cast(pa.int64()))
     text = clean_text(column)
     plain = pc.match_substring_regex(text, "^-?[0-9]{1,9}$")
-    values = _where_plain(text, plain, lambda plain: plain.cast(pa.int64()), integer_of)
+    values = _where_plain(
+        text, plain, lambda plain: plain.cast(pa.int64()), _each(integer_of, pa.int64())
+    )
     return _reading(text, values, _is_whole_number)
 
 

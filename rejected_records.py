@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 # Why a record was not loaded. `duplicate` is no fault of the record: another of its key won.
 MALFORMED = "malformed"  # the record cannot be taken apart into its fields
@@ -100,6 +101,20 @@ def guarded_cell(text: str | None) -> str:
     return _GUARD + text if text.startswith((*_FORMULA_STARTS, _GUARD)) else text
 
 
+# One of these at the start of a text.
+_GUARDED = "^[" + "".join(f"\\x{{{ord(start):x}}}" for start in (*_FORMULA_STARTS, _GUARD)) + "]"
+
+
+def _guarded_cells(column: pa.Array) -> list[str | None]:
+    """`guarded_cell` over a column; missing ones stay None, which is an empty cell."""
+    dangerous = pc.match_substring_regex(column, _GUARDED)
+    if dangerous.true_count:
+        guarded = pc.binary_join_element_wise(_GUARD, column, "")
+        column = pc.if_else(dangerous, guarded, column)
+    cells: list[str | None] = column.to_pylist()
+    return cells
+
+
 def unguarded_cell(cell: str) -> str:
     """The text of a cell.
 
@@ -137,9 +152,12 @@ class RejectedFile:
         with self._named_in_errors():
             writer = csv.writer(self._opened(rejected.schema.names))
             stamp = (self._run_id, self._source)
-            for record in rejected.to_pylist():
-                row, *texts = record.values()
-                writer.writerow((*stamp, row, *map(guarded_cell, texts)))
+            rows, *texts = rejected.columns
+            cells = [_guarded_cells(text) for text in texts]
+            writer.writerows(
+                (*stamp, row, *own)
+                for row, own in zip(rows.to_pylist(), zip(*cells, strict=True), strict=True)
+            )
 
     def publish(self) -> Path | None:
         """Puts the file in place, safe on the disk; returns its path, None when there is none."""

@@ -58,7 +58,7 @@ DEFAULT_READING = SalesReading()
 def read_sales(
     connection_string: str, window: Window, reading: SalesReading = DEFAULT_READING
 ) -> Iterator[Block]:
-    """Streams the completed sales of a window, oldest first.
+    """Streams the completed sales of a window, oldest first; of a file, block by block.
 
     Args:
         connection_string: an ODBC string; `postgresql://...`; `duckdb:///path`; or `csv:///path`,
@@ -171,61 +171,38 @@ def _last_tick(source: OdbcSource | PostgresSource, window: Window) -> datetime:
 
 
 class _SalesFile:
-    """The sales file as the engine scans it: typed dates, and a count of what is not wanted."""
+    """The sales file with typed dates, and a count of what is not wanted."""
 
-    def __init__(self, path: Path, window: Window, encoding: str) -> None:
-        self.path, self.window, self.encoding = path, window, encoding
-        self.rejected: list[pa.RecordBatch] = []
-        self.examined = 0
+    def __init__(self, path: Path, encoding: str) -> None:
+        self.path, self.encoding = path, encoding
         self.other_status: Counter[str] = Counter()
-        self.error: Exception | None = None
 
-    @property
-    def schema(self) -> pa.Schema:
-        names = [n for n in SALES_COLUMNS if n != "transaction_date"]
-        return pa.schema(
-            [("source_row", pa.int64())]
-            + [(name, pa.string()) for name in names]
-            + [("transaction_date", pa.timestamp("us")), ("status", pa.string())]
-        )
-
-    def scan(self) -> Iterator[pa.RecordBatch]:
-        """Batches for the engine. It wraps what is raised here, so the error is kept as well."""
+    def blocks(self) -> Iterator[Block]:
+        """Its blocks, whose records have a status besides, and timestamps."""
         columns = (*SALES_COLUMNS, "status")
-        try:
-            for block in read_csv_blocks(self.path, columns=columns, encoding=self.encoding):
-                yield self._typed(block)
-        except Exception as error:
-            self.error = error
-            raise
+        for block in read_csv_blocks(self.path, columns=columns, encoding=self.encoding):
+            yield self._typed(block)
 
-    def _typed(self, block: CsvBlock) -> pa.RecordBatch:
+    def _typed(self, block: CsvBlock) -> Block:
         plain = csv_block(block, SALES_COLUMNS)
-        self.examined += plain.examined
-        self.rejected.append(plain.rejected)
         status = field_rules.clean_text(block.records.column("status"))
         dates = field_rules.read_timestamps(block.records.column("transaction_date"))
         completed = pc.fill_null(pc.equal(status, COMPLETED), False)
         self._count_other(status, completed)
-        self._reject_undated(block.records, pc.and_(completed, pc.is_null(dates)))
+        undated = _undated(block.records, pc.and_(completed, pc.is_null(dates)))
         values = {n: block.records.column(n) for n in block.records.schema.names}
-        values |= {"status": status, "transaction_date": dates}
-        return pa.RecordBatch.from_arrays(
-            [values[n] for n in self.schema.names], schema=self.schema
-        )
+        records = pa.RecordBatch.from_pydict(values | {"status": status, "transaction_date": dates})
+        return Block(records, one_block([plain.rejected, undated]), plain.examined)
 
     def _count_other(self, status: pa.Array, completed: pa.Array) -> None:
         others = pc.fill_null(status.filter(pc.invert(completed)), "(none)")
         for entry in others.value_counts().to_pylist():
             self.other_status[entry["values"]] += entry["counts"]
 
-    def _reject_undated(self, records: pa.RecordBatch, undated: pa.Array) -> None:
-        rows = records.filter(undated).select(["source_row", *SALES_COLUMNS]).to_pylist()
-        self.rejected.append(reject_block(SALES_COLUMNS, [_undated_row(row) for row in rows]))
 
-    def rejects(self) -> pa.RecordBatch:
-        """Everything rejected while scanning, in the order of the file."""
-        return one_block(self.rejected or [_no_rejects()])
+def _undated(records: pa.RecordBatch, undated: pa.Array) -> pa.RecordBatch:
+    rows = records.filter(undated).select(["source_row", *SALES_COLUMNS]).to_pylist()
+    return reject_block(SALES_COLUMNS, [_undated_row(row) for row in rows])
 
 
 def _undated_row(row: dict[str, Any]) -> dict[str, object]:
@@ -241,37 +218,36 @@ def _undated_row(row: dict[str, Any]) -> dict[str, object]:
 
 
 def _read_sales_file(path: Path, window: Window, reading: SalesReading) -> Iterator[Block]:
-    scanned = _SalesFile(path, window, reading.encoding)
-    first = True
+    """Runs the query over one block of the file after the other: nothing has to wait for all."""
+    file = _SalesFile(path, reading.encoding)
     with _scratch_engine(reading) as engine:
-        engine.register(
-            "sales_transactions",
-            pa.RecordBatchReader.from_batches(scanned.schema, scanned.scan()),
-        )
-        for records in _query_file(engine, scanned, reading.chunk_rows):
-            # the scan is over before the sorted result begins
-            rejected = scanned.rejects() if first else _no_rejects()
-            yield Block(records, rejected, scanned.examined if first else 0)
-            first = False
-    if first:
-        empty = pa.RecordBatch.from_pylist([], schema=_sales_schema())
-        yield Block(empty, scanned.rejects(), scanned.examined)
-    _log_other_status(scanned.other_status)
+        for block in file.blocks():
+            rejected, examined = block.rejected, block.examined
+            for records in _query_block(engine, block.records, window, reading.chunk_rows):
+                yield Block(records, rejected, examined)
+                rejected, examined = _no_rejects(), 0
+            if examined:  # nothing of it is wanted
+                yield Block(_no_sales(), rejected, examined)
+    _log_other_status(file.other_status)
 
 
-def _sales_schema() -> pa.Schema:
-    return pa.schema([("source_row", pa.int64()), *((n, pa.string()) for n in SALES_COLUMNS)])
+def _no_sales() -> pa.RecordBatch:
+    names = [("source_row", pa.int64()), *((n, pa.string()) for n in SALES_COLUMNS)]
+    return pa.RecordBatch.from_pylist([], schema=pa.schema(names))
 
 
-def _query_file(
-    engine: duckdb.DuckDBPyConnection, scanned: _SalesFile, chunk_rows: int
+def _query_block(
+    engine: duckdb.DuckDBPyConnection, records: pa.RecordBatch, window: Window, chunk_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    query, params = sales_query(("source_row",)), (scanned.window.start, scanned.window.end)
+    query, params = sales_query(("source_row",)), (window.start, window.end)
+    engine.register("sales_transactions", pa.Table.from_batches([records]))
     try:
-        for records in arrow_blocks(engine, query, params, chunk_rows=chunk_rows):
-            yield records.select(["source_row", *SALES_COLUMNS])
+        for found in arrow_blocks(engine, query, params, chunk_rows=chunk_rows):
+            yield found.select(["source_row", *SALES_COLUMNS])
     except duckdb.Error as error:
-        raise scanned.error or _query_failed(error) from error
+        raise _query_failed(error) from error
+    finally:
+        engine.unregister("sales_transactions")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ have been seen to change values silently.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -97,6 +98,16 @@ class Staging:
             else:
                 self._db.execute(sql_dialects.drop_temporary(self._db.dialect, table.name))
                 self._db.execute(sql_dialects.create_temporary(self._db.dialect, table))
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """For the time in which it is filled.
+
+        An embedded engine copies the rows of every small transaction once more; in one large
+        transaction they are written once. On a server each append stands for itself.
+        """
+        with nullcontext() if self._batched else self._db.transaction():
+            yield
 
     @cached_property
     def _encoding(self) -> str:

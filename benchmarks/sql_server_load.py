@@ -29,22 +29,22 @@ from urllib.parse import quote_plus
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from measuring import ROOT, BenchmarkError, at_least_one
 from rich.console import Console
 from rich.table import Table as Grid
 
-ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import odbc_connections  # noqa: E402  # needs the path
-import sql_dialects  # noqa: E402  # likewise
-from business_rules import transform_customers  # noqa: E402  # likewise
-from command_line import parse_arguments  # noqa: E402  # likewise
-from config import load_config  # noqa: E402  # likewise
-from data_extraction import read_customers  # noqa: E402  # likewise
-from etl_pipeline import run_etl_pipeline  # noqa: E402  # likewise
-from odbc import installed_drivers  # noqa: E402  # likewise
-from odbc_strings import joined, masked, parse  # noqa: E402  # likewise
-from star_schema import CUSTOMER_DIM, Column, Kind, Role  # noqa: E402  # likewise
+import odbc_connections
+import sql_dialects
+from business_rules import transform_customers
+from command_line import parse_arguments
+from config import load_config
+from data_extraction import read_customers
+from etl_pipeline import run_etl_pipeline
+from odbc import installed_drivers
+from odbc_strings import joined, masked, parse
+from star_schema import CUSTOMER_DIM, Column, Kind, Role
 
 VARIABLE = "TEST_SQLSERVER_CONNECTION_STRING"
 SEED = 20240120
@@ -91,10 +91,6 @@ class Tool:
     table: str
     phases: tuple[str, ...]
     run: Callable[[Place, str], float]
-
-
-class BenchmarkError(Exception):
-    """The comparison cannot be made, or would not be one of equal work."""
 
 
 # ---- this pipeline ----
@@ -214,7 +210,7 @@ def _know_missing_tables() -> None:
         text = str(error)
         if 'relation "' in text and '" does not exist' in text:
             return missing(error)  # type: ignore[no-any-return]  # a module imported by name
-        return own(error)  # type: ignore[no-any-return]  # likewise
+        return own(error)  # type: ignore[no-any-return]
 
     client._make_database_exception = staticmethod(made)
 
@@ -373,7 +369,7 @@ def _in_process(tool: Tool, phase: str, place: Place) -> Timed:
     extra = dlt_environment(place.own, place.connection) if tool.name == "dlt" else {}
     arguments = ["--child", tool.name, phase, str(place.sources), str(place.own)]
     started = time.perf_counter()
-    result = subprocess.run(  # noqa: S603  # likewise
+    result = subprocess.run(  # noqa: S603
         [sys.executable, str(Path(__file__).resolve()), *arguments],
         env={**os.environ, **own, **extra}, capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
@@ -452,12 +448,6 @@ def show(console: Console, results: Results, rows: int) -> None:
 # ---- the command ----
 
 
-def _at_least_one(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
-
-
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     made = argparse.ArgumentParser(
@@ -467,9 +457,9 @@ def parser() -> argparse.ArgumentParser:
         "BATCH_SIZE in the environment is passed on to the pipeline.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--customers", type=_at_least_one, default=100_000, metavar="N",
+    made.add_argument("--customers", type=at_least_one, default=100_000, metavar="N",
                       help="records in the file, dirty ones included (100000)")  # fmt: skip
-    made.add_argument("--rounds", type=_at_least_one, default=3, metavar="N",
+    made.add_argument("--rounds", type=at_least_one, default=3, metavar="N",
                       help="each tool once a round; medians are shown (3)")  # fmt: skip
     return made
 

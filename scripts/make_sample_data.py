@@ -346,11 +346,12 @@ _CUSTOMER_EDITS: dict[int, _CustomerEdit] = {
     **dict.fromkeys((49, 95, 146), _customer(registration_date="")),
     **dict.fromkeys((44, 131), _spaced_customer_id),
 }
+_OPEN_QUOTE = 80
 _SPOILT_LINES: dict[int, Callable[[Customer], str]] = {
     24: lambda customer: ",".join(customer[:5]),
     112: lambda customer: ",".join(customer[:-1]),
     67: lambda customer: ",".join(customer._replace(address="9 Birch Lane, Floor 2")),
-    80: lambda customer: ",".join(customer._replace(address='"12 Elm Street')),
+    _OPEN_QUOTE: lambda customer: ",".join(customer._replace(address='"12 Elm Street')),
 }
 _BLANK_LINE_ABOVE = 90
 # Positions whose own id is in no record that can be loaded.
@@ -377,24 +378,38 @@ def _customers(count: int, seed: int) -> Iterator[tuple[int, Customer]]:
         yield position, customer
 
 
-def write_customers(path: Path, sizes: Sizes, seed: int) -> None:
+def _unedited(record: _T) -> _T:
+    return record
+
+
+def write_customers(
+    path: Path,
+    sizes: Sizes,
+    seed: int,
+    *,
+    edit: _CustomerEdit = _unedited,
+    open_quotes: bool = True,
+) -> None:
     """Write customers.csv: UTF-8 with a byte order mark, CRLF line ends.
 
     Args:
         path: the file; one that is there is replaced.
         sizes: how many records.
         seed: the same seed gives the same records.
+        edit: what is done with each record before it is written.
+        open_quotes: whether some quotes are never closed.
     """
+    spoilt = {p: line for p, line in _SPOILT_LINES.items() if open_quotes or p != _OPEN_QUOTE}
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(Customer._fields)
         for position, customer in _customers(sizes.customers, seed):
             if position == _BLANK_LINE_ABOVE:
                 file.write("\r\n")
-            if position in _SPOILT_LINES:
-                file.write(_SPOILT_LINES[position](customer) + "\r\n")
+            if position in spoilt:
+                file.write(spoilt[position](edit(customer)) + "\r\n")
             else:
-                writer.writerow(customer)
+                writer.writerow(edit(customer))
 
 
 # ----------------------------------------------------------------------------- products
@@ -510,7 +525,7 @@ def _repriced(earlier: Product, later: Product) -> Product:
     return earlier._replace(price=later.price, cost=later.cost, quantity=later.quantity)
 
 
-def _products(count: int, seed: int) -> Iterator[dict[str, object] | str]:
+def _products(count: int, seed: int, edit: _ProductEdit) -> Iterator[dict[str, object] | str]:
     rng = _generator(seed, 1)
     seen: dict[int, Product] = {}  # only those that come again, so it stays small
     for number in range(1, count + 1):
@@ -522,21 +537,24 @@ def _products(count: int, seed: int) -> Iterator[dict[str, object] | str]:
             product = _PRODUCT_EDITS[position](product)
         if position in _SAME_PRODUCT.values():
             seen[position] = product
-        yield f"{product.name}: see below" if position == _PRODUCT_AS_TEXT else _nested(product)
+        yield (
+            f"{product.name}: see below" if position == _PRODUCT_AS_TEXT else _nested(edit(product))
+        )
 
 
-def write_products(path: Path, sizes: Sizes, seed: int) -> None:
+def write_products(path: Path, sizes: Sizes, seed: int, *, edit: _ProductEdit = _unedited) -> None:
     """Write products.json: UTF-8, one item a line, the metadata behind the items.
 
     Args:
         path: the file; one that is there is replaced.
         sizes: how many items.
         seed: the same seed gives the same items.
+        edit: what is done with each item before it is written.
     """
     metadata = {"extract_date": "2024-01-31", "version": "1.2"}
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write('{\n  "products": [')
-        for index, item in enumerate(_products(sizes.products, seed)):
+        for index, item in enumerate(_products(sizes.products, seed, edit)):
             file.write(",\n    " if index else "\n    ")
             file.write(json.dumps(item, ensure_ascii=False))
         file.write(f'\n  ],\n  "metadata": {json.dumps(metadata)}\n}}\n')
@@ -692,18 +710,19 @@ def _sales(sizes: Sizes, seed: int) -> Iterator[Sale]:
         yield sale
 
 
-def write_sales(path: Path, sizes: Sizes, seed: int) -> None:
+def write_sales(path: Path, sizes: Sizes, seed: int, *, edit: _SaleEdit = _unedited) -> None:
     """Write sales_transactions.csv: UTF-8 without a byte order mark, LF line ends.
 
     Args:
         path: the file; one that is there is replaced.
         sizes: how many sales, and of how many customers and products.
         seed: the same seed gives the same sales.
+        edit: what is done with each sale before it is written.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Sale._fields)
-        writer.writerows(_sales(sizes, seed))
+        writer.writerows(map(edit, _sales(sizes, seed)))
 
 
 # ----------------------------------------------------------------------------- command line

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -692,3 +693,21 @@ def test_a_block_of_short_lines_is_cut_before_its_lines_become_too_many(
     assert max(len(block.malformed) for block in blocks) <= 20
     assert [record.source_row for block in blocks for record in block.malformed] == [*range(2, 97)]
     assert blocks[-1].records.to_pylist() == [{"source_row": 97, "a": "1", "b": "2"}]
+
+
+# ---------------------------------------------------------------- single rows
+
+ROWS_OF_ALL_KINDS = 'a,b\n1,x\n"2\n2",y\n\nbad\n3,"z\nz"\n"open,4\n5,"u""u"\n6,v'
+
+
+@pytest.mark.parametrize("block_bytes", [12, 2**20])
+@pytest.mark.parametrize("only", [[], [2], [3, 9], [3, 5, 6, 7, 8], [4, 99], list(range(1, 12))])
+def test_single_rows_are_read_as_they_are_among_all(
+    tmp_path: Path, only: list[int], block_bytes: int
+) -> None:
+    path = write(tmp_path, ROWS_OF_ALL_KINDS)
+    blocks = read_csv_blocks(
+        path, columns=("a", "b"), block_bytes=block_bytes, only_rows=np.array(only, np.int64)
+    )
+    wanted = [row for row in rows_of(read(path)) if row[0] in only]
+    assert rows_of(list(blocks)) == wanted

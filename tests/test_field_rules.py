@@ -258,6 +258,7 @@ def test_a_time_may_follow_and_its_offset_is_dropped(text: str, seconds: str) ->
         "2024-01-15T24:00", "2024-01-15T10:30:60", "2024-01-15T10:60", "2024-01-15T10:30:00.",
         "2024-01-15Z", "2024-01-15t10:30", "2024-01-15T10:30z", "2024-01-15T10:30  Z", "today",
         "\u0662\u0660\u0662\u0664-01-15", "15 \u017fep 2024", "2024-01-15\n2024-01-15", "NA",
+        "2024-Jan-15", "15 Foo 2024", "15 Jan 02024", "Jan 15, 2024-Jan-",
     ],
 )  # fmt: skip
 def test_other_text_is_no_date(text: str) -> None:
@@ -277,15 +278,25 @@ iso_texts = st.builds(
 )  # fmt: skip
 
 
+other_forms = st.builds(
+    lambda moment, form: moment.strftime(form),
+    st.datetimes(datetime(1000, 1, 1)),
+    st.sampled_from(
+        ("%m/%d/%Y", "%m/%d/%Y %H:%M", "%d %b %Y", "%d %b %YT%H:%M:%S", "%b %d, %Y %H:%M:%S.%f",
+         "%Y-%m-%d %H:%M Z", "%Y-%m-%dT%H:%M:%S+0200", "%Y-%b-%d", "%d %b %Y %H:%M-05:00")
+    ),
+)  # fmt: skip
+
+
 @st.composite
 def nearly_iso(draw: st.DrawFn) -> str:
-    text: str = draw(iso_texts)
+    text: str = draw(iso_texts | other_forms)
     at, width = draw(st.integers(0, len(text))), draw(st.integers(0, 3))
     piece: str = draw(st.sampled_from(DATE_PIECES))
     return text[:at] + piece + text[at + width :]
 
 
-@given(columns(iso_texts | nearly_iso() | texts(DATE_PIECES, most=6)))
+@given(columns(iso_texts | other_forms | nearly_iso() | texts(DATE_PIECES, most=6)))
 def test_a_column_of_dates_is_read_like_its_values(values: list[str | None]) -> None:
     moments = rules.read_timestamps(strings(*values))
     assert moments.to_pylist() == each(value_rules.timestamp_of, values)

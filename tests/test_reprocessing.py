@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline_runs import Project, command, read_csv, write_customers
 
 from errors import ConfigurationError
-from rejected_records import guarded_cell, unguarded_cell
+from rejected_records import RejectedFile, guarded_cell, reject_block, unguarded_cell
 from reprocessing import read_mended
 from sources import CUSTOMER_COLUMNS
 
@@ -205,6 +206,21 @@ def test_a_guarded_cell_gives_its_text_back(text: str) -> None:
 @given(st.sampled_from("=+-@\t\r\n"), st.text())
 def test_no_cell_begins_like_a_formula(start: str, text: str) -> None:
     assert guarded_cell(start + text).startswith("'")
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+@given(st.lists(st.none() | st.builds(str.__add__, st.sampled_from(" a=+-@\t\r\n'"), texts)))
+def test_every_cell_of_the_file_is_guarded(values: list[str | None]) -> None:
+    rows = [{"source_row": 1, "customer_id": value} for value in values]
+    with TemporaryDirectory() as folder:
+        rejects = RejectedFile(Path(folder), "RUN", "customers")
+        rejects.write(reject_block(("customer_id",), rows))
+        path = rejects.publish()
+        written = read_csv(path) if path else []
+    cells = [row["customer_id"] for row in written]
+    assert cells == [guarded_cell(value) for value in values]
 
 
 def test_a_formula_in_the_data_is_harmless_in_the_file_and_whole_when_reprocessed(

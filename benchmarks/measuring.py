@@ -1,0 +1,58 @@
+"""What the benchmarks share: processes with their time and peak memory, medians, arguments."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+_SHOWN_CHARACTERS = 4000
+
+
+class BenchmarkError(Exception):
+    """The comparison cannot be made, or would not be one of equal work."""
+
+
+class Measured(NamedTuple):
+    """One process, start and imports included."""
+
+    seconds: float
+    peak_mb: float
+
+
+def run_measured(command: Sequence[str], log: Path, own: Mapping[str, str] = {}) -> Measured:
+    """Runs one process to its end.
+
+    Args:
+        command: what is run, with this Python.
+        log: takes what it prints.
+        own: environment variables on top of those that are there.
+
+    Raises:
+        BenchmarkError: it ended with another code than 0.
+    """
+    environment = {**os.environ, "PYTHONUTF8": "1", **own}
+    started = time.perf_counter()
+    with log.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen(  # noqa: S603  # our own command
+            [sys.executable, *command], env=environment, cwd=ROOT, stdout=file, stderr=file
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        told = log.read_text("utf-8")[-_SHOWN_CHARACTERS:]
+        raise BenchmarkError(f"{' '.join(command)} ended with {process.returncode}:\n{told}")
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, else kilobytes
+    return Measured(seconds, usage.ru_maxrss * unit / 1e6)
+
+
+def at_least_one(text: str) -> int:
+    """An argument that is a whole number of 1 or more."""
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
