@@ -106,7 +106,7 @@ class Staging:
         An embedded engine copies the rows of every small transaction once more; in one large
         transaction they are written once. On a server each append stands for itself.
         """
-        with nullcontext() if self._batched else self._db.transaction():
+        with nullcontext() if self._permanent else self._db.transaction():
             yield
 
     @cached_property
