@@ -49,6 +49,17 @@ def db(database: str) -> Iterator[DatabaseManager]:
         yield manager
 
 
+# --- one run after the other ---------------------------------------------------------------
+
+
+def test_a_run_can_begin_as_soon_as_the_one_before_has_ended(database: str) -> None:
+    temporary = "".join(f"CREATE TEMPORARY TABLE own_{n} (text TEXT);" for n in range(400))
+    with DatabaseManager(database) as db:
+        db.execute(temporary)  # which the server drops once we have gone
+    with DatabaseManager(database) as db:
+        assert db.value("SELECT 1") == 1
+
+
 # --- a server that crashes -----------------------------------------------------------------
 
 
