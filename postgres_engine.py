@@ -24,6 +24,7 @@ _NOTICE_THE_DEAD = "SET client_connection_check_interval = '5s';"
 # others are unlikely to use: the letters "etl_".
 _LOCK = f"{int.from_bytes(b'etl_')}, hashtext(current_schema())"
 _TAKE_LOCK = f"SELECT pg_try_advisory_lock({_LOCK});"
+_GIVE_BACK_LOCK = "SELECT pg_advisory_unlock_all();"
 _LOCK_HOLDERS = f"""SELECT a.pid, a.usename, a.client_addr::text
 FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND a.pid <> pg_backend_pid()
@@ -206,5 +207,13 @@ class PostgresSession:
         return facts
 
     def close(self) -> None:
-        """Closes the connection; the lock goes with it."""
+        """Gives the lock back, and closes the connection.
+
+        The server's process would keep it a moment longer, while it drops temporary tables; a run
+        that begins then would find the warehouse in use.
+        """
+        idle = postgres_connections.psycopg.pq.TransactionStatus.IDLE
+        if self._connection.info.transaction_status == idle:
+            with suppress(LoadingError):  # it ends with the connection
+                self.execute(_GIVE_BACK_LOCK)
         self._connection.close()

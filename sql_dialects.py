@@ -24,6 +24,8 @@ class Dialect:
             forms.
         whole_number: type of whole numbers of at least 24 digits.
         quotient: `{x}` / `{y}` of two of them, without what is left over.
+        worked_out: ends a subquery whose columns are to be worked out once, however often the
+            query around it names them.
         locked: what the target of a MERGE needs so that no other writer comes between.
         temporary_name: name of a table `{name}` that ends with the connection.
         create_temporary: makes such a table.
@@ -54,6 +56,7 @@ class Dialect:
     differs: str
     whole_number: str
     quotient: str
+    worked_out: str
     locked: str
     temporary_name: str
     create_temporary: str
@@ -97,6 +100,7 @@ DUCKDB = Dialect(
     differs="{x} IS DISTINCT FROM {y}",
     whole_number="HUGEINT",  # decimals are divided as doubles
     quotient="{x} // {y}",
+    worked_out="",
     locked="",
     temporary_name="{name}",
     create_temporary="CREATE TEMPORARY TABLE",
@@ -140,6 +144,7 @@ SQL_SERVER = Dialect(
     ),
     whole_number="DECIMAL(24, 0)",
     quotient="({x} - {x} % {y}) / {y}",  # so nothing is left behind the point to be rounded
+    worked_out="",
     # HOLDLOCK alone deadlocks: two shared range locks, both to become exclusive.
     locked=" WITH (HOLDLOCK, UPDLOCK)",
     temporary_name="#{name}",
@@ -189,6 +194,7 @@ POSTGRESQL = Dialect(
     differs="{x} IS DISTINCT FROM {y}",
     whole_number="NUMERIC(24, 0)",
     quotient="div({x}, {y})",
+    worked_out=" OFFSET 0",  # else the planner puts the expressions in wherever they are named
     locked="",  # transactions see one snapshot, and fail as transient where another one wrote
     temporary_name="etl_{name}",  # it hides a table of that name, which may be somebody's
     create_temporary="CREATE TEMPORARY TABLE",

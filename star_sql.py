@@ -138,7 +138,7 @@ def _with_margin(dialect: Dialect, query: str) -> str:
     engines divide decimals each in their own way:
     sign(p) * floor((2 * 10000 * |p| + t) / (2 * t)) / 10000
     """
-    whole = dialect.whole_number
+    whole, once = dialect.whole_number, dialect.worked_out
     quotient = dialect.quotient.format(x='cents."dividend"', y='cents."divisor"')
     limit = "99999.9999"  # the largest DECIMAL(9, 4)
     return f"""SELECT rated.*, CASE WHEN abs(rated."ratio") <= {limit}
@@ -150,7 +150,7 @@ def _with_margin(dialect: Dialect, query: str) -> str:
                 2 * NULLIF(CAST(priced."total_amount" * 100 AS {whole}), 0) AS "divisor"
             FROM (
     {query}
-            ) AS priced) AS cents) AS rated"""
+            {once}) AS priced{once}) AS cents{once}) AS rated"""
 
 
 def wrong_profits(dialect: Dialect, condition: str) -> str:

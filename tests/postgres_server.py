@@ -19,14 +19,13 @@ import psycopg
 # Debian keeps them out of the PATH, a folder per version.
 _DEBIAN = Path("/usr/lib/postgresql")
 _USER = "etl"
+_PRIVATE = {"unix_socket_directories": "", "listen_addresses": "127.0.0.1"}
 # A test server may lose everything when the machine crashes; the pipeline's promises are about
 # processes and connections.
-_SETTINGS = {
+_CARELESS = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-    "unix_socket_directories": "",
-    "listen_addresses": "127.0.0.1",
     "shared_buffers": "64MB",
     "max_connections": "40",
     "autovacuum": "off",
@@ -47,10 +46,14 @@ class PostgresServer:
 
     Args:
         durable: whether what is committed outlasts the server's processes.
+        as_installed: with PostgreSQL's own settings, for honest figures: what is committed is on
+            the disk.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
-        self._settings = _SETTINGS | ({"synchronous_commit": "on"} if durable else {})
+    def __init__(self, *, durable: bool = False, as_installed: bool = False) -> None:
+        careless = {} if as_installed else _CARELESS
+        kept = {"synchronous_commit": "on"} if durable else {}
+        self._settings = _PRIVATE | careless | kept
         found = binaries()
         assert found, "there is no PostgreSQL server on this machine"
         self._binaries = found

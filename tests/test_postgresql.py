@@ -24,11 +24,13 @@ from postgres_server import PostgresServer, binaries
 from test_servers import Tables, assert_balanced, project_in, staged_rows
 
 import postgres_connections
+import warehouse
 from database import Access, DatabaseManager
 from errors import LoadingError
 from resilience import is_transient
 from sql_dialects import POSTGRESQL, create_temporary, temporary_table
 from star_schema import Column, Kind, Table
+from star_sql import quality_counts
 
 pytestmark = pytest.mark.usefixtures("postgresql")
 
@@ -47,6 +49,27 @@ def database(postgresql: Postgres) -> str:
 def db(database: str) -> Iterator[DatabaseManager]:
     with DatabaseManager(database) as manager:
         yield manager
+
+
+# --- one run after the other ---------------------------------------------------------------
+
+
+def test_a_run_can_begin_as_soon_as_the_one_before_has_ended(database: str) -> None:
+    temporary = "".join(f"CREATE TEMPORARY TABLE own_{n} (text TEXT);" for n in range(400))
+    with DatabaseManager(database) as db:
+        db.execute(temporary)  # which the server drops once we have gone
+    with DatabaseManager(database) as db:
+        assert db.value("SELECT 1") == 1
+
+
+# --- what statements cost ------------------------------------------------------------------
+
+
+def test_the_margin_of_a_sale_is_worked_out_once(db: DatabaseManager) -> None:
+    warehouse.create_tables(db)
+    (check,) = [sql for name, _, sql in quality_counts(POSTGRESQL) if name == "sales_fact.profit"]
+    plan = "".join(line for (line,) in db.query(f"EXPLAIN (VERBOSE) {check}"))
+    assert plan.count("div(") == 1
 
 
 # --- a server that crashes -----------------------------------------------------------------
