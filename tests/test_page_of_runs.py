@@ -43,7 +43,7 @@ def test_a_run_that_fails_before_it_reaches_the_warehouse_is_on_the_page(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.run()
-    project.settings["DB_CONNECTION_STRING"] = "Server=127.0.0.1,1;Database=dw;UID=a;PWD=hunter2"
+    project.settings["DB_CONNECTION_STRING"] = "postgresql://a:hunter2@127.0.0.1:1/dw"
     project.settings["MAX_RETRIES"] = "0"
     assert command(project, monkeypatch) == 1
     words = words_of(project)

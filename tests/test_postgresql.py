@@ -27,10 +27,10 @@ import postgres_connections
 import warehouse
 from database import Access, DatabaseManager
 from errors import LoadingError
+from quality_rules import set_rule_count, set_rules
 from resilience import is_transient
 from sql_dialects import POSTGRESQL, create_temporary, temporary_table
 from star_schema import Column, Kind, Table
-from star_sql import quality_counts
 
 pytestmark = pytest.mark.usefixtures("postgresql")
 
@@ -67,8 +67,8 @@ def test_a_run_can_begin_as_soon_as_the_one_before_has_ended(database: str) -> N
 
 def test_the_margin_of_a_sale_is_worked_out_once(db: DatabaseManager) -> None:
     warehouse.create_tables(db)
-    (check,) = [sql for name, _, sql in quality_counts(POSTGRESQL) if name == "sales_fact.profit"]
-    plan = "".join(line for (line,) in db.query(f"EXPLAIN (VERBOSE) {check}"))
+    (rule,) = [rule for rule in set_rules(POSTGRESQL) if rule.name == "sales_fact.profit"]
+    plan = "".join(line for (line,) in db.query(f"EXPLAIN (VERBOSE) {set_rule_count(rule)}"))
     assert plan.count("div(") == 1
 
 

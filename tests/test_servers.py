@@ -235,7 +235,7 @@ def test_of_two_runs_at_once_the_second_waits_as_long_as_it_may_or_ends_with_cod
 ) -> None:
     direct = dict(project.settings)
     # so that the first is still at it when the second has started, on a busy machine too
-    with proxy_to(project, Plan(delay_s=1.2 if wait_s == "0" else 0.3)) as proxy:
+    with proxy_to(project, Plan(delay_s=0.8 if wait_s == "0" else 0.3)) as proxy:
         behind(project, proxy)
         first = start(project, "--date", "2024-01-20")
         project.settings |= direct | {"LOCK_WAIT_SECONDS": wait_s}
@@ -284,7 +284,10 @@ def test_whoever_only_reads_keeps_nobody_out(database: str) -> None:
         assert db.value("SELECT 42") == 42
 
 
-def test_a_run_that_has_lost_the_lock_to_another_one_ends_with_code_4(project: Project) -> None:
+def test_a_run_that_has_lost_the_lock_to_another_one_ends_with_code_4(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("database._GHOST_S", 0.5)  # how long it would take the other for its own
     direct = project.settings["DB_CONNECTION_STRING"]
     # until the other one has it
     project.settings |= {"MAX_RETRIES": "10000", "BREAKER_FAILURE_THRESHOLD": "20000"}
