@@ -1,7 +1,7 @@
 """Killed at any moment, the next run makes the warehouse as if nothing had happened.
 
-Nine kills on each engine by default; `KILLS=300 KILL_SEED=7 pytest -n0 tests/test_kills.py` for more and
-others. Each kill draws its moment from the seed and its own number.
+Nine kills on each engine by default; `KILLS=300 KILL_SEED=7 pytest -n0 tests/test_kills.py` for
+more and others. Each kill draws its moment from the seed and its own number.
 """
 
 import csv

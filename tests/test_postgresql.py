@@ -67,7 +67,7 @@ def test_a_run_can_begin_as_soon_as_the_one_before_has_ended(database: str) -> N
 
 def test_the_margin_of_a_sale_is_worked_out_once(db: DatabaseManager) -> None:
     warehouse.create_tables(db)
-    (rule,) = [rule for rule in set_rules(POSTGRESQL) if rule.name == "sales_fact.profit"]
+    (rule,) = [rule for rule in set_rules(POSTGRESQL) if rule.name == "profit"]
     plan = "".join(line for (line,) in db.query(f"EXPLAIN (VERBOSE) {set_rule_count(rule)}"))
     assert plan.count("div(") == 1
 
@@ -93,7 +93,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Tables:
 
 
 @pytest.mark.parametrize("retries", ["0", "30"])
-@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.15, 0.3])
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.25])
 def test_a_server_that_is_killed_costs_one_run_at_most(
     mortal: PostgresServer, tmp_path: Path, expected: Tables, seconds: float, retries: str
 ) -> None:

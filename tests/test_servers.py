@@ -155,7 +155,7 @@ def measured(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Measur
 
 
 @pytest.mark.parametrize("verdict", [BEFORE, DURING, AFTER])
-@pytest.mark.parametrize("share", [0.2, 0.35, 0.5, 0.75, 1.0])
+@pytest.mark.parametrize("share", [0.25, 0.6, 1.0])
 def test_a_commit_whose_connection_is_cut_is_neither_lost_nor_done_twice(
     project: Project, undisturbed: Tables, measured: Measured, share: float, verdict: str
 ) -> None:
@@ -173,7 +173,7 @@ def test_a_commit_whose_connection_is_cut_is_neither_lost_nor_done_twice(
 
 
 @pytest.mark.parametrize("verdict", [BEFORE, DURING, AFTER])
-@pytest.mark.parametrize("number", [3, 5])
+@pytest.mark.parametrize("number", [4])
 def test_a_full_refresh_whose_connection_is_cut_is_done_once_as_well(
     project: Project, undisturbed: Tables, number: int, verdict: str
 ) -> None:
@@ -188,7 +188,7 @@ def test_a_full_refresh_whose_connection_is_cut_is_done_once_as_well(
     assert_balanced(project)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.7, 0.9])
 def test_where_the_server_stays_away_the_next_run_makes_up_for_it(
     project: Project, undisturbed: Tables, measured: Measured, share: float
 ) -> None:
