@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from errors import ETLError, ExtractionError, LoadingError
@@ -109,6 +109,17 @@ def told_errors(told: type[ETLError] = LoadingError, next_step: str = "") -> Ite
         raise told(f"PostgreSQL refused: {text}", next_step=next_step) from error
 
 
+@contextmanager
+def server_cursor(connection: Any, name: str, **options: object) -> Iterator[Any]:
+    """A cursor whose rows stay on the server; closed at the end, also over a lost connection."""
+    cursor = connection.cursor(name, **options)
+    try:
+        yield cursor
+    finally:
+        with suppress(psycopg.Error):
+            cursor.close()
+
+
 class PostgresSource:
     """A connection to read from, and what is read: one query, rows at a time.
 
@@ -126,13 +137,14 @@ class PostgresSource:
             connection_string, "SALES_DB_CONNECTION_STRING", told=ExtractionError
         )
         self._cursor: Any = None
+        self._stack = ExitStack()
 
     def query(self, sql: str, params: Sequence[object]) -> None:
         """Runs the query; its rows stay on the server until they are fetched."""
         with self._told_errors():
             self._connection.autocommit = False  # a cursor of the server ends with a transaction
             self._connection.read_only = True
-            self._cursor = self._connection.cursor("sales")
+            self._cursor = self._stack.enter_context(server_cursor(self._connection, "sales"))
             self._cursor.execute(numbered_marks(sql), params)
 
     def fetchmany(self, rows: int) -> list[Any]:
@@ -142,9 +154,7 @@ class PostgresSource:
 
     def close(self) -> None:
         """Closes cursor and connection."""
-        with suppress(psycopg.Error):  # the connection may be gone
-            if self._cursor is not None:
-                self._cursor.close()
+        self._stack.close()
         self._connection.close()
 
     @staticmethod

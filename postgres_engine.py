@@ -9,7 +9,7 @@ from pyarrow import csv
 
 import postgres_connections
 from errors import CommitUnknownError, LoadingError, WarehouseInUseError
-from postgres_connections import numbered_marks, told_errors
+from postgres_connections import numbered_marks, server_cursor, told_errors
 from resilience import is_transient
 from sql_dialects import quoted
 from star_schema import Table
@@ -122,10 +122,9 @@ class PostgresSession:
 
     def blocks(self, sql: str, schema: pa.Schema, *, chunk_rows: int) -> Iterator[pa.RecordBatch]:
         """Runs one query and yields its rows as blocks of that schema."""
-        with told_errors():
-            cursor = self._connection.cursor("blocks", withhold=True)
-            cursor.execute(sql)
-        with cursor:
+        with server_cursor(self._connection, "blocks", withhold=True) as cursor:
+            with told_errors():
+                cursor.execute(sql)
             while rows := self._fetch(cursor, chunk_rows):
                 columns = zip(zip(*rows, strict=True), schema, strict=True)
                 arrays = [pa.array(values, field.type) for values, field in columns]

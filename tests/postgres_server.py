@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil  # type: ignore[import-untyped]  # ships no type information
+import psutil
 import psycopg
 
 # Debian keeps them out of the PATH, a folder per version.

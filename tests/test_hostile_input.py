@@ -441,19 +441,19 @@ def read_through(source: str, content: bytes) -> list[tuple[str, str]]:
     return rejected
 
 
-@examples(100)
+@examples(66)
 @given(hostile_file("customers"))
 def test_any_customers_file_is_read_or_refused_for_a_reason(content: bytes) -> None:
     read_through("customers", content)
 
 
-@examples(100)
+@examples(66)
 @given(hostile_file("products"))
 def test_any_products_file_is_read_or_refused_for_a_reason(content: bytes) -> None:
     read_through("products", content)
 
 
-@examples(30)
+@examples(20)
 @given(hostile_file("sales"))
 def test_any_sales_file_is_read_or_refused_for_a_reason(content: bytes) -> None:
     read_through("sales", content)
@@ -464,7 +464,7 @@ def test_any_sales_file_is_read_or_refused_for_a_reason(content: bytes) -> None:
 RERUNS = st.sampled_from(((), ("--full-refresh",)))
 
 
-@examples(6)
+@examples(4)
 @given(hostile_files(), RERUNS)
 @example(dict.fromkeys(SOURCES, b""), ())
 @example(SEEDS, ("--full-refresh",))
@@ -480,7 +480,7 @@ def test_a_run_over_any_bytes_adds_up_and_a_second_changes_nothing(
         assert_rerun_changes_nothing(project, first, *argv)
 
 
-@examples(6)
+@examples(4)
 @given(one_hostile_file(), RERUNS)
 def test_hostile_bytes_after_a_good_load_leave_a_source_that_cannot_be_read_as_it_was(
     hostile: tuple[str, bytes], argv: tuple[str, ...]
@@ -518,7 +518,7 @@ BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 COMMANDS = st.sampled_from(((), ("--dry-run",), ("--json",), ("--log-level", "DEBUG")))
 
 
-@examples(8)
+@examples(5)
 @given(hostile_files(), COMMANDS)
 def test_the_command_ends_with_a_code_and_lines_fit_for_a_terminal(
     files: Files, argv: tuple[str, ...]
@@ -680,7 +680,7 @@ def write_items(project: Project, items: Sequence[str]) -> None:
     (project.input / SOURCES["products"]).write_text(text, encoding="utf-8")
 
 
-@examples(8)
+@examples(5)
 @given(hostile_customers(), hostile_products(), hostile_sales(), RERUNS)
 def test_every_record_with_hostile_values_is_counted_and_told(
     customers: list[Record], products: list[str], sales: list[Record], argv: tuple[str, ...]
@@ -720,7 +720,7 @@ def trimmed(text: str) -> str | None:
     return text.strip() or None
 
 
-@examples(4)
+@examples(2)
 @given(st.lists(st.lists(storable_text(), min_size=6, max_size=6), max_size=8))
 @example([[SQL] * 6])
 @example([[text] * 6 for text in TEXTS])
