@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from errors import ETLError, ExtractionError, LoadingError
@@ -116,8 +116,10 @@ def server_cursor(connection: Any, name: str, **options: object) -> Iterator[Any
     try:
         yield cursor
     finally:
-        with suppress(psycopg.Error):
+        try:
             cursor.close()
+        except psycopg.Error:  # the connection is lost, and takes the cursor with it
+            connection.close()
 
 
 class PostgresSource:
