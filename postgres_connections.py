@@ -120,6 +120,7 @@ def server_cursor(connection: Any, name: str, **options: object) -> Iterator[Any
             cursor.close()
         except psycopg.Error:  # the connection is lost, and takes the cursor with it
             connection.close()
+            cursor.close()
 
 
 class PostgresSource:
