@@ -403,15 +403,16 @@ def lineage(run: RunFigures, lead: Markup) -> Markup:
 def _route(traced: Sequence[Lineage], loaded: TableFigures | None) -> Markup:
     files = joined(_file(one) for one in traced[:_MOST_TABLES])
     ends = _ends(traced, loaded)
-    parts = [(colour, rows) for _, colour, rows in ends]
+    parts = [(colour, rows) for _, colour, rows in ends if rows]
+    across, down = (flow(parts), flow(parts, down=True)) if parts else (NOTHING, NOTHING)
     items = joined(_end(word, colour, rows) for word, colour, rows in ends)
     names = ", ".join(dict.fromkeys(shortened(one.source, _SHORT_NAME) for one in traced))
     target = isolated(shortened(traced[0].target, _SHORT_NAME))
     return Markup(
         f'<h3 class="path">{isolated(names)} <span aria-label="into">→</span> {target}'
         f'{_inferred(loaded)}</h3>\n<div class="route"><div>{files}{_more(traced, _MOST_TABLES)}'
-        f'</div>\n<div class="across">{flow(parts)}</div>\n'
-        f'<div class="down">{flow(parts, down=True)}</div>\n<ul class="ends">{items}</ul></div>'
+        f'</div>\n<div class="across">{across}</div>\n'
+        f'<div class="down">{down}</div>\n<ul class="ends">{items}</ul></div>'
     )
 
 

@@ -7,6 +7,7 @@ import quality_checks
 import warehouse
 from anomalies import detect_data_anomalies as detect_data_anomalies  # noqa: PLC0414  # one of this module's public names
 from database import DatabaseManager
+from quality_alerts import process_quality_alerts as process_quality_alerts  # noqa: PLC0414  # likewise
 from quality_checks import FAILED
 from runs import utc_now
 

@@ -36,7 +36,7 @@ from data_loading import (
     load_sales,
     validate_loaded_data,
 )
-from data_quality import detect_data_anomalies, run_data_quality_checks
+from data_quality import detect_data_anomalies, process_quality_alerts, run_data_quality_checks
 from data_transformation import (
     enrich_product_data,
     process_sales_transactions,
@@ -46,7 +46,6 @@ from errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from health_checks import pipeline_health_check
 from monitoring import ETLMetrics, close_logging, setup_logging, track_data_lineage
 from pipeline_run import run_job
-from quality_alerts import process_quality_alerts
 from resilience import CircuitBreaker, retry_with_backoff
 from run_alerts import with_alerts
 from warehouse import schema_script

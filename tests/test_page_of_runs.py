@@ -62,3 +62,15 @@ def test_a_page_that_cannot_be_written_fails_no_run(
     (project.output / "dashboard.html").mkdir(parents=True)
     assert project.run()["exit_code"] == 0
     assert "the page over the runs was not written" in caplog.text
+
+
+def test_a_source_that_failed_flows_nowhere(project: Project) -> None:
+    project.run()
+    (project.input / "products.json").write_text('{"products": [', encoding="utf-8")
+    project.run()
+    page = (project.output / "dashboard.html").read_text("utf-8")
+    _, _, products = page.partition("products <span")
+    route, _, _ = products.partition("</ul>")
+    assert "0</b> rows" in route
+    assert "<path" not in route
+    assert "<path" in page

@@ -33,7 +33,7 @@ SIGNATURES = {
     "alerting.simulate_email_alert": ("error_details", "config"),
     "alerting.simulate_slack_notification": ("message", "level", "config"),
     "alerting.AlertThrottler": ("throttle_window_minutes",),
-    "quality_alerts.process_quality_alerts": ("anomalies", "alert_config"),
+    "data_quality.process_quality_alerts": ("anomalies", "alert_config"),
     "etl_pipeline.run_etl_pipeline": ("config", "args"),
     "config.DatabaseConfig": (),
     "config.FileConfig": (),
