@@ -31,8 +31,11 @@ from quality_rules import set_rule_count, set_rules
 from resilience import is_transient
 from sql_dialects import POSTGRESQL, create_temporary, temporary_table
 from star_schema import Column, Kind, Table
+from warehouse import schema_script
 
 pytestmark = pytest.mark.usefixtures("postgresql")
+
+README = SAMPLE.parent.parent / "README.md"
 
 
 @pytest.fixture
@@ -307,3 +310,27 @@ def test_a_server_without_merge_is_refused(database: str, monkeypatch: pytest.Mo
     monkeypatch.setattr("postgres_engine._OLDEST", 990_000)
     with pytest.raises(LoadingError, match=r"too old.*version 15"):
         DatabaseManager(database).__enter__()
+
+
+# --- the README ----------------------------------------------------------------------------
+
+
+def test_the_rights_that_the_readme_gives_a_login_are_enough(
+    project: Project, postgresql: Postgres
+) -> None:
+    admin, schema = project.connection_string, project.connection_string.rpartition("%3D")[2]
+    login = f"readme_{schema}"
+    section = README.read_text("utf-8").partition("### PostgreSQL")[2]
+    statements = section.partition("```sql\n")[2].partition("```")[0]
+    statements = statements.replace("nightly_etl", login).replace("public", schema)
+    with DatabaseManager(admin) as db:
+        db.execute(schema_script(admin))
+        db.execute(statements)
+    place = admin.partition("@")[2]
+    project.settings["DB_CONNECTION_STRING"] = f"postgresql://{login}:choose-one@{place}"
+    try:
+        assert project.run()["exit_code"] == 0
+        assert project.run("--full-refresh")["exit_code"] == 0
+        assert project.query("SELECT count(*) FROM sales_fact") == [(327,)]
+    finally:
+        postgresql.drop_login(admin, login)
