@@ -35,7 +35,7 @@ from warehouse import schema_script
 
 pytestmark = pytest.mark.usefixtures("postgresql")
 
-README = SAMPLE.parent.parent / "README.md"
+README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 @pytest.fixture
