@@ -85,7 +85,7 @@ def record_lineage(db: DatabaseManager, run_id: str, lineage: Mapping[str, Linea
         tell(each, logging.DEBUG)
     if lineage:
         rows = [each.as_row(run_id) for each in lineage.values()]
-        run_history.insert_rows(db, ETL_LINEAGE, rows)
+        run_history.replace_rows(db, ETL_LINEAGE, rows, by=ETL_LINEAGE.key)
 
 
 def extracted_at(db: DatabaseManager, table: Table) -> datetime | None:

@@ -3,13 +3,13 @@
 import argparse
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Dict
+from typing import Any, Dict, TypeVar
 
 import console
 import run_history
@@ -25,6 +25,7 @@ from exporting import export_tables
 from lineage import record_lineage
 from monitoring import ETLMetrics, log_context
 from reprocessing import read_mended
+from resilience import retry_with_backoff
 from run_history import HELD_BACK, SOURCE_FAILED
 from run_journal import read_entries
 from run_quality import NOT_JUDGED, Judged, judge, report
@@ -49,6 +50,8 @@ from source_loading import (
 )
 from sql_dialects import sales_query
 from star_schema import STAR_TABLES
+
+R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -237,13 +240,25 @@ def _load(job: Job) -> Dict[str, Any]:
         raise
     finally:
         shutil.rmtree(job.scratch, ignore_errors=True)
-    run_history.finish_run(
-        job.db, job.plan.run_id, status=summary["status"], finished_at=utc_now(),
-        error=error_text(None, summary),
-    )  # fmt: skip
+    told = {"status": summary["status"], "error": error_text(None, summary)}
+    _kept(
+        job,
+        lambda: run_history.finish_run(job.db, job.plan.run_id, finished_at=utc_now(), **told),
+    )
     job.record.in_history = True
     report(job.output / "quality", summary)
     return summary
+
+
+def _kept(job: Job, work: Callable[[], R]) -> R:
+    """Does what can be done twice, again when the connection is lost: all is loaded by then."""
+    processing = job.config.processing
+
+    def attempt() -> R:
+        job.db.revive()
+        return work()
+
+    return retry_with_backoff(processing.max_retries, processing.retry_backoff_factor)(attempt)()
 
 
 def _clear_leftovers(job: Job) -> None:
@@ -271,8 +286,9 @@ def _finish_failed(job: Job, error: BaseException) -> None:
 def _load_and_validate(job: Job) -> Dict[str, Any]:
     unarchived = _archive(job)
     outcomes, applied = _run_loads(job)
-    record_lineage(job.db, job.plan.run_id, job.record.ledger.lineage)
-    run_history.require_balance(job.db, job.plan.run_id)
+    run_id, lineage = job.plan.run_id, job.record.ledger.lineage
+    _kept(job, lambda: record_lineage(job.db, run_id, lineage))
+    _kept(job, lambda: run_history.require_balance(job.db, run_id))
     judged = _validate(job, applied)
     exported, unexported = _export(job)
     attention = [*unarchived, *unexported]
@@ -320,7 +336,7 @@ def _run_loads(job: Job, *, dry_run: bool = False) -> tuple[tuple[Outcome, ...],
 def _validate(job: Job, applied: Applied) -> Judged:
     with log_context(stage="validation"):
         job.metrics.start_stage("validation")
-        judged = judge(job.db, job.plan, applied)
+        judged = _kept(job, lambda: judge(job.db, job.plan, applied))
         job.metrics.end_stage("validation", len(judged.quality["checks"]), len(judged.failed))
     return judged
 

@@ -354,6 +354,24 @@ def expected_rows(db: DatabaseManager, table: Table) -> int:
     )
 
 
+def replace_rows(
+    db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]], *, by: Sequence[str]
+) -> None:
+    """Writes rows of an audit table in place of those like them, so that it may be done twice.
+
+    Args:
+        db: the open warehouse, outside a transaction.
+        table: the table.
+        rows: its new rows.
+        by: the columns in which those are like them that go.
+    """
+    same = " AND ".join(f"{quoted(name)} = ?" for name in by)
+    with db.transaction():
+        for place in {tuple(row[name] for name in by) for row in rows}:
+            db.execute(f"DELETE FROM {quoted(table.name)} WHERE {same};", place)  # noqa: S608  # our own names
+        insert_rows(db, table, rows)
+
+
 def insert_rows(db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Writes rows of an audit table; texts are cut to their columns, which empty ones leave out."""
     schema = pa.schema([(column.name, column.arrow_type) for column in table.columns])

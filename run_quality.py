@@ -49,7 +49,7 @@ def judge(db: DatabaseManager, plan: RunPlan, applied: Applied) -> Judged:
     """
     quality = run_data_quality_checks(db)
     anomalies = _anomalies(db, plan, applied, quality["scores"])
-    run_history.insert_rows(db, ETL_QUALITY, list(_rows(plan, quality)))
+    run_history.replace_rows(db, ETL_QUALITY, list(_rows(plan, quality)), by=["run_id"])
     _log(quality["checks"], anomalies)
     return Judged(quality, anomalies)
 
