@@ -28,7 +28,7 @@ Clean = Callable[[Record, model.Settings], dict[str, Any] | model.Rejected]
 Transform = Callable[[pa.RecordBatch, Rules], Transformed]
 
 # An example is up to 25 records and, one column at a time, their faults; other work may slow it.
-examples = settings(max_examples=30, deadline=None)
+examples = settings(max_examples=20, deadline=None)
 business_settings = st.builds(
     model.Settings,
     st.sampled_from([None, "425"]),
