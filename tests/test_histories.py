@@ -410,7 +410,7 @@ def assert_like_one_full_refresh(project: Project, folder: Path, given: Sources)
     assert_same_tables(project.tables(), expected.final_tables())
 
 
-@histories(3)
+@histories(2)
 @given(st.data())
 def test_runs_in_any_order_over_the_same_records_end_like_one_full_refresh(
     data: st.DataObject,
@@ -462,7 +462,7 @@ def _day_number(sale: Record) -> int:
 # --- records that change -------------------------------------------------------------------------
 
 
-@histories(4)
+@histories(3)
 @given(st.data())
 def test_after_each_run_over_changing_records_the_warehouse_is_the_model(
     data: st.DataObject,

@@ -35,7 +35,7 @@ BALANCE = ("read", "inserted", "updated", "unchanged", "rejected", "duplicate")
 BESIDE = ("inferred", "vanished", "removed")
 
 runs_of_records = settings(
-    max_examples=int(os.environ.get("HISTORIES", "4")),
+    max_examples=int(os.environ.get("HISTORIES", "3")),
     deadline=None,
     # a run takes too long to be repeated hundreds of times for the sake of a smaller example
     phases=[Phase.explicit, Phase.generate],

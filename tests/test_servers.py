@@ -237,7 +237,7 @@ def test_of_two_runs_at_once_the_second_waits_as_long_as_it_may_or_ends_with_cod
 ) -> None:
     direct = dict(project.settings)
     # so that the first is still at it when the second has started, on a busy machine too
-    with proxy_to(project, Plan(delay_s=0.8 if wait_s == "0" else 0.3)) as proxy:
+    with proxy_to(project, Plan(delay_s=0.6 if wait_s == "0" else 0.1)) as proxy:
         behind(project, proxy)
         first = start(project, "--date", "2024-01-20")
         project.settings |= direct | {"LOCK_WAIT_SECONDS": wait_s}
