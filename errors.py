@@ -4,7 +4,7 @@ A message says what happened and where, which choices there are, and what to do 
 file stays the built-in `FileNotFoundError`, so that callers can catch what they know.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -73,3 +73,15 @@ class WarehouseInUseError(LoadingError):
     """Another process works in the warehouse."""
 
     exit_code = EXIT_IN_USE
+
+    @classmethod
+    def by_another_run(cls, holder: str) -> Self:
+        """What a run says that did not get the lock of a server.
+
+        Args:
+            holder: what is known of the run that has it, to be put behind the words.
+        """
+        return cls(
+            f"the warehouse is in use by another run{holder}",
+            next_step="wait until it has ended, or set LOCK_WAIT_SECONDS to wait for it",
+        )

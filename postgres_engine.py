@@ -81,10 +81,7 @@ class PostgresSession:
 
     def _take_lock(self) -> None:
         if not self.query(_TAKE_LOCK)[0][0]:
-            raise WarehouseInUseError(
-                f"the warehouse is in use by another run{self._holder()}",
-                next_step="wait until it has ended, or set LOCK_WAIT_SECONDS to wait for it",
-            )
+            raise WarehouseInUseError.by_another_run(self._holder())
 
     def _holder(self) -> str:
         told = ""

@@ -122,6 +122,8 @@ DUCKDB = Dialect(
     checksummed=False,
 )
 
+_UNLESS_THERE = "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quoted} {body}\nEND;"
+
 SQL_SERVER = Dialect(
     name="SQL Server",
     types={
@@ -150,12 +152,8 @@ SQL_SERVER = Dialect(
     temporary_name="#{name}",
     create_temporary="CREATE TABLE",
     create_temporary_as="SELECT * INTO {name} FROM (\n{query}\n) AS made;",
-    create_missing=(
-        "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quoted} {body}\nEND;"
-    ),
-    create_staging=(
-        "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quoted} {body}\nEND;"
-    ),
+    create_missing=_UNLESS_THERE,
+    create_staging=_UNLESS_THERE,
     create_index="CREATE INDEX",
     clear="DELETE FROM {quoted};",  # TRUNCATE would need the right to alter the table
     role="IF DATABASE_PRINCIPAL_ID(N'etl_loader') IS NULL\nCREATE ROLE etl_loader;",
