@@ -4,6 +4,7 @@
 an open transaction has left and always closes. Outside `transaction()` each statement commits.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +29,8 @@ from resilience import CircuitBreaker, is_transient, retry_with_backoff
 from sql_dialects import DUCKDB, POSTGRESQL, SQL_SERVER, Dialect
 from sql_server import SqlServerSession
 from star_schema import Table
+
+logger = logging.getLogger(__name__)
 
 _LOOK_S = 1.0  # how often a warehouse in use is tried again
 # How long a server may take to notice that a connection is lost, and to let go of its lock.
@@ -157,9 +160,11 @@ class DatabaseManager:
         while True:
             try:
                 return self._breaker.call(_open_session, self.connection_string, self.access)
-            except WarehouseInUseError:
+            except WarehouseInUseError as error:
                 if waited_s >= lock_wait_s:
                     raise
+                if not waited_s:
+                    logger.info("waiting up to %g s: %s", lock_wait_s, error)
             except CircuitOpenError as error:
                 raise LoadingError(str(error)) from error
             pause_s = min(_LOOK_S, lock_wait_s - waited_s)

@@ -92,14 +92,13 @@ class DuckdbSession:
         for name, value in (constants or {}).items():
             block = block.append_column(name, pa.array([value] * block.num_rows))
         names = ", ".join(quoted(name) for name in block.schema.names)
+        # DuckDB finds it by its name. A registered view would be kept, with all its memory, until
+        # the end of the transaction.
+        appended_block = pa.Table.from_batches([block])  # noqa: F841
         with _interrupts_raised():
-            self.connection.register("appended_block", pa.Table.from_batches([block]))
-            try:
-                self.connection.execute(
-                    f"INSERT INTO {quoted(table.name)} ({names}) SELECT {names} FROM appended_block"  # noqa: S608  # names of our own tables, quoted
-                )
-            finally:
-                self.connection.unregister("appended_block")
+            self.connection.execute(
+                f"INSERT INTO {quoted(table.name)} ({names}) SELECT {names} FROM appended_block"  # noqa: S608  # names of our own tables, quoted
+            )
 
     def append_parts(
         self, table: Table, parts: Sequence[tuple[pa.RecordBatch, Mapping[str, object]]]

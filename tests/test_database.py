@@ -1,5 +1,6 @@
 """Connections, transactions and batches, on a real engine."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from database import Access, DatabaseManager, dialect_of
 from duckdb_engine import duckdb_path
 from errors import ConfigurationError, LoadingError, WarehouseInUseError
 from sql_dialects import create_temporary
-from star_schema import Column, Kind, Table
+from star_schema import CUSTOMER_DIM, Column, Kind, Table, rejected_key_table
 
 HOLD = """
 import duckdb, sys
@@ -94,6 +95,19 @@ def test_a_block_is_appended_by_column_name(db: DatabaseManager) -> None:
     assert db.query("SELECT a, b FROM pairs") == [(1, "x")]
 
 
+def test_what_was_appended_takes_no_memory_until_the_transaction_ends(db: DatabaseManager) -> None:
+    key = rejected_key_table(CUSTOMER_DIM)
+    db.execute(create_temporary(db.dialect, key))
+    block_bytes, before = 0, pa.total_allocated_bytes()
+    with db.transaction():
+        for number in range(10):
+            keys = pa.array([f"{number}-{place}" for place in range(10_000)])
+            block = pa.RecordBatch.from_arrays([keys], ["record_key"])
+            block_bytes = block.nbytes
+            db.append(key, block)
+        assert pa.total_allocated_bytes() - before < 3 * block_bytes
+
+
 def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
     with DatabaseManager(f"duckdb:///{tmp_path}/deep/er/w.duckdb") as db:
         assert db.value("SELECT 42") == 42
@@ -134,8 +148,11 @@ def test_a_warehouse_in_use_names_the_process(held: tuple[Project, int]) -> None
         pass
 
 
-def test_a_warehouse_in_use_is_waited_for_as_long_as_told(held: tuple[Project, int]) -> None:
-    project, _ = held
+def test_a_warehouse_in_use_is_waited_for_as_long_as_told(
+    held: tuple[Project, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    project, pid = held
     waits: list[float] = []
     manager = DatabaseManager(
         f"duckdb:///{project.warehouse}", access=Access(lock_wait_s=2.5), sleep=waits.append
@@ -143,6 +160,9 @@ def test_a_warehouse_in_use_is_waited_for_as_long_as_told(held: tuple[Project, i
     with pytest.raises(WarehouseInUseError), manager:
         pass
     assert waits == [1.0, 1.0, 0.5]
+    (told,) = caplog.messages
+    assert told.startswith("waiting up to 2.5 s: ")
+    assert str(pid) in told
 
 
 def test_a_warehouse_that_is_released_meanwhile_is_taken(tmp_path: Path) -> None:
