@@ -71,6 +71,11 @@ class LoadBlock:
         """Records read."""
         return int(self.accepted.num_rows + self.unparsed.num_rows + self.rejected.num_rows)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return int(self.accepted.nbytes + self.unparsed.nbytes + self.rejected.nbytes)
+
 
 @dataclass(frozen=True)
 class Intake:

@@ -1,29 +1,15 @@
-"""Reading ahead: a thread fills a short queue while the caller works on what came before."""
+"""Reading ahead: a thread reads what comes next while the caller works on what came before."""
 
 import contextvars
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# Blocks that wait between reading and loading; with 16 MB blocks this bounds the memory.
-MAX_BLOCKS = 2
-
 # How long closing waits for a reader that is inside an engine, in seconds.
 _CLOSE_S = 2
-
-# How often a waiting reader looks whether it is still wanted, in seconds.
-_LOOK_S = 0.1
-
-
-@dataclass(frozen=True)
-class _End:
-    """The last thing in the queue: the reader is through, or failed."""
-
-    error: BaseException | None = None
 
 
 class ReadAhead(Generic[T]):
@@ -32,7 +18,9 @@ class ReadAhead(Generic[T]):
     Args:
         make: makes the iterator; called in the thread.
         name: of the thread.
-        max_blocks: how many items may wait.
+        size: how much room an item takes; one by default.
+        room: how much may wait. Reading goes on while less than that does, so the last item may
+            be too large for it.
 
     Example:
         >>> with ReadAhead(lambda: iter([1, 2, 3]), "numbers") as numbers:
@@ -41,11 +29,19 @@ class ReadAhead(Generic[T]):
     """
 
     def __init__(
-        self, make: Callable[[], Iterator[T]], name: str, *, max_blocks: int = MAX_BLOCKS
+        self,
+        make: Callable[[], Iterator[T]],
+        name: str,
+        *,
+        size: Callable[[T], int] = lambda _: 1,
+        room: int = 2,
     ) -> None:
-        self._make = make
-        self._queue: queue.Queue[T | _End] = queue.Queue(max_blocks)
-        self._stopped = threading.Event()
+        self._make, self._size, self._room = make, size, room
+        self._waiting: deque[T] = deque()
+        self._taken = 0  # of the room
+        self._ended = self._stopped = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
         context = contextvars.copy_context()  # so that log records keep the run id
         self._thread = threading.Thread(target=context.run, args=(self._fill,), name=name)
         self._thread.daemon = True  # a source that hangs must not keep an interrupted run alive
@@ -58,14 +54,23 @@ class ReadAhead(Generic[T]):
         self.close()
 
     def __iter__(self) -> Iterator[T]:
-        while not isinstance(item := self._queue.get(), _End):
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._ended)
+                if not self._waiting:
+                    break
+                item = self._waiting.popleft()
+                self._taken -= self._size(item)
+                self._changed.notify_all()
             yield item
-        if item.error is not None:
-            raise item.error
+        if self._error is not None:
+            raise self._error
 
     def close(self) -> None:
         """Stops reading and waits until the source is closed."""
-        self._stopped.set()
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
         self._thread.join(timeout=_CLOSE_S)
 
     def _fill(self) -> None:
@@ -74,15 +79,15 @@ class ReadAhead(Generic[T]):
                 if not self._put(item):
                     return
         except BaseException as error:  # noqa: BLE001  # handed over to the consumer
-            self._put(_End(error))
-        else:
-            self._put(_End())
+            self._error = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
-    def _put(self, item: T | _End) -> bool:
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(item, timeout=_LOOK_S)
-            except queue.Full:
-                continue
-            return True
-        return False
+    def _put(self, item: T) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._taken < self._room)
+            self._waiting.append(item)
+            self._taken += self._size(item)
+            self._changed.notify_all()
+            return not self._stopped

@@ -25,20 +25,34 @@ def test_what_the_source_raises_is_raised_after_the_items_before_it() -> None:
             next(items)
 
 
-def test_no_more_than_the_queue_holds_is_read_ahead() -> None:
+def assert_read_ahead(sizes: list[int], expected: int, *, room: int) -> None:
+    """While nobody takes any, so many items of these sizes are read."""
     taken = []
-    waiting = threading.Event()
+    reached = threading.Event()
 
-    def numbers() -> Iterator[int]:
-        for number in range(100):
-            taken.append(number)
-            if number == 3:
-                waiting.set()
-            yield number
+    def items() -> Iterator[int]:
+        for size in sizes:
+            taken.append(size)
+            if len(taken) == expected:
+                reached.set()
+            yield size
 
-    with ReadAhead(numbers, "numbers", max_blocks=3):
-        assert waiting.wait(5)
-        assert taken == [0, 1, 2, 3]  # three in the queue, one in hand
+    with ReadAhead(items, "numbers", size=lambda size: size, room=room):
+        assert reached.wait(5)
+        assert len(taken) == expected
+
+
+def test_it_reads_on_while_there_is_room() -> None:
+    assert_read_ahead([1] * 100, 4, room=3)  # three wait, and one is in hand
+
+
+def test_the_room_is_for_what_the_items_take() -> None:
+    assert_read_ahead([50, 40, 20, 1, 1], 4, room=100)  # the third is begun while 90 wait
+
+
+def test_an_item_larger_than_the_room_is_read_all_the_same() -> None:
+    with ReadAhead(lambda: iter([7, 8, 9]), "numbers", size=lambda size: size, room=1) as reader:
+        assert list(reader) == [7, 8, 9]
 
 
 def test_closing_early_closes_the_source_and_ends_the_thread() -> None:
