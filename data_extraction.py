@@ -33,11 +33,13 @@ from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS
 
 logger = logging.getLogger(__name__)
 
-# Where a flat product column stands in the nested item: (object, name within it).
+# The object within an item in which a flat product column stands, when it is not the item itself.
 _PRODUCT_PATHS = {
     "brand": "specifications", "model": "specifications", "price": "specifications",
     "cost": "specifications", "quantity": "inventory", "warehouse": "inventory",
 }  # fmt: skip
+_NESTED = ("specifications", "inventory")
+_ITSELF = ""
 
 # Where the products file says when it was made.
 _EXTRACT_DATE = "metadata.extract_date"
@@ -178,7 +180,7 @@ def _product(item: object) -> dict[str, object]:
     """
     if not isinstance(item, dict):
         raise BadValueError(MALFORMED, "", f"a product must be an object, not {_kind(item)}")
-    for name in ("specifications", "inventory"):
+    for name in _NESTED:
         if not isinstance(item.get(name), dict | None):
             reason = f"{name} must be an object, not {_kind(item[name])}"
             raise BadValueError(MALFORMED, "", reason)
@@ -187,12 +189,12 @@ def _product(item: object) -> dict[str, object]:
 
 def _flat(item: object) -> dict[str, object]:
     """What can be had of the columns, whatever the structure."""
-    return {name: _parent(item, name).get(name) for name in PRODUCT_COLUMNS}
+    own = _members(item)
+    objects = {_ITSELF: own, **{name: _members(own.get(name)) for name in _NESTED}}
+    return {name: objects[_PRODUCT_PATHS.get(name, _ITSELF)].get(name) for name in PRODUCT_COLUMNS}
 
 
-def _parent(item: object, name: str) -> Mapping[str, object]:
-    path = _PRODUCT_PATHS.get(name)
-    found = item.get(path) if path and isinstance(item, dict) else item
+def _members(found: object) -> Mapping[str, object]:
     return found if isinstance(found, dict) else {}
 
 

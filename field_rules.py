@@ -240,35 +240,44 @@ def _cast_timestamps(text: pa.Array) -> pa.Array:
     return text.cast(_MICROSECONDS)
 
 
-# The other common forms, and how each is written as ISO; a month by its name comes after.
-_TWO, _FOUR = "([0-9]{2})", "([0-9]{4})"
-_FORMS = (
-    (f"^{_TWO}/{_TWO}/{_FOUR}", r"\3-\1-\2"),
-    (f"^{_TWO} ([A-Z][a-z]{{2}}) {_FOUR}", r"\3-\2-\1"),
-    (f"^([A-Z][a-z]{{2}}) {_TWO}, {_FOUR}", r"\3-\1-\2"),
+# The other common forms, and how each is written as ISO; the second and third name the month.
+_TWO, _FOUR, _MONTH = "([0-9]{2})", "([0-9]{4})", "([A-Z][a-z]{2})"
+_NUMBERED = (f"^{_TWO}/{_TWO}/{_FOUR}", r"\3-\1-\2")
+_NAMED = (
+    (f"^{_TWO} {_MONTH} {_FOUR}", r"\3-\2-\1"),
+    (f"^{_MONTH} {_TWO}, {_FOUR}", r"\3-\1-\2"),
 )
-_NAMED = f"^(?:{_TWO} [A-Z]|[A-Z][a-z]{{2}} {_TWO}, {_FOUR})"
+_NAMES_MONTH = "^(?:[0-9]{2} [A-Z]|[A-Z][a-z]{2} )"
 _OFFSET = "^(.{10}[ T][0-9]{2}:[0-9]{2}[0-9:.]*) ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def _other_timestamps(text: pa.Array) -> pa.Array:
     """Forms that can be written as ISO by patterns are; the rest is left to the rule."""
-    iso = text
-    for pattern, replacement in _FORMS:
-        iso = pc.replace_substring_regex(iso, pattern, replacement)
-    named, numbered = pc.match_substring_regex(text, _NAMED), iso
-    for number, month in enumerate(_MONTHS, 1):
-        numbered = pc.replace_substring(numbered, f"-{month}-", f"-{number:02d}-")
-    iso = pc.if_else(named, numbered, iso)
-    iso = pc.replace_substring_regex(iso, _OFFSET, r"\1")
+    named = pc.match_substring_regex(text, _NAMES_MONTH)
+    iso = _where_plain(text, pc.invert(named), _with_numbered_month, _with_named_month)
     plain = pc.match_substring_regex(iso, _PLAIN_TIMESTAMP)
+    if plain.false_count:
+        iso = pc.replace_substring_regex(iso, _OFFSET, r"\1")
+        plain = pc.match_substring_regex(iso, _PLAIN_TIMESTAMP)
     known = _cast_timestamps(pc.if_else(plain, iso, None))
     if plain.false_count:
         odd = pc.invert(plain)
         rest = by_distinct(text.filter(odd), timestamp_of, _MICROSECONDS)
         known = pc.replace_with_mask(known, odd, rest)
     return known
+
+
+def _with_numbered_month(text: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(text, *_NUMBERED)
+
+
+def _with_named_month(text: pa.Array) -> pa.Array:
+    for pattern, iso in _NAMED:
+        text = pc.replace_substring_regex(text, pattern, iso)
+    for number, month in enumerate(_MONTHS, 1):
+        text = pc.replace_substring(text, f"-{month}-", f"-{number:02d}-")
+    return text
 
 
 def _all_iso(text: pa.Array) -> bool:

@@ -75,6 +75,8 @@ def storable(name: str, value: object) -> str | None:
     Raises:
         BadValueError: it is a dict, a list, or holds half of a character.
     """
+    if isinstance(value, str) and value.isascii():  # nearly all of them, so it pays to be quick
+        return value
     try:
         text = value_rules.as_text(value)
     except TypeError as error:

@@ -1,16 +1,17 @@
 """Records that cannot be loaded: their shape, and the file a person mends them in."""
 
-import csv
+import codecs
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
 
 # Why a record was not loaded. `duplicate` is no fault of the record: another of its key won.
 MALFORMED = "malformed"  # the record cannot be taken apart into its fields
@@ -106,14 +107,13 @@ def guarded_cell(text: str | None) -> str:
 _GUARDED = "^[" + "".join(f"\\x{{{ord(start):x}}}" for start in (*_FORMULA_STARTS, _GUARD)) + "]"
 
 
-def _guarded_cells(column: pa.Array) -> list[str | None]:
-    """`guarded_cell` over a column; missing ones stay None, which is an empty cell."""
+def _guarded_cells(column: pa.Array) -> pa.Array:
+    """`guarded_cell` over a column; what is empty is null, which is written as an empty cell."""
     dangerous = pc.match_substring_regex(column, _GUARDED)
     if dangerous.true_count:
         guarded = pc.binary_join_element_wise(_GUARD, column, "")
         column = pc.if_else(dangerous, guarded, column)
-    cells: list[str | None] = column.to_pylist()
-    return cells
+    return pc.if_else(pc.equal(column, ""), None, column)
 
 
 def unguarded_cell(cell: str) -> str:
@@ -143,6 +143,17 @@ def reasons_of(rejected: pa.RecordBatch) -> Counter[tuple[str, str]]:
     })  # fmt: skip
 
 
+def _header(rejected: pa.RecordBatch) -> list[str]:
+    return ["run_id", "source", *rejected.schema.names]
+
+
+def _csv_lines(block: pa.RecordBatch) -> pa.Buffer:
+    lines = pa.BufferOutputStream()
+    options = arrow_csv.WriteOptions(include_header=False, eol="\r\n")  # RFC 4180
+    arrow_csv.write_csv(block, lines, options)
+    return lines.getvalue()
+
+
 class RejectedFile:
     """The rejected records of one source in one run: a CSV that is there whole or not at all.
 
@@ -165,7 +176,7 @@ class RejectedFile:
         self.rows = 0
         self.reasons: Counter[tuple[str, str]] = Counter()
         self._folder, self._run_id, self._source = folder, run_id, source
-        self._file: TextIO | None = None
+        self._file: BinaryIO | None = None
 
     def write(self, rejected: pa.RecordBatch) -> None:
         """Adds a block of rejected records."""
@@ -173,15 +184,12 @@ class RejectedFile:
         self.reasons.update(reasons_of(rejected))
         if self._folder is None or not rejected.num_rows:
             return
+        rows, *texts = rejected.columns
+        stamp = [pa.repeat(each, rejected.num_rows) for each in (self._run_id, self._source)]
+        cells = [*stamp, rows, *(_guarded_cells(text) for text in texts)]
+        lines = _csv_lines(pa.RecordBatch.from_arrays(cells, _header(rejected)))
         with self._named_in_errors():
-            writer = csv.writer(self._opened(rejected.schema.names))
-            stamp = (self._run_id, self._source)
-            rows, *texts = rejected.columns
-            cells = [_guarded_cells(text) for text in texts]
-            writer.writerows(
-                (*stamp, row, *own)
-                for row, own in zip(rows.to_pylist(), zip(*cells, strict=True), strict=True)
-            )
+            self._opened(rejected).write(lines)
 
     def publish(self) -> Path | None:
         """Puts the file in place, safe on the disk; returns its path, None when there is none."""
@@ -220,14 +228,14 @@ class RejectedFile:
     def _part(self) -> Path:
         return self._path.with_name(self._path.name + ".part")
 
-    def _opened(self, names: Sequence[str]) -> TextIO:
+    def _opened(self, rejected: pa.RecordBatch) -> BinaryIO:
         if self._file is None and self._path.exists():  # it goes on from what was published
             shutil.copyfile(self._path, self._part)
-            self._file = self._part.open("a", encoding="utf-8", newline="")
+            self._file = self._part.open("ab")
         elif self._file is None:
             self._part.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._part.open("w", encoding="utf-8-sig", newline="")
-            csv.writer(self._file).writerow(("run_id", "source", *names))
+            self._file = self._part.open("wb")
+            self._file.write(codecs.BOM_UTF8 + ",".join(_header(rejected)).encode() + b"\r\n")
         return self._file
 
     def _close(self) -> None:
