@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 import field_rules
 import value_rules
+from arrow_types import arrow_type
 from errors import TransformationError
 from field_rules import Reading
 from record_checks import Checks, Transformed, range_words
@@ -349,7 +350,7 @@ def _sales_readings(block: pa.RecordBatch) -> dict[str, Reading]:
 def _calculate_sales(values: dict[str, pa.Array], rules: Rules, checks: Checks) -> None:
     """Adds the amounts to the values and rejects what contradicts itself or is too large."""
     quantity, price = values["quantity"], values["unit_price"]
-    no_discount = pa.scalar(Decimal(0), SALES_FACT.column("discount_amount").arrow_type)
+    no_discount = pa.scalar(Decimal(0), arrow_type(SALES_FACT.column("discount_amount")))
     discount = pc.coalesce(values["discount_amount"], no_discount)
     gross = pc.multiply(quantity.cast(pa.decimal128(_INT64_DIGITS)), price)
     negative = "{} must not be negative".format

@@ -42,8 +42,9 @@ def block_checksum(table: Table, block: pa.RecordBatch, encoding: str) -> list[i
         encoding: in which the server hashes texts.
 
     Example:
+        >>> from arrow_types import staged_schema
         >>> from star_schema import PRODUCT_DIM
-        >>> schema = PRODUCT_DIM.staged_schema
+        >>> schema = staged_schema(PRODUCT_DIM)
         >>> block = pa.Table.from_pylist([{"quantity": 3}], schema=schema).to_batches()[0]
         >>> rows, texts, price, cost, quantity, inferred = block_checksum(
         ...     PRODUCT_DIM, block, "utf-8"

@@ -9,6 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 import sql_dialects
+from arrow_types import arrow_type
 from database import DatabaseManager
 from errors import LoadingError
 from star_schema import STAR_TABLES, Column, Table
@@ -60,7 +61,7 @@ def _cannot_write(path: Path, error: OSError) -> LoadingError:
 
 
 def _field(column: Column) -> pa.Field:
-    return pa.field(column.name, column.arrow_type)
+    return pa.field(column.name, arrow_type(column))
 
 
 def _writer(

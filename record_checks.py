@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import field_rules
+from arrow_types import staged_schema
 from field_rules import Reading
 from rejected_records import (
     BAD_TEXT,
@@ -130,7 +131,7 @@ class Checks:
             values: these columns.
             notes: by name, the rows of which to count those that are accepted.
         """
-        schema = table.staged_schema.append(pa.field("source_row", pa.int64()))
+        schema = staged_schema(table).append(pa.field("source_row", pa.int64()))
         values = {**values, "source_row": self._block.column("source_row")}
         accepted = pa.RecordBatch.from_arrays([values[n] for n in schema.names], schema=schema)
         if self._faults:

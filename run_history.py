@@ -15,6 +15,7 @@ import pyarrow as pa
 
 import sql_dialects
 import staging_sql
+from arrow_types import arrow_schema
 from database import DatabaseManager
 from errors import LoadingError
 from runs import (
@@ -374,7 +375,7 @@ def replace_rows(
 
 def insert_rows(db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Writes rows of an audit table; texts are cut to their columns, which empty ones leave out."""
-    schema = pa.schema([(column.name, column.arrow_type) for column in table.columns])
+    schema = arrow_schema(table.columns)
     fitting = [{c.name: _fitting(c, row.get(c.name)) for c in table.columns} for row in rows]
     db.append(table, pa.RecordBatch.from_pylist(fitting, schema=schema))
 

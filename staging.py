@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 import sql_dialects
 import staging_sql
+from arrow_types import staged_schema
 from checksums import block_checksum, encoding_of
 from database import DatabaseManager
 from errors import LoadingError
@@ -218,7 +219,7 @@ def storable_keys(rows: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _staged_schema(table: Table) -> pa.Schema:
-    return pa.schema([pa.field("source_row", pa.int64()), *table.staged_schema])
+    return pa.schema([pa.field("source_row", pa.int64()), *staged_schema(table)])
 
 
 def staged_row(

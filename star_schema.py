@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property, partial
 
-import pyarrow as pa
-
 
 class Kind(Enum):
     """What a column holds; each SQL dialect names its own type for it."""
@@ -49,28 +47,6 @@ class Column:
     references: str = ""
     role: Role = Role.SOURCE
     exact: bool = False
-
-    @property
-    def arrow_type(self) -> pa.DataType:
-        """The Arrow type in which the column travels.
-
-        Example:
-            >>> CUSTOMER_DIM.column("registration_date").arrow_type
-            DataType(date32[day])
-        """
-        if self.kind is Kind.DECIMAL:
-            return pa.decimal128(self.precision, self.scale)
-        return _ARROW_TYPES[self.kind]
-
-
-_ARROW_TYPES = {
-    Kind.TEXT: pa.string(),
-    Kind.INTEGER: pa.int64(),
-    Kind.BIGINT: pa.int64(),
-    Kind.BOOLEAN: pa.bool_(),
-    Kind.DATE: pa.date32(),
-    Kind.TIMESTAMP: pa.timestamp("us"),
-}
 
 
 @dataclass(frozen=True)
@@ -123,12 +99,6 @@ class Table:
     def names(self) -> tuple[str, ...]:
         """All column names, in order."""
         return tuple(column.name for column in self.columns)
-
-    @cached_property
-    def staged_schema(self) -> pa.Schema:
-        """The columns a transformed record brings, as an Arrow schema."""
-        fields = [pa.field(c.name, c.arrow_type) for c in self.with_role(Role.SOURCE)]
-        return pa.schema(fields)
 
 
 # NVARCHAR(50) keeps a clustered key at 100 bytes; SQL Server's limit for one is 900.

@@ -30,6 +30,7 @@ RANKS = [
     {
         "value_rules",
         "checksums",
+        "arrow_types",
         "odbc_strings",
         "postgres_connections",
         "html_page",

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arrow_types import staged_schema
 from checksums import block_checksum, encoding_of
 from star_schema import SALES_FACT
 
@@ -22,7 +23,7 @@ SALE = {
 
 
 def block_of(*records: dict[str, Any]) -> pa.RecordBatch:
-    (block,) = pa.Table.from_pylist(list(records), schema=SALES_FACT.staged_schema).to_batches()
+    (block,) = pa.Table.from_pylist(list(records), schema=staged_schema(SALES_FACT)).to_batches()
     return block
 
 

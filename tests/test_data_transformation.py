@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from arrow_types import staged_schema
 from business_rules import Rules, transform_customers, transform_products, transform_sales
 from data_transformation import (
     enrich_product_data,
@@ -411,7 +412,7 @@ def test_the_columns_are_those_of_the_schema_whatever_came(
     records: list[Record],
 ) -> None:
     result = transform(block_from_records(records, columns)[0], Rules())
-    wanted = table.staged_schema.append(pa.field("source_row", pa.int64()))
+    wanted = staged_schema(table).append(pa.field("source_row", pa.int64()))
     assert result.accepted.schema == wanted
     assert result.rejected.schema == reject_schema(columns)
     assert result.accepted.num_rows + result.rejected.num_rows == len(records)

@@ -25,6 +25,7 @@ from test_servers import Tables, assert_balanced, project_in, staged_rows
 
 import postgres_connections
 import warehouse
+from arrow_types import arrow_schema
 from database import Access, DatabaseManager
 from errors import LoadingError
 from quality_rules import set_rule_count, set_rules
@@ -204,7 +205,7 @@ def test_what_is_copied_in_comes_out_as_it_was(
     table = temporary_table(POSTGRESQL, EVERY_KIND)
     db.execute(f"DROP TABLE IF EXISTS {table.name}")
     db.execute(create_temporary(POSTGRESQL, table))
-    schema = pa.schema([(c.name, c.arrow_type) for c in table.columns])
+    schema = arrow_schema(table.columns)
     db.append(table, pa.RecordBatch.from_pylist(rows, schema=schema))
     found = db.query(f"SELECT * FROM {table.name}")
     assert found == [tuple(row[c.name] for c in table.columns) for row in rows]
