@@ -22,7 +22,7 @@ _COMMIT_QUERY = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 _TRANSACTION_REQUEST = 14  # type of a TDS packet
 _COMMIT = (7).to_bytes(2, "little")  # TM_COMMIT_XACT, behind a header of 8 bytes and 22 more
 
-BEFORE, DURING, AFTER = "before", "during", "after"
+BEFORE, DURING, AFTER, HOLD = "before", "during", "after", "hold"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Plan:
         at_commit: at which of the commits, 0 for none.
         at_message: at which of the messages to the server, 0 for none.
         verdict: before it is handed on, during that, when the server has half of it, or after,
-            when the server has answered.
+            when the server has answered. Hold is not to cut, but to keep it until `allow`.
         for_good: whether nobody is let in any more, until `allow`.
         delay_s: how long each commit is held back, in seconds.
     """
@@ -62,12 +62,12 @@ class Proxy:
         self.port = int(self.next_word())
 
     def next_word(self) -> str:
-        """What it tells next: `cut`, or at the end how many commits and messages there were."""
+        """What it tells next: `cut` or `hold`, at the end how many commits and messages came."""
         assert self._process.stdout
         return self._process.stdout.readline().strip()
 
     def allow(self) -> None:
-        """Lets callers in again."""
+        """Lets callers in again, and hands on what is held."""
         assert self._process.stdin
         self._process.stdin.write("allow\n")
         self._process.stdin.flush()
@@ -106,6 +106,7 @@ class _Serving:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._messages = self._commits = 0
         self._refusing = False
+        self._allowed = threading.Event()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
 
     def run(self) -> None:
@@ -113,6 +114,7 @@ class _Serving:
         threading.Thread(target=self._accept, daemon=True).start()
         for _ in sys.stdin:
             self._refusing = False
+            self._allowed.set()
         _tell(self._commits)
         _tell(self._messages)
 
@@ -135,6 +137,10 @@ class _Serving:
             time.sleep(self._plan.delay_s)
         commit = is_commit(data) and self._commits == self._plan.at_commit
         if not commit and self._messages != self._plan.at_message:
+            return ""
+        if self._plan.verdict == HOLD:
+            _tell(HOLD)
+            self._allowed.wait()
             return ""
         self._refusing = self._plan.for_good
         _tell("cut")

@@ -1,6 +1,6 @@
 """Killed at any moment, the next run makes the warehouse as if nothing had happened.
 
-Four kills on each engine by default; `KILLS=300 KILL_SEED=7 pytest -n0 tests/test_kills.py` for
+Three kills on each engine by default; `KILLS=300 KILL_SEED=7 pytest -n0 tests/test_kills.py` for
 more and others. Each kill draws its moment from the seed and its own number.
 """
 
@@ -38,7 +38,7 @@ pytestmark = [
     ),
 ]
 
-KILLS = int(os.environ.get("KILLS", "4"))
+KILLS = int(os.environ.get("KILLS", "3"))
 SEED = int(os.environ.get("KILL_SEED", "20240120"))
 
 SIZES = Sizes(customers=1600, products=720, sales=4200)

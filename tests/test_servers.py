@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from engines import DUCKDB, Server, using
 from pipeline_runs import Project, ended, linger_until, start
-from server_proxy import AFTER, BEFORE, DURING, Plan, Proxy
+from server_proxy import AFTER, BEFORE, DURING, HOLD, Plan, Proxy
 
 from data_loading import load_customers, load_products, load_sales
 from data_transformation import (
@@ -236,26 +236,27 @@ def test_of_two_runs_at_once_the_second_waits_as_long_as_it_may_or_ends_with_cod
     project: Project, undisturbed: Tables, wait_s: str, codes: list[int]
 ) -> None:
     direct = dict(project.settings)
-    # so that the first is still at it when the second has started, on a busy machine too
-    with proxy_to(project, Plan(delay_s=0.6 if wait_s == "0" else 0.1)) as proxy:
+    with proxy_to(project, Plan(at_commit=1, verdict=HOLD)) as proxy:
         behind(project, proxy)
         first = start(project, "--date", "2024-01-20")
+        assert proxy.next_word() == HOLD  # it has the lock, and cannot end before it is allowed
         project.settings |= direct | {"LOCK_WAIT_SECONDS": wait_s}
-        linger_until(first, lambda: is_running(project))
-        second = ended(start(project, "--start-date", "2024-01-21", "--end-date", "2024-12-31"))
-        assert [ended(first).returncode, second.returncode] == codes
+        second = start(project, "--start-date", "2024-01-21", "--end-date", "2024-12-31")
+        linger_until(second, lambda: "waiting up to" in log_of(project))
+        proxy.allow()
+        told = [ended(first), ended(second)]
+    assert [each.returncode for each in told] == codes
     if codes == [0, 4]:
-        assert "in use by another run" in second.stderr
+        assert "in use by another run" in told[1].stderr
     assert len(project.query("SELECT run_id FROM etl_run")) == codes.count(0)
     assert_balanced(project)
     assert project.run("--full-refresh")["exit_code"] == 0
     assert project.tables() == undisturbed
 
 
-def is_running(project: Project) -> bool:
-    """The first line of the log comes when the run begins."""
-    log = project.logs / "etl_pipeline.log"
-    return log.exists() and log.stat().st_size > 0
+def log_of(project: Project) -> str:
+    path = project.logs / "etl_pipeline.log"
+    return path.read_text("utf-8") if path.exists() else ""
 
 
 def test_a_run_waits_for_the_other_when_it_is_told_to(database: str) -> None:
