@@ -8,7 +8,7 @@ are judged later, by transformation.
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -128,17 +128,23 @@ def read_products(path: Path, *, trace: FileTrace | None = None) -> Iterator[Blo
         ValidationError: the JSON has another structure.
         ExtractionError: it is no JSON, or cannot be read.
     """
-    batch: list[JsonItem] = []
     members: dict[str, object] = {_EXTRACT_DATE: None}
-    for item in read_json_items(path, "products", trace=trace, members=members):
-        batch.append(item)
-        if len(batch) >= _PRODUCT_BLOCK_ROWS:
-            yield _product_block(batch)
-            batch = []
-    if batch:
+    items = read_json_items(path, "products", trace=trace, members=members)
+    for batch in _in_batches(items):
         yield _product_block(batch)
     if trace is not None:
         trace.extracted_at = _moment(members[_EXTRACT_DATE])
+
+
+def _in_batches(items: Iterable[JsonItem]) -> Iterator[list[JsonItem]]:
+    batch: list[JsonItem] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) >= _PRODUCT_BLOCK_ROWS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _moment(stated: object) -> datetime | None:
@@ -159,9 +165,12 @@ def _product_block(items: Sequence[JsonItem]) -> Block:
             records.append({"source_row": item.position, **texts})
         except BadValueError as error:
             rejected.append(_rejected_item(item, error))
-    schema = pa.schema([("source_row", pa.int64()), *((n, pa.string()) for n in PRODUCT_COLUMNS)])
-    block = pa.RecordBatch.from_pylist(records, schema=schema)
+    block = pa.RecordBatch.from_pylist(records, schema=_text_schema(PRODUCT_COLUMNS))
     return Block(block, reject_block(PRODUCT_COLUMNS, rejected), len(items))
+
+
+def _text_schema(columns: tuple[str, ...]) -> pa.Schema:
+    return pa.schema([("source_row", pa.int64()), *((name, pa.string()) for name in columns)])
 
 
 def _rejected_item(item: JsonItem, error: BadValueError) -> dict[str, object]:
@@ -299,8 +308,7 @@ def read_csv_originals(
     """
     only = rows.to_numpy(zero_copy_only=False)
     blocks = read_csv_blocks(path, columns=columns, encoding=encoding, only_rows=only)
-    fields = [("source_row", pa.int64()), *((name, pa.string()) for name in columns)]
-    return pa.Table.from_batches([block.records for block in blocks], pa.schema(fields))
+    return pa.Table.from_batches([block.records for block in blocks], _text_schema(columns))
 
 
 def read_product_originals(path: Path, rows: pa.Array) -> pa.Table:
@@ -311,8 +319,9 @@ def read_product_originals(path: Path, rows: pa.Array) -> pa.Table:
         rows: the positions that are wanted.
     """
     wanted = set(rows.to_pylist())
-    items = [item for item in read_json_items(path, "products") if item.position in wanted]
-    return pa.Table.from_batches([_product_block(items).records])
+    items = (item for item in read_json_items(path, "products") if item.position in wanted)
+    blocks = (_product_block(batch).records for batch in _in_batches(items))
+    return pa.Table.from_batches(blocks, _text_schema(PRODUCT_COLUMNS))
 
 
 # --- metrics -----------------------------------------------------------------------------

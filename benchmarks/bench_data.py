@@ -13,7 +13,10 @@ sys.path.append(str(ROOT / "scripts"))
 
 import make_sample_data as sample  # noqa: E402
 
+Sizes = sample.Sizes
+
 LAST_DAY, FIRST_DAY, DAY_BEFORE = "2024-01-31", "2024-01-01", "2024-01-30"
+_CUSTOMERS, _PRODUCTS, _SALES = "customers.csv", "products.json", "sales_transactions.csv"
 _PRODUCT_SHARE = 10  # customers for each product
 _CHANGED = 7  # last digit of the ids of a tenth
 
@@ -37,21 +40,25 @@ def _corrected(sale: sample.Sale) -> sample.Sale:
     return changed if _is_changed(sale.transaction_id) else sale
 
 
-def sizes_of(customers: int, sales: int) -> sample.Sizes:
+def sizes_of(customers: int, sales: int) -> Sizes:
     """Records per file, a product for ten customers."""
-    return sample.Sizes(customers, max(customers // _PRODUCT_SHARE, 1), sales)
+    return Sizes(customers, max(customers // _PRODUCT_SHARE, 1), sales)
 
 
-def write_sources(folder: Path, sizes: sample.Sizes, seed: int) -> tuple[Path, Path]:
+def write_first(folder: Path, sizes: Sizes, seed: int) -> None:
+    """Writes the three files once, into a folder that is made."""
+    folder.mkdir(parents=True)
+    sample.write_customers(folder / _CUSTOMERS, sizes, seed, open_quotes=False)
+    sample.write_products(folder / _PRODUCTS, sizes, seed)
+    sample.write_sales(folder / _SALES, sizes, seed)
+
+
+def write_sources(folder: Path, sizes: Sizes, seed: int) -> tuple[Path, Path]:
     """Writes the three files twice; returns both folders, the second with a tenth changed."""
     first, changed = folder / "first", folder / "changed"
-    for own in (first, changed):
-        own.mkdir(parents=True)
-    customers, products, sales = "customers.csv", "products.json", "sales_transactions.csv"
-    sample.write_customers(first / customers, sizes, seed, open_quotes=False)
-    sample.write_customers(changed / customers, sizes, seed, edit=_moved, open_quotes=False)
-    sample.write_products(first / products, sizes, seed)
-    sample.write_products(changed / products, sizes, seed, edit=_restocked)
-    sample.write_sales(first / sales, sizes, seed)
-    sample.write_sales(changed / sales, sizes, seed, edit=_corrected)
+    write_first(first, sizes, seed)
+    changed.mkdir()
+    sample.write_customers(changed / _CUSTOMERS, sizes, seed, edit=_moved, open_quotes=False)
+    sample.write_products(changed / _PRODUCTS, sizes, seed, edit=_restocked)
+    sample.write_sales(changed / _SALES, sizes, seed, edit=_corrected)
     return first, changed

@@ -23,7 +23,14 @@ from typing import NamedTuple
 import duckdb
 from bench_charts import Bar, bar_chart
 from bench_data import DAY_BEFORE, FIRST_DAY, LAST_DAY, sizes_of, write_sources
-from measuring import ROOT, BenchmarkError, Measured, at_least_one, run_measured
+from measuring import (
+    ROOT,
+    BenchmarkError,
+    Measured,
+    at_least_one,
+    run_measured,
+    run_pipeline,
+)
 from rich.console import Console
 
 sys.path.append(str(ROOT))
@@ -100,19 +107,10 @@ class Sources:
 
 def run_tool(tool: Tool, scenario: Scenario, sources: Path, own: Path) -> Measured:
     """One load as a process; its warehouse is `own/warehouse.duckdb`."""
-    warehouse = own / "warehouse.duckdb"
-    if tool.script:
-        command = [*tool.script, str(warehouse), str(sources), scenario.mode]
-        return run_measured(command, own / "log.txt")
-    settings = {
-        "INPUT_DIR": str(sources),
-        "OUTPUT_DIR": str(own / "output"),
-        "LOG_DIR": str(own / "logs"),
-        "LOG_LEVEL": "ERROR",
-        "DB_CONNECTION_STRING": f"duckdb:///{warehouse}",
-    }
-    command = ["etl_pipeline.py", "--json", *scenario.arguments]
-    return run_measured(command, own / "log.txt", settings)
+    if not tool.script:
+        return run_pipeline(sources, own, scenario.arguments)
+    command = [*tool.script, str(own / "warehouse.duckdb"), str(sources), scenario.mode]
+    return run_measured(command, own / "log.txt")
 
 
 class Content(NamedTuple):
