@@ -35,6 +35,7 @@ RANKS = [
         "postgres_connections",
         "html_page",
         "circuit_breaker",
+        "metrics",
     },
     {"field_rules", "rejected_records", "charts"},
     {"config", "resilience", "runs", "sql_dialects", "source_files", "odbc"},
@@ -47,6 +48,7 @@ RANKS = [
         "odbc_connections",
         "alert_actions",
         "alert_files",
+        "logs",
     },
     {
         "alert_details",
