@@ -592,3 +592,13 @@ def masked_settings(config: Config) -> dict[str, str]:
         value = getattr(getattr(config, setting.section), setting.name.lower())
         values[setting.name] = MASK if setting.secret and value else _as_text(value)
     return values
+
+
+def secrets_of(config: Config) -> list[str]:
+    """What must not be shown: secret settings, and the passwords inside them; longest first."""
+    values = [
+        getattr(getattr(config, setting.section), setting.name.lower())
+        for setting in settings_table()
+        if setting.secret
+    ]
+    return secrets_in(value.get_secret_value() for value in values if value)
