@@ -38,7 +38,7 @@ RANKS = [
         "metrics",
         "health_findings",
     },
-    {"field_rules", "rejected_records", "charts"},
+    {"field_rules", "rejected_records", "charts", "setting_layers"},
     {"config", "resilience", "runs", "sql_dialects", "source_files", "odbc"},
     {
         "record_checks",
