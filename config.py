@@ -1,23 +1,17 @@
 """Every setting of the pipeline: declared once, read in layers, checked before anything starts.
 
-The process environment wins over `.env.<environment>`, that over `.env`, that over the defaults.
-The files lie beside this module and relative paths count from there, so that a cron line works
-from any directory. An empty value counts as not set. Values are taken literally: expanding
-`${...}` would silently change passwords.
+Defaults hold where no layer gives a value. The .env files lie beside this module and relative
+paths count from there, so that a cron line works from any directory.
 """
 
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
 from functools import cache
-from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dotenv.parser import Binding, parse_stream
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -50,10 +44,10 @@ from setting_kinds import (
     Webhook,
     kind_of,
 )
+from setting_layers import MASK, Given, Layers, Setting, read_layers
 
 PROJECT_DIR = Path(__file__).resolve().parent
 ENVIRONMENTS = ("dev", "test", "prod")
-MASK = "***"
 
 
 class SettingsError(ConfigurationError):
@@ -68,125 +62,8 @@ class SettingsError(ConfigurationError):
         )
 
 
-@dataclass(frozen=True)
-class Given:
-    """A value as it was given, and where; the value may be a secret and stays out of the repr."""
-
-    value: object = field(repr=False)
-    origin: str
-
-
-@dataclass(frozen=True)
-class Layers:
-    """What was given for the settings, the strongest layer having won, before any check."""
-
-    environment: str
-    base_dir: Path
-    given: Mapping[str, Given]
-    problems: tuple[str, ...] = ()
-
-    def under(self, arguments: Mapping[str, object]) -> "Layers":
-        """The same with keyword arguments, named like attributes, as the strongest layer."""
-        given = dict(self.given)
-        for name, value in arguments.items():
-            given[name.upper()] = Given(_plain(value), "argument")
-        return replace(self, given={k: v for k, v in given.items() if v.value not in (None, "")})
-
-    def folder(self, name: str) -> Path:
-        """The folder that the setting `name` stands for."""
-        given = self.given.get(name)
-        return self.base_dir / str(given.value if given else _settings()[name].default).strip()
-
-    def number(self, name: str) -> int:
-        """The whole number that the setting `name` stands for; its own section refuses others."""
-        given, default = self.given.get(name), _settings()[name].default
-        text = str(given.value if given else default).strip()
-        return int(text if text.isdecimal() else default)
-
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be shown of the values that were given."""
-        secret = [name for name, setting in _settings().items() if setting.secret]
-        return tuple(secrets_in(str(self.given[n].value) for n in secret if n in self.given))
-
-    def problem(self, name: str, wanted: str) -> str:
-        """One line about a setting: its value, where that is from, and what is wanted.
-
-        Example:
-            >>> layers = Layers("dev", Path(), {"BATCH_SIZE": Given("many", ".env line 3")})
-            >>> layers.problem("BATCH_SIZE", "a whole number")
-            "BATCH_SIZE = 'many' (.env line 3): wanted a whole number"
-        """
-        given, setting = self.given.get(name), _settings()[name]
-        if given is None:
-            return f"{name} = {setting.default!r} (default): wanted {wanted}"
-        shown = MASK if setting.secret else repr(given.value)
-        return f"{name} = {shown} ({given.origin}): wanted {wanted}"
-
-
-def read_layers(
-    environment: str = "", *, base_dir: Path = PROJECT_DIR, environ: Mapping[str, str] | None = None
-) -> Layers:
-    """Read the .env files and the process environment, and change nothing in it.
-
-    Args:
-        environment: which `.env.<environment>` to read; empty reads `.env` alone.
-        base_dir: folder of the .env files, from which relative paths count too.
-        environ: stands in for the process environment.
-    """
-    base_dir = Path(base_dir).absolute()
-    given: dict[str, Given] = {}
-    problems: list[str] = []
-    for name in [".env", f".env.{environment}"] if environment else [".env"]:
-        found, wrong = _read_env_file(base_dir / name)
-        given |= found
-        problems += wrong
-    for name, value in (os.environ if environ is None else environ).items():
-        if name in _settings() and value.strip():
-            given[name] = Given(value, "environment")
-    return Layers(environment, base_dir, given, tuple(problems))
-
-
-def _read_env_file(path: Path) -> tuple[dict[str, Given], list[str]]:
-    try:
-        # a folder called .env is somebody's virtual environment
-        text = "" if path.is_dir() else path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        return {}, [f"{path.name} cannot be read: {reason}"]
-    given: dict[str, Given] = {}
-    problems: list[str] = []
-    for binding in parse_stream(StringIO(text)):
-        place = f"{path.name} line {_line(binding)}"
-        problems += _line_problems(binding, place)
-        if binding.key in _settings() and (binding.value or "").strip():
-            given[binding.key or ""] = Given(binding.value, place)
-    return given, problems
-
-
-def _line(binding: Binding) -> int:
-    # the parser counts from the first of any blank lines before the one that matters
-    text = binding.original.string
-    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
-
-
-def _line_problems(binding: Binding, place: str) -> Iterator[str]:
-    key = binding.key or ""
-    if binding.error or (key and binding.value is None):
-        # the line itself is not shown: it may hold a password
-        yield f"{place} cannot be read: wanted NAME=value, with any quotes closed on that line"
-    elif key not in _settings():
-        for near in get_close_matches(key.upper(), _settings(), n=1, cutoff=0.8):
-            yield f"{key} in {place} is no setting; did you mean {near}?"
-
-
 def _setting(default: object, help_text: str) -> Any:
     return Field(default, description=help_text)
-
-
-def _plain(value: object) -> object:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 class _Section(BaseSettings):
@@ -202,7 +79,7 @@ class _Section(BaseSettings):
     def __init__(self, *, layers: Layers | None = None, **arguments: object) -> None:
         if unknown := arguments.keys() - type(self).model_fields:
             raise TypeError(f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}")
-        layers = (layers or read_layers()).under(arguments)
+        layers = (layers or read_layers(_settings(), base_dir=PROJECT_DIR)).under(arguments)
         values, wrong = self._read(layers)
         try:
             super().__init__(**values)
@@ -528,7 +405,7 @@ def load_config(
     """
     if env not in ENVIRONMENTS:
         raise ConfigurationError(f"no environment {env!r}", choices=", ".join(ENVIRONMENTS))
-    layers = read_layers(env, base_dir=base_dir, environ=environ)
+    layers = read_layers(_settings(), env, base_dir=base_dir, environ=environ)
     sections: dict[str, Any] = {}
     problems: list[str] = []
     for name, section in SECTIONS.items():
@@ -539,18 +416,6 @@ def load_config(
     if problems:
         raise SettingsError(layers.base_dir, problems)
     return Config(env, layers.base_dir, **sections)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A setting as the documentation shows it; `type` says in words what it can be."""
-
-    name: str
-    type: str
-    default: str
-    help: str
-    secret: bool
-    section: str
 
 
 @cache
@@ -592,3 +457,13 @@ def masked_settings(config: Config) -> dict[str, str]:
         value = getattr(getattr(config, setting.section), setting.name.lower())
         values[setting.name] = MASK if setting.secret and value else _as_text(value)
     return values
+
+
+def secrets_of(config: Config) -> list[str]:
+    """What must not be shown: secret settings, and the passwords inside them; longest first."""
+    values = [
+        getattr(getattr(config, setting.section), setting.name.lower())
+        for setting in settings_table()
+        if setting.secret
+    ]
+    return secrets_in(value.get_secret_value() for value in values if value)

@@ -74,10 +74,14 @@ class Session(Protocol):
         """Begins a transaction."""
 
     def commit(self) -> None:
-        """Commits it; when that fails, nothing of it stays, or the answer was lost."""
+        """Commits it; whoever began it rolls back when that fails.
+
+        Raises:
+            LoadingError: a server refuses it, or the connection went before the answer came.
+        """
 
     def rollback(self) -> None:
-        """Takes everything of it back."""
+        """Takes everything of it back; nothing is left to do when it has ended already."""
 
     def is_alive(self) -> bool:
         """Whether the connection still answers."""
@@ -281,7 +285,8 @@ class DatabaseManager:
         """Commits at the end of the block, rolls everything in it back on any exception.
 
         Raises:
-            LoadingError: a transaction is open already.
+            LoadingError: a transaction is open already, or it cannot be committed.
+            CommitUnknownError: the connection went before the answer to the commit came.
         """
         if self._in_transaction:
             raise LoadingError("a transaction is open already", next_step="commit it first")
@@ -289,13 +294,20 @@ class DatabaseManager:
         self._in_transaction = True
         try:
             yield
+            self._commit()
         except BaseException:
             self.session.rollback()
             raise
-        else:
-            self.session.commit()
         finally:
             self._in_transaction = False
+
+    def _commit(self) -> None:
+        try:
+            self.session.commit()
+        except LoadingError as error:
+            if is_transient(error):  # a commit whose answer is lost may have happened
+                raise CommitUnknownError(str(error)) from error
+            raise
 
     def execute_batch(self, query: str, data: List[tuple[Any, ...]], batch_size: int = 1000) -> int:
         """Runs a statement once per tuple, a transaction per batch, retried when transient.

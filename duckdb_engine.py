@@ -113,18 +113,14 @@ class DuckdbSession:
             self.connection.begin()
 
     def commit(self) -> None:
-        """Commits it; when that fails, nothing of it stays."""
-        try:
-            with _interrupts_raised():
-                self.connection.commit()
-        except BaseException:
-            with suppress(duckdb.Error):  # the engine may have rolled back already
-                self.connection.rollback()
-            raise
+        """Commits it."""
+        with _interrupts_raised():
+            self.connection.commit()
 
     def rollback(self) -> None:
         """Takes everything of it back."""
-        self.connection.rollback()
+        with suppress(duckdb.Error):  # the engine may have rolled back already
+            self.connection.rollback()
 
     def is_alive(self) -> bool:
         """An embedded engine lives as long as the process."""

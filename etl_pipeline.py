@@ -49,7 +49,9 @@ from data_transformation import (
 )
 from errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from health_checks import pipeline_health_check
-from monitoring import ETLMetrics, close_logging, setup_logging, track_data_lineage
+from logs import close_logging, setup_logging
+from metrics import ETLMetrics
+from monitoring import track_data_lineage
 from pipeline_run import run_job
 from resilience import CircuitBreaker, retry_with_backoff
 from run_alerts import with_alerts

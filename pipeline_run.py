@@ -23,7 +23,8 @@ from duckdb_engine import DUCKDB_SCHEME, IN_MEMORY_CONNECTION, duckdb_path
 from errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError
 from exporting import export_tables
 from lineage import record_lineage
-from monitoring import ETLMetrics, log_context
+from logs import log_context
+from metrics import ETLMetrics
 from reprocessing import read_mended
 from resilience import retry_with_backoff
 from run_history import HELD_BACK, SOURCE_FAILED

@@ -8,9 +8,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 import postgres_connections
-from errors import CommitUnknownError, LoadingError, WarehouseInUseError
+from errors import LoadingError, WarehouseInUseError
 from postgres_connections import numbered_marks, server_cursor, told_errors
-from resilience import is_transient
 from sql_dialects import quoted
 from star_schema import Table
 
@@ -167,19 +166,9 @@ class PostgresSession:
         self.execute(_BEGIN)
 
     def commit(self) -> None:
-        """Commits it.
-
-        Raises:
-            CommitUnknownError: the connection went before the answer came.
-        """
-        try:
-            with told_errors():
-                self._connection.commit()
-        except LoadingError as error:
-            self.rollback()
-            if is_transient(error):
-                raise CommitUnknownError(str(error)) from error
-            raise
+        """Commits it."""
+        with told_errors():
+            self._connection.commit()
 
     def rollback(self) -> None:
         """Takes everything of it back; a lost connection has done so by itself."""

@@ -29,7 +29,7 @@ from errors import (
     TransformationError,
     WarehouseInUseError,
 )
-from monitoring import PIPELINE_LOG, log_context
+from logs import PIPELINE_LOG, log_context
 from quality_alerts import process_quality_alerts
 from resilience import is_transient
 from runs import utc_now

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import run_history
-from config import Config
+from config import Config, secrets_of
 from database import DatabaseManager
 from errors import EXIT_FAILED, ETLError, WarehouseInUseError
-from health_checks import secrets_of
 from lineage import Ledger
 from odbc_strings import masked
 from run_journal import JOURNAL, append_entry, read_entries

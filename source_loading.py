@@ -38,7 +38,8 @@ from data_loading import (
 from database import DatabaseManager
 from errors import ExtractionError, GateClosedError, WarehouseInUseError
 from lineage import Ledger, Lineage
-from monitoring import ETLMetrics, log_context
+from logs import log_context
+from metrics import ETLMetrics
 from read_ahead import ReadAhead
 from record_checks import Transformed
 from rejected_records import DUPLICATE, REFUSED, RejectedFile, file_name, reject_schema

@@ -12,9 +12,8 @@ from typing import Any, Self
 import pyarrow as pa
 
 import odbc_connections
-from errors import CommitUnknownError, LoadingError, WarehouseInUseError
+from errors import LoadingError, WarehouseInUseError
 from odbc import pyodbc
-from resilience import is_transient
 from sql_dialects import quoted
 from star_schema import Column, Kind, Table
 
@@ -223,11 +222,10 @@ class SqlServerSession:
         self.begin()
         try:
             yield
+            self.commit()
         except BaseException:
             self.rollback()
             raise
-        else:
-            self.commit()
         finally:
             with suppress(LoadingError):  # a connection that is lost will be made anew
                 self.execute("SET XACT_ABORT ON;")
@@ -238,20 +236,10 @@ class SqlServerSession:
             self._connection.autocommit = False
 
     def commit(self) -> None:
-        """Commits it.
-
-        Raises:
-            CommitUnknownError: the connection went before the answer came.
-        """
-        try:
-            with _told_errors():
-                self._connection.commit()
-        except LoadingError as error:
-            self.rollback()
-            if is_transient(error):
-                raise CommitUnknownError(str(error)) from error
-            raise
-        self._connection.autocommit = True
+        """Commits it."""
+        with _told_errors():
+            self._connection.commit()
+            self._connection.autocommit = True
 
     def rollback(self) -> None:
         """Takes everything of it back; a lost connection has done so by itself."""

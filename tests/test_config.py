@@ -29,6 +29,7 @@ from config import (
 )
 from errors import EXIT_USAGE, ConfigurationError
 from odbc_strings import braced
+from setting_layers import read_layers
 
 NAMES = [
     "DB_CONNECTION_STRING",
@@ -300,8 +301,8 @@ def test_files_and_relative_paths_belong_to_the_project_folder_from_any_director
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
     project.mkdir()
     elsewhere.mkdir()
-    for module in ("config.py", "errors.py", "odbc_strings.py", "setting_kinds.py"):
-        shutil.copy(config.PROJECT_DIR / module, project)
+    for module in ("config", "errors", "odbc_strings", "setting_kinds", "setting_layers"):
+        shutil.copy(config.PROJECT_DIR / f"{module}.py", project)
     write(project, ".env", "LOG_LEVEL=ERROR\n")
     write(elsewhere, ".env", "LOG_LEVEL=DEBUG\n")
     code = (
@@ -636,7 +637,9 @@ def test_a_secret_is_in_no_text_of_a_configuration(secret: str) -> None:
     sections = [getattr(loaded, name) for name in config.SECTIONS]
     shown = [repr(loaded), str(loaded), str(masked_settings(loaded))]
     shown += [str(section.model_dump()) + section.model_dump_json() for section in sections]
-    shown.append(repr(config.read_layers(environ=secret_settings(secret))))
+    settings = {setting.name: setting for setting in settings_table()}
+    environ = secret_settings(secret)
+    shown.append(repr(read_layers(settings, base_dir=config.PROJECT_DIR, environ=environ)))
     assert "s3cr3t" not in "".join(shown)
 
 

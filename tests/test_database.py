@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import duckdb
 import pyarrow as pa
@@ -12,8 +13,8 @@ import pytest
 from pipeline_runs import Project, command
 
 from database import Access, DatabaseManager, dialect_of
-from duckdb_engine import duckdb_path
-from errors import ConfigurationError, LoadingError, WarehouseInUseError
+from duckdb_engine import DuckdbSession, duckdb_path
+from errors import CommitUnknownError, ConfigurationError, LoadingError, WarehouseInUseError
 from sql_dialects import create_temporary
 from star_schema import CUSTOMER_DIM, Column, Kind, Table, rejected_key_table
 
@@ -74,6 +75,48 @@ def test_leaving_with_an_exception_rolls_back_and_closes(tmp_path: Path) -> None
         manager.query("SELECT 1")
     with manager as db:
         assert db.table_names() == set()
+
+
+def test_a_commit_that_fails_leaves_nothing_and_the_next_one_can_begin(db: DatabaseManager) -> None:
+    db.execute("CREATE TABLE keys (k INTEGER PRIMARY KEY)")
+    assert isinstance(db.session, DuckdbSession)
+    other = db.session.connection.cursor()
+    other.begin()
+    other.execute("INSERT INTO keys VALUES (1)")
+    with pytest.raises(duckdb.Error, match="Failed to commit"), db.transaction():
+        db.execute("INSERT INTO keys VALUES (1)")
+        db.execute("INSERT INTO numbers VALUES (1)")
+        other.commit()
+    other.close()
+    assert numbers(db) == []
+    with db.transaction():
+        db.execute("INSERT INTO numbers VALUES (2)")
+    assert numbers(db) == [2]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), LoadingError("refused")])
+def test_whatever_ends_a_commit_rolls_back_and_is_raised_as_it_is(
+    db: DatabaseManager, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr(DuckdbSession, "commit", Mock(side_effect=error))
+    with pytest.raises(type(error)) as raised, db.transaction():
+        db.execute("INSERT INTO numbers VALUES (1)")
+    assert raised.value is error
+    assert numbers(db) == []
+
+
+def test_a_commit_whose_answer_is_lost_is_not_made_again(
+    db: DatabaseManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = LoadingError("lost")
+    lost.__cause__ = ConnectionResetError()
+    commit = Mock(side_effect=lost)
+    monkeypatch.setattr(DuckdbSession, "commit", commit)
+    with pytest.raises(CommitUnknownError, match="lost") as raised:
+        db.execute_batch("INSERT INTO numbers VALUES (?)", [(1,)])
+    assert raised.value.__cause__ is lost
+    assert commit.call_count == 1
+    assert numbers(db) == []
 
 
 def test_a_transaction_within_a_transaction_is_refused(db: DatabaseManager) -> None:

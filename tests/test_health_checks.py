@@ -22,7 +22,7 @@ from pipeline_runs import Project, command
 
 from database import DatabaseManager
 from etl_pipeline import pipeline_health_check
-from health_checks import space_check
+from folder_health import space_check
 from odbc_strings import joined, parse
 from runs import utc_now
 from sources import SALES_COLUMNS
