@@ -265,7 +265,7 @@ class ProcessingConfig(_Section):
         4000, "rows per MERGE and transaction on SQL Server: below the 5,000 locks at which it "
         "locks the whole table, and little to repeat after an error")
     duckdb_memory_limit: Memory = _setting(
-        "512MB", "memory of the embedded engine; beyond it the disk is used, which is slower")
+        "384MB", "memory of the embedded engine; beyond it the disk is used, which is slower")
     max_retries: Count = _setting(
         3, "further attempts after an error that may pass, such as a deadlock")
     retry_backoff_factor: Number = _setting(

@@ -34,8 +34,12 @@ from source_files import (
 # handful of lines, a pasted e-mail some dozens; the bound is what a lost quote may cost in time.
 MOST_LINES = 50
 # The same bound in bytes, so that fifty very long lines do not have to be held in memory. It does
-# not follow `block_bytes`: the records of a file must not depend on how it is read.
+# not follow `longest_line_bytes`: the records of a file must not depend on how it is read.
 MOST_RECORD_BYTES = 16 * 2**20
+
+# What is read at a time, and becomes a block. Larger ones are no faster (tried: 8 and 16 MiB), and
+# of each a handful of copies is in memory.
+MOST_READ_BYTES = 4 * 2**20
 
 # Lines that a block holds at the most, or about. A line that is malformed becomes Python objects of
 # some 500 bytes, so a file of nothing but line ends would otherwise need gigabytes for a block.
@@ -97,7 +101,7 @@ def read_csv_blocks(
     *,
     columns: tuple[str, ...],
     encoding: str = "utf-8",
-    block_bytes: int = 16 * 2**20,
+    longest_line_bytes: int = 16 * 2**20,
     only_rows: _Ints | None = None,
     trace: FileTrace | None = None,
 ) -> Iterator[CsvBlock]:
@@ -113,7 +117,8 @@ def read_csv_blocks(
         columns: the wanted columns, in the wanted order. The header is compared without regard
             to case and surrounding white space; other columns are left out.
         encoding: how the text is encoded. UTF-8 may start with a byte order mark.
-        block_bytes: bytes read at a time, and the longest line that is accepted.
+        longest_line_bytes: the longest line that is accepted. So much is read at a time, but no
+            more than `MOST_READ_BYTES`.
         only_rows: the source rows that are wanted, when not all are; the others are found, but
             not taken apart, and malformed ones are left out.
         trace: is told the size and the SHA-256 of the file.
@@ -125,7 +130,7 @@ def read_csv_blocks(
     Raises:
         FileNotFoundError: there is no such file.
         ExtractionError: the file cannot be opened or read, is no text in this encoding, has a
-            line longer than `block_bytes`, or changed while it was read.
+            longer line, or changed while it was read.
         ValidationError: the file is empty, or its header lacks or repeats a wanted column.
 
     Example:
@@ -140,8 +145,9 @@ def read_csv_blocks(
         '"lost,C2'
     """
     with open_source(path) as file:
-        reader = _Reader(path, columns, block_bytes, only_rows)
-        pieces = byte_chunks(file, path, size=block_bytes, trace=trace)
+        reader = _Reader(path, columns, longest_line_bytes, only_rows)
+        size = min(longest_line_bytes, MOST_READ_BYTES)
+        pieces = byte_chunks(file, path, size=size, trace=trace)
         for piece, last in _utf8_pieces(file, path, encoding, pieces):
             for part, is_last in _parts_of_few_lines(piece):
                 block = reader.feed(part, last=last and is_last)
@@ -517,9 +523,9 @@ class _Reader:
     """Turns the pieces of one file into blocks; keeps what a piece leaves unfinished."""
 
     def __init__(
-        self, path: Path, columns: tuple[str, ...], block_bytes: int, only_rows: _Ints | None
+        self, path: Path, columns: tuple[str, ...], line_bytes: int, only_rows: _Ints | None
     ) -> None:
-        self._path, self._columns, self._block_bytes = path, columns, block_bytes
+        self._path, self._columns, self._line_bytes = path, columns, line_bytes
         self._only_rows = only_rows
         self._layout: _Layout | None = None
         self._rest = b""
@@ -544,7 +550,7 @@ class _Reader:
         block = None
         if self._layout is not None and self._rest:
             block = self._read_records(self._layout, last=last)
-        if len(self._rest) - _whole_lines(self._rest) > self._block_bytes:
+        if len(self._rest) - _whole_lines(self._rest) > self._line_bytes:
             raise self._line_too_long(self._row)
         return block
 
@@ -604,12 +610,12 @@ class _Reader:
         return CsvBlock(layout.batch(rows[good], arrays), malformed)
 
     def _refuse_long_lines(self, lines: _Lines, rows: _Ints) -> None:
-        long = np.flatnonzero((lines.ends - lines.starts)[: len(rows)] > self._block_bytes)
+        long = np.flatnonzero((lines.ends - lines.starts)[: len(rows)] > self._line_bytes)
         if long.size:
             raise self._line_too_long(int(rows[long[0]]))
 
     def _line_too_long(self, row: int) -> ExtractionError:
-        what = f"{self._path}: row {row} has a line of more than {self._block_bytes} bytes"
+        what = f"{self._path}: row {row} has a line of more than {self._line_bytes} bytes"
         return ExtractionError(what, next_step="is this a CSV file? Check what wrote it")
 
     def _refuse_bad_bytes(self, data: bytes, lines: _Lines, rows: _Ints) -> None:

@@ -7,7 +7,6 @@ All public names of the package can be imported from here.
 """
 
 import argparse
-import gc
 import json
 import logging
 import sys
@@ -53,6 +52,7 @@ from logs import close_logging, setup_logging
 from metrics import ETLMetrics
 from monitoring import track_data_lineage
 from pipeline_run import run_job
+from process_memory import settle_memory
 from resilience import CircuitBreaker, retry_with_backoff
 from run_alerts import with_alerts
 from warehouse import schema_script
@@ -183,9 +183,7 @@ def _run_and_print(config: Config, args: argparse.Namespace) -> int:
 def run_command() -> int:
     """`main` as a process: Ctrl-C and SIGTERM roll back, and the process ends by the signal."""
     interrupts.listen()
-    # Records are many objects and none of them forms a cycle, so that looking for cycles as often
-    # as Python does by itself (700, 10, 10) costs four percent of a load, and finds nothing.
-    gc.set_threshold(20_000, 20, 20)
+    settle_memory()
     try:
         return main()
     except KeyboardInterrupt:

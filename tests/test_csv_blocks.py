@@ -40,7 +40,7 @@ def write(folder: Path, content: str | bytes) -> Path:
 
 def read(path: Path, *, encoding: str = "utf-8", block_bytes: int = 2**20) -> list[CsvBlock]:
     return list(
-        read_csv_blocks(path, columns=("a", "b"), encoding=encoding, block_bytes=block_bytes)
+        read_csv_blocks(path, columns=("a", "b"), encoding=encoding, longest_line_bytes=block_bytes)
     )
 
 
@@ -440,7 +440,7 @@ def is_open(path: Path) -> bool:
 
 def test_the_file_is_closed_when_the_reading_is_abandoned(tmp_path: Path) -> None:
     path = write(tmp_path, "a,b\n" + "1,2\n" * 100)
-    blocks = read_csv_blocks(path, columns=("a", "b"), block_bytes=64)
+    blocks = read_csv_blocks(path, columns=("a", "b"), longest_line_bytes=64)
     next(blocks)
     assert is_open(path)
     blocks.close()  # type: ignore[attr-defined]  # every generator has it, an Iterator need not
@@ -615,7 +615,9 @@ def actual(
     columns = tuple(HEADERS[width].split(","))
     good: list[tuple[object, ...]] = []
     malformed: list[tuple[object, ...]] = []
-    for block in read_csv_blocks(path, columns=columns, encoding=encoding, block_bytes=block_bytes):
+    for block in read_csv_blocks(
+        path, columns=columns, encoding=encoding, longest_line_bytes=block_bytes
+    ):
         block.records.validate(full=True)
         good += [tuple(row.values()) for row in block.records.to_pylist()]
         malformed += [
@@ -707,7 +709,7 @@ def test_single_rows_are_read_as_they_are_among_all(
 ) -> None:
     path = write(tmp_path, ROWS_OF_ALL_KINDS)
     blocks = read_csv_blocks(
-        path, columns=("a", "b"), block_bytes=block_bytes, only_rows=np.array(only, np.int64)
+        path, columns=("a", "b"), longest_line_bytes=block_bytes, only_rows=np.array(only, np.int64)
     )
     wanted = [row for row in rows_of(read(path)) if row[0] in only]
     assert rows_of(list(blocks)) == wanted

@@ -151,6 +151,14 @@ def test_what_was_appended_takes_no_memory_until_the_transaction_ends(db: Databa
         assert pa.total_allocated_bytes() - before < 3 * block_bytes
 
 
+def test_too_little_memory_is_told_with_the_setting_that_helps(tmp_path: Path) -> None:
+    access = Access(memory_limit="10MB", temp_directory=str(tmp_path / "tmp"))
+    with DatabaseManager(f"duckdb:///{tmp_path}/w.duckdb", access=access) as db:
+        db.execute("SET max_temp_directory_size = '1MB'")
+        with pytest.raises(LoadingError, match=r"(?s)too little memory.*Next: raise DUCKDB_MEMORY"):
+            db.execute("CREATE TEMP TABLE many AS SELECT random() AS n FROM range(10_000_000)")
+
+
 def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
     with DatabaseManager(f"duckdb:///{tmp_path}/deep/er/w.duckdb") as db:
         assert db.value("SELECT 42") == 42

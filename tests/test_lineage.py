@@ -124,7 +124,7 @@ def test_the_hash_is_of_the_bytes_whatever_the_block_and_the_encoding(
     columns = ("a", "b")
     list(
         read_csv_blocks(
-            path, columns=columns, encoding=encoding, block_bytes=block_bytes, trace=trace
+            path, columns=columns, encoding=encoding, longest_line_bytes=block_bytes, trace=trace
         )
     )
     assert (trace.sha256, trace.bytes) == (sha256(path), path.stat().st_size)

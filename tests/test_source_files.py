@@ -27,7 +27,7 @@ def json_text(word: str) -> str:
 
 
 def read_csv(path: Path) -> Iterator[object]:
-    return read_csv_blocks(path, columns=("a", "b"), block_bytes=64)
+    return read_csv_blocks(path, columns=("a", "b"), longest_line_bytes=64)
 
 
 def read_json(path: Path) -> Iterator[object]:
