@@ -3,6 +3,7 @@
 The file's own lock keeps other processes out; the message names the one that holds it.
 """
 
+import logging
 import os
 import re
 import sys
@@ -21,6 +22,8 @@ from star_schema import Table
 if sys.platform != "win32":
     import fcntl
 
+logger = logging.getLogger(__name__)
+
 DUCKDB_SCHEME = "duckdb:///"
 IN_MEMORY = ":memory:"
 IN_MEMORY_CONNECTION = DUCKDB_SCHEME + IN_MEMORY
@@ -33,8 +36,9 @@ _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 class DuckdbSession:
     """A connection to a DuckDB database; see `database.Session`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, *, read_only: bool = False) -> None:
         self.connection = connection
+        self._read_only = read_only
 
     @classmethod
     def open(
@@ -56,7 +60,7 @@ class DuckdbSession:
         try:
             if path and not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            return cls(_open(path, read_only=read_only, **settings))
+            return cls(_open(path, read_only=read_only, **settings), read_only=read_only)
         except (duckdb.Error, OSError) as error:
             raise _connect_error(path, error) from error
 
@@ -132,8 +136,21 @@ class DuckdbSession:
         return {"driver": f"duckdb {duckdb.__version__}", "server": f"DuckDB {version}"}
 
     def close(self) -> None:
-        """Closes the file."""
-        self.connection.close()
+        """Closes the file, with everything in it: by itself the engine may leave its log beside."""
+        try:
+            if not self._read_only:
+                self._checkpoint()
+        finally:
+            self.connection.close()
+
+    def _checkpoint(self) -> None:
+        try:
+            self.execute("CHECKPOINT;")
+        except (duckdb.Error, LoadingError) as error:
+            logger.warning(
+                "what was committed last stands in the file's .wal, not in the warehouse's own "
+                "file: %s. Next: keep both together; the next run puts it right", error,
+            )  # fmt: skip
 
 
 @contextmanager

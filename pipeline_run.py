@@ -56,6 +56,8 @@ R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
+_SCRATCH = "tmp"  # under OUTPUT_DIR
+
 _STATUS = {
     EXIT_OK: run_history.SUCCESS,
     EXIT_ATTENTION: run_history.ATTENTION,
@@ -141,10 +143,18 @@ def _failure_logged() -> Iterator[None]:
 
 
 def _scratch_folder(config: Config, args: argparse.Namespace, stack: ExitStack) -> Path:
-    """Where engines spill to: a folder that the next run clears, should this one be killed."""
-    if args.dry_run:  # writes nothing to the project
-        return Path(stack.enter_context(TemporaryDirectory(prefix="etl-")))
-    return config.files.output_dir / "tmp"
+    """Where engines spill to: a folder of this run's own, removed after they are closed.
+
+    The engine keeps its files there open to the end, and cannot close without them.
+    """
+    parent = None if args.dry_run else config.files.output_dir / _SCRATCH  # writes nothing there
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    return Path(
+        stack.enter_context(
+            TemporaryDirectory(prefix="etl-", dir=parent, ignore_cleanup_errors=True)
+        )
+    )
 
 
 def _warehouse(config: Config, args: argparse.Namespace, scratch: Path) -> DatabaseManager:
@@ -239,8 +249,6 @@ def _load(job: Job) -> Dict[str, Any]:
     except BaseException as error:
         _finish_failed(job, error)
         raise
-    finally:
-        shutil.rmtree(job.scratch, ignore_errors=True)
     told = {"status": summary["status"], "error": error_text(None, summary)}
     _kept(
         job,
@@ -264,11 +272,12 @@ def _kept(job: Job, work: Callable[[], R]) -> R:
 
 def _clear_leftovers(job: Job) -> None:
     """Removes what a killed run has left; nobody else works here while the warehouse is open."""
-    shutil.rmtree(job.scratch, ignore_errors=True)
+    for scratch in (job.output / _SCRATCH).iterdir():
+        if scratch.name != job.scratch.name:
+            shutil.rmtree(scratch, ignore_errors=True)
     for folder in ("rejected", "processed", "quality"):
         for part in (job.output / folder).glob("*.part"):
             part.unlink(missing_ok=True)
-    job.scratch.mkdir(parents=True, exist_ok=True)
 
 
 def _finish_failed(job: Job, error: BaseException) -> None:

@@ -159,6 +159,29 @@ def test_too_little_memory_is_told_with_the_setting_that_helps(tmp_path: Path) -
             db.execute("CREATE TEMP TABLE many AS SELECT random() AS n FROM range(10_000_000)")
 
 
+def test_a_closed_warehouse_is_one_file_that_can_be_copied(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    with DatabaseManager(f"duckdb:///{path}") as db:
+        db.execute("CREATE TABLE numbers AS SELECT range AS n FROM range(300_000)")
+        db.execute("DELETE FROM numbers WHERE n % 20 = 0")
+        for n in range(5):
+            db.execute("UPDATE numbers SET n = -n WHERE n % 7 = ?", [n])
+    assert [each.name for each in tmp_path.iterdir()] == ["w.duckdb"]
+
+
+def test_what_cannot_be_written_into_the_file_at_the_end_is_told_and_fails_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = f"duckdb:///{tmp_path}/w.duckdb"
+    with DatabaseManager(connection) as db:
+        db.execute("CREATE TABLE numbers AS SELECT 1 AS n")
+        db.execute("BEGIN")  # left open, which keeps the engine from writing into the file
+        db.execute("INSERT INTO numbers VALUES (2)")
+    assert "keep both together" in caplog.text
+    with DatabaseManager(connection) as db:
+        assert db.query("SELECT n FROM numbers") == [(1,)]
+
+
 def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
     with DatabaseManager(f"duckdb:///{tmp_path}/deep/er/w.duckdb") as db:
         assert db.value("SELECT 42") == 42

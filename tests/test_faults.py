@@ -20,6 +20,7 @@ from make_sample_data import write_products as make_products
 from make_sample_data import write_sales as make_sales
 from pipeline_runs import Project, command, ended, linger, linger_until, start, write_customers
 
+from duckdb_engine import DuckdbSession
 from errors import LoadingError
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "input"
@@ -161,6 +162,23 @@ def test_where_the_engine_cannot_spill_the_next_run_makes_up_for_it(
     assert_sources_are_whole(project, undisturbed)
     del project.settings["DUCKDB_MEMORY_LIMIT"]
     assert_next_run_makes_up_for_it(project, undisturbed)
+
+
+def test_what_the_engine_has_spilled_is_removed_only_after_it_is_closed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = DuckdbSession.close
+    folders: list[int] = []
+
+    def watched(session: DuckdbSession) -> None:
+        folders.append(len(list((project.output / "tmp").iterdir())))
+        close(session)
+
+    monkeypatch.setattr(DuckdbSession, "close", watched)
+    assert project.run()["exit_code"] == 0
+    assert folders
+    assert all(folders)
+    assert not list((project.output / "tmp").iterdir())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
