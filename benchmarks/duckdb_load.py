@@ -203,12 +203,19 @@ def _cell(results: Results, tool: Tool, scenario: Scenario) -> str:
     return f"{seconds:.1f} s{ratio}, CPU {cpu_s:.1f} s, {peak_mb:,.0f} MB"
 
 
+def measured_of(results: Results) -> tuple[list[Scenario], list[Tool]]:
+    """The scenarios and the tools that were measured."""
+    scenarios = [each for each in SCENARIOS if any(each.name == name for _, name in results)]
+    return scenarios, [tool for tool in TOOLS if any(tool.name == name for name, _ in results)]
+
+
 def markdown(results: Results) -> str:
     """Seconds, ratio to the pipeline's and peak memory, a scenario per line."""
-    lines = ["| Scenario | " + " | ".join(tool.name for tool in TOOLS) + " |"]
-    lines.append("|---" * (1 + len(TOOLS)) + "|")
-    for scenario in SCENARIOS:
-        cells = [_cell(results, tool, scenario) for tool in TOOLS]
+    scenarios, tools = measured_of(results)
+    lines = ["| Scenario | " + " | ".join(tool.name for tool in tools) + " |"]
+    lines.append("|---" * (1 + len(tools)) + "|")
+    for scenario in scenarios:
+        cells = [_cell(results, tool, scenario) for tool in tools]
         lines.append(f"| {scenario.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -230,15 +237,16 @@ def _ratio(results: Results, scenario: Scenario, other: Tool, field: str) -> flo
 
 def chart(results: Results, title: str) -> str:
     """The medians as bars, as SVG."""
+    scenarios, tools = measured_of(results)
     groups = {
         scenario.name: [
             Bar(tool.name, seconds)
-            for tool in TOOLS
+            for tool in tools
             if (seconds := median(results, tool, scenario)) is not None
         ]
-        for scenario in SCENARIOS
+        for scenario in scenarios
     }
-    return bar_chart(groups, [tool.name for tool in TOOLS], title, unit="s")
+    return bar_chart(groups, [tool.name for tool in tools], title, unit="s")
 
 
 # ---- the command ----
@@ -308,7 +316,7 @@ def show(console: Console, results: Results, given: argparse.Namespace) -> None:
                   "whole process (over the pipeline's), CPU seconds, peak memory\n")  # fmt: skip
     console.print(markdown(results), soft_wrap=True, markup=False)
     for line in verdicts(results):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     console.print(", ".join(f"{name} {version(name)}" for name in (*_PACKAGES, "duckdb")))
     if given.chart:
         given.chart.write_text(chart(results, title), encoding="utf-8")
