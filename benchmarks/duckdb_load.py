@@ -27,7 +27,7 @@ from measuring import (
     ROOT,
     BenchmarkError,
     Measured,
-    at_least_one,
+    files_parser,
     run_measured,
     run_pipeline,
 )
@@ -254,24 +254,17 @@ def chart(results: Results, title: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = argparse.ArgumentParser(
-        description="Compares loads of the same files into DuckDB.",
-        epilog="example:\n  python benchmarks/duckdb_load.py --customers 100000 --sales 300000",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    made = files_parser(
+        "Compares loads of the same files into DuckDB.",
+        "python benchmarks/duckdb_load.py --customers 100000 --sales 300000",
+        rounds=3,
     )
-    made.add_argument("--customers", type=at_least_one, default=100_000, metavar="N",
-                      help="records in the file, dirty ones included (100000)")  # fmt: skip
-    made.add_argument("--sales", type=at_least_one, default=300_000, metavar="N",
-                      help="likewise (300000)")  # fmt: skip
-    made.add_argument("--rounds", type=at_least_one, default=3, metavar="N",
-                      help="each tool once a round; medians are shown (3)")  # fmt: skip
     made.add_argument("--tools", nargs="+", choices=[tool.name for tool in TOOLS], metavar="NAME",
                       default=[tool.name for tool in TOOLS], help="only these")  # fmt: skip
     made.add_argument("--scenarios", nargs="+", choices=[each.name for each in SCENARIOS],
                       metavar="NAME", default=[each.name for each in SCENARIOS],
                       help="only these; each is run after those before it")  # fmt: skip
     made.add_argument("--chart", type=Path, metavar="FILE", help="also write an SVG file")
-    made.add_argument("--folder", type=Path, help="where to work (a temporary folder)")
     return made
 
 

@@ -83,3 +83,26 @@ def at_least_one(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def files_parser(description: str, example: str, *, rounds: int) -> argparse.ArgumentParser:
+    """A parser of the arguments that all loads of files have.
+
+    Args:
+        description: what the command does.
+        example: a call of it.
+        rounds: how many by default.
+    """
+    made = argparse.ArgumentParser(
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--customers", type=at_least_one, default=100_000, metavar="N",
+                      help="records in the file, dirty ones included (100000)")  # fmt: skip
+    made.add_argument("--sales", type=at_least_one, default=300_000, metavar="N",
+                      help="likewise (300000)")  # fmt: skip
+    made.add_argument("--rounds", type=at_least_one, default=rounds, metavar="N",
+                      help=f"how often each is measured; medians are shown ({rounds})")  # fmt: skip
+    made.add_argument("--folder", type=Path, help="where to work (a temporary folder)")
+    return made

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from bench_data import FIRST_DAY, LAST_DAY, Sizes, sizes_of, write_first
-from measuring import BenchmarkError, Measured, at_least_one, run_pipeline
+from measuring import BenchmarkError, Measured, at_least_one, files_parser, run_pipeline
 from rich.console import Console
 
 _SEED = 20240120
@@ -62,22 +62,15 @@ def measured(sizes: Sizes, folder: Path, rounds: int) -> Iterator[Figures]:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = argparse.ArgumentParser(
-        description="Measures the pipeline at several sizes.",
-        epilog="example:\n  python benchmarks/scaling.py --customers 10000 --times 1 3 10",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    made = files_parser(
+        "Measures the pipeline at several sizes.",
+        "python benchmarks/scaling.py --customers 10000 --times 1 3 10",
+        rounds=1,
     )
-    made.add_argument("--customers", type=at_least_one, default=100_000, metavar="N",
-                      help="records in the smallest file (100000)")  # fmt: skip
-    made.add_argument("--sales", type=at_least_one, default=300_000, metavar="N",
-                      help="likewise (300000)")  # fmt: skip
     made.add_argument("--products", type=at_least_one, metavar="N",
-                      help="likewise (a tenth of the customers)")  # fmt: skip
+                      help="likewise, in theirs (a tenth of the customers)")  # fmt: skip
     made.add_argument("--times", type=at_least_one, nargs="+", default=[1, 3, 10], metavar="N",
                       help="how many times as many (1 3 10)")  # fmt: skip
-    made.add_argument("--rounds", type=at_least_one, default=1, metavar="N",
-                      help="of each size; medians are shown (1)")  # fmt: skip
-    made.add_argument("--folder", type=Path, help="where to work (a temporary folder)")
     return made
 
 
