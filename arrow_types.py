@@ -38,6 +38,11 @@ def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
     return pa.schema([pa.field(column.name, arrow_type(column)) for column in columns])
 
 
+def text_schema(columns: Iterable[str]) -> pa.Schema:
+    """Records as their source wrote them: the row each stood in, and columns of text."""
+    return pa.schema([("source_row", pa.int64()), *((name, pa.string()) for name in columns)])
+
+
 @cache
 def staged_schema(table: Table) -> pa.Schema:
     """The columns that a transformed record brings: those of its source."""

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 import field_rules
 import value_rules
+from arrow_types import text_schema
 from csv_blocks import read_csv_blocks
 from json_items import JsonItem, read_json_items
 from record_blocks import BadValueError, storable
@@ -165,12 +166,8 @@ def _product_block(items: Sequence[JsonItem]) -> Block:
             records.append({"source_row": item.position, **texts})
         except BadValueError as error:
             rejected.append(_rejected_item(item, error))
-    block = pa.RecordBatch.from_pylist(records, schema=_text_schema(PRODUCT_COLUMNS))
+    block = pa.RecordBatch.from_pylist(records, schema=text_schema(PRODUCT_COLUMNS))
     return Block(block, reject_block(PRODUCT_COLUMNS, rejected), len(items))
-
-
-def _text_schema(columns: tuple[str, ...]) -> pa.Schema:
-    return pa.schema([("source_row", pa.int64()), *((name, pa.string()) for name in columns)])
 
 
 def _rejected_item(item: JsonItem, error: BadValueError) -> dict[str, object]:
@@ -308,7 +305,7 @@ def read_csv_originals(
     """
     only = rows.to_numpy(zero_copy_only=False)
     blocks = read_csv_blocks(path, columns=columns, encoding=encoding, only_rows=only)
-    return pa.Table.from_batches([block.records for block in blocks], _text_schema(columns))
+    return pa.Table.from_batches([block.records for block in blocks], text_schema(columns))
 
 
 def read_product_originals(path: Path, rows: pa.Array) -> pa.Table:
@@ -321,7 +318,7 @@ def read_product_originals(path: Path, rows: pa.Array) -> pa.Table:
     wanted = set(rows.to_pylist())
     items = (item for item in read_json_items(path, "products") if item.position in wanted)
     blocks = (_product_block(batch).records for batch in _in_batches(items))
-    return pa.Table.from_batches(blocks, _text_schema(PRODUCT_COLUMNS))
+    return pa.Table.from_batches(blocks, text_schema(PRODUCT_COLUMNS))
 
 
 # --- metrics -----------------------------------------------------------------------------

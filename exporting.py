@@ -9,10 +9,10 @@ import pyarrow.csv
 import pyarrow.parquet
 
 import sql_dialects
-from arrow_types import arrow_type
+from arrow_types import arrow_schema
 from database import DatabaseManager
 from errors import LoadingError
-from star_schema import STAR_TABLES, Column, Table
+from star_schema import STAR_TABLES, Table
 
 # Rows held at a time; wide enough for good Parquet row groups.
 _CHUNK_ROWS = 100_000
@@ -37,7 +37,7 @@ def export_tables(db: DatabaseManager, folder: Path, file_format: str) -> list[P
 
 def _export(db: DatabaseManager, table: Table, path: Path) -> Path:
     part = path.with_name(path.name + ".part")
-    schema = pa.schema([_field(column) for column in table.columns])
+    schema = arrow_schema(table.columns)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _writer(part, schema, path.suffix) as writer:
@@ -58,10 +58,6 @@ def _cannot_write(path: Path, error: OSError) -> LoadingError:
         f"the export {path} cannot be written: {reason}; the tables themselves are loaded",
         next_step="make room or give the right to write there, then run the export again",
     )
-
-
-def _field(column: Column) -> pa.Field:
-    return pa.field(column.name, arrow_type(column))
 
 
 def _writer(

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from arrow_types import text_schema
+
 # Why a record was not loaded. `duplicate` is no fault of the record: another of its key won.
 MALFORMED = "malformed"  # the record cannot be taken apart into its fields
 MISSING = "missing"  # a value that is required is empty
@@ -49,8 +51,7 @@ def reject_schema(source_columns: tuple[str, ...]) -> pa.Schema:
         >>> reject_schema(("customer_id",)).names[:3]
         ['source_row', 'record_key', 'error_class']
     """
-    names = (*REASON_COLUMNS, *source_columns)
-    return pa.schema([("source_row", pa.int64()), *((name, pa.string()) for name in names)])
+    return text_schema((*REASON_COLUMNS, *source_columns))
 
 
 def reject_block(

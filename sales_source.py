@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 import field_rules
 import value_rules
+from arrow_types import text_schema
 from csv_blocks import CsvBlock, read_csv_blocks
 from duckdb_engine import DUCKDB_SCHEME, arrow_blocks, duckdb_path, open_duckdb
 from errors import CircuitOpenError, ConfigurationError, ExtractionError
@@ -261,8 +262,7 @@ def _read_sales_file(path: Path, window: Window, reading: SalesReading) -> Itera
 
 
 def _no_sales() -> pa.RecordBatch:
-    names = [("source_row", pa.int64()), *((n, pa.string()) for n in SALES_COLUMNS)]
-    return pa.RecordBatch.from_pylist([], schema=pa.schema(names))
+    return pa.RecordBatch.from_pylist([], schema=text_schema(SALES_COLUMNS))
 
 
 def _query_block(

@@ -27,9 +27,11 @@ from measuring import (
     ROOT,
     BenchmarkError,
     Measured,
+    exit_code_of,
     files_parser,
     run_measured,
     run_pipeline,
+    working_folder,
 )
 from rich.console import Console
 
@@ -318,18 +320,15 @@ def show(console: Console, results: Results, given: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
     given = parser().parse_args(argv)
+    return exit_code_of(lambda: _compare_and_show(given))
+
+
+def _compare_and_show(given: argparse.Namespace) -> None:
     console = Console(highlight=False)
-    try:
-        _require_packages()
-        if given.folder:
-            given.folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="etl-bench-", dir=given.folder) as name:
-            results = compare(console, given, Path(name))
-        show(console, results, given)
-    except BenchmarkError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
-        return 2
-    return 0
+    _require_packages()
+    with working_folder(given.folder) as folder:
+        results = compare(console, given, folder)
+    show(console, results, given)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
+
+from rich.console import Console
 
 ROOT = Path(__file__).resolve().parent.parent
 _SHOWN_CHARACTERS = 4000
@@ -83,6 +87,25 @@ def at_least_one(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+@contextmanager
+def working_folder(given: Path | None) -> Iterator[Path]:
+    """A folder that is removed afterwards, in the one given, which is made, or the system's."""
+    if given:
+        given.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="etl-bench-", dir=given) as name:
+        yield Path(name)
+
+
+def exit_code_of(work: Callable[[], None]) -> int:
+    """Does the work of a command; 2, with a line on stderr, when it cannot be done."""
+    try:
+        work()
+    except BenchmarkError as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
+        return 2
+    return 0
 
 
 def files_parser(description: str, example: str, *, rounds: int) -> argparse.ArgumentParser:

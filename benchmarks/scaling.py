@@ -10,11 +10,17 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from bench_data import FIRST_DAY, LAST_DAY, Sizes, sizes_of, write_first
-from measuring import BenchmarkError, Measured, at_least_one, files_parser, run_pipeline
+from measuring import (
+    Measured,
+    at_least_one,
+    exit_code_of,
+    files_parser,
+    run_pipeline,
+    working_folder,
+)
 from rich.console import Console
 
 _SEED = 20240120
@@ -74,23 +80,23 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def measure(given: argparse.Namespace) -> None:
+    """Prints the table, a line as soon as it is known."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console.print(_HEAD, "|---" * 6 + "|", sep="\n")
+    for times in given.times:
+        sizes = sizes_of(given.customers * times, given.sales * times)
+        if given.products:
+            sizes = sizes._replace(products=given.products * times)
+        with working_folder(given.folder) as folder:
+            for figures in measured(sizes, folder, given.rounds):
+                console.print(figures.line())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
     given = parser().parse_args(argv)
-    console = Console(soft_wrap=True, markup=False, highlight=False)
-    console.print(_HEAD, "|---" * 6 + "|", sep="\n")
-    try:
-        for times in given.times:
-            sizes = sizes_of(given.customers * times, given.sales * times)
-            if given.products:
-                sizes = sizes._replace(products=given.products * times)
-            with TemporaryDirectory(prefix="etl-scaling-", dir=given.folder) as folder:
-                for figures in measured(sizes, Path(folder), given.rounds):
-                    console.print(figures.line())
-    except BenchmarkError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
-        return 2
-    return 0
+    return exit_code_of(lambda: measure(given))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from measuring import ROOT, BenchmarkError, at_least_one
+from measuring import ROOT, BenchmarkError, at_least_one, exit_code_of
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -450,9 +450,4 @@ def run(comparison: Comparison, argv: Sequence[str] | None = None) -> int:
         run_child(comparison, arguments[1:])
         return 0
     given = parser(comparison).parse_args(arguments)
-    try:
-        compare(Console(), comparison, given)
-    except BenchmarkError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
-        return 2
-    return 0
+    return exit_code_of(lambda: compare(Console(), comparison, given))
