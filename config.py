@@ -16,9 +16,9 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from errors import ConfigurationError
-from odbc_strings import braced, parse, secrets_in, shown
-from setting_kinds import (
+from etl.errors import ConfigurationError
+from etl.settings.connection_strings import braced, parse, secrets_in, shown
+from etl.settings.kinds import (
     DUCKDB_PREFIX,
     Address,
     Addresses,
@@ -44,7 +44,7 @@ from setting_kinds import (
     Webhook,
     kind_of,
 )
-from setting_layers import MASK, Given, Layers, Setting, read_layers
+from etl.settings.layers import MASK, Given, Layers, Setting, read_layers
 
 PROJECT_DIR = Path(__file__).resolve().parent
 ENVIRONMENTS = ("dev", "test", "prod")

@@ -19,18 +19,18 @@ from typing import Any, Dict, List
 import pyarrow as pa
 import pyarrow.compute as pc
 
-import field_rules
-import value_rules
-from arrow_types import text_schema
-from csv_blocks import read_csv_blocks
-from json_items import JsonItem, read_json_items
-from record_blocks import BadValueError, storable
-from rejected_records import MALFORMED, reject_block
-from runs import parse_day, whole_days
-from sales_source import CSV_SCHEME, read_sales
-from source_blocks import Block, csv_block
-from source_files import FileTrace
-from sources import CUSTOMER_COLUMNS, PRODUCT_COLUMNS
+from etl.history.runs import parse_day, whole_days
+from etl.rejects import MALFORMED, reject_block
+from etl.rules import columns as field_rules
+from etl.rules import values as value_rules
+from etl.rules.records import BadValueError, storable
+from etl.schema.arrow import text_schema
+from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS
+from etl.sources.blocks import Block, csv_block
+from etl.sources.csv_reader import read_csv_blocks
+from etl.sources.files import FileTrace
+from etl.sources.json_reader import JsonItem, read_json_items
+from etl.sources.sales import CSV_SCHEME, read_sales
 
 logger = logging.getLogger(__name__)
 

@@ -13,18 +13,18 @@ from typing import Any, Dict, List
 
 import pyarrow as pa
 
-import run_history
-import warehouse
-from batch_loading import Limits, Load, load_staged
-from database import DatabaseManager
-from errors import GateClosedError
-from failed_records import handle_loading_errors
-from quality_checks import PASSED, quality_checks
-from record_blocks import staged_from_records
-from rejected_records import REFUSED, RejectedFile
-from runs import EVERYTHING, MANUAL, Applied, RunPlan, Staged, Window, utc_now
-from staging import Staging
-from star_schema import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
+from etl.engines.database import DatabaseManager
+from etl.errors import GateClosedError
+from etl.history import audit as run_history
+from etl.history.runs import EVERYTHING, MANUAL, Applied, RunPlan, Staged, Window, utc_now
+from etl.quality.checks import PASSED, quality_checks
+from etl.rejects import REFUSED, RejectedFile
+from etl.rules.records import staged_from_records
+from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
+from etl.warehouse import apply as warehouse
+from etl.warehouse.failed_records import handle_loading_errors
+from etl.warehouse.staging import Staging
+from etl.warehouse.transactions import Limits, Load, load_staged
 
 __all__ = [
     "DatabaseManager",

@@ -14,19 +14,19 @@ from typing import Any, Dict, List
 
 import pyarrow as pa
 
-from business_rules import (
+from etl.errors import TransformationError
+from etl.rejects import one_block
+from etl.rules.business import (
     DEFAULT_RULES,
     Rules,
     transform_customers,
     transform_products,
     transform_sales,
 )
-from errors import TransformationError
-from record_blocks import block_from_records
-from record_checks import Transformed
-from rejected_records import one_block
-from sources import COMPLETED, CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
-from star_schema import FIRST_TIME, REPEAT, SALES_FACT, SALES_RANK, Role
+from etl.rules.checks import Transformed
+from etl.rules.records import block_from_records
+from etl.schema.source_columns import COMPLETED, CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
+from etl.schema.tables import FIRST_TIME, REPEAT, SALES_FACT, SALES_RANK, Role
 
 logger = logging.getLogger(__name__)
 

@@ -14,14 +14,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Dict
 
-from command_line import check_arguments, parse_arguments
+from etl.pipeline.arguments import check_arguments, parse_arguments
 
 if __name__ == "__main__":
     parse_arguments(sys.argv[1:])  # --help and wrong usage end here, before Arrow is loaded
 
-import console
-import interrupts
-from alerting import AlertThrottler, simulate_email_alert, simulate_slack_notification
 from config import (
     AlertConfig,
     Config,
@@ -40,22 +37,29 @@ from data_loading import (
     load_sales,
     validate_loaded_data,
 )
-from data_quality import detect_data_anomalies, process_quality_alerts, run_data_quality_checks
 from data_transformation import (
     enrich_product_data,
     process_sales_transactions,
     standardize_customer_data,
 )
-from errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
-from health_checks import pipeline_health_check
-from logs import close_logging, setup_logging
-from metrics import ETLMetrics
-from monitoring import track_data_lineage
-from pipeline_run import run_job
-from process_memory import settle_memory
-from resilience import CircuitBreaker, retry_with_backoff
-from run_alerts import with_alerts
-from warehouse import schema_script
+from etl import interrupts
+from etl.alerts.notifier import AlertThrottler, simulate_email_alert, simulate_slack_notification
+from etl.alerts.run_alerts import with_alerts
+from etl.errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
+from etl.monitoring.health.report import pipeline_health_check
+from etl.monitoring.lineage import track_data_lineage
+from etl.monitoring.logs import close_logging, setup_logging
+from etl.monitoring.metrics import ETLMetrics
+from etl.pipeline import console
+from etl.pipeline.run import run_job
+from etl.process_memory import settle_memory
+from etl.quality.data_quality import (
+    detect_data_anomalies,
+    process_quality_alerts,
+    run_data_quality_checks,
+)
+from etl.resilience.retry import CircuitBreaker, retry_with_backoff
+from etl.warehouse.apply import schema_script
 
 __all__ = [
     "AlertConfig",

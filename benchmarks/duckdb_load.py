@@ -37,8 +37,8 @@ from rich.console import Console
 
 sys.path.append(str(ROOT))
 
-from sql_dialects import DUCKDB, quoted, sql_type
-from star_schema import STAR_TABLES, Role, Table
+from etl.engines.dialect import DUCKDB, quoted, sql_type
+from etl.schema.tables import STAR_TABLES, Role, Table
 
 SEED = 20240120
 _PACKAGES = ("dlt", "pandas", "adbc_driver_manager")

@@ -19,15 +19,15 @@ from bench_data import DAY_BEFORE, ROOT
 
 sys.path.append(str(ROOT))
 
-from business_rules import (
+from data_extraction import read_customers, read_products
+from etl.history.runs import EVERYTHING, Window, parse_day, whole_days
+from etl.rules.business import (
     transform_customers,
     transform_products,
     transform_sales,
 )
-from data_extraction import read_customers, read_products
-from runs import EVERYTHING, Window, parse_day, whole_days
-from sales_source import CSV_SCHEME, read_sales
-from star_schema import STAR_TABLES, Table
+from etl.schema.tables import STAR_TABLES, Table
+from etl.sources.sales import CSV_SCHEME, read_sales
 
 
 def window_of(mode: str) -> Window:

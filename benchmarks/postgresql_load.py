@@ -27,7 +27,7 @@ from psycopg import sql
 from pyarrow import csv
 from server_load import COLUMNS, FIRST, RERUN, Comparison, Dlt, Place, Ratio, Tool
 
-from sql_dialects import POSTGRESQL, listed
+from etl.engines.dialect import POSTGRESQL, listed
 
 sys.path.append(str(ROOT / "tests"))
 

@@ -30,13 +30,13 @@ from rich.table import Table as Grid
 
 sys.path.insert(0, str(ROOT))
 
-from business_rules import transform_customers
-from command_line import parse_arguments
 from config import load_config
 from data_extraction import read_customers
+from etl.engines.dialect import Dialect, quoted
+from etl.pipeline.arguments import parse_arguments
+from etl.rules.business import transform_customers
+from etl.schema.tables import CUSTOMER_DIM, Column, Kind, Role
 from etl_pipeline import run_etl_pipeline
-from sql_dialects import Dialect, quoted
-from star_schema import CUSTOMER_DIM, Column, Kind, Role
 
 SEED = 20240120
 COLUMNS = CUSTOMER_DIM.with_role(Role.SOURCE)

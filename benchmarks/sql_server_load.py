@@ -22,11 +22,11 @@ import server_load
 from measuring import BenchmarkError
 from server_load import COLUMNS, FIRST, RERUN, Comparison, Dlt, Place, Ratio, Tool
 
-import odbc_connections
-from odbc import installed_drivers
-from odbc_strings import joined, masked, parse
-from sql_dialects import SQL_SERVER
-from star_schema import Column, Kind
+from etl.engines import odbc_connections
+from etl.engines.dialect import SQL_SERVER
+from etl.engines.odbc import installed_drivers
+from etl.schema.tables import Column, Kind
+from etl.settings.connection_strings import joined, masked, parse
 
 VARIABLE = "TEST_SQLSERVER_CONNECTION_STRING"
 _DROP_ATTEMPTS = 20

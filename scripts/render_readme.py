@@ -16,11 +16,12 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from command_line import build_parser  # noqa: E402  # needs the path
-from quality_rules import rules_markdown  # noqa: E402  # likewise
 from setting_docs import settings_markdown  # noqa: E402  # likewise
-from sql_dialects import DUCKDB  # noqa: E402  # likewise
-from star_schema import dictionary_markdown  # noqa: E402  # likewise
+
+from etl.engines.dialect import DUCKDB  # noqa: E402  # likewise
+from etl.pipeline.arguments import build_parser  # noqa: E402  # needs the path
+from etl.quality.rules import rules_markdown  # noqa: E402  # likewise
+from etl.schema.tables import dictionary_markdown  # noqa: E402  # likewise
 
 README = ROOT / "README.md"
 
@@ -46,6 +47,7 @@ def copied(folder: str) -> list[str]:
     """Copies the project there, and returns the command that runs it."""
     for path in ROOT.glob("*.py"):
         shutil.copy2(path, folder)
+    shutil.copytree(ROOT / "etl", Path(folder, "etl"))
     shutil.copytree(ROOT / "data/input", Path(folder, "data/input"))
     return [sys.executable, str(Path(folder, "etl_pipeline.py"))]
 
@@ -84,7 +86,9 @@ def alerts() -> tuple[str, str]:
             Path(folder, "logs/alerts", name).read_text("utf-8").replace(f"{folder}/", "")
             for name in ("email_alerts.log", "slack_notifications.log")
         ]
-    email = re.sub(r"(Stack Trace:\nTraceback.*\n)(?s:.*)\n(errors\.)", r"\1  ...\n\2", texts[0])
+    email = re.sub(
+        r"(Stack Trace:\nTraceback.*\n)(?s:.*)\n(etl\.errors\.)", r"\1  ...\n\2", texts[0]
+    )
     return fenced(email), fenced(re.split(r"(?m)^(?==+ SLACK)", texts[1])[-1])
 
 

@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from dashboard import write_dashboard  # noqa: E402  # needs the path
+from etl.reports.dashboard import write_dashboard  # noqa: E402  # needs the path
 
 Entry = dict[str, Any]
 

@@ -17,9 +17,9 @@ import psycopg
 import pytest
 from postgres_server import PostgresServer, binaries
 
-import odbc_connections
-from database import Access, DatabaseManager
-from odbc_strings import joined, parse
+from etl.engines import odbc_connections
+from etl.engines.database import Access, DatabaseManager
+from etl.settings.connection_strings import joined, parse
 
 _PASSWORD = "Only-for-tests-1!"  # noqa: S105  # of logins that last as long as a test
 _numbers = count(1)

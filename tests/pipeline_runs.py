@@ -13,12 +13,12 @@ from typing import Any
 
 import engines
 
-from command_line import parse_arguments
 from config import Config, load_config
-from database import Access, DatabaseManager
+from etl.engines.database import Access, DatabaseManager
+from etl.pipeline.arguments import parse_arguments
+from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS
+from etl.schema.tables import STAR_TABLES, Role
 from etl_pipeline import main, run_etl_pipeline
-from sources import CUSTOMER_COLUMNS, SALES_COLUMNS
-from star_schema import STAR_TABLES, Role
 
 Record = Mapping[str, str | None]
 

@@ -1,0 +1,1 @@
+"""The databases: their SQL, their connections, their errors."""

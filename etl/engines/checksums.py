@@ -1,0 +1,92 @@
+"""What a block of records adds up to, in the same figures that a server gives of its rows."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.schema.tables import Kind, Role, Table
+
+_DAY_ZERO = (date(2000, 1, 1) - date(1970, 1, 1)).days
+_MICROSECONDS_A_DAY = 86_400_000_000
+
+
+# What servers hash of a text: SQL Server UTF-16, Babelfish UTF-8.
+ENCODINGS = ("utf-16-le", "utf-8")
+
+
+def encoding_of(text: str, digest: bytes) -> str:
+    """In which encoding a text has a SHA-256.
+
+    Raises:
+        LookupError: in none that is known.
+
+    Example:
+        >>> encoding_of("é", hashlib.sha256("é".encode("utf-16-le")).digest())
+        'utf-16-le'
+    """
+    for encoding in ENCODINGS:
+        if hashlib.sha256(text.encode(encoding)).digest() == digest:
+            return encoding
+    raise LookupError("the server hashes texts in an encoding that is not known")
+
+
+def block_checksum(table: Table, block: pa.RecordBatch, encoding: str) -> list[int]:
+    """The figures of `staging_sql.checksum`, but for a block: rows, texts, other columns.
+
+    Args:
+        table: the table into which the records will be merged.
+        block: its staged columns.
+        encoding: in which the server hashes texts.
+
+    Example:
+        >>> from etl.schema.arrow import staged_schema
+        >>> from etl.schema.tables import PRODUCT_DIM
+        >>> schema = staged_schema(PRODUCT_DIM)
+        >>> block = pa.Table.from_pylist([{"quantity": 3}], schema=schema).to_batches()[0]
+        >>> rows, texts, price, cost, quantity, inferred = block_checksum(
+        ...     PRODUCT_DIM, block, "utf-8"
+        ... )
+        >>> rows, price, cost, quantity, inferred
+        (1, 0, 0, 3, 0)
+    """
+    columns = table.with_role(Role.SOURCE)
+    texts = [block.column(c.name) for c in columns if c.kind is Kind.TEXT]
+    figures = [block.num_rows, _text_sum(texts, encoding)]
+    for column in columns:
+        figures += _figures(column.kind, block.column(column.name))
+    return figures
+
+
+def _text_sum(texts: list[pa.Array], encoding: str) -> int:
+    filled = [pc.fill_null(text, "") for text in texts]
+    joined = pc.binary_join_element_wise(*filled, "|").to_pylist()
+    return sum(_first_bytes(text.encode(encoding)) for text in joined)
+
+
+def _first_bytes(text: bytes) -> int:
+    digest = hashlib.sha256(text).digest()
+    return int.from_bytes(digest[:4], "big", signed=True)
+
+
+def _figures(kind: Kind, values: pa.Array) -> Iterator[int]:
+    if kind is Kind.TEXT:
+        return
+    if kind is Kind.TIMESTAMP:
+        micros = values.cast(pa.int64()).drop_null().to_pylist()
+        yield sum(micro // _MICROSECONDS_A_DAY - _DAY_ZERO for micro in micros)
+        yield sum(micro % _MICROSECONDS_A_DAY for micro in micros)
+    elif kind is Kind.DATE:
+        days = values.cast(pa.int32()).drop_null()
+        yield _sum(days.cast(pa.int64())) - _DAY_ZERO * len(days)
+    elif kind is Kind.DECIMAL:
+        wide = values.cast(pa.decimal128(38, values.type.scale))
+        yield int((pc.sum(wide).as_py() or 0) * 10**values.type.scale)
+    else:
+        yield _sum(values)
+
+
+def _sum(values: pa.Array) -> int:
+    return int(pc.sum(values).as_py() or 0)

@@ -1,0 +1,334 @@
+"""A session on SQL Server: the settings of the connection, the application lock, fast inserts.
+
+The driver's errors are put into sentences; their cause stays, and says whether they may pass.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, Self
+
+import pyarrow as pa
+
+from etl.engines import odbc_connections
+from etl.engines.dialect import quoted
+from etl.engines.odbc import pyodbc
+from etl.errors import LoadingError, WarehouseInUseError
+from etl.schema.tables import Column, Kind, Table
+
+LOCK_NAME = "etl_pipeline"
+
+# NOCOUNT: counts of rows are no result sets, behind which an error could hide. XACT_ABORT: an
+# error takes the whole transaction back. LOCK_TIMEOUT in ms: whoever blocks us for longer than a
+# minute gets error 1222, which is tried again. The others are ODBC's defaults, unless the
+# connection string has them otherwise (QuotedId=No, AnsiNPW=No).
+_SETTINGS = (
+    "SET NOCOUNT ON; SET XACT_ABORT ON; SET LOCK_TIMEOUT 60000; SET QUOTED_IDENTIFIER ON; "
+    "SET ANSI_NULLS ON; SET ANSI_PADDING ON; SET ANSI_WARNINGS ON; SET CONCAT_NULL_YIELDS_NULL ON;"
+)
+
+# Named after the database: SQL Server keeps the locks of databases apart, its relatives may not.
+_TAKE_LOCK = f"""DECLARE @result INT, @resource NVARCHAR(255) = N'{LOCK_NAME} ' + DB_NAME();
+EXEC @result = sp_getapplock @Resource = @resource, @LockMode = 'Exclusive',
+    @LockOwner = 'Session', @LockTimeout = 0;
+SELECT @result;"""
+
+# Asks whether it could be taken, and takes nothing.
+_LOCK_IS_FREE = f"""DECLARE @resource NVARCHAR(255) = N'{LOCK_NAME} ' + DB_NAME();
+SELECT APPLOCK_TEST(N'public', @resource, N'Exclusive', N'Session');"""
+
+# Who holds it; needs a permission that a least-privilege login lacks.
+_LOCK_HOLDER = f"""SELECT s.session_id, s.host_name, s.login_name
+FROM sys.dm_tran_locks AS l JOIN sys.dm_exec_sessions AS s ON s.session_id = l.request_session_id
+WHERE l.resource_type = 'APPLICATION' AND l.request_status = 'GRANT'
+    AND l.resource_database_id = DB_ID() AND l.resource_description LIKE '%{LOCK_NAME}%';"""  # noqa: S608  # a constant
+
+# NOLOCK: for a message, and the run it speaks of may have the row locked.
+_RUNNING = 'SELECT max("run_id") FROM "etl_run" WITH (NOLOCK) WHERE "status" = \'running\';'
+
+# Statements kept prepared; one load needs about half of them.
+_MAX_PREPARED = 32
+
+# The driver gets an array for each column of an insert; this bounds all of them, in bytes.
+_ARRAY_BYTES = 16 * 1024 * 1024
+
+
+# A block, and the constants that each of its rows gets.
+Part = tuple[pa.RecordBatch, Mapping[str, object]]
+
+
+class SqlServerSession:
+    """A connection to SQL Server; see `database.Session`."""
+
+    def __init__(self, connection_string: str) -> None:
+        self._connection_string = connection_string
+        self._connection = odbc_connections.connect(connection_string)
+        self._beside: SqlServerSession | None = None
+        self._prepared: OrderedDict[str, Any] = OrderedDict()
+
+    @classmethod
+    def open(cls, connection_string: str, *, locked: bool) -> Self:
+        """Connects, and keeps other runs out of the database.
+
+        Args:
+            connection_string: an ODBC string.
+            locked: whether to take the application lock, which ends with the connection.
+
+        Raises:
+            WarehouseInUseError: another run has the lock.
+            LoadingError: the server cannot be reached or refuses.
+        """
+        session = cls(connection_string)
+        try:
+            session.execute(_SETTINGS)
+            if locked:
+                session._take_lock()
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _take_lock(self) -> None:
+        if self.query(_TAKE_LOCK)[0][0] < 0:
+            raise WarehouseInUseError.by_another_run(self._holder())
+
+    def _holder(self) -> str:
+        told = ""
+        with suppress(LoadingError):  # there may be no table yet
+            run_id = self.query(_RUNNING)[0][0]
+            told += f", {run_id}" if run_id else ""
+        with suppress(LoadingError):  # the permission may be missing
+            for session_id, host, login in self.query(_LOCK_HOLDER):
+                told += f" (session {session_id} of {login} on {host})"
+        return told
+
+    def _run(self, sql: str, params: Sequence[object]) -> Any:
+        # Without parameters the text goes as it is. With them it becomes a procedure, at whose
+        # end a temporary table that it made is dropped.
+        if not params:
+            return self._connection.cursor().execute(sql)
+        return self._prepared_cursor(sql).execute(sql, *params)
+
+    def _prepared_cursor(self, sql: str) -> Any:
+        """A cursor that has the statement prepared, if it was run before: batches repeat it."""
+        cursor = self._prepared.pop(sql, None)
+        if cursor is None:
+            cursor = self._connection.cursor()
+            if len(self._prepared) >= _MAX_PREPARED:
+                self._prepared.popitem(last=False)[1].close()
+        self._prepared[sql] = cursor
+        return cursor
+
+    def execute(self, sql: str, params: Sequence[object] = ()) -> None:
+        """Runs one statement, or several, to their end."""
+        with _told_errors():
+            _drain(self._run(sql, params))
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Runs one query and returns its rows."""
+        with _told_errors():
+            cursor = self._run(sql, params)
+            while cursor.description is None and cursor.nextset():
+                pass  # what comes before the first SELECT
+            rows = [tuple(row) for row in cursor.fetchall()]
+            _drain(cursor)
+        return rows
+
+    def change(self, sql: str, params: Sequence[object] = ()) -> int:
+        """Runs one INSERT, UPDATE, DELETE or MERGE and returns how many rows it changed."""
+        return int(self.query(f"{sql}\nSELECT @@ROWCOUNT;", params)[0][0])
+
+    def execute_many(self, sql: str, data: Sequence[tuple[Any, ...]]) -> None:
+        """Runs one statement once per tuple."""
+        with _told_errors():
+            self._connection.cursor().executemany(sql, list(data))
+
+    def blocks(self, sql: str, schema: pa.Schema, *, chunk_rows: int) -> Iterator[pa.RecordBatch]:
+        """Runs one query and yields its rows as blocks of that schema."""
+        with _told_errors():
+            cursor = self._run(sql, ())
+        while True:
+            with _told_errors():
+                rows = cursor.fetchmany(chunk_rows)
+            if not rows:
+                return
+            columns = zip(*rows, strict=True)
+            arrays = [
+                pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def append(
+        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
+    ) -> None:
+        """Appends a block to a table: a plain INSERT, whose parameters go as arrays."""
+        written = {**(constants or {}), **_flags_of_one_value(block)}
+        columns = [table.column(name) for name in block.schema.names if name not in written]
+        sql = insert_text(table, columns, written)
+        sent = block.select([column.name for column in columns])
+        chunk_rows = max(1, _ARRAY_BYTES // sum(_parameter_bytes(c) for c in columns))
+        with self._own_transaction():
+            for start in range(0, block.num_rows, chunk_rows):
+                values = (column.to_pylist() for column in sent.slice(start, chunk_rows))
+                self._insert(sql, columns, list(zip(*values, strict=True)))
+
+    def append_parts(self, table: Table, parts: Sequence[Part]) -> None:
+        """Appends several blocks, all of them or none, half of them over a second connection.
+
+        An insert keeps one core of the server busy, and two connections two of them. Should the
+        server take the one commit and not the other, the error passes on, and whoever stages
+        begins anew. A temporary table is there for one connection only.
+        """
+        with self._own_transaction():
+            if len(parts) == 1 or table.name.startswith("#"):
+                self._append_each(table, parts)
+                return
+            beside = self._second_session()
+            with beside._own_transaction(), ThreadPoolExecutor(1) as thread:
+                others = thread.submit(beside._append_each, table, parts[1::2])
+                self._append_each(table, parts[::2])
+                others.result()
+
+    def _append_each(self, table: Table, parts: Sequence[Part]) -> None:
+        for block, constants in parts:
+            self.append(table, block, constants)
+
+    def _second_session(self) -> "SqlServerSession":
+        if self._beside is None or not self._beside.is_alive():
+            self._beside = SqlServerSession.open(self._connection_string, locked=False)
+        return self._beside
+
+    def _insert(self, sql: str, columns: Sequence[Column], rows: list[tuple[Any, ...]]) -> None:
+        with _told_errors():
+            cursor = self._connection.cursor()
+            cursor.fast_executemany = True
+            # Declared, not asked for: of temporary tables the server tells nothing, and pyodbc
+            # would take VARCHAR(255).
+            cursor.setinputsizes([_input_size(column) for column in columns])
+            cursor.executemany(sql, rows)
+
+    @contextmanager
+    def _own_transaction(self) -> Iterator[None]:
+        """Makes one transaction of it, unless there is one: else each row would be committed.
+
+        With XACT_ABORT a row that is refused would end the transaction, and the rows behind it
+        in the array, which are on their way already, would be committed without one.
+        """
+        if not self._connection.autocommit:
+            yield
+            return
+        self.execute("SET XACT_ABORT OFF;")
+        self.begin()
+        try:
+            yield
+            self.commit()
+        except BaseException:
+            self.rollback()
+            raise
+        finally:
+            with suppress(LoadingError):  # a connection that is lost will be made anew
+                self.execute("SET XACT_ABORT ON;")
+
+    def begin(self) -> None:
+        """Begins a transaction."""
+        with _told_errors():
+            self._connection.autocommit = False
+
+    def commit(self) -> None:
+        """Commits it."""
+        with _told_errors():
+            self._connection.commit()
+            self._connection.autocommit = True
+
+    def rollback(self) -> None:
+        """Takes everything of it back; a lost connection has done so by itself."""
+        with suppress(LoadingError), _told_errors():
+            self._connection.rollback()
+            self._connection.autocommit = True  # only now: it commits what is still open
+
+    def is_alive(self) -> bool:
+        """Whether the connection still answers."""
+        try:
+            return bool(self.query("SELECT 1;")[0][0] == 1)
+        except LoadingError:
+            return False
+
+    def facts(self) -> dict[str, str]:
+        """Driver and server with their versions, and who has the lock; nothing waits for it."""
+        with _told_errors():
+            facts = {
+                "driver": odbc_connections.driver_in_use(self._connection),
+                "server": odbc_connections.server_version(self._connection),
+            }
+        if not self.query(_LOCK_IS_FREE)[0][0]:
+            facts["used_by"] = f"another run{self._holder()}"
+        return facts
+
+    def close(self) -> None:
+        """Closes the connection; the lock goes with it."""
+        if self._beside is not None:
+            self._beside.close()
+        with suppress(LoadingError), _told_errors():
+            if not self._connection.autocommit:
+                self._connection.rollback()
+            self._connection.close()
+
+
+def insert_text(table: Table, columns: Sequence[Column], constants: Mapping[str, object]) -> str:
+    r"""INSERT of one row, a parameter per column; constants are written out.
+
+    Example:
+        >>> from etl.schema.tables import ETL_WATERMARK
+        >>> insert_text(ETL_WATERMARK, ETL_WATERMARK.columns[:1], {"run_id": "r1"})
+        'INSERT INTO "etl_watermark" ("run_id", "table_name") VALUES (N\'r1\', ?);'
+    """
+    names = ", ".join([*map(quoted, constants), *(quoted(c.name) for c in columns)])
+    values = ", ".join([*map(_literal, constants.values()), *("?" for _ in columns)])
+    return f"INSERT INTO {quoted(table.name)} ({names}) VALUES ({values});"  # noqa: S608  # our own names
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, str):
+        return "N'" + value.replace("'", "''") + "'"
+    return str(int(value)) if isinstance(value, int) else "NULL"
+
+
+def _flags_of_one_value(block: pa.RecordBatch) -> dict[str, object]:
+    """Flags that are the same in all rows, which need not be sent with each of them."""
+    flags = (name for name in block.schema.names if pa.types.is_boolean(block[name].type))
+    found = {name: block[name].unique() for name in flags}
+    return {name: values[0].as_py() for name, values in found.items() if len(values) == 1}
+
+
+def _parameter_bytes(column: Column) -> int:
+    # UTF-16 and its end; other types take at most a number of 38 digits as text
+    return 2 * column.width + 2 if column.kind is Kind.TEXT else 48
+
+
+def _input_size(column: Column) -> tuple[int, int, int]:
+    """Type, size and scale of a parameter, as `setinputsizes` takes them."""
+    sizes = {
+        Kind.TEXT: (pyodbc.SQL_WVARCHAR, column.width, 0),
+        Kind.INTEGER: (pyodbc.SQL_INTEGER, 10, 0),
+        Kind.BIGINT: (pyodbc.SQL_BIGINT, 19, 0),
+        Kind.DECIMAL: (pyodbc.SQL_DECIMAL, column.precision, column.scale),
+        Kind.BOOLEAN: (pyodbc.SQL_BIT, 1, 0),
+        Kind.DATE: (pyodbc.SQL_TYPE_DATE, 10, 0),
+        Kind.TIMESTAMP: (pyodbc.SQL_TYPE_TIMESTAMP, 26, 6),
+    }
+    return sizes[column.kind]
+
+
+def _drain(cursor: Any) -> None:
+    """Takes the result sets that are left: the error of a later statement comes with them."""
+    while cursor.nextset():
+        pass
+
+
+@contextmanager
+def _told_errors() -> Iterator[None]:
+    try:
+        yield
+    except pyodbc.Error as error:
+        raise LoadingError(f"SQL Server refused: {error.args[-1]}") from error

@@ -1,0 +1,393 @@
+"""What the warehouse remembers of its runs: history, counts, watermark, checks.
+
+Counts and watermark are written in the transaction of the load they speak of, so that they are
+there exactly when the rows are.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow as pa
+
+from etl.engines import dialect as sql_dialects
+from etl.engines.database import DatabaseManager
+from etl.engines.dialect import quoted
+from etl.errors import LoadingError
+from etl.history.runs import (
+    BACKFILL,
+    ONE_DATE,
+    READS_WHOLE_SOURCES,
+    Applied,
+    LoadCounts,
+    RunPlan,
+    Staged,
+    Window,
+    run_id_after,
+)
+from etl.schema.arrow import arrow_schema
+from etl.schema.tables import (
+    ETL_COLUMN_CHANGE,
+    ETL_LOAD,
+    ETL_RUN,
+    ETL_WATERMARK,
+    MENDED_KEY,
+    SALES_FACT,
+    Column,
+    Kind,
+    Table,
+)
+from etl.warehouse import staging_sql
+from etl.warehouse.staging import storable_keys
+
+RUNNING = "running"
+SUCCESS = "success"
+ATTENTION = "attention"
+FAILED = "failed"
+INTERRUPTED = "interrupted"
+# Ended without a word; found and named by the next run.
+KILLED = "killed"
+# A killed run whose sales a later run has read.
+RECOVERED = "recovered"
+# Found the warehouse in use by another run.
+IN_USE = "in_use"
+
+# How a source of a run fared.
+LOADED = "loaded"
+PREVIEWED = "dry run"
+HELD_BACK = "held back"
+SOURCE_FAILED = "failed"
+
+# The modes of killed and failed runs whose sales a plain run would not read by itself.
+TAKEN_UP = (ONE_DATE, BACKFILL)
+
+
+def next_run_id(db: DatabaseManager, now: datetime) -> str:
+    """An id that sorts after every run the warehouse knows."""
+    return run_id_after(now, db.value(f"SELECT max(run_id) FROM {quoted(ETL_RUN.name)};"))  # noqa: S608  # our own table
+
+
+def begin_run(db: DatabaseManager, plan: RunPlan) -> None:
+    """Writes the run down as running."""
+    row = {
+        "run_id": plan.run_id,
+        "environment": plan.environment,
+        "mode": plan.mode,
+        "window_start": plan.window.start,
+        "window_end": plan.window.end,
+        "status": RUNNING,
+        "started_at": plan.started_at,
+    }
+    _insert(db, ETL_RUN, row)
+
+
+def finish_run(
+    db: DatabaseManager, run_id: str, *, status: str, finished_at: datetime, error: str = ""
+) -> None:
+    """Writes down how the run ended."""
+    width = ETL_RUN.column("error").width
+    db.execute(
+        'UPDATE "etl_run" SET "status" = ?, "finished_at" = ?, "error" = ? WHERE "run_id" = ?;',
+        (status, finished_at, cut(error, width) or None, run_id),
+    )
+
+
+def cut(text: str, units: int) -> str:
+    """The text cut to so many UTF-16 units, as a server counts them."""
+    return text.encode("utf-16-le", "replace")[: 2 * units].decode("utf-16-le", "ignore")
+
+
+def last_success(db: DatabaseManager) -> datetime | None:
+    """When a run last ended with success, UTC; None when none has."""
+    query = 'SELECT max("finished_at") FROM "etl_run" WHERE "status" = ?;'
+    ended: datetime | None = db.value(query, (SUCCESS,))
+    return ended
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run of the history."""
+
+    run_id: str
+    mode: str
+    window: Window
+
+
+def newest_run(db: DatabaseManager) -> PastRun | None:
+    """The run that began last, None before the first."""
+    rows = db.query(
+        'SELECT "run_id", "mode", "window_start", "window_end" FROM "etl_run" '
+        'WHERE "run_id" = (SELECT max("run_id") FROM "etl_run");'
+    )
+    return _past_runs(rows)[0] if rows else None
+
+
+def errors_since(db: DatabaseManager, since: datetime) -> list[dict[str, Any]]:
+    """How the runs since a moment ended: `run_id`, `status` and `error`, oldest first."""
+    rows = db.query(
+        'SELECT "run_id", "status", "error" FROM "etl_run" WHERE "started_at" >= ? '
+        'ORDER BY "run_id";',
+        (since,),
+    )
+    return [dict(zip(("run_id", "status", "error"), row, strict=True)) for row in rows]
+
+
+def mark_killed(
+    db: DatabaseManager, now: datetime, errors: Mapping[str, str] = MappingProxyType({})
+) -> list[PastRun]:
+    """Marks the runs that never ended, and returns them.
+
+    Only one run works in a warehouse at a time, so whatever is running besides was killed, or
+    lost the warehouse before it could say how it ended.
+
+    Args:
+        db: the warehouse.
+        now: the present moment, UTC.
+        errors: by run id, what is known from elsewhere of how a run ended.
+    """
+    killed = _runs_with(db, RUNNING)
+    for run in killed:
+        error = errors.get(run.run_id) or "ended without a word"
+        finish_run(db, run.run_id, status=KILLED, finished_at=now, error=error)
+    return killed
+
+
+def run_ids_since(db: DatabaseManager, run_id: str) -> set[str]:
+    """The ids of this run and of later ones, as far as the warehouse knows them."""
+    rows = db.query('SELECT "run_id" FROM "etl_run" WHERE "run_id" >= ?;', (run_id,))
+    return {known for (known,) in rows}
+
+
+def record_runs(db: DatabaseManager, runs: Sequence[Mapping[str, object]]) -> None:
+    """Writes down runs that are over and never reached the warehouse, rows of `etl_run`."""
+    if runs:
+        insert_rows(db, ETL_RUN, runs)
+
+
+def windows_to_take_up(db: DatabaseManager) -> list[Window]:
+    """Windows of killed runs, and of runs whose sales failed, that nobody has read since.
+
+    A source that the gate held back is not among them: the next run would only be held back too.
+    """
+    killed = [run for run in _runs_with(db, KILLED) if run.mode in TAKEN_UP]
+    return [run.window for run in (*killed, *_runs_without_sales(db))]
+
+
+def _runs_without_sales(db: DatabaseManager) -> list[PastRun]:
+    modes = ", ".join("?" for _ in TAKEN_UP)
+    rows = db.query(
+        f"""SELECT r."run_id", r."mode", r."window_start", r."window_end" FROM "etl_run" AS r
+WHERE r."mode" IN ({modes}) AND r."status" IN (?, ?, ?, ?)
+    AND NOT EXISTS (SELECT 1 FROM "etl_lineage" AS l
+        WHERE l."run_id" = r."run_id" AND l."table_name" = ? AND l."status" <> ?)
+    AND NOT EXISTS (SELECT 1 FROM "etl_lineage" AS l
+        WHERE l."run_id" > r."run_id" AND l."table_name" = ? AND l."status" = ?
+            AND l."window_start" <= r."window_start" AND l."window_end" >= r."window_end")
+ORDER BY r."run_id";""",  # noqa: S608  # question marks alone
+        (
+            *TAKEN_UP, FAILED, ATTENTION, INTERRUPTED, IN_USE,
+            SALES_FACT.name, SOURCE_FAILED, SALES_FACT.name, LOADED,
+        ),
+    )  # fmt: skip
+    return _past_runs(rows)
+
+
+def mark_recovered(db: DatabaseManager, window: Window) -> None:
+    """Marks killed runs as made good whose sales lie in a window that has been loaded."""
+    db.execute(
+        'UPDATE "etl_run" SET "status" = ? '
+        'WHERE "status" = ? AND "window_start" >= ? AND "window_end" <= ?;',
+        (RECOVERED, KILLED, window.start, window.end),
+    )
+
+
+def _runs_with(db: DatabaseManager, status: str) -> list[PastRun]:
+    rows = db.query(
+        'SELECT "run_id", "mode", "window_start", "window_end" FROM "etl_run" '
+        'WHERE "status" = ? ORDER BY "run_id";',
+        (status,),
+    )
+    return _past_runs(rows)
+
+
+def _past_runs(rows: Iterable[Sequence[Any]]) -> list[PastRun]:
+    return [PastRun(run_id, mode, Window(start, end)) for run_id, mode, start, end in rows]
+
+
+def require_balance(db: DatabaseManager, run_id: str) -> None:
+    """Adds up what the warehouse says of a run.
+
+    Raises:
+        LoadingError: the counts of a table do not add up to the records read; says by how much.
+    """
+    for (table_name,) in db.query(
+        'SELECT "table_name" FROM "etl_load" WHERE "run_id" = ? ORDER BY "table_name";', (run_id,)
+    ):
+        counts = _load_counts(db, run_id, table_name)
+        if counts.accounted != counts.rows_read:
+            raise LoadingError(
+                f"run {run_id} does not balance: of {counts.rows_read} records read for "
+                f"{table_name}, {counts.accounted} are accounted for "
+                f"({counts.accounted - counts.rows_read:+d})",
+                next_step="run --full-refresh, and report it with the log of this run",
+            )
+
+
+def record_read_keys(db: DatabaseManager, plan: RunPlan, staged: Staged) -> None:
+    """Writes down the keys that the run has rejected; when it read single records, all keys."""
+    row = (plan.run_id, staged.table.name)
+    db.execute(staging_sql.record_rejected_keys(staged.rejected), row)
+    if staged.partial:
+        db.execute(staging_sql.record_staged_keys(staged.table, staged.rows), row + row)
+
+
+def read_since(
+    db: DatabaseManager, table: Table, keys: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """Which keys a later run has read.
+
+    Args:
+        db: the warehouse.
+        table: the table of the keys.
+        keys: pairs of a key and the run that rejected it.
+
+    Returns:
+        For such a pair the newest run that has read the key since.
+    """
+    mended = sql_dialects.temporary_table(db.dialect, MENDED_KEY)
+    db.execute(sql_dialects.drop_temporary(db.dialect, MENDED_KEY.name))
+    db.execute(sql_dialects.create_temporary(db.dialect, mended))
+    rejected = [{"record_key": key, "run_id": run_id} for key, run_id in keys]
+    schema = pa.schema([("record_key", pa.string()), ("run_id", pa.string())])
+    db.append(mended, storable_keys(pa.RecordBatch.from_pylist(rejected, schema=schema)))
+    query = staging_sql.read_since(db.dialect, table, mended=mended.name, modes=READS_WHOLE_SOURCES)
+    rows = db.query(query, (table.name,) * 3)
+    return {(key, run_id): later for key, run_id, later in rows}
+
+
+def record_load(db: DatabaseManager, run_id: str, applied: Applied) -> None:
+    """Adds the counts of a load to the run's; a table may be touched by several loads."""
+    for table_name, counts in applied.counts.items():
+        if counts == LoadCounts():
+            continue
+        known = _load_counts(db, run_id, table_name)
+        db.execute(
+            'DELETE FROM "etl_load" WHERE "run_id" = ? AND "table_name" = ?;', (run_id, table_name)
+        )
+        total = asdict(known.plus(counts))
+        _insert(db, ETL_LOAD, {"run_id": run_id, "table_name": table_name, **total})
+    for table_name, changes in applied.column_changes.items():
+        for column, rows in changes.items():
+            _add_column_change(db, (run_id, table_name, column), rows)
+
+
+def _add_column_change(db: DatabaseManager, place: tuple[str, str, str], rows: int) -> None:
+    where = 'WHERE "run_id" = ? AND "table_name" = ? AND "column_name" = ?;'
+    known = db.query(f'SELECT "rows_changed" FROM "etl_column_change" {where}', place)  # noqa: S608  # a constant
+    db.execute(f'DELETE FROM "etl_column_change" {where}', place)  # noqa: S608  # likewise
+    changed = rows + sum(count for (count,) in known)
+    _insert(db, ETL_COLUMN_CHANGE, {
+        **dict(zip(ETL_COLUMN_CHANGE.key, place, strict=True)), "rows_changed": changed
+    })  # fmt: skip
+
+
+def batches_done(db: DatabaseManager, run_id: str, table_name: str) -> int:
+    """How many transactions of a run's load of a table have been committed."""
+    return _load_counts(db, run_id, table_name).batches
+
+
+def _load_counts(db: DatabaseManager, run_id: str, table_name: str) -> LoadCounts:
+    names = list(asdict(LoadCounts()))
+    columns = ", ".join(quoted(name) for name in names)
+    rows = db.query(
+        f'SELECT {columns} FROM "etl_load" WHERE "run_id" = ? AND "table_name" = ?;',  # noqa: S608  # our own columns
+        (run_id, table_name),
+    )
+    if not rows:
+        return LoadCounts()
+    return LoadCounts(**{n: type(d)(v) for (n, d), v in zip(_ZEROS, rows[0], strict=True)})
+
+
+def newest_load(db: DatabaseManager, table: Table) -> LoadCounts | None:
+    """What the newest run that read records for a table has counted, None before the first."""
+    newest = db.value(
+        'SELECT max("run_id") FROM "etl_load" WHERE "table_name" = ? AND "rows_read" > 0;',
+        (table.name,),
+    )
+    return _load_counts(db, newest, table.name) if newest else None
+
+
+_ZEROS = tuple(asdict(LoadCounts()).items())
+
+
+def read_watermark(db: DatabaseManager) -> datetime | None:
+    """How far incremental runs have read; None before the first."""
+    rows = db.query(
+        'SELECT "watermark" FROM "etl_watermark" WHERE "table_name" = ?;', (SALES_FACT.name,)
+    )
+    return rows[0][0] if rows else None
+
+
+def move_watermark(db: DatabaseManager, plan: RunPlan, latest: datetime | None) -> None:
+    """Moves the watermark to the latest sale read, capped at the run's start, never back."""
+    if latest is None:
+        return
+    reached = min(latest, plan.started_at)
+    known = read_watermark(db)
+    if known is not None and known >= reached:
+        return
+    db.execute('DELETE FROM "etl_watermark" WHERE "table_name" = ?;', (SALES_FACT.name,))
+    row = {"table_name": SALES_FACT.name, "watermark": reached, "run_id": plan.run_id}
+    _insert(db, ETL_WATERMARK, row)
+
+
+def expected_rows(db: DatabaseManager, table: Table) -> int:
+    """How many rows the audited loads of all runs should have left in a table."""
+    counted = "rows_inserted + rows_inferred - rows_removed"
+    return int(
+        db.value(
+            f'SELECT coalesce(sum({counted}), 0) FROM "etl_load" WHERE "table_name" = ?;',  # noqa: S608  # a constant
+            (table.name,),
+        )
+    )
+
+
+def replace_rows(
+    db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]], *, by: Sequence[str]
+) -> None:
+    """Writes rows of an audit table in place of those like them, so that it may be done twice.
+
+    Args:
+        db: the open warehouse, outside a transaction.
+        table: the table.
+        rows: its new rows.
+        by: the columns in which those are like them that go.
+    """
+    same = " AND ".join(f"{quoted(name)} = ?" for name in by)
+    with db.transaction():
+        for place in {tuple(row[name] for name in by) for row in rows}:
+            db.execute(f"DELETE FROM {quoted(table.name)} WHERE {same};", place)  # noqa: S608  # our own names
+        insert_rows(db, table, rows)
+
+
+def insert_rows(db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Writes rows of an audit table; texts are cut to their columns, which empty ones leave out."""
+    schema = arrow_schema(table.columns)
+    fitting = [{c.name: _fitting(c, row.get(c.name)) for c in table.columns} for row in rows]
+    db.append(table, pa.RecordBatch.from_pylist(fitting, schema=schema))
+
+
+def _fitting(column: Column, value: object) -> object:
+    if column.kind is Kind.TEXT and value is not None:
+        text = cut(str(value), column.width)
+        return text if text or column.required else None
+    if column.kind is Kind.DECIMAL and value is not None:
+        return Decimal(str(value)).quantize(Decimal(1).scaleb(-column.scale))
+    return value
+
+
+def _insert(db: DatabaseManager, table: Table, row: Mapping[str, object]) -> None:
+    db.execute(sql_dialects.insert_row(table), [row.get(name) for name in table.names])

@@ -1,0 +1,1 @@
+"""The health check: warehouse, sources, folders, earlier runs."""

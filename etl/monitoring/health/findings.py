@@ -1,0 +1,95 @@
+"""What one look at the health of the pipeline has found: the record, and how it is told.
+
+A look that goes wrong is told as a check that failed, so that it hides none of the others.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from etl.errors import ETLError, WarehouseInUseError
+
+PASSED, WARNING, FAILED = "passed", "warning", "failed"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one look has found.
+
+    Attributes:
+        name: what was looked at.
+        status: passed, warning or failed.
+        value: what was found, where that is a figure or a word.
+        threshold: the figure that it was held against.
+        message: the same for people; with the next step when it failed.
+    """
+
+    name: str
+    status: str
+    value: object = None
+    threshold: object = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class InUse(Check):
+    """The warehouse is somebody else's at the moment, so that it could not be looked at."""
+
+
+def guarded(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+    """What a look finds; an error is one more finding, after those before it."""
+    try:
+        yield from look()
+    except WarehouseInUseError as error:
+        yield InUse(name, WARNING, "in use", message=str(error))
+    except (ETLError, FileNotFoundError) as error:
+        yield failed(name, str(error))
+    except Exception as error:  # noqa: BLE001  # whatever it is, the other checks go on
+        yield failed(name, f"{type(error).__name__}: {error}")
+
+
+def failed(name: str, what: str, next_step: str = "", **figures: object) -> Check:
+    """A check that failed, with what is to be done about it.
+
+    Args:
+        name: of the check.
+        what: what was found.
+        next_step: what to do; something general when neither this nor `what` says it.
+        **figures: `value` and `threshold`, where there are any.
+
+    Example:
+        >>> failed("customers file", "customers.csv is empty", "have it written again").message
+        'customers.csv is empty. Next: have it written again.'
+    """
+    if not next_step and "Next: " not in what:
+        next_step = "mend what this speaks of, and check again"
+    step = f". Next: {next_step}." if next_step else ""
+    return Check(name, FAILED, message=what.rstrip(". ") + (step or "."), **figures)
+
+
+def size_text(size: float) -> str:
+    """Bytes in the unit that leaves the fewest digits.
+
+    Example:
+        >>> size_text(999), size_text(18_240), size_text(123_400_000_000)
+        ('999 bytes', '18.2 KB', '123.4 GB')
+    """
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if size >= step:
+            return f"{size / step:.1f} {unit}"
+    return f"{size:.0f} bytes"
+
+
+def span_text(span: timedelta) -> str:
+    """A span of time in the unit that fits.
+
+    Example:
+        >>> [span_text(timedelta(hours=hours)) for hours in (30, 72, 0.01)]
+        ['30 hours', '3 days', '0 minutes']
+    """
+    minutes = max(0, int(span.total_seconds() // 60))  # a clock may have gone back
+    units = ((2 * 24 * 60, 24 * 60, "days"), (2 * 60, 60, "hours"))
+    for least, unit, name in units:
+        if minutes >= least:
+            return f"{minutes // unit} {name}"
+    return f"{minutes} minutes"

@@ -1,0 +1,108 @@
+"""Whether the folders of a run can be written, and how much room they have."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from config import Config
+from etl.engines.duckdb import DUCKDB_SCHEME, duckdb_path
+from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded, size_text
+
+# Free space on a disk, in MB: what a run's rejected files, logs and spilled rows may take, and
+# what an embedded warehouse needs to be able to commit at all.
+_SCARCE_MB, _TOO_SCARCE_MB = 1000, 100
+_PROBE = b"\0" * 4096  # a block, so that a full disk shows
+
+
+def folder_checks(config: Config) -> Iterator[Check]:
+    """Looks at each folder that a run writes to, the one of an embedded warehouse among them."""
+    folders = [
+        ("output folder", config.files.output_dir, "OUTPUT_DIR"),
+        ("log folder", config.logging.log_dir, "LOG_DIR"),
+    ]
+    if config.files.archive_dir is not None:
+        folders.append(("archive folder", config.files.archive_dir, "ARCHIVE_DIR"))
+    warehouse = warehouse_file(config)
+    if warehouse is not None and warehouse.parent != config.files.output_dir:
+        folders.append(("warehouse folder", warehouse.parent, "DB_CONNECTION_STRING"))
+    for name, folder, setting in folders:
+        yield from guarded(
+            name, partial(_folder, name, folder, setting, shown_path(folder, config))
+        )
+
+
+def _folder(name: str, folder: Path, setting: str, shown: str) -> Iterator[Check]:
+    # Asked and tried. Asking answers also for a folder that a run is yet to make, where nothing
+    # may be left behind; but it knows permissions only. A quota, a full disk, a share that takes
+    # orders from elsewhere, and all of Windows are found out by writing.
+    there = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110  # Path.exists raises where a folder may not be entered
+    problem = _write_problem(there, write=there == folder)
+    if problem:
+        what = f"{folder} cannot be {'written' if there == folder else 'made'}: {problem}"
+        yield failed(
+            name, what, f"set {setting} to a folder that the user of the pipeline may write to"
+        )
+        return
+    able = "writable" if there == folder else "made by the first run"
+    yield space_check(name, f"{shown}: {able}", shutil.disk_usage(there).free)
+
+
+def _write_problem(folder: Path, *, write: bool) -> str:
+    if not folder.is_dir():
+        return f"{folder} is no folder"
+    if not may_access(folder, os.W_OK | os.X_OK):
+        return f"this user may not write to {folder}"
+    try:
+        if write:
+            with TemporaryFile(dir=folder, buffering=0) as file:
+                file.write(_PROBE)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def may_access(path: Path, mode: int) -> bool:
+    """Whether files may be opened so, by the user as whom they are opened.
+
+    Args:
+        path: a file or folder.
+        mode: as `os.access` takes it, such as `os.W_OK`.
+    """
+    # which is not always who started the process
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def space_check(name: str, told: str, free_bytes: int) -> Check:
+    """The verdict on a folder that can be written, by the free space on its disk.
+
+    Args:
+        name: of the check.
+        told: what is known of the folder.
+        free_bytes: what this user may still write there.
+
+    Example:
+        >>> space_check("log folder", "logs: writable", 99_000_000).status
+        'failed'
+    """
+    free_mb = free_bytes // 1_000_000
+    told = f"{told}, {size_text(free_bytes)} free"
+    if free_mb < _TOO_SCARCE_MB:
+        step = f"make room: a run needs {_TOO_SCARCE_MB} MB at least"
+        return failed(name, told, step, value=free_mb, threshold=_TOO_SCARCE_MB)
+    status = WARNING if free_mb < _SCARCE_MB else PASSED
+    return Check(name, status, free_mb, _SCARCE_MB, told)
+
+
+def warehouse_file(config: Config) -> Path | None:
+    """The file of an embedded warehouse; None for a server, and for a database in memory."""
+    connection = config.database.connection_string.get_secret_value()
+    return duckdb_path(connection) if connection.startswith(DUCKDB_SCHEME) else None
+
+
+def shown_path(path: Path, config: Config) -> str:
+    """A path as it is written in the settings, where it lies in the project."""
+    inside = path.is_relative_to(config.base_dir)
+    return str(path.relative_to(config.base_dir)) if inside else str(path)

@@ -1,0 +1,107 @@
+"""Whether a run could begin now: every part is looked at, and nothing is changed.
+
+The warehouse is opened for reading only and without its lock; nothing is created in it. A check
+that goes wrong is told as a check that failed, so that it hides none of the others.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any, Dict
+
+from config import Config, load_config, secrets_of
+from etl.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_OK, ConfigurationError
+from etl.monitoring.health.findings import FAILED, PASSED, WARNING, Check, InUse, failed, guarded
+from etl.monitoring.health.folders import folder_checks
+from etl.monitoring.health.reachability import Endpoint, endpoint_of, why_unreachable
+from etl.monitoring.health.runs import journal_checks
+from etl.monitoring.health.sources import file_checks, sales_source_checks
+from etl.monitoring.health.warehouse import database_checks
+from etl.settings.connection_strings import masked
+
+HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
+
+
+def pipeline_health_check(config: Config | None = None) -> Dict[str, Any]:
+    """Looks at everything that a run needs, and changes nothing.
+
+    Args:
+        config: the settings; those of dev when left out.
+
+    Returns:
+        `status` (`healthy`, `degraded` with warnings only, `unhealthy`), `exit_code` (0, 1 when a
+        check failed, 2 for settings that cannot be used, 4 while another process has the
+        warehouse) and `checks`: a list of `name`, `status` (`passed`, `warning`, `failed`),
+        `value`, `threshold`, `message`. No secret is in them.
+    """
+    try:
+        config = config or load_config()
+    except ConfigurationError as error:
+        return _report([Check("configuration", FAILED, message=str(error))], error.exit_code)
+    looks: tuple[tuple[str, Callable[[Config], Iterable[Check]]], ...] = (
+        ("configuration", _configuration),
+        ("database", database_checks),
+        ("sales source", sales_source_checks),
+        ("files", file_checks),
+        ("folders", folder_checks),
+        ("alerts", _alerts),
+    )
+    found = [check for name, look in looks for check in guarded(name, partial(look, config))]
+    found += guarded("journal", partial(journal_checks, config, {check.name for check in found}))
+    secrets = secrets_of(config)
+    return _report([_without_secrets(check, secrets) for check in found])
+
+
+def _report(checks: Sequence[Check], exit_code: int | None = None) -> Dict[str, Any]:
+    states = {check.status for check in checks}
+    in_use = any(isinstance(check, InUse) for check in checks)
+    code = EXIT_FAILED if FAILED in states else EXIT_IN_USE if in_use else EXIT_OK
+    return {
+        "status": UNHEALTHY if FAILED in states else DEGRADED if WARNING in states else HEALTHY,
+        "exit_code": code if exit_code is None else exit_code,
+        "checks": [asdict(check) for check in checks],
+    }
+
+
+# --- configuration -----------------------------------------------------------------------
+
+
+def _configuration(config: Config) -> Iterator[Check]:
+    where = config.database.display_name.replace(f"{config.base_dir.as_posix()}/", "")
+    told = f"environment {config.environment}, warehouse: {where}"
+    yield Check("configuration", PASSED, config.environment, message=told)
+
+
+def _without_secrets(check: Check, secrets: Iterable[str]) -> Check:
+    value = masked(check.value, secrets) if isinstance(check.value, str) else check.value
+    return replace(check, value=value, message=masked(check.message, secrets))
+
+
+# --- alerts ------------------------------------------------------------------------------
+
+
+def _alerts(config: Config) -> Iterator[Check]:
+    """Where alerts are sent to; simulated ones go to the log folder, which is looked at anyway."""
+    alerts = config.alerts
+    if alerts.alert_mode != "send":
+        return
+    if alerts.can_email:
+        mail_server = Endpoint(alerts.smtp_host or "", alerts.smtp_port)
+        yield _reached("mail server", mail_server, "SMTP_HOST and SMTP_PORT")
+    if alerts.slack_webhook_url is not None:
+        try:
+            webhook = endpoint_of(alerts.slack_webhook_url.get_secret_value())
+        except ValueError:
+            step = "correct SLACK_WEBHOOK_URL"
+            yield failed("webhook", "SLACK_WEBHOOK_URL is no web address", step)
+            return
+        yield _reached("webhook", webhook, "SLACK_WEBHOOK_URL")
+
+
+def _reached(name: str, endpoint: Endpoint, settings: str) -> Check:
+    if reason := why_unreachable(endpoint):
+        return failed(
+            name, f"{endpoint} cannot be reached, so alerts would not arrive: {reason}",
+            f"check {settings}, the network, and the firewall between",
+        )  # fmt: skip
+    return Check(name, PASSED, str(endpoint), message=f"{endpoint} can be reached")

@@ -1,0 +1,136 @@
+"""Whether the warehouse can be used: opened for reading only, without its lock, and not changed."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from config import Config
+from etl.engines import dialect as sql_dialects
+from etl.engines.database import Access, DatabaseManager
+from etl.engines.duckdb import IN_MEMORY_CONNECTION
+from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
+from etl.monitoring.health.folders import may_access, shown_path, warehouse_file
+from etl.monitoring.health.runs import error_checks, last_run_checks
+from etl.warehouse.apply import permanent_tables
+
+# A batch of a load takes some ten round trips: at 200 ms each, 2 s for what else takes half of one.
+_SLOW_MS = 200
+_ROUND_TRIPS = 5
+_TABLES_SHOWN = 3
+
+
+def database_checks(config: Config) -> Iterator[Check]:
+    """Connects to the warehouse, and looks at the engine, its answers, the tables and the runs."""
+    connection = config.database.connection_string.get_secret_value()
+    path = warehouse_file(config)
+    if path is not None and not path.exists():
+        told = f"{shown_path(path, config)} is not there; made by the first run"
+        yield Check("database", WARNING, message=told)
+        return
+    access = Access(
+        read_only=connection != IN_MEMORY_CONNECTION,  # which the engine cannot open so
+        memory_limit=config.processing.duckdb_memory_limit,
+    )
+    with DatabaseManager(connection, access=access) as db:
+        looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
+            ("database", partial(_engine, db)),
+            ("latency", partial(_latency, db)),
+            ("tables", partial(_tables, db)),
+            ("permissions", partial(_permissions, db, path)),
+            ("last run", partial(last_run_checks, db)),
+            ("recent errors", partial(error_checks, db, config)),
+        )
+        for name, look in looks:
+            yield from guarded(name, look)
+
+
+def _engine(db: DatabaseManager) -> Iterator[Check]:
+    facts = db.session.facts()
+    told = f"{facts['server']}, driver {facts['driver']}"
+    yield Check("database", PASSED, facts["server"], message=told)
+    user = facts.get("used_by", "")
+    message = f"in use by {user}: a run would wait or end" if user else "no other run works in it"
+    yield Check("in use", WARNING if user else PASSED, user or None, message=message)
+
+
+def _latency(db: DatabaseManager) -> Iterator[Check]:
+    measured = round(statistics.median(_round_trip_ms(db) for _ in range(_ROUND_TRIPS)), 2)
+    status = WARNING if measured > _SLOW_MS else PASSED
+    told = f"{measured} ms for a round trip, median of {_ROUND_TRIPS}"
+    yield Check("latency", status, measured, _SLOW_MS, told)
+
+
+def _round_trip_ms(db: DatabaseManager) -> float:
+    start = time.perf_counter()
+    db.query("SELECT 1;")
+    return (time.perf_counter() - start) * 1000
+
+
+def _tables(db: DatabaseManager) -> Iterator[Check]:
+    wanted = [table.name for table in permanent_tables(db.dialect)]
+    known = db.table_names()
+    missing = [name for name in wanted if name not in known]
+    figures = {"value": len(missing), "threshold": 0}
+    if not missing:
+        yield Check("tables", PASSED, message=f"all {len(wanted)} are there", **figures)
+        return
+    names = f" ({', '.join(missing)})" if len(missing) < len(wanted) else ""
+    told = f"{len(missing)} of {len(wanted)} are missing{names}"
+    if _may_create(db):
+        message = f"{told}; made by the next run"
+        yield Check("tables", WARNING, message=message, **figures)
+        return
+    yield failed(
+        "tables", f"{told}, or hidden from this login, which may not create tables",
+        "have what --print-schema prints run by someone who may, and give the login the role "
+        "in it", **figures,
+    )  # fmt: skip
+
+
+def _may_create(db: DatabaseManager) -> bool:
+    query = sql_dialects.may_create_query(db.dialect)
+    return not query or bool(db.value(query))
+
+
+def _permissions(db: DatabaseManager, path: Path | None) -> Iterator[Check]:
+    if path is not None:
+        yield _file_permission(path)
+        return
+    known = db.table_names()
+    tables = [table for table in permanent_tables(db.dialect) if table.name in known]
+    query = sql_dialects.rights_query(db.dialect, tables)
+    lacking = {name: _lacking(has) for name, *has in db.query(query)} if query else {}
+    yield _rights(lacking, may_create=_may_create(db))
+
+
+def _file_permission(path: Path) -> Check:
+    if may_access(path, os.W_OK):
+        return Check("permissions", PASSED, message=f"{path.name} may be read and written")
+    return failed(
+        "permissions", f"{path} may not be written by this user",
+        "give the user that runs the pipeline the right to write it",
+    )  # fmt: skip
+
+
+def _lacking(has: Sequence[object]) -> list[str]:
+    return [right for right, given in zip(sql_dialects.RIGHTS, has, strict=True) if not given]
+
+
+def _rights(lacking: Mapping[str, Sequence[str]], *, may_create: bool) -> Check:
+    short = {name: rights for name, rights in lacking.items() if rights}
+    count = sum(map(len, short.values()))
+    figures = {"value": count, "threshold": 0}
+    if not short:
+        rights = f"{', '.join(sql_dialects.RIGHTS)} on {len(lacking)} tables" if lacking else ""
+        create = f"{'' if may_create else 'not '}CREATE TABLE"
+        told = ", ".join(filter(None, (rights, create)))
+        return Check("permissions", PASSED, message=told, **figures)
+    named = [f"{name} ({', '.join(rights)})" for name, rights in short.items()]
+    more = f" and {len(named) - _TABLES_SHOWN} more" if len(named) > _TABLES_SHOWN else ""
+    return failed(
+        "permissions", f"the login lacks rights on {', '.join(named[:_TABLES_SHOWN])}{more}",
+        "have it given the role that --print-schema makes", **figures,
+    )  # fmt: skip

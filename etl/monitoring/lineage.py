@@ -1,0 +1,84 @@
+"""What a run tells about itself: the public names for logs, metrics, lineage and health."""
+
+from pathlib import Path
+from typing import Any, Dict
+
+from etl.engines.database import DatabaseManager
+from etl.history.lineage import Lineage, record_lineage, tell
+from etl.history.runs import LoadCounts, run_id_after
+from etl.monitoring.health.report import pipeline_health_check
+from etl.monitoring.logs import (
+    ERROR_LOG,
+    PIPELINE_LOG,
+    carry_log_context,
+    close_logging,
+    current_log_context,
+    log_context,
+    setup_logging,
+)
+from etl.monitoring.metrics import ETLMetrics
+from etl.process_memory import peak_memory_mb
+from etl.sources.files import trace_file
+from etl.warehouse.apply import create_tables
+
+__all__ = [
+    "ERROR_LOG",
+    "PIPELINE_LOG",
+    "ETLMetrics",
+    "carry_log_context",
+    "close_logging",
+    "current_log_context",
+    "log_context",
+    "peak_memory_mb",
+    "pipeline_health_check",
+    "setup_logging",
+    "track_data_lineage",
+]
+
+
+def track_data_lineage(
+    source_file: str,
+    records_processed: int,
+    target_table: str,
+    *,
+    db_manager: DatabaseManager | None = None,
+    run_id: str = "",
+    records_rejected: int = 0,
+) -> Dict[str, Any]:
+    """Tells from which file the rows of a table came; the pipeline's own runs do so themselves.
+
+    The file is read once more for its SHA-256. It is written into the log, and into `etl_lineage`
+    when the warehouse is given.
+
+    Args:
+        source_file: the file.
+        records_processed: how many of its records were read.
+        target_table: the table they went to.
+        db_manager: the open warehouse; missing tables are created.
+        run_id: the run; a new id when left out.
+        records_rejected: how many of the records could not be used.
+
+    Returns:
+        `run_id`, `source`, `target`, `path`, `rows`, `rows_rejected`, `error_rate` (0 to 1),
+        `bytes`, `sha256`, `modified_at`, `recorded_at` and the like; moments in ISO form.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ExtractionError: it cannot be read, or changed while it was read.
+
+    Example:
+        >>> told = track_data_lineage("data/input/customers.csv", 160, "customer_dim")
+        >>> told["source"], told["rows"], told["target"], len(told["sha256"])
+        ('customers.csv', 160, 'customer_dim', 64)
+    """
+    path = Path(source_file)
+    counts = LoadCounts(rows_read=records_processed, rows_rejected=records_rejected)
+    lineage = Lineage(path.name, target_table, str(path), trace=trace_file(path), counts=counts)
+    run_id = run_id or run_id_after(lineage.recorded_at, None)
+    if db_manager is None:
+        tell(lineage)
+    else:
+        create_tables(db_manager)
+        record_lineage(db_manager, run_id, {lineage.source: lineage})
+    rate = records_rejected / records_processed if records_processed else 0.0
+    return {"run_id": run_id, **lineage.as_dict(), "error_rate": rate}

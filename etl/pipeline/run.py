@@ -1,0 +1,412 @@
+"""One run from its plan to its summary: what is done, in which order, and what is kept of it."""
+
+import argparse
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Dict, TypeVar
+
+from config import Config, masked_settings
+from etl.engines.database import Access, DatabaseManager
+from etl.engines.dialect import sales_query
+from etl.engines.duckdb import DUCKDB_SCHEME, IN_MEMORY_CONNECTION, duckdb_path
+from etl.errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError
+from etl.history import audit as run_history
+from etl.history.audit import HELD_BACK, SOURCE_FAILED
+from etl.history.journal import read_entries
+from etl.history.lineage import record_lineage
+from etl.history.records import (
+    RunRecord,
+    error_text,
+    journal_path,
+    journaled,
+    missed_runs,
+    record_missed,
+    status_of,
+)
+from etl.history.runs import INCREMENTAL, REPROCESS, Applied, RunPlan, Window, hull, utc_now
+from etl.monitoring.logs import log_context
+from etl.monitoring.metrics import ETLMetrics
+from etl.pipeline import console
+from etl.pipeline.arguments import mode_of, window_of
+from etl.pipeline.loads import (
+    Outcome,
+    Run,
+    Source,
+    lineage_of,
+    reprocessed_source,
+    run_loads,
+    sources_of,
+)
+from etl.quality.judge import NOT_JUDGED, Judged, judge, report
+from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
+from etl.resilience.retry import retry_with_backoff
+from etl.schema.tables import STAR_TABLES
+from etl.sources.archive import archive_run
+from etl.sources.corrected import read_mended
+from etl.warehouse import apply as warehouse
+from etl.warehouse.export import export_tables
+
+R = TypeVar("R")
+
+logger = logging.getLogger(__name__)
+
+_SCRATCH = "tmp"  # under OUTPUT_DIR
+
+_STATUS = {
+    EXIT_OK: run_history.SUCCESS,
+    EXIT_ATTENTION: run_history.ATTENTION,
+    EXIT_FAILED: run_history.FAILED,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run under way."""
+
+    config: Config
+    args: argparse.Namespace
+    db: DatabaseManager
+    plan: RunPlan
+    metrics: ETLMetrics
+    scratch: Path
+    record: RunRecord
+
+    @property
+    def output(self) -> Path:
+        """Where results go."""
+        return self.config.files.output_dir
+
+
+def run_job(config: Config, args: argparse.Namespace) -> Dict[str, Any]:
+    """Opens the warehouse, plans the run, does it, and returns its summary.
+
+    Raises:
+        ETLError: the run failed as a whole; it has been logged, and written into the history
+            when the warehouse could be opened.
+    """
+    asked = window_of(args, watermark=None, lag_days=0)
+    record = RunRecord(config, mode_of(args), asked)
+    if args.dry_run:
+        return _run(config, args, record)
+    with _on_the_page(config), journaled(record):
+        record.summary = _run(config, args, record)
+        return record.summary
+
+
+@contextmanager
+def _on_the_page(config: Config) -> Iterator[None]:
+    """Refreshes the page over the runs, however this one ends; that never fails a run."""
+    try:
+        yield
+    finally:
+        try:
+            entries = read_entries(journal_path(config), most=MOST_RUNS)
+            write_dashboard(entries, config.files.output_dir / DASHBOARD)
+        except Exception as error:  # the load is worth more than its page
+            logger.error("the page over the runs was not written: %s", error, exc_info=True)
+
+
+def _run(config: Config, args: argparse.Namespace, record: RunRecord) -> Dict[str, Any]:
+    metrics = ETLMetrics()
+    with ExitStack() as stack:
+        with _failure_logged():
+            scratch = _scratch_folder(config, args, stack)
+            db = stack.enter_context(_warehouse(config, args, scratch))
+            plan = record.plan = _plan(db, config, args)
+        with log_context(run_id=plan.run_id), _failure_logged():
+            logger.info("run %s: %s, %s", plan.run_id, plan.mode, plan.window)
+            job = Job(config, args, db, plan, metrics, scratch, record)
+            return _preview(job) if args.dry_run else _load(job)
+
+
+@contextmanager
+def _failure_logged() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.critical("the run was interrupted; what was not committed is rolled back")
+        raise
+    except BaseException as error:
+        logger.critical("the run failed: %s", error or type(error).__name__, exc_info=True)
+        if isinstance(error, ETLError):
+            error.told = True
+        raise
+
+
+# --- planning ----------------------------------------------------------------------------
+
+
+def _scratch_folder(config: Config, args: argparse.Namespace, stack: ExitStack) -> Path:
+    """Where engines spill to: a folder of this run's own, removed after they are closed.
+
+    The engine keeps its files there open to the end, and cannot close without them.
+    """
+    parent = None if args.dry_run else config.files.output_dir / _SCRATCH  # writes nothing there
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    return Path(
+        stack.enter_context(
+            TemporaryDirectory(prefix="etl-", dir=parent, ignore_cleanup_errors=True)
+        )
+    )
+
+
+def _warehouse(config: Config, args: argparse.Namespace, scratch: Path) -> DatabaseManager:
+    connection = config.database.connection_string.get_secret_value()
+    path = duckdb_path(connection) if connection.startswith(DUCKDB_SCHEME) else None
+    if args.dry_run and path is not None and not path.exists():
+        connection = IN_MEMORY_CONNECTION  # a missing warehouse counts as empty
+    access = Access(
+        read_only=args.dry_run and connection != IN_MEMORY_CONNECTION,
+        lock_wait_s=config.processing.lock_wait_seconds,
+        memory_limit=config.processing.duckdb_memory_limit,
+        temp_directory=str(scratch / "warehouse"),
+        breaker_failures=config.processing.breaker_failure_threshold,
+        breaker_recovery_s=config.processing.breaker_recovery_seconds,
+    )
+    return DatabaseManager(connection, access=access)
+
+
+def _plan(db: DatabaseManager, config: Config, args: argparse.Namespace) -> RunPlan:
+    warehouse.create_tables(db)
+    started_at = utc_now()
+    if not args.dry_run:
+        _complete_history(db, config, args, started_at)
+    run_id = run_history.next_run_id(db, started_at)
+    window = _window(db, config, args)
+    return RunPlan(run_id, config.environment, mode_of(args), window, started_at)
+
+
+def _complete_history(
+    db: DatabaseManager, config: Config, args: argparse.Namespace, now: datetime
+) -> None:
+    """Writes down how earlier runs ended that could not do so themselves."""
+    missed = missed_runs(config)
+    errors = {run["run_id"]: run["error"] for run in missed}
+    for killed in run_history.mark_killed(db, now, errors):
+        logger.warning(
+            "run %s (%s, %s) was killed; what it had not committed was rolled back%s",
+            killed.run_id, killed.mode, killed.window, _advice(killed, mode_of(args)),
+        )  # fmt: skip
+    for run in record_missed(db, missed):
+        logger.warning(
+            "run %s ended without the warehouse (%s); it is in the history now: %s",
+            run["run_id"], run["status"], run["error"],
+        )  # fmt: skip
+
+
+def _advice(run: run_history.PastRun, mode: str) -> str:
+    if mode == INCREMENTAL and run.mode in run_history.TAKEN_UP:
+        return "; this run takes its sales up again"
+    return "" if run.mode in (INCREMENTAL, mode) else "; run it again"
+
+
+def _window(db: DatabaseManager, config: Config, args: argparse.Namespace) -> Window:
+    window = window_of(
+        args,
+        watermark=run_history.read_watermark(db),
+        lag_days=config.processing.watermark_lag_days,
+    )
+    if mode_of(args) == INCREMENTAL:
+        for missed in run_history.windows_to_take_up(db):
+            logger.info("taken up again: %s, which an earlier run did not load", missed)
+            window = hull(window, missed)
+    return window
+
+
+def _sources(job: Job) -> tuple[Source, ...]:
+    if job.plan.mode != REPROCESS:
+        reading = str(job.scratch / "sales")
+        return sources_of(job.config, job.plan.window, scratch=reading)
+    mended = read_mended(Path(job.args.reprocess_rejected))
+    source = reprocessed_source(job.config, mended)
+    later = run_history.read_since(job.db, source.table, mended.keys())
+    for (key, run_id), later_run in later.items():
+        logger.info("%s of run %s skipped: run %s has read it since", key, run_id, later_run)
+    return (reprocessed_source(job.config, mended.without(later)),)
+
+
+# --- doing -------------------------------------------------------------------------------
+
+
+def _preview(job: Job) -> Dict[str, Any]:
+    outcomes, _ = _run_loads(job, dry_run=True)
+    counted = Applied({outcome.table: outcome.counts for outcome in outcomes})
+    return _summary(job, outcomes, applied=counted)
+
+
+def _load(job: Job) -> Dict[str, Any]:
+    run_history.begin_run(job.db, job.plan)
+    try:
+        _clear_leftovers(job)
+        summary = _load_and_validate(job)
+    except BaseException as error:
+        _finish_failed(job, error)
+        raise
+    told = {"status": summary["status"], "error": error_text(None, summary)}
+    _kept(
+        job,
+        lambda: run_history.finish_run(job.db, job.plan.run_id, finished_at=utc_now(), **told),
+    )
+    job.record.in_history = True
+    report(job.output / "quality", summary)
+    return summary
+
+
+def _kept(job: Job, work: Callable[[], R]) -> R:
+    """Does what can be done twice, again when the connection is lost: all is loaded by then."""
+    processing = job.config.processing
+
+    def attempt() -> R:
+        job.db.revive()
+        return work()
+
+    return retry_with_backoff(processing.max_retries, processing.retry_backoff_factor)(attempt)()
+
+
+def _clear_leftovers(job: Job) -> None:
+    """Removes what a killed run has left; nobody else works here while the warehouse is open."""
+    for scratch in (job.output / _SCRATCH).iterdir():
+        if scratch.name != job.scratch.name:
+            shutil.rmtree(scratch, ignore_errors=True)
+    for folder in ("rejected", "processed", "quality"):
+        for part in (job.output / folder).glob("*.part"):
+            part.unlink(missing_ok=True)
+
+
+def _finish_failed(job: Job, error: BaseException) -> None:
+    try:
+        run_history.finish_run(
+            job.db, job.plan.run_id, status=status_of(error), finished_at=utc_now(),
+            error=str(error),
+        )  # fmt: skip
+        job.record.in_history = True
+    except Exception as failure:  # the first error is the one to be told
+        logger.error(
+            "the end of run %s is not in the history: %s", job.plan.run_id, failure, exc_info=True
+        )
+
+
+def _load_and_validate(job: Job) -> Dict[str, Any]:
+    unarchived = _archive(job)
+    outcomes, applied = _run_loads(job)
+    run_id, lineage = job.plan.run_id, job.record.ledger.lineage
+    _kept(job, lambda: record_lineage(job.db, run_id, lineage))
+    _kept(job, lambda: run_history.require_balance(job.db, run_id))
+    judged = _validate(job, applied)
+    exported, unexported = _export(job)
+    attention = [*unarchived, *unexported]
+    summary = _summary(job, outcomes, applied=applied, judged=judged, attention=attention)
+    return summary | {"exported": [str(path) for path in exported]}
+
+
+def _archive(job: Job) -> list[str]:
+    """Keeps a copy of the sources; returns what went wrong, for a person to look at."""
+    folder = job.config.files.archive_dir
+    if folder is None or job.plan.mode == REPROCESS:
+        return []
+    files = job.config.files
+    from_database = job.config.database.sales_db_connection_string is not None
+    kept = [files.customers_path, files.products_path]
+    kept += [] if from_database else [files.sales_path]
+    try:
+        archive_run(
+            folder, job.plan.run_id, files=kept, settings=masked_settings(job.config),
+            query=sales_query() if from_database else "", window=str(job.plan.window),
+        )  # fmt: skip
+    except ETLError as error:  # the sources themselves are whole, so the load goes on
+        logger.error(
+            "the sources were not archived: %s", error, exc_info=True
+        )  # one line on the console
+        return [f"archive: {error}"]
+    return []
+
+
+def _run_loads(job: Job, *, dry_run: bool = False) -> tuple[tuple[Outcome, ...], Applied]:
+    sources = _sources(job)
+    names = tuple(source.name for source in sources)
+    with console.progress(names, enabled=not job.args.json) as on_progress:
+        run = Run(
+            job.db, job.config, job.plan, job.metrics, dry_run=dry_run,
+            on_progress=on_progress, rejected_folder=job.output / "rejected",
+            ledger=job.record.ledger,
+        )  # fmt: skip
+        outcomes, applied = run_loads(run, sources)
+    for source, outcome in zip(sources, outcomes, strict=True):
+        job.record.ledger.lineage[source.name] = lineage_of(source, outcome)
+    return outcomes, applied
+
+
+def _validate(job: Job, applied: Applied) -> Judged:
+    with log_context(stage="validation"):
+        job.metrics.start_stage("validation")
+        judged = _kept(job, lambda: judge(job.db, job.plan, applied))
+        job.metrics.end_stage("validation", len(judged.quality["checks"]), len(judged.failed))
+    return judged
+
+
+def _export(job: Job) -> tuple[list[Path], list[str]]:
+    """Writes the tables to files if asked for; returns the files, and what went wrong."""
+    if not job.args.export:
+        return [], []
+    try:
+        return export_tables(job.db, job.output / "processed", job.args.export), []
+    except ETLError as error:  # the load itself is done
+        logger.error("%s", error, exc_info=True)  # the message is the error's own
+        return [], [f"export: {error}"]
+
+
+# --- telling -----------------------------------------------------------------------------
+
+
+def _summary(
+    job: Job,
+    outcomes: Sequence[Outcome],
+    *,
+    applied: Applied,
+    judged: Judged = NOT_JUDGED,
+    attention: Iterable[str] = (),
+) -> Dict[str, Any]:
+    attention = [*attention, *_attention(outcomes, judged)]
+    failed = all(outcome.status in (SOURCE_FAILED, HELD_BACK) for outcome in outcomes)
+    exit_code = EXIT_FAILED if failed else EXIT_ATTENTION if attention else EXIT_OK
+    return {
+        "run_id": job.plan.run_id,
+        "environment": job.plan.environment,
+        "mode": job.plan.mode,
+        "window": _window_words(job.plan),
+        "status": _STATUS[exit_code],
+        "exit_code": exit_code,
+        "warehouse": job.config.database.display_name,
+        "sources": [_outcome(outcome) for outcome in outcomes],
+        "tables": {table.name: asdict(applied.of(table)) for table in STAR_TABLES},
+        "column_changes": {name: dict(c) for name, c in applied.column_changes.items()},
+        "quality": judged.quality,
+        "anomalies": list(judged.anomalies),
+        "attention": attention,
+        "metrics": job.metrics.generate_summary_report(),
+        "exported": [],
+        "page": "" if job.args.dry_run else str(job.output / DASHBOARD),
+    }
+
+
+def _attention(outcomes: Sequence[Outcome], judged: Judged) -> Iterator[str]:
+    for outcome in outcomes:
+        if outcome.error:
+            yield f"{outcome.source}: {outcome.error}"
+    for check in judged.failed:
+        yield f"check {check['name']}: {check['message']}"
+
+
+def _window_words(plan: RunPlan) -> str:
+    return "mended records" if plan.mode == REPROCESS else str(plan.window)
+
+
+def _outcome(outcome: Outcome) -> Dict[str, Any]:
+    return {name: value for name, value in asdict(outcome).items() if name != "counts"}

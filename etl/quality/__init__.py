@@ -1,0 +1,1 @@
+"""Quality rules, checks of the loaded tables, anomalies."""

@@ -1,0 +1,246 @@
+"""Holds the loaded tables against the quality rules, and gives each table and source a score."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from etl.engines.database import DatabaseManager
+from etl.history import audit as run_history
+from etl.history import lineage
+from etl.history.runs import LoadCounts
+from etl.quality import rules as quality_rules
+from etl.quality.rules import DEMANDING, INFO, RowRule, Rule, SetRule
+from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
+
+PASSED, FAILED = "passed", "failed"  # else what the severity says: warning or info
+
+
+@dataclass(frozen=True)
+class QualityCheck:
+    """What a rule has found.
+
+    Attributes:
+        status: passed; else failed, warning or info, by the severity of the rule.
+        value: the figure found: a share or a count.
+        threshold: the largest figure that passes.
+        examples: some keys of what is wrong, only where the rule is broken.
+        rows_checked: how many rows were looked at.
+        rows_wrong: how many of them break the rule.
+    """
+
+    name: str
+    table: str
+    dimension: str
+    severity: str
+    status: str
+    value: float
+    threshold: float
+    message: str
+    examples: tuple[str, ...] = ()
+    rows_checked: int = 0
+    rows_wrong: int = 0
+
+    @property
+    def share_right(self) -> float:
+        """The part of what was looked at that keeps the rule, 0 to 1."""
+        if not self.rows_checked:
+            return 1.0 if self.status == PASSED else 0.0
+        return max(0.0, 1 - self.rows_wrong / self.rows_checked)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the summary and the report hold it."""
+        return asdict(self) | {"examples": list(self.examples)}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A rule, and how many rows it was held against and was broken by."""
+
+    rule: Rule
+    checked: int
+    wrong: int
+    told: str = ""
+    examples: tuple[str, ...] = ()
+    value: float | None = None
+
+    @property
+    def figure(self) -> float:
+        if self.value is not None:
+            return self.value
+        if not self.rule.share:
+            return self.wrong
+        return round(self.wrong / self.checked, 4) if self.checked else 0.0
+
+
+def quality_checks(
+    db: DatabaseManager, now: datetime, *, demanding: bool = False
+) -> list[QualityCheck]:
+    """Every rule, held against the tables as they are.
+
+    Args:
+        db: the open warehouse.
+        now: the present moment, UTC.
+        demanding: only the rules whose breach is an error.
+    """
+    found = [
+        each
+        for table in STAR_TABLES
+        for each in _of_table(db, table, now)
+        if not demanding or each.rule.severity in DEMANDING
+    ]
+    return [_check(each) for each in found]
+
+
+def _check(found: _Found) -> QualityCheck:
+    rule = found.rule
+    broken = found.figure > rule.threshold
+    status = PASSED
+    if broken:
+        status = FAILED if rule.severity in DEMANDING else rule.severity
+    return QualityCheck(
+        rule.full_name, rule.table.name, rule.dimension, rule.severity, status,
+        found.figure, rule.threshold, found.told or _told(found),
+        found.examples, found.checked, found.wrong,
+    )  # fmt: skip
+
+
+def _told(found: _Found) -> str:
+    rule = found.rule
+    if not rule.share:
+        return f"{found.wrong} {rule.meaning}"
+    return (
+        f"{found.wrong} of {found.checked} {rule.meaning} ({found.figure:.1%}, up to "
+        f"{rule.threshold:.0%} pass)"
+    )
+
+
+# --- counting ----------------------------------------------------------------------------
+
+
+def _of_table(db: DatabaseManager, table: Table, now: datetime) -> Iterator[_Found]:
+    rows, *by_rule = _row_rules(db, table, now)
+    yield rows
+    yield _accounted(db, table)
+    yield from by_rule
+    for rule in quality_rules.set_rules(db.dialect):
+        if rule.table is table:
+            yield _set_rule(db, rule, rows.checked)
+    yield from _timeliness(db, table, now)
+
+
+def _row_rules(db: DatabaseManager, table: Table, now: datetime) -> Iterator[_Found]:
+    """One pass over the table: how many rows it has, and what its row rules say."""
+    rules = quality_rules.ROW_RULES[table.name]
+    query = quality_rules.count_broken_rows(db.dialect, table)
+    (row,) = db.query(query, _moments(now, sum(rule.params for rule in rules)))
+    rows, *counts = map(int, row)
+    yield _row_count(db, table, rows)
+    for place, rule in enumerate(rules):
+        checked, wrong = counts[2 * place : 2 * place + 2]
+        found = _Found(rule, checked, wrong)
+        if found.figure > rule.threshold:
+            found = _Found(rule, checked, wrong, examples=_row_examples(db, rule, now))
+        yield found
+
+
+def _moments(now: datetime, count: int) -> tuple[datetime, ...]:
+    # wall clocks run up to 14 hours ahead of UTC
+    return (now + timedelta(days=1),) * count
+
+
+def _row_examples(db: DatabaseManager, rule: RowRule, now: datetime) -> tuple[str, ...]:
+    query = quality_rules.row_rule_examples(db.dialect, rule)
+    return _keys(db.query(query, _moments(now, rule.params)))
+
+
+def _keys(rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
+    return tuple(str(key) for (key,) in rows)
+
+
+def _set_rule(db: DatabaseManager, rule: SetRule, rows: int) -> _Found:
+    wrong = int(db.value(quality_rules.set_rule_count(rule)))
+    examples = _keys(db.query(quality_rules.set_rule_examples(rule))) if wrong else ()
+    return _Found(rule, rows, wrong, examples=examples)
+
+
+def _row_count(db: DatabaseManager, table: Table, rows: int) -> _Found:
+    expected = run_history.expected_rows(db, table)
+    wrong = abs(rows - expected)
+    told = f"{wrong} rows between {table.name} ({rows}) and its audited loads ({expected})"
+    return _Found(quality_rules.row_count_rule(table), rows, wrong, told)
+
+
+def _accounted(db: DatabaseManager, table: Table) -> _Found:
+    load = run_history.newest_load(db, table) or LoadCounts()
+    lost = abs(load.rows_read - load.accounted)
+    return _Found(quality_rules.accounted_rule(table), load.rows_read, lost)
+
+
+# --- timeliness --------------------------------------------------------------------------
+
+
+def _timeliness(db: DatabaseManager, table: Table, now: datetime) -> Iterator[_Found]:
+    """How old the data are at the end of what the newest run was asked for, or by now.
+
+    A run for a day long past is not late for that.
+    """
+    newest = run_history.newest_run(db)
+    end = min(newest.window.end, now) if newest else now
+    if table is quality_rules.EXTRACT_AGE.table:
+        made = lineage.extracted_at(db, table)
+        yield _age(quality_rules.EXTRACT_AGE, made, end, "the products file says it is")
+    if table is SALES_FACT:
+        limit = end if end < now else now + timedelta(days=1)
+        sold = db.value(quality_rules.newest_sale(), (limit,))
+        yield _age(quality_rules.NEWEST_SALE_AGE, sold, end, "the newest sale is")
+
+
+def _age(rule: Rule, since: datetime | None, end: datetime, subject: str) -> _Found:
+    if since is None:
+        nothing = f"nothing known: {rule.meaning}"
+        return _Found(rule, 0, 0, nothing, value=0)
+    days = max(0, (end.date() - since.date()).days)
+    told = f"{subject} of {since:%Y-%m-%d}, {days} days before {end:%Y-%m-%d}"
+    if days > quality_rules.HISTORY_DAYS:
+        rule = replace(rule, severity=INFO)
+        told += ": history rather than a late delivery"
+    else:
+        told += f" (up to {rule.threshold:g} pass)"
+    return _Found(rule, 0, 0, told, value=days)
+
+
+# --- scores ------------------------------------------------------------------------------
+
+
+def dimension_scores(checks: Sequence[QualityCheck]) -> dict[str, dict[str, float]]:
+    """By table and dimension, the mean share of rows that keep its rules, 0 to 100."""
+    return {table.name: _dimensions(table, checks) for table in STAR_TABLES}
+
+
+def scores(db: DatabaseManager, dimensions: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """How good the data are, 0 to 100, by the name of the source and of the table.
+
+    Of a table, the mean over its dimensions; of a source, the share of the records of its newest
+    load that were not rejected.
+    """
+    loads = {table.source: run_history.newest_load(db, table) for table in STAR_TABLES}
+    sources = {
+        source: round(100 * (1 - load.rows_rejected / load.rows_read), 2)
+        for source, load in loads.items()
+        if load is not None
+    }
+    return sources | {name: _mean(parts.values()) for name, parts in dimensions.items()}
+
+
+def _dimensions(table: Table, checks: Sequence[QualityCheck]) -> dict[str, float]:
+    shares: dict[str, list[float]] = {}
+    for check in checks:
+        if check.table == table.name:
+            shares.setdefault(check.dimension, []).append(100 * check.share_right)
+    return {dimension: _mean(values) for dimension, values in shares.items()}
+
+
+def _mean(values: Iterable[float]) -> float:
+    figures = list(values)
+    return round(sum(figures) / len(figures), 2) if figures else 100.0

@@ -1,0 +1,106 @@
+"""The data of a run, judged: checks, scores, what is unusual; kept, logged and reported."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict
+
+from etl.engines.database import DatabaseManager
+from etl.history import audit as run_history
+from etl.history.records import NO_CHECKS
+from etl.history.runs import REPROCESS, Applied, RunPlan, utc_now
+from etl.quality.baseline import SCORE, baseline, current_metrics, without_early_volume
+from etl.quality.checks import FAILED, PASSED
+from etl.quality.data_quality import detect_data_anomalies, run_data_quality_checks
+from etl.quality.rules import INFO, WARNING
+from etl.reports.quality import write_report
+from etl.schema.tables import ETL_QUALITY
+
+logger = logging.getLogger(__name__)
+
+_LEVELS = {FAILED: logging.ERROR, WARNING: logging.WARNING, INFO: logging.INFO}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the checks have found, and what is unusual."""
+
+    quality: Dict[str, Any]
+    anomalies: Sequence[Dict[str, Any]] = ()
+
+    @property
+    def failed(self) -> list[Mapping[str, Any]]:
+        """The checks that ask for a person."""
+        return [check for check in self.quality["checks"] if check["status"] == FAILED]
+
+
+NOT_JUDGED = Judged(NO_CHECKS)
+
+
+def judge(db: DatabaseManager, plan: RunPlan, applied: Applied) -> Judged:
+    """Checks the tables, keeps what was found in `etl_quality`, and logs it.
+
+    Args:
+        db: the open warehouse.
+        plan: the run.
+        applied: what its sources did.
+    """
+    quality = run_data_quality_checks(db)
+    anomalies = _anomalies(db, plan, applied, quality["scores"])
+    run_history.replace_rows(db, ETL_QUALITY, list(_rows(plan, quality)), by=["run_id"])
+    _log(quality["checks"], anomalies)
+    return Judged(quality, anomalies)
+
+
+def _anomalies(
+    db: DatabaseManager, plan: RunPlan, applied: Applied, scores: Mapping[str, float]
+) -> Sequence[Dict[str, Any]]:
+    if plan.mode == REPROCESS:  # as many as a person has mended
+        return []
+    usual = baseline(db, plan)
+    metrics = current_metrics(plan, applied, scores=scores, now=utc_now())
+    metrics = without_early_volume(metrics, plan.started_at, usual["started_at"])
+    return detect_data_anomalies({"tables": metrics}, usual)
+
+
+def _rows(plan: RunPlan, quality: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
+    for check in quality["checks"]:
+        examples = json.dumps(check["examples"]) if check["examples"] else None
+        table = {"run_id": plan.run_id, "table_name": check["table"]}
+        yield {**check, **table, "examples": examples}
+    for name, score in quality["scores"].items():
+        yield {
+            "run_id": plan.run_id, "name": f"{name}.{SCORE}", "table_name": name,
+            "dimension": SCORE, "severity": INFO, "status": PASSED, "value": score,
+            "threshold": 0, "message": f"{score} of 100",
+        }  # fmt: skip
+
+
+def _log(checks: Iterable[Mapping[str, Any]], anomalies: Iterable[Mapping[str, Any]]) -> None:
+    for check in checks:
+        if check["status"] != PASSED:
+            told = "failed" if check["status"] == FAILED else "to look at"
+            level = _LEVELS[check["status"]]
+            logger.log(level, "check %s %s: %s", check["name"], told, check["message"])
+    for anomaly in anomalies:
+        logger.warning("unusual: %s", anomaly["message"])
+
+
+def report(folder: Path, summary: Dict[str, Any]) -> None:
+    """Writes the report of a run; what hinders it is logged, since the warehouse has it too.
+
+    Args:
+        folder: where it goes.
+        summary: of the run.
+    """
+    facts = {name: summary[name] for name in ("run_id", "environment", "window", "warehouse")}
+    facts["finished_at"] = utc_now().isoformat(" ", "seconds") + " UTC"
+    try:
+        write_report(folder, {**facts, **summary["quality"]}, summary["anomalies"])
+    except OSError as error:
+        logger.error(
+            "the quality report is not written to %s: %s", folder, error.strerror or error,
+            exc_info=True,
+        )  # fmt: skip  # one line on the console

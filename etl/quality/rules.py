@@ -1,0 +1,376 @@
+"""What is expected of the loaded tables: the rules, declared once, and the SQL that counts.
+
+All rules about single rows of a table are counted in one pass over it. Which rows are wrong is
+asked only of a rule that was broken.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from etl.engines.dialect import Dialect, quoted
+from etl.rules.business import (
+    CATEGORY_ALIASES,
+    INVENTORY_STATUSES,
+    LOWEST_INVENTORY_STATUS,
+    LOWEST_PRICE_CATEGORY,
+    LOWEST_VALUE_TIER,
+    PRICE_CATEGORIES,
+    UNKNOWN,
+    VALUE_TIERS,
+)
+from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Column, Table
+from etl.warehouse import star_sql
+
+COMPLETENESS, VALIDITY, CONSISTENCY = "completeness", "validity", "consistency"
+TIMELINESS, UNIQUENESS = "timeliness", "uniqueness"
+INTEGRITY, RECONCILIATION = "integrity", "reconciliation"
+
+# What a broken rule does: the first two end the run with exit code 3, the others are told.
+CRITICAL, ERROR, WARNING, INFO = "critical", "error", "warning", "info"
+DEMANDING = (CRITICAL, ERROR)
+
+MAX_EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of one table.
+
+    Attributes:
+        threshold: the largest figure with which it is kept.
+        meaning: what the figure counts.
+        share: the figure is a share of the rows looked at, else a count.
+    """
+
+    name: str
+    table: Table
+    dimension: str
+    severity: str
+    threshold: float
+    meaning: str
+    share: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """The name under which it is told and kept: `table.name`."""
+        return f"{self.table.name}.{self.name}"
+
+
+@dataclass(frozen=True)
+class RowRule(Rule):
+    """A rule about single rows.
+
+    Attributes:
+        wrong: condition of a row that breaks it; `{true}`, `{false}` are the truth values, and a
+            `?` stands for the moment up to which a date is not in the future.
+        among: condition of the rows that are looked at; empty for all.
+    """
+
+    wrong: str = ""
+    among: str = ""
+
+    def broken(self, dialect: Dialect) -> str:
+        """Condition: the row is looked at, and breaks the rule."""
+        both = f"{self.among} AND ({self.wrong})" if self.among else self.wrong
+        return both.format(true=dialect.true, false=dialect.false)
+
+    @property
+    def params(self) -> int:
+        """How many moments its condition takes."""
+        return self.wrong.count("?")
+
+
+@dataclass(frozen=True)
+class SetRule(Rule):
+    """A rule about more than one row; `query` gives the keys that break it as `broken_key`."""
+
+    query: str = ""
+    count: str = ""
+
+
+# --- rules about single rows -------------------------------------------------------------
+
+_OWN = '"is_inferred" = {false}'  # placeholders have no values yet, which is no fault
+
+
+def _required(table: Table) -> RowRule:
+    missing = " OR ".join(f"{quoted(c.name)} IS NULL" for c in table.columns if c.required)
+    return RowRule(
+        "required", table, COMPLETENESS, CRITICAL, 0,
+        f"rows of {table.name} lack a required value", wrong=missing,
+    )  # fmt: skip
+
+
+def _missing(table: Table, column: str, severity: str, threshold: float) -> RowRule:
+    return RowRule(
+        f"{column}_missing", table, COMPLETENESS, severity, threshold,
+        f"rows of {table.name} have no {column}", share=True,
+        wrong=f"{quoted(column)} IS NULL", among=_OWN,
+    )  # fmt: skip
+
+
+def _inferred(table: Table) -> RowRule:
+    return RowRule(
+        "inferred", table, CONSISTENCY, WARNING, 0.1,
+        f"rows of {table.name} are placeholders: sales name them, their own records have not come",
+        share=True, wrong='"is_inferred" = {true}',
+    )  # fmt: skip
+
+
+def _not_valid(name: str, severity: str, threshold: float) -> RowRule:
+    column = f"{name}_valid"
+    return RowRule(
+        column, CUSTOMER_DIM, VALIDITY, severity, threshold,
+        f"{name}s of {CUSTOMER_DIM.name} have not the form of one", share=True,
+        wrong=quoted(column) + " = {false}", among=f"{_OWN} AND {quoted(name)} IS NOT NULL",
+    )  # fmt: skip
+
+
+def _in_future(table: Table, column: str) -> RowRule:
+    return RowRule(
+        f"{column}_in_future", table, VALIDITY, WARNING, 0,
+        f"rows of {table.name} have a {column} that lies in the future",
+        wrong=f"{quoted(column)} > ?",
+    )  # fmt: skip
+
+
+def _class_of(column: str, bounds: Iterable[tuple[object, str]], lowest: str) -> str:
+    """SQL for the class that a value belongs to, by the bounds of the transformation."""
+    cases = " ".join(f"WHEN {quoted(column)} >= {bound} THEN '{name}'" for bound, name in bounds)
+    return f"CASE WHEN {quoted(column)} IS NULL THEN '{UNKNOWN}' {cases} ELSE '{lowest}' END"
+
+
+def _wrong_class(table: Table, name: str, value: str, right: str) -> RowRule:
+    return RowRule(
+        name, table, CONSISTENCY, ERROR, 0,
+        f"rows of {table.name} have a {name} that does not follow from their {value}",
+        wrong=f"{quoted(name)} <> {right}", among="" if table is SALES_FACT else _OWN,
+    )  # fmt: skip
+
+
+def _amounts(table: Table, wrong: str, meaning: str) -> RowRule:
+    return RowRule("amounts", table, VALIDITY, ERROR, 0, meaning, wrong=wrong)
+
+
+_CUSTOMERS = (
+    _required(CUSTOMER_DIM),
+    _missing(CUSTOMER_DIM, "name", WARNING, 0.05),
+    _missing(CUSTOMER_DIM, "email", WARNING, 0.1),
+    _missing(CUSTOMER_DIM, "segment", WARNING, 0.1),
+    _missing(CUSTOMER_DIM, "registration_date", WARNING, 0.1),
+    _missing(CUSTOMER_DIM, "phone", INFO, 0.25),
+    _missing(CUSTOMER_DIM, "address", INFO, 0.25),
+    _not_valid("email", WARNING, 0.1),
+    _not_valid("phone", INFO, 0.5),
+    _in_future(CUSTOMER_DIM, "registration_date"),
+    _inferred(CUSTOMER_DIM),
+)
+_PRODUCTS = (
+    _required(PRODUCT_DIM),
+    _missing(PRODUCT_DIM, "name", WARNING, 0.05),
+    _missing(PRODUCT_DIM, "category", WARNING, 0.1),
+    _missing(PRODUCT_DIM, "price", WARNING, 0.1),
+    _missing(PRODUCT_DIM, "quantity", INFO, 0.1),
+    _missing(PRODUCT_DIM, "cost", INFO, 0.25),
+    _amounts(PRODUCT_DIM, '"price" < 0 OR "cost" < 0 OR "quantity" < 0',
+             "products have a negative price, cost or quantity"),
+    RowRule(
+        "category_known", PRODUCT_DIM, VALIDITY, INFO, 0.1,
+        "products have a category outside the taxonomy", share=True, among=_OWN,
+        wrong='"category" NOT IN (' + ", ".join(f"'{name}'" for name in CATEGORY_ALIASES) + ")",
+    ),
+    RowRule(
+        "cost_above_price", PRODUCT_DIM, CONSISTENCY, WARNING, 0.05,
+        "products cost more than they are sold for", share=True, wrong='"cost" > "price"',
+        among=_OWN,
+    ),
+    _wrong_class(PRODUCT_DIM, "price_category", "price",
+                 _class_of("price", PRICE_CATEGORIES, LOWEST_PRICE_CATEGORY)),
+    _wrong_class(PRODUCT_DIM, "inventory_status", "quantity",
+                 _class_of("quantity", INVENTORY_STATUSES, LOWEST_INVENTORY_STATUS)),
+    _inferred(PRODUCT_DIM),
+)  # fmt: skip
+_SALES = (
+    _required(SALES_FACT),
+    _amounts(
+        SALES_FACT,
+        '"quantity" < 1 OR "unit_price" < 0 OR "discount_amount" < 0 '
+        'OR "discount_amount" > "quantity" * "unit_price"',
+        "sales have no quantity, a negative price, or a discount that is negative or too large",
+    ),
+    RowRule(
+        "total_amount", SALES_FACT, CONSISTENCY, ERROR, 0,
+        "sales whose total is not quantity x price - discount",
+        wrong='"total_amount" <> "quantity" * "unit_price" - "discount_amount"',
+    ),
+    _wrong_class(SALES_FACT, "value_tier", "total_amount",
+                 _class_of("total_amount", VALUE_TIERS, LOWEST_VALUE_TIER)),
+    _in_future(SALES_FACT, "transaction_date"),
+)  # fmt: skip
+ROW_RULES: dict[str, tuple[RowRule, ...]] = {
+    CUSTOMER_DIM.name: _CUSTOMERS,
+    PRODUCT_DIM.name: _PRODUCTS,
+    SALES_FACT.name: _SALES,
+}
+
+# --- rules about more than one row -------------------------------------------------------
+
+
+def _unique(table: Table) -> SetRule:
+    key, name = quoted(table.key[0]), quoted(table.name)
+    return SetRule(
+        "unique", table, UNIQUENESS, CRITICAL, 0, f"rows of {table.name} share a {table.key[0]}",
+        query=f'SELECT {key} AS "broken_key" FROM {name} GROUP BY {key} HAVING count(*) > 1',
+        # a count of distinct keys is faster than groups of them
+        count=f"SELECT count({key}) - count(DISTINCT {key}) FROM {name};",
+    )  # fmt: skip
+
+
+def _reference(table: Table, column: Column) -> SetRule:
+    name = quoted(column.name)
+    return SetRule(
+        column.name, table, INTEGRITY, CRITICAL, 0,
+        f"rows of {table.name} name a {column.name} that {column.references} lacks",
+        query=f'SELECT t.{quoted(table.key[0])} AS "broken_key" FROM {quoted(table.name)} AS t '
+        f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(column.references)} AS d "
+        f"WHERE d.{name} = t.{name})",
+    )  # fmt: skip
+
+
+def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
+    """The rules about more than one row: keys, references, recomputed profit and status."""
+    profits = star_sql.wrong_profits(dialect, 't."transaction_id" IS NOT NULL')
+    return (
+        *(_unique(table) for table in STAR_TABLES),
+        *(_reference(table, c) for table in STAR_TABLES for c in table.columns if c.references),
+        SetRule(
+            "profit", SALES_FACT, CONSISTENCY, ERROR, 0,
+            "sales whose profit does not follow from the product's cost",
+            query=f'SELECT "transaction_id" AS "broken_key" FROM (\n{profits}\n) AS wrong',
+        ),
+        SetRule(
+            "customer_status", SALES_FACT, CONSISTENCY, ERROR, 0,
+            "customers without exactly one First-time sale",
+            query=star_sql.customers_without_one_first_sale(),
+        ),
+    )  # fmt: skip
+
+
+# --- rules about a run, whose figures are worked out elsewhere ---------------------------
+
+
+def row_count_rule(table: Table) -> Rule:
+    """As many rows are there as the audited loads have left."""
+    return Rule(
+        "row_count", table, RECONCILIATION, ERROR, 0,
+        f"rows between {table.name} and its audited loads",
+    )  # fmt: skip
+
+
+def accounted_rule(table: Table) -> Rule:
+    """Every record that the source gave is accounted for in the table."""
+    return Rule(
+        "accounted", table, RECONCILIATION, CRITICAL, 0,
+        f"records of {table.source} are not accounted for in {table.name}",
+    )  # fmt: skip
+
+
+# What is older than a year is loaded as history, and only noted: a late delivery would have been
+# told long before.
+HISTORY_DAYS = 365
+# Three days: a Monday morning after a weekend without sales is no alarm.
+EXTRACT_AGE = Rule(
+    "extract_age", PRODUCT_DIM, TIMELINESS, WARNING, 3,
+    "days between the extract_date of the products file and the end of the run's window",
+)  # fmt: skip
+NEWEST_SALE_AGE = Rule(
+    "newest_sale_age", SALES_FACT, TIMELINESS, WARNING, 3,
+    "days between the newest sale and the end of the run's window",
+)  # fmt: skip
+
+
+def all_rules(dialect: Dialect) -> tuple[Rule, ...]:
+    """Every rule, in the order in which they are told."""
+    rules: list[Rule] = []
+    for table in STAR_TABLES:
+        rules += [row_count_rule(table), accounted_rule(table), *ROW_RULES[table.name]]
+        rules += [rule for rule in set_rules(dialect) if rule.table is table]
+        rules += [rule for rule in (EXTRACT_AGE, NEWEST_SALE_AGE) if rule.table is table]
+    return tuple(rules)
+
+
+def rules_markdown(dialect: Dialect) -> str:
+    """The rules as a table for the documentation."""
+    lines = ["| Check | Of | Severity | Passes up to | Counts |", "|---|---|---|---|---|"]
+    for rule in all_rules(dialect):
+        most = f"{rule.threshold:.0%}" if rule.share else f"{rule.threshold:g}"
+        lines.append(
+            f"| `{rule.full_name}` | {rule.dimension} | {rule.severity} | {most} | {rule.meaning} |"
+        )
+    return "\n".join(lines)
+
+
+# --- statements --------------------------------------------------------------------------
+
+
+def count_broken_rows(dialect: Dialect, table: Table) -> str:
+    """One pass over a table: its rows, then for each of its row rules those looked at and broken.
+
+    Parameters: the moment from which on dates lie in the future, as often as the rules take it.
+    """
+    counts = []
+    for rule in ROW_RULES[table.name]:
+        among = rule.among.format(true=dialect.true, false=dialect.false)
+        counts += [_count(among), _count(rule.broken(dialect))]
+    listed = ",\n    ".join(counts)
+    return f"SELECT count(*),\n    {listed}\nFROM {quoted(table.name)};"
+
+
+def _count(condition: str) -> str:
+    return f"coalesce(sum(CASE WHEN {condition} THEN 1 ELSE 0 END), 0)" if condition else "count(*)"
+
+
+def row_rule_examples(dialect: Dialect, rule: RowRule) -> str:
+    """Some keys of rows that break a rule. Parameters: the moment, as often as the rule takes it.
+
+    Example:
+        >>> from etl.engines.dialect import DUCKDB
+        >>> print(row_rule_examples(DUCKDB, ROW_RULES["sales_fact"][2]))
+        SELECT "broken_key" FROM (
+            SELECT "broken_key", row_number() OVER (ORDER BY "broken_key") AS "place" FROM (
+                SELECT "transaction_id" AS "broken_key" FROM "sales_fact"
+                WHERE "total_amount" <> "quantity" * "unit_price" - "discount_amount"
+            ) AS broken
+        ) AS numbered WHERE "place" <= 10 ORDER BY "place";
+    """
+    table = rule.table
+    query = (
+        f'SELECT {quoted(table.key[0])} AS "broken_key" FROM {quoted(table.name)}\n'
+        f"        WHERE {rule.broken(dialect)}"
+    )
+    return _first_keys(query)
+
+
+def set_rule_examples(rule: SetRule) -> str:
+    """Some keys that break a rule about more than one row."""
+    return _first_keys(rule.query)
+
+
+def _first_keys(query: str) -> str:
+    # numbered rather than limited: the engines have no word for that in common
+    return f"""SELECT "broken_key" FROM (
+    SELECT "broken_key", row_number() OVER (ORDER BY "broken_key") AS "place" FROM (
+        {query}
+    ) AS broken
+) AS numbered WHERE "place" <= {MAX_EXAMPLES} ORDER BY "place";"""
+
+
+def set_rule_count(rule: SetRule) -> str:
+    """How many keys break a rule about more than one row."""
+    return rule.count or f"SELECT count(*) FROM (\n{rule.query}\n) AS broken;"
+
+
+def newest_sale() -> str:
+    """The newest sale up to a moment. Parameter: the moment."""
+    fact = quoted(SALES_FACT.name)
+    return f'SELECT max("transaction_date") FROM {fact} WHERE "transaction_date" <= ?;'

@@ -1,0 +1,245 @@
+"""Records that cannot be loaded: their shape, and the file a person mends them in."""
+
+import codecs
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from etl.schema.arrow import text_schema
+
+# Why a record was not loaded. `duplicate` is no fault of the record: another of its key won.
+MALFORMED = "malformed"  # the record cannot be taken apart into its fields
+MISSING = "missing"  # a value that is required is empty
+UNREADABLE = "unreadable"  # a value is no number or no date
+OUT_OF_RANGE = "out_of_range"  # a number or text is larger than its column
+BAD_TEXT = "bad_text"  # a NUL or a lone surrogate, which no server stores
+RULE = "rule"  # the values contradict a rule of the business
+REFUSED = "refused"  # the database did not take the row, for what a constraint or trigger said
+DUPLICATE = "duplicate"
+
+# How much of a value is shown beside the reason; the record has it whole.
+VALUE_CHARACTERS = 200
+
+REASON_COLUMNS = (
+    "record_key",
+    "error_class",
+    "field",
+    "value",
+    "reason",
+    "raw_record",
+)
+
+
+def reject_schema(source_columns: tuple[str, ...]) -> pa.Schema:
+    """The Arrow schema of a block of rejected records.
+
+    The source's own columns follow as text, so that each stands in a cell of its own;
+    `raw_record` holds the text of a record that could not be taken apart.
+
+    Args:
+        source_columns: the columns of the source, in its order.
+
+    Example:
+        >>> reject_schema(("customer_id",)).names[:3]
+        ['source_row', 'record_key', 'error_class']
+    """
+    return text_schema((*REASON_COLUMNS, *source_columns))
+
+
+def reject_block(
+    source_columns: tuple[str, ...], rows: Sequence[Mapping[str, object]]
+) -> pa.RecordBatch:
+    """A block of rejected records from plain rows; what a row lacks is empty.
+
+    Example:
+        >>> row = {"source_row": 7, "error_class": MALFORMED, "reason": "3 fields, not 8"}
+        >>> reject_block(("customer_id",), [row]).num_rows
+        1
+    """
+    return pa.RecordBatch.from_pylist(list(rows), schema=reject_schema(source_columns))
+
+
+def one_block(blocks: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Several blocks of rejected records as one, in the order of the source.
+
+    Args:
+        blocks: at least one.
+    """
+    table = pa.Table.from_batches(blocks).sort_by("source_row").combine_chunks()
+    return (table.to_batches() or blocks)[0]
+
+
+def file_name(run_id: str, source: str) -> str:
+    """Name of the file of a run's rejected records of one source.
+
+    Example:
+        >>> file_name("20240120T143045.000007Z", "sales")
+        'sales_20240120T143045.000007Z.csv'
+    """
+    return f"{source}_{run_id}.csv"
+
+
+# Spreadsheets take a cell that begins with one of these for a formula. Source: OWASP, "CSV
+# Injection"; the wide forms are what some of them fold to the same.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_GUARD = "'"
+
+
+def guarded_cell(text: str | None) -> str:
+    """A cell that no spreadsheet takes for a formula; `unguarded_cell` gives the text back.
+
+    Example:
+        >>> guarded_cell("=1+1"), guarded_cell("'tis"), guarded_cell("Ann"), guarded_cell(None)
+        ("'=1+1", "''tis", 'Ann', '')
+    """
+    text = text or ""
+    return _GUARD + text if text.startswith((*_FORMULA_STARTS, _GUARD)) else text
+
+
+# One of these at the start of a text.
+_GUARDED = "^[" + "".join(f"\\x{{{ord(start):x}}}" for start in (*_FORMULA_STARTS, _GUARD)) + "]"
+
+
+def _guarded_cells(column: pa.Array) -> pa.Array:
+    """`guarded_cell` over a column; what is empty is null, which is written as an empty cell."""
+    dangerous = pc.match_substring_regex(column, _GUARDED)
+    if dangerous.true_count:
+        guarded = pc.binary_join_element_wise(_GUARD, column, "")
+        column = pc.if_else(dangerous, guarded, column)
+    return pc.if_else(pc.equal(column, ""), None, column)
+
+
+def unguarded_cell(cell: str) -> str:
+    """The text of a cell.
+
+    Example:
+        >>> unguarded_cell("'=1+1"), unguarded_cell("''tis"), unguarded_cell("Ann")
+        ('=1+1', "'tis", 'Ann')
+    """
+    return cell.removeprefix(_GUARD)
+
+
+def reasons_of(rejected: pa.RecordBatch) -> Counter[tuple[str, str]]:
+    """How many records of a block were rejected per error class and field, duplicates aside.
+
+    Example:
+        >>> block = reject_block((), [{"error_class": MISSING, "field": "customer_id"}])
+        >>> reasons_of(block)
+        Counter({('missing', 'customer_id'): 1})
+    """
+    keys = ["error_class", "field"]
+    groups = pa.Table.from_batches([rejected]).group_by(keys).aggregate([([], "count_all")])
+    return Counter({
+        (row["error_class"], row["field"] or ""): row["count_all"]
+        for row in groups.to_pylist()
+        if row["error_class"] != DUPLICATE
+    })  # fmt: skip
+
+
+def _header(rejected: pa.RecordBatch) -> list[str]:
+    return ["run_id", "source", *rejected.schema.names]
+
+
+def _csv_lines(block: pa.RecordBatch) -> pa.Buffer:
+    lines = pa.BufferOutputStream()
+    options = arrow_csv.WriteOptions(include_header=False, eol="\r\n")  # RFC 4180
+    arrow_csv.write_csv(block, lines, options)
+    return lines.getvalue()
+
+
+class RejectedFile:
+    """The rejected records of one source in one run: a CSV that is there whole or not at all.
+
+    It is written under a temporary name and renamed into place by `publish`, which must come
+    before the commit that depends on it; what is written after that joins it with the next
+    `publish`. Nothing is created while nothing is rejected. The byte-order mark lets
+    spreadsheets read it as UTF-8.
+
+    Args:
+        folder: where it goes; None counts only and writes nothing.
+        run_id: the run.
+        source: customers, products or sales.
+
+    Attributes:
+        rows: how many were written.
+        reasons: how many per error class and field, duplicates aside.
+    """
+
+    def __init__(self, folder: Path | None, run_id: str, source: str) -> None:
+        self.rows = 0
+        self.reasons: Counter[tuple[str, str]] = Counter()
+        self._folder, self._run_id, self._source = folder, run_id, source
+        self._file: BinaryIO | None = None
+
+    def write(self, rejected: pa.RecordBatch) -> None:
+        """Adds a block of rejected records."""
+        self.rows += rejected.num_rows
+        self.reasons.update(reasons_of(rejected))
+        if self._folder is None or not rejected.num_rows:
+            return
+        rows, *texts = rejected.columns
+        stamp = [pa.repeat(each, rejected.num_rows) for each in (self._run_id, self._source)]
+        cells = [*stamp, rows, *(_guarded_cells(text) for text in texts)]
+        lines = _csv_lines(pa.RecordBatch.from_arrays(cells, _header(rejected)))
+        with self._named_in_errors():
+            self._opened(rejected).write(lines)
+
+    def publish(self) -> Path | None:
+        """Puts the file in place, safe on the disk; returns its path, None when there is none."""
+        if self._folder is None or self._file is None:
+            return None
+        with self._named_in_errors():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._close()
+        self._part.replace(self._path)
+        return self._path
+
+    def discard(self) -> None:
+        """Removes what was written so far; does nothing after `publish`."""
+        if self._file is not None:
+            with suppress(OSError):  # a full disk refuses what is still in the buffer once more
+                self._close()
+            self._part.unlink(missing_ok=True)
+        self.rows = 0
+
+    @contextmanager
+    def _named_in_errors(self) -> Iterator[None]:
+        """Puts the file's name into errors of writing, which have none by themselves."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = error.filename or str(self._part)
+            raise
+
+    @property
+    def _path(self) -> Path:
+        assert self._folder is not None  # noqa: S101  # for mypy: only called when there is a file
+        return self._folder / file_name(self._run_id, self._source)
+
+    @property
+    def _part(self) -> Path:
+        return self._path.with_name(self._path.name + ".part")
+
+    def _opened(self, rejected: pa.RecordBatch) -> BinaryIO:
+        if self._file is None and self._path.exists():  # it goes on from what was published
+            shutil.copyfile(self._path, self._part)
+            self._file = self._part.open("ab")
+        elif self._file is None:
+            self._part.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._part.open("wb")
+            self._file.write(codecs.BOM_UTF8 + ",".join(_header(rejected)).encode() + b"\r\n")
+        return self._file
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()

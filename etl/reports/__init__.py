@@ -1,0 +1,1 @@
+"""The page over the runs, its charts, and the quality report."""

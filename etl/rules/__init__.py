@@ -1,0 +1,1 @@
+"""Cleaning, checking and enriching records, as functions over whole columns."""

@@ -1,0 +1,475 @@
+"""The field cleaners over whole Arrow columns: text, names, e-mail, phone, dates, numbers.
+
+They give the same results as `value_rules`, where each rule stands once: kernels do the plain
+values, and what is not plain goes through the rule, once per distinct value. Missing is null.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from etl.rules.values import (
+    COUNTRY_CODE,
+    DIGIT,
+    EMAIL,
+    FULL_DIGITS,
+    FULL_NUMBER,
+    INTEGER_BITS,
+    LOCAL_DIGITS,
+    decimal_of,
+    integer_of,
+    is_whole,
+    local_template,
+    name_of,
+    number_of,
+    timestamp_of,
+    utf16_length,
+)
+
+_WHITE_SPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+
+
+def as_text_column(column: pa.Array) -> pa.Array:
+    """A column of any scalar type as text; timestamps with a zone as their wall clock."""
+    if pa.types.is_string(column.type):
+        return column
+    if pa.types.is_timestamp(column.type) and column.type.tz:
+        column = pc.local_timestamp(column)
+    return column.cast(pa.string())
+
+
+def clean_text(column: pa.Array) -> pa.Array:
+    """Trims; what is empty then becomes null.
+
+    Example:
+        >>> clean_text(pa.array([" a b ", " ", None])).to_pylist()
+        ['a b', None, None]
+    """
+    text = pc.utf8_trim(as_text_column(column), characters=_WHITE_SPACE)
+    empty = pc.equal(text, "")
+    return pc.if_else(empty, None, text) if empty.true_count else text
+
+
+def is_missing(column: pa.Array) -> pa.Array:
+    """Where nothing is left after trimming."""
+    return pc.is_null(clean_text(column))
+
+
+def by_distinct(column: pa.Array, rule: Callable[[Any], object], kind: pa.DataType) -> pa.Array:
+    """A rule for one value over a column, computed once per distinct value; null stays null.
+
+    Args:
+        column: any column that can be dictionary encoded.
+        rule: from one value to one value.
+        kind: the type of the result.
+
+    Example:
+        >>> by_distinct(pa.array(["b", None, "b"]), str.upper, pa.string()).to_pylist()
+        ['B', None, 'B']
+    """
+    encoded = column.dictionary_encode()
+    values = pa.array([rule(value) for value in encoded.dictionary.to_pylist()], kind)
+    return values.take(encoded.indices)
+
+
+def _where_plain(
+    column: pa.Array,
+    plain: pa.Array,
+    kernel: Callable[[pa.Array], pa.Array],
+    others: Callable[[pa.Array], pa.Array],
+) -> pa.Array:
+    """The kernel for plain values, another for the others; nulls count as plain."""
+    odd = pc.fill_null(pc.invert(plain), False)
+    if not odd.true_count:
+        return kernel(column)
+    easy = kernel(pc.if_else(odd, None, column))
+    return pc.replace_with_mask(easy, odd, others(column.filter(odd)).cast(easy.type))
+
+
+def _each(rule: Callable[[Any], object], kind: pa.DataType) -> Callable[[pa.Array], pa.Array]:
+    """A rule for one value as one for a column."""
+    return lambda column: by_distinct(column, rule, kind)
+
+
+# ASCII without apostrophes, single spaces between words.
+_PLAIN_NAME = "^[!-&(-~]+(?: [!-&(-~]+)*$"
+
+
+def clean_name(column: pa.Array) -> pa.Array:
+    """Trimmed, single spaces, title case, see `name_of`.
+
+    Example:
+        >>> clean_name(pa.array(["  JANE   o'neil ", ""])).to_pylist()
+        ["Jane O'Neil", None]
+    """
+    text = as_text_column(column)
+    plain = pc.match_substring_regex(text, _PLAIN_NAME)
+    return _where_plain(text, plain, pc.ascii_title, _each(name_of, pa.string()))
+
+
+def clean_email(column: pa.Array) -> pa.Array:
+    """Trims and lowers.
+
+    Example:
+        >>> clean_email(pa.array([" John@Email.COM "])).to_pylist()
+        ['john@email.com']
+    """
+    text = clean_text(column)
+    lower = _each(str.lower, pa.string())
+    return _where_plain(text, pc.string_is_ascii(text), pc.ascii_lower, lower)
+
+
+def email_is_valid(emails: pa.Array) -> pa.Array:
+    """Which cleaned texts have the form of an e-mail address; missing ones have not.
+
+    Example:
+        >>> email_is_valid(pa.array(["a@b.org", "a@b", None])).to_pylist()
+        [True, False, False]
+    """
+    return pc.fill_null(pc.match_substring_regex(emails, f"^(?:{EMAIL})$"), False)
+
+
+def clean_phone(
+    column: pa.Array, default_area_code: str | None = None
+) -> tuple[pa.Array, pa.Array]:
+    """Phone numbers in standard form and which of them are full ones, see `phone_of`.
+
+    Args:
+        column: numbers in any notation.
+        default_area_code: three digits that stand in when there are only seven.
+
+    Example:
+        >>> phones, valid = clean_phone(pa.array(["555.123.4567", "5551234", "-"]))
+        >>> phones.to_pylist(), valid.to_pylist()
+        (['(555) 123-4567', '555-1234', '-'], [True, False, False])
+    """
+    text = clean_text(column)
+    digits, starts = _digits_of(pc.fill_null(text, ""))
+    lengths, starts = np.diff(starts), starts[:-1]
+    eleven = np.flatnonzero(lengths == FULL_DIGITS + 1)
+    prefixed = np.zeros(len(text), dtype=bool)
+    prefixed[eleven] = digits[starts[eleven]] == ord(COUNTRY_CODE)
+    full, local = (lengths == FULL_DIGITS) | prefixed, lengths == LOCAL_DIGITS
+    template = local_template(default_area_code)
+    text = _format_digits(text, full, digits, starts + prefixed, FULL_NUMBER)
+    text = _format_digits(text, local, digits, starts, template)
+    return text, pa.array(full | local if default_area_code else full)
+
+
+def _bytes_of(column: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """The UTF-8 bytes of a text column and where each value starts, without a copy."""
+    _, offsets, data = column.buffers()
+    if not len(column) or data is None:
+        return np.zeros(0, np.uint8), np.zeros(len(column) + 1, np.int32)
+    starts = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    return np.frombuffer(data, np.uint8)[starts[0] : starts[-1]], starts - starts[0]
+
+
+def _digits_of(column: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """The ASCII digits of a text column and where those of each value start."""
+    data, starts = _bytes_of(column)
+    is_digit = (data - np.uint8(ord("0"))) < 10  # noqa: PLR2004  # smaller bytes wrap around
+    digits_before = np.zeros(len(data) + 1, np.int32)
+    np.cumsum(is_digit, out=digits_before[1:])
+    return data[is_digit], digits_before[starts]
+
+
+def _format_digits(
+    text: pa.Array,
+    rows: NDArray[np.bool_],
+    digits: NDArray[np.uint8],
+    starts: NDArray[np.int32],
+    template: str,
+) -> pa.Array:
+    """The text, in these rows replaced by the template with the row's digits filled in."""
+    if not rows.any():
+        return text
+    first = starts[rows]
+    filled = np.tile(np.frombuffer(template.encode(), np.uint8), (len(first), 1))
+    places = [place for place, character in enumerate(template) if character == DIGIT]
+    for nth, place in enumerate(places):
+        filled[:, place] = digits[first + nth]
+    offsets = np.arange(len(first) + 1, dtype=np.int32) * len(template)
+    values = pa.StringArray.from_buffers(len(first), pa.py_buffer(offsets), pa.py_buffer(filled))
+    return pc.replace_with_mask(text, pa.array(rows), values)
+
+
+_MICROSECONDS = pa.timestamp("us")
+# What the cast reads rightly: ISO, a day that exists (29 February does not always).
+_PLAIN_TIMESTAMP = (
+    r"^[1-9][0-9]{3}-"
+    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+    r"(?:[ T](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?)?$"
+)
+
+
+_ISO_LENGTHS = frozenset({10, 16, 19, 26, None})
+
+
+def read_timestamps(column: pa.Array) -> pa.Array:
+    """Wall clock times to the microsecond; null where missing or unreadable, see `timestamp_of`.
+
+    Args:
+        column: text, dates, or timestamps of any unit, with or without a zone.
+
+    Example:
+        >>> read_timestamps(pa.array(["2024-01-15", "01/15/2024 10:30", "?"])).to_pylist()[1]
+        datetime.datetime(2024, 1, 15, 10, 30)
+    """
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        return _timestamps_of_typed(column)
+    text = clean_text(column)
+    if _all_iso(text):
+        try:
+            return text.cast(_MICROSECONDS)
+        except pa.ArrowInvalid:
+            pass  # one of them is none, and costs the others a look at their pattern
+    plain = pc.match_substring_regex(text, _PLAIN_TIMESTAMP)
+    return _where_plain(text, plain, _cast_timestamps, _other_timestamps)
+
+
+def _cast_timestamps(text: pa.Array) -> pa.Array:
+    return text.cast(_MICROSECONDS)
+
+
+# The other common forms, and how each is written as ISO; the second and third name the month.
+_TWO, _FOUR, _MONTH = "([0-9]{2})", "([0-9]{4})", "([A-Z][a-z]{2})"
+_NUMBERED = (f"^{_TWO}/{_TWO}/{_FOUR}", r"\3-\1-\2")
+_NAMED = (
+    (f"^{_TWO} {_MONTH} {_FOUR}", r"\3-\2-\1"),
+    (f"^{_MONTH} {_TWO}, {_FOUR}", r"\3-\1-\2"),
+)
+_NAMES_MONTH = "^(?:[0-9]{2} [A-Z]|[A-Z][a-z]{2} )"
+_OFFSET = "^(.{10}[ T][0-9]{2}:[0-9]{2}[0-9:.]*) ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _other_timestamps(text: pa.Array) -> pa.Array:
+    """Forms that can be written as ISO by patterns are; the rest is left to the rule."""
+    named = pc.match_substring_regex(text, _NAMES_MONTH)
+    iso = _where_plain(text, pc.invert(named), _with_numbered_month, _with_named_month)
+    plain = pc.match_substring_regex(iso, _PLAIN_TIMESTAMP)
+    if plain.false_count:
+        iso = pc.replace_substring_regex(iso, _OFFSET, r"\1")
+        plain = pc.match_substring_regex(iso, _PLAIN_TIMESTAMP)
+    known = _cast_timestamps(pc.if_else(plain, iso, None))
+    if plain.false_count:
+        odd = pc.invert(plain)
+        rest = by_distinct(text.filter(odd), timestamp_of, _MICROSECONDS)
+        known = pc.replace_with_mask(known, odd, rest)
+    return known
+
+
+def _with_numbered_month(text: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(text, *_NUMBERED)
+
+
+def _with_named_month(text: pa.Array) -> pa.Array:
+    for pattern, iso in _NAMED:
+        text = pc.replace_substring_regex(text, pattern, iso)
+    for number, month in enumerate(_MONTHS, 1):
+        text = pc.replace_substring(text, f"-{month}-", f"-{number:02d}-")
+    return text
+
+
+def _all_iso(text: pa.Array) -> bool:
+    """Whether the cast takes none of these for a date that the rule does not.
+
+    By their lengths they have no time, or one with minutes, seconds or six digits of fraction.
+    """
+    lengths = pc.unique(pc.binary_length(text)).to_pylist()
+    return _ISO_LENGTHS.issuperset(lengths) and not pc.any(pc.starts_with(text, "0")).as_py()
+
+
+# The first second of the year 1 and the last of 9999, counted from 1970.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000}  # ns ends in 2262
+
+
+def _timestamps_of_typed(column: pa.Array) -> pa.Array:
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("s" if pa.types.is_date32(column.type) else "ms"))
+    elif column.type.tz:
+        column = pc.local_timestamp(column)
+    if column.type.unit == "ns":
+        return pc.floor_temporal(column, unit="microsecond").cast(_MICROSECONDS)
+    ticks, count = _TICKS[column.type.unit], column.cast(pa.int64())
+    known = pc.and_(
+        pc.greater_equal(count, _FIRST_SECOND * ticks),
+        pc.less(count, (_LAST_SECOND + 1) * ticks),
+    )  # an engine's infinity is no date
+    return pc.if_else(known, column, None).cast(_MICROSECONDS)
+
+
+def read_dates(column: pa.Array) -> pa.Array:
+    """The dates of `read_timestamps`.
+
+    Example:
+        >>> read_dates(pa.array(["15 Jan 2024 23:59"])).to_pylist()
+        [datetime.date(2024, 1, 15)]
+    """
+    return read_timestamps(column).cast(pa.date32())
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A column that was read, and what became of the values that could not be.
+
+    Attributes:
+        values: null where one of the others is true.
+        missing: there was nothing to read.
+        unreadable: there was something else than what is wanted.
+        out_of_range: it was read and is larger than the column.
+    """
+
+    values: pa.Array
+    missing: pa.Array
+    unreadable: pa.Array
+    out_of_range: pa.Array
+
+
+def read_decimals(column: pa.Array, precision: int, scale: int) -> Reading:
+    """Exact numbers, rounded half away from zero, see `decimal_of`.
+
+    Args:
+        column: text, or numbers of any type; floats by their shortest notation.
+        precision: digits in all that the column holds.
+        scale: of these, digits after the point.
+
+    Example:
+        >>> reading = read_decimals(pa.array(["1.005", "1,5", "1e9"]), 6, 2)
+        >>> reading.values.to_pylist(), reading.unreadable.to_pylist()
+        ([Decimal('1.01'), None, None], [False, True, False])
+    """
+    kind = pa.decimal128(precision, scale)
+    given = column.type
+    if (
+        pa.types.is_decimal(given)
+        and given.scale <= scale
+        and given.precision - given.scale <= precision - scale
+    ):
+        return _all_read(column.cast(kind))
+    text = clean_text(column)
+    try:
+        return _all_read(text.cast(kind))
+    except pa.ArrowInvalid:  # refuses more digits than the column has, and what is no number
+        pattern = rf"^-?[0-9]{{1,{precision - scale}}}(?:\.[0-9]{{0,{scale}}})?$"
+        values = _where_plain(
+            text,
+            pc.match_substring_regex(text, pattern),
+            lambda plain: plain.cast(kind),
+            _each(lambda value: decimal_of(value, precision, scale), kind),
+        )
+        return _reading(text, values, lambda value: number_of(value) is not None)
+
+
+def read_integers(column: pa.Array) -> Reading:
+    """Whole numbers of 32 bits, as int64, see `integer_of`.
+
+    Args:
+        column: text, or numbers of any type.
+
+    Example:
+        >>> reading = read_integers(pa.array(["2", "2.5", "1e10"]))
+        >>> reading.values.to_pylist(), reading.out_of_range.to_pylist()
+        ([2, None, None], [False, False, True])
+    """
+    if pa.types.is_signed_integer(column.type) and column.type.bit_width <= INTEGER_BITS:
+        return _all_read(column.cast(pa.int64()))
+    text = clean_text(column)
+    plain = pc.match_substring_regex(text, "^-?[0-9]{1,9}$")
+    values = _where_plain(
+        text, plain, lambda plain: plain.cast(pa.int64()), _each(integer_of, pa.int64())
+    )
+    return _reading(text, values, _is_whole_number)
+
+
+def _is_whole_number(text: str) -> bool:
+    number = number_of(text)
+    return number is not None and is_whole(number)
+
+
+def _all_read(values: pa.Array) -> Reading:
+    none = no_rows(len(values))
+    return Reading(values, pc.is_null(values), none, none)
+
+
+def _reading(text: pa.Array, values: pa.Array, is_number: Callable[[str], bool]) -> Reading:
+    lost = pc.and_(pc.is_null(values), pc.is_valid(text))
+    if not lost.true_count:
+        return _all_read(values)
+    readable = pc.fill_null(by_distinct(pc.if_else(lost, text, None), is_number, pa.bool_()), False)
+    return Reading(values, pc.is_null(text), pc.and_not(lost, readable), readable)
+
+
+def no_rows(length: int) -> pa.Array:
+    """A mask that is true nowhere."""
+    return pa.repeat(pa.scalar(False), length)
+
+
+def fit_decimals(column: pa.Array, precision: int, scale: int) -> tuple[pa.Array, pa.Array]:
+    """Computed decimals rounded half away from zero to a column's scale.
+
+    Returns:
+        The values, null where they have more digits than the column; and where that is.
+
+    Example:
+        >>> computed = pa.array([Decimal("-1.005"), Decimal("99.995")], pa.decimal128(10, 3))
+        >>> [part.to_pylist() for part in fit_decimals(computed, 4, 2)]
+        [[Decimal('-1.01'), None], [False, True]]
+    """
+    if column.type.scale > scale:
+        column = pc.round(column, ndigits=scale, round_mode="half_towards_infinity")
+    too_large = pc.fill_null(
+        pc.greater_equal(pc.abs(column), pa.scalar(Decimal(10) ** (precision - scale))), False
+    )
+    if too_large.true_count:
+        column = pc.if_else(too_large, None, column)
+    return column.cast(pa.decimal128(precision, scale)), too_large
+
+
+def utf16_too_long(column: pa.Array, width: int) -> pa.Array:
+    """Which texts need more than `width` UTF-16 code units.
+
+    Example:
+        >>> utf16_too_long(pa.array(["ab", "😀", "abc", None]), 2).to_pylist()
+        [False, False, True, False]
+    """
+    # UTF-8 never takes fewer bytes than UTF-16 takes units
+    suspects = pc.fill_null(pc.greater(pc.binary_length(column), width), False)
+    if not suspects.true_count:
+        return suspects
+    long = by_distinct(column.filter(suspects), lambda text: utf16_length(text) > width, pa.bool_())
+    return pc.replace_with_mask(suspects, suspects, long)
+
+
+def has_bad_text(column: pa.Array) -> pa.Array:
+    r"""Which texts hold a NUL. A lone surrogate cannot stand in an Arrow string at all.
+
+    Example:
+        >>> has_bad_text(pa.array(["a", "a\x00", None])).to_pylist()
+        [False, True, False]
+    """
+    if not _is_text(column.type):
+        return no_rows(len(column))
+    text = as_text_column(column)
+    if _bytes_of(text)[0].all():  # far quicker than the kernel
+        return no_rows(len(column))
+    return pc.fill_null(pc.match_substring(text, "\x00"), False)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_dictionary(kind)
+    )

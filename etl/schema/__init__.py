@@ -1,0 +1,1 @@
+"""The tables and the columns of the sources, declared once."""

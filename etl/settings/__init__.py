@@ -1,0 +1,1 @@
+"""Where settings come from: their kinds, their layers, connection strings."""

@@ -1,0 +1,1 @@
+"""Where records come from: files, databases, corrected rejects, and the archive of them."""

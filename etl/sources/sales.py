@@ -1,0 +1,296 @@
+"""Where sales come from: an ODBC source, a DuckDB file, or a CSV file under the same query."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.engines.dialect import sales_query
+from etl.engines.duckdb import DUCKDB_SCHEME, arrow_blocks, duckdb_path, open_duckdb
+from etl.engines.odbc import OdbcSource
+from etl.engines.odbc_connections import with_driver
+from etl.engines.postgres_connections import POSTGRES_SCHEME, PostgresSource
+from etl.errors import CircuitOpenError, ConfigurationError, ExtractionError
+from etl.history.runs import Window
+from etl.rejects import MISSING, UNREADABLE, one_block, reject_block
+from etl.resilience.retry import CircuitBreaker, is_transient, retry_with_backoff
+from etl.rules import columns as field_rules
+from etl.rules import values as value_rules
+from etl.schema.arrow import text_schema
+from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
+from etl.sources.blocks import Block, csv_block
+from etl.sources.csv_reader import CsvBlock, read_csv_blocks
+from etl.sources.files import FileTrace
+
+logger = logging.getLogger(__name__)
+
+CSV_SCHEME = "csv:///"
+_SHOWN_CHARACTERS = 40  # of a status that is none
+
+
+@dataclass(frozen=True)
+class SalesReading:
+    """How sales are read.
+
+    Attributes:
+        chunk_rows: rows fetched at a time.
+        encoding: of the CSV file.
+        memory_limit: of the engine that sorts the CSV file, such as `512MB`; empty for its own.
+        scratch: folder to which it spills; empty for one of the system's.
+        breaker: leaves the database alone when it cannot be reached; None for one per reading.
+        trace: is told what was read of the CSV file.
+    """
+
+    chunk_rows: int = 50_000
+    encoding: str = "utf-8"
+    memory_limit: str = ""
+    scratch: str = ""
+    breaker: CircuitBreaker | None = None
+    trace: FileTrace | None = None
+
+
+DEFAULT_READING = SalesReading()
+
+
+def sales_breaker(failure_threshold: int = 5, recovery_seconds: float = 60.0) -> CircuitBreaker:
+    """A breaker for connecting to a sales database; errors that do not pass count as answers.
+
+    A run that begins to read anew after a lost connection connects with retries each time. The
+    breaker, which outlives these attempts, ends that.
+    """
+    return CircuitBreaker(
+        failure_threshold, recovery_seconds, name="sales database", counts=is_transient
+    )
+
+
+def read_sales(
+    connection_string: str, window: Window, reading: SalesReading = DEFAULT_READING
+) -> Iterator[Block]:
+    """Streams the completed sales of a window, oldest first; of a file, block by block.
+
+    Args:
+        connection_string: an ODBC string; `postgresql://...`; `duckdb:///path`; or `csv:///path`,
+            over which the same query runs in the embedded engine.
+        window: first and last instant, both included.
+        reading: block size and the like.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ExtractionError: the source cannot be read; the engine's own error is its cause.
+    """
+    if connection_string.startswith(CSV_SCHEME):
+        path = Path(connection_string.removeprefix(CSV_SCHEME))
+        return _read_sales_file(path, window, reading)
+    if connection_string.startswith(DUCKDB_SCHEME):
+        return _read_sales_duckdb(connection_string, window, reading.chunk_rows)
+    if connection_string.startswith(POSTGRES_SCHEME) or "=" in connection_string:
+        return _read_sales_server(connection_string, window, reading)
+    raise ConfigurationError(
+        "the connection string of the sales source has no form that is known",
+        choices="an ODBC string, postgresql://..., duckdb:///path, csv:///path",
+        next_step="correct SALES_DB_CONNECTION_STRING, or unset it to read SALES_FILE",
+    )
+
+
+def _numbered(records: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
+    rows = pa.array(range(first_row, first_row + records.num_rows), pa.int64())
+    columns = [records.column(name) for name in SALES_COLUMNS]
+    return pa.RecordBatch.from_arrays([rows, *columns], ["source_row", *SALES_COLUMNS])
+
+
+def _no_rejects() -> pa.RecordBatch:
+    return reject_block(SALES_COLUMNS, [])
+
+
+def _read_sales_duckdb(connection_string: str, window: Window, chunk_rows: int) -> Iterator[Block]:
+    path = duckdb_path(connection_string)
+    if path and not path.exists():
+        raise FileNotFoundError(f"the sales database {path} does not exist")
+    row = 1
+    try:
+        with duckdb.connect(str(path or ":memory:"), read_only=path is not None) as connection:
+            params = (window.start, window.end)
+            for records in arrow_blocks(connection, sales_query(), params, chunk_rows=chunk_rows):
+                yield Block(_numbered(records, row), _no_rejects(), records.num_rows)
+                row += records.num_rows
+    except duckdb.Error as error:
+        raise _query_failed(error) from error
+
+
+def _query_failed(error: Exception) -> ExtractionError:
+    return ExtractionError(
+        f"the sales query failed: {error}",
+        next_step="check SALES_DB_CONNECTION_STRING and that the table sales_transactions has "
+        "the columns of the query",
+    )
+
+
+def _read_sales_server(
+    connection_string: str, window: Window, reading: SalesReading
+) -> Iterator[Block]:
+    other_status: Counter[str] = Counter()
+    breaker = reading.breaker or sales_breaker()
+    with closing(_open_sales_source(connection_string, window, breaker)) as source:
+        row = 1
+        while rows := source.fetchmany(reading.chunk_rows):
+            kept = [found[:-1] for found in rows if _is_wanted(found, window, other_status)]
+            columns = [_text_column(column) for column in zip(*kept, strict=True)]
+            if columns:
+                records = pa.RecordBatch.from_arrays(columns, list(SALES_COLUMNS))
+                yield Block(_numbered(records, row), _no_rejects(), len(kept))
+            row += len(kept)
+    _log_other_status(other_status)
+
+
+def _is_wanted(found: Sequence[Any], window: Window, other_status: Counter[str]) -> bool:
+    """What the server's collation and its finer clock let through, and is not meant."""
+    status, date = found[-1], found[SALES_COLUMNS.index("transaction_date")]
+    if str(status).strip() != COMPLETED:
+        other_status[str(status)] += 1
+        return False
+    return not (isinstance(date, datetime) and date > window.end)
+
+
+def _text_column(values: tuple[object, ...]) -> pa.Array:
+    return pa.array([value_rules.as_text(value) for value in values], pa.string())
+
+
+@retry_with_backoff(max_retries=3, backoff_factor=2.0)
+def _open_sales_source(
+    connection_string: str, window: Window, breaker: CircuitBreaker
+) -> OdbcSource | PostgresSource:
+    try:
+        return breaker.call(_open_once, connection_string, window)
+    except CircuitOpenError as error:
+        raise ExtractionError(str(error)) from error
+
+
+def _open_once(connection_string: str, window: Window) -> OdbcSource | PostgresSource:
+    source = _connected(connection_string)
+    try:
+        source.query(sales_query(("status",)), (window.start, _last_tick(source, window)))
+    except BaseException:
+        source.close()
+        raise
+    return source
+
+
+def _connected(connection_string: str) -> OdbcSource | PostgresSource:
+    if connection_string.startswith(POSTGRES_SCHEME):
+        return PostgresSource(connection_string)
+    return OdbcSource(with_driver(connection_string))
+
+
+def _last_tick(source: OdbcSource | PostgresSource, window: Window) -> datetime:
+    """The end of the window; where the server's clock is finer than ours, the instant after it.
+
+    SQL Server's DATETIME2(7) goes on for 900 nanoseconds after the last microsecond of a day.
+    """
+    finer = "SQL Server" in source.server and window.end < datetime.max
+    return window.end + timedelta(microseconds=1) if finer else window.end
+
+
+class _SalesFile:
+    """The sales file with typed dates, and a count of what is not wanted."""
+
+    def __init__(self, path: Path, reading: SalesReading) -> None:
+        self.path, self.reading = path, reading
+        self.other_status: Counter[str] = Counter()
+
+    def blocks(self) -> Iterator[Block]:
+        """Its blocks, whose records have a status besides, and timestamps."""
+        columns = (*SALES_COLUMNS, "status")
+        encoding, trace = self.reading.encoding, self.reading.trace
+        for block in read_csv_blocks(self.path, columns=columns, encoding=encoding, trace=trace):
+            yield self._typed(block)
+
+    def _typed(self, block: CsvBlock) -> Block:
+        plain = csv_block(block, SALES_COLUMNS)
+        status = field_rules.clean_text(block.records.column("status"))
+        dates = field_rules.read_timestamps(block.records.column("transaction_date"))
+        completed = pc.fill_null(pc.equal(status, COMPLETED), False)
+        self._count_other(status, completed)
+        undated = _undated(block.records, pc.and_(completed, pc.is_null(dates)))
+        values = {n: block.records.column(n) for n in block.records.schema.names}
+        records = pa.RecordBatch.from_pydict(values | {"status": status, "transaction_date": dates})
+        return Block(records, one_block([plain.rejected, undated]), plain.examined)
+
+    def _count_other(self, status: pa.Array, completed: pa.Array) -> None:
+        others = pc.fill_null(status.filter(pc.invert(completed)), "(none)")
+        for entry in others.value_counts().to_pylist():
+            self.other_status[entry["values"]] += entry["counts"]
+
+
+def _undated(records: pa.RecordBatch, undated: pa.Array) -> pa.RecordBatch:
+    rows = records.filter(undated).select(["source_row", *SALES_COLUMNS]).to_pylist()
+    return reject_block(SALES_COLUMNS, [_undated_row(row) for row in rows])
+
+
+def _undated_row(row: dict[str, Any]) -> dict[str, object]:
+    value = row["transaction_date"]
+    return row | {
+        "record_key": row["transaction_id"].strip(),
+        "error_class": UNREADABLE if value.strip() else MISSING,
+        "field": "transaction_date",
+        "value": value[:200],
+        "reason": "transaction_date is no date, so no window holds it; "
+        "write YYYY-MM-DD or YYYY-MM-DD HH:MM:SS",
+    }
+
+
+def _read_sales_file(path: Path, window: Window, reading: SalesReading) -> Iterator[Block]:
+    """Runs the query over one block of the file after the other: nothing has to wait for all."""
+    file = _SalesFile(path, reading)
+    with _scratch_engine(reading) as engine:
+        for block in file.blocks():
+            rejected, examined = block.rejected, block.examined
+            for records in _query_block(engine, block.records, window, reading.chunk_rows):
+                yield Block(records, rejected, examined)
+                rejected, examined = _no_rejects(), 0
+            if examined:  # nothing of it is wanted
+                yield Block(_no_sales(), rejected, examined)
+    _log_other_status(file.other_status)
+
+
+def _no_sales() -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=text_schema(SALES_COLUMNS))
+
+
+def _query_block(
+    engine: duckdb.DuckDBPyConnection, records: pa.RecordBatch, window: Window, chunk_rows: int
+) -> Iterator[pa.RecordBatch]:
+    query, params = sales_query(("source_row",)), (window.start, window.end)
+    engine.register("sales_transactions", pa.Table.from_batches([records]))
+    try:
+        for found in arrow_blocks(engine, query, params, chunk_rows=chunk_rows):
+            yield found.select(["source_row", *SALES_COLUMNS])
+    except duckdb.Error as error:
+        raise _query_failed(error) from error
+    finally:
+        engine.unregister("sales_transactions")
+
+
+@contextmanager
+def _scratch_engine(reading: SalesReading) -> Iterator[duckdb.DuckDBPyConnection]:
+    with ExitStack() as stack:
+        folder = reading.scratch or stack.enter_context(TemporaryDirectory(prefix="etl-"))
+        yield stack.enter_context(
+            open_duckdb(":memory:", memory_limit=reading.memory_limit, temp_directory=folder)
+        )
+
+
+def _log_other_status(other_status: Counter[str]) -> None:
+    if other_status:
+        counted = ", ".join(
+            f"{n} {status[:_SHOWN_CHARACTERS]}" for status, n in other_status.most_common(5)
+        )
+        logger.info("sales of another status than %r not read: %s", COMPLETED, counted)

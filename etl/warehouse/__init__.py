@@ -1,0 +1,1 @@
+"""Loading: staging, MERGE, restating, transactions, export."""

@@ -1,0 +1,282 @@
+"""Where the records of a source stand, complete, before anything of them can be seen.
+
+An embedded engine stages in temporary tables. A server stages in permanent ones, which a login
+that may create nothing can fill, and which outlast a lost connection; their rows carry the run and
+the batch in which they will be merged. Over ODBC they are held against a checksum, because drivers
+have been seen to change values silently.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.engines import dialect as sql_dialects
+from etl.engines.checksums import block_checksum, encoding_of
+from etl.engines.database import DatabaseManager
+from etl.errors import LoadingError
+from etl.resilience.retry import is_data_error
+from etl.rules.columns import utf16_too_long
+from etl.schema.arrow import staged_schema
+from etl.schema.tables import (
+    KEY_WIDTH,
+    STAR_TABLES,
+    Table,
+    batch_table,
+    rejected_key_table,
+    staging_table,
+)
+from etl.warehouse import staging_sql
+
+_CHUNK_ROWS = 50_000  # of duplicates, read at a time
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Rows that the database does not take, and what it says."""
+
+    rows: pa.RecordBatch
+    reason: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a staging table that are merged together."""
+
+    number: int
+    first_row: int
+    last_row: int
+    rows: int
+
+
+def staging_tables() -> Iterator[Table]:
+    """The permanent tables in which a server stages sources."""
+    for table in STAR_TABLES:
+        yield staging_table(table, permanent=True)
+        yield rejected_key_table(table)
+
+
+class Staging:
+    """The staged records of one source.
+
+    Args:
+        db: the warehouse, outside a transaction.
+        table: the table into which they will be merged.
+        run_id: the run.
+        batch_rows: rows per batch, where the engine merges in batches.
+    """
+
+    def __init__(self, db: DatabaseManager, table: Table, *, run_id: str, batch_rows: int) -> None:
+        self.table = table
+        self.run_id = run_id
+        self._db = db
+        self._permanent = db.dialect.stages_permanently
+        self._batch_rows = batch_rows
+        self._layout = staging_table(table, permanent=self._permanent)
+        self._rejected = rejected_key_table(table)
+        self._appended = 0
+        self._checksum: list[int] = []
+
+    @property
+    def rows(self) -> str:
+        """Name of the table in which they stand."""
+        return self._layout.name
+
+    @property
+    def rejected(self) -> str:
+        """Name of the table of the keys of rejected records."""
+        return self._rejected.name
+
+    def begin(self) -> None:
+        """Makes it empty, whatever an earlier attempt or a killed run has left."""
+        for table in (self._layout, self._rejected):
+            if self._permanent:
+                self._db.execute(sql_dialects.clear(self._db.dialect, table.name))
+            else:
+                self._db.execute(sql_dialects.drop_temporary(self._db.dialect, table.name))
+                self._db.execute(sql_dialects.create_temporary(self._db.dialect, table))
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """For the time in which it is filled.
+
+        An embedded engine copies the rows of every small transaction once more; in one large
+        transaction they are written once. On a server each append stands for itself, as one
+        refused row would take back the whole transaction.
+        """
+        with nullcontext() if self._permanent else self._db.transaction():
+            yield
+
+    @cached_property
+    def _encoding(self) -> str:
+        digest = self._db.value(staging_sql.probe_encoding())
+        return encoding_of(staging_sql.PROBE, digest)
+
+    def append(self, accepted: pa.RecordBatch) -> list[Refused]:
+        """Appends records; returns those that the database does not take."""
+        if not accepted.num_rows:
+            return []
+        try:
+            self._append(accepted)
+        except LoadingError as error:
+            if not is_data_error(error):
+                raise
+            return self._bisect(accepted, error)
+        return []
+
+    def _bisect(self, accepted: pa.RecordBatch, error: LoadingError) -> list[Refused]:
+        if accepted.num_rows == 1:
+            return [Refused(accepted, str(error))]
+        middle = accepted.num_rows // 2
+        return [*self.append(accepted.slice(0, middle)), *self.append(accepted.slice(middle))]
+
+    def _append(self, accepted: pa.RecordBatch) -> None:
+        if not self._permanent:
+            self._db.append(self._layout, accepted)
+            return
+        self._db.append_parts(self._layout, list(self._in_batches(accepted)))
+        self._appended += accepted.num_rows
+        if self._db.dialect.checksummed:
+            self._add_to_checksum(accepted)
+
+    def _add_to_checksum(self, accepted: pa.RecordBatch) -> None:
+        figures = block_checksum(self.table, accepted, self._encoding)
+        known = self._checksum or [0] * len(figures)
+        self._checksum = [a + b for a, b in zip(known, figures, strict=True)]
+
+    def _in_batches(
+        self, accepted: pa.RecordBatch
+    ) -> Iterator[tuple[pa.RecordBatch, Mapping[str, object]]]:
+        if not self._db.dialect.batched:
+            yield accepted, {"run_id": self.run_id, "batch": 0}
+            return
+        start = 0
+        while start < accepted.num_rows:  # up to the end of a batch, then the next one
+            number, filled = divmod(self._appended + start, self._batch_rows)
+            rows = accepted.slice(start, self._batch_rows - filled)
+            yield rows, {"run_id": self.run_id, "batch": number}
+            start += rows.num_rows
+
+    def append_rejected_keys(self, rejected: pa.RecordBatch) -> None:
+        """Remembers the keys of rejected records: those have not vanished from the source."""
+        keys = storable_keys(rejected.select(["record_key"]))
+        if keys.num_rows:
+            self._db.append(self._rejected, keys)
+
+    def verify(self) -> None:
+        """Proves that the server holds what was sent.
+
+        Raises:
+            LoadingError: it holds something else.
+        """
+        if not self._checksum:
+            return
+        row = self._db.query(staging_sql.checksum(self.table, self.rows), (self.run_id,))[0]
+        found = [int(figure or 0) for figure in row]
+        if found != self._checksum:
+            raise LoadingError(
+                f"{self.rows} does not hold what was sent: figures {found} where "
+                f"{self._checksum} were expected",
+                next_step="nothing of this source was loaded; check the ODBC driver, and that "
+                "nobody else writes into the staging tables",
+            )
+
+    def remove_duplicates(self) -> pa.Table | None:
+        """Leaves one row per key and returns the others, None if there are none.
+
+        Of customers and products the last in the file stays, of sales the greatest by date and
+        the remaining columns.
+        """
+        db, table = self._db, self.table
+        rows, keys = db.query(staging_sql.repeated_keys(table, self.rows))[0]
+        if rows == keys:
+            return None
+        db.execute(sql_dialects.drop_temporary(db.dialect, staging_sql.DUPLICATES))
+        db.execute(staging_sql.create_duplicates(db.dialect, table, self.rows))
+        db.execute(staging_sql.delete_duplicates(db.dialect, self.rows))
+        schema = _staged_schema(table)
+        query = staging_sql.select_duplicates(db.dialect, table)
+        return pa.Table.from_batches(db.blocks(query, schema, _CHUNK_ROWS), schema)
+
+
+def storable_keys(rows: pa.RecordBatch) -> pa.RecordBatch:
+    r"""The rows whose `record_key` a column can hold; any other key is in no warehouse.
+
+    Left out are those without a key, those with a NUL, and those that are too wide.
+
+    Example:
+        >>> keys = ["C1", None, "C\0", "C" * 51]
+        >>> storable_keys(pa.record_batch({"record_key": keys})).to_pylist()
+        [{'record_key': 'C1'}]
+    """
+    rows = rows.filter(pc.is_valid(rows.column("record_key")))
+    rows = rows.filter(pc.invert(pc.match_substring(rows.column("record_key"), "\0")))
+    return rows.filter(pc.invert(utf16_too_long(rows.column("record_key"), KEY_WIDTH)))
+
+
+def _staged_schema(table: Table) -> pa.Schema:
+    return pa.schema([pa.field("source_row", pa.int64()), *staged_schema(table)])
+
+
+def staged_row(
+    db: DatabaseManager, table: Table, *, rows: str, run_id: str, batch: Batch
+) -> pa.Table:
+    """The one record of a batch that has been halved down to it."""
+    schema = _staged_schema(table)
+    query = staging_sql.select_staged_row(table, rows)
+    found = db.query(query, (run_id, batch.number, batch.first_row))
+    records = [dict(zip(schema.names, row, strict=True)) for row in found]
+    return pa.Table.from_pylist(records, schema=schema)
+
+
+def end_staging(db: DatabaseManager, rows: str, rejected: str) -> None:
+    """Empties the staging tables of a source, or drops them where they are temporary."""
+    for name in (rows, rejected):
+        if db.dialect.stages_permanently:
+            db.execute(sql_dialects.clear(db.dialect, name))
+        else:
+            db.execute(sql_dialects.drop_temporary(db.dialect, name))
+
+
+def latest_staged_sale(db: DatabaseManager, rows: str) -> datetime | None:
+    """The newest transaction_date among the staged sales."""
+    latest: datetime | None = db.value(staging_sql.latest_staged_sale(rows))
+    return latest
+
+
+# --- batches -----------------------------------------------------------------------------
+
+
+def batches_of(db: DatabaseManager, rows: str, run_id: str) -> list[Batch]:
+    """The batches in which staged rows will be merged."""
+    return [Batch(*row) for row in db.query(staging_sql.select_batches(rows), (run_id,))]
+
+
+def halves_of(db: DatabaseManager, rows: str, run_id: str, batch: Batch) -> list[Batch]:
+    """Both halves of a batch; of a single row itself."""
+    params = (run_id, batch.number, batch.first_row, batch.last_row)
+    found = [row for (row,) in db.query(staging_sql.select_batch_rows(rows), params)]
+    middle = len(found) // 2
+    parts = [part for part in (found[:middle], found[middle:]) if part]
+    return [Batch(batch.number, part[0], part[-1], len(part)) for part in parts]
+
+
+def open_batches(db: DatabaseManager, table: Table) -> str:
+    """Makes a temporary table for one batch after the other, and returns its name."""
+    one = sql_dialects.temporary_table(db.dialect, batch_table(table))
+    db.execute(sql_dialects.drop_temporary(db.dialect, batch_table(table).name))
+    db.execute(sql_dialects.create_temporary(db.dialect, one))
+    return one.name
+
+
+def fill_batch(
+    db: DatabaseManager, table: Table, *, rows: str, run_id: str, into: str, batch: Batch
+) -> None:
+    """Puts a batch into the table for it, in place of the one before."""
+    db.execute(sql_dialects.clear(db.dialect, into))
+    place = (run_id, batch.number, batch.first_row, batch.last_row)
+    db.execute(staging_sql.fill_batch(table, stage=rows, batch=into), place)

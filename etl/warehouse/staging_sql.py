@@ -1,0 +1,258 @@
+"""The statements about rows on their way: duplicates, batches, checksums, keys for the history.
+
+`rows` is the name of the table in which staged records stand: the staging table of a source, or
+one batch of it.
+"""
+
+from collections.abc import Iterable
+
+from etl.engines.dialect import (
+    Dialect,
+    create_temporary_as,
+    is_false,
+    key_of,
+    listed,
+    quoted,
+    temporary,
+)
+from etl.schema.tables import SALES_FACT, SALES_RANK, Column, Kind, Role, Table
+
+DUPLICATES = "duplicate_row"
+
+
+# --- duplicates --------------------------------------------------------------------------
+
+
+def repeated_keys(table: Table, rows: str) -> str:
+    """How many staged rows there are, and how many different keys among them."""
+    return f"SELECT count(*), count(DISTINCT {quoted(table.key[0])}) FROM {quoted(rows)};"
+
+
+def _rank(table: Table) -> str:
+    if table is not SALES_FACT:
+        return '"source_row" DESC'
+    terms = []
+    for name in SALES_RANK:
+        if not table.column(name).required:  # engines disagree on where NULL sorts
+            terms.append(f"CASE WHEN {quoted(name)} IS NULL THEN 0 ELSE 1 END DESC")
+        terms.append(f"{quoted(name)} DESC")
+    return ", ".join([*terms, '"source_row" DESC'])
+
+
+def create_duplicates(dialect: Dialect, table: Table, rows: str) -> str:
+    """Temporary table of the staged rows that an equal key outranks."""
+    key, stage = quoted(table.key[0]), quoted(rows)
+    query = f"""SELECT * FROM (
+    SELECT s.*, row_number() OVER (PARTITION BY s.{key} ORDER BY {_rank(table)}) AS "rank"
+    FROM {stage} AS s
+    WHERE s.{key} IN (SELECT {key} FROM {stage} GROUP BY {key} HAVING count(*) > 1)
+) AS ranked WHERE "rank" > 1"""
+    return create_temporary_as(dialect, DUPLICATES, query)
+
+
+def select_duplicates(dialect: Dialect, table: Table) -> str:
+    """The outranked rows, in the order of the source."""
+    columns = listed(table.with_role(Role.SOURCE))
+    return (
+        f'SELECT "source_row", {columns} FROM {temporary(dialect, DUPLICATES)} '
+        'ORDER BY "source_row";'
+    )
+
+
+def delete_duplicates(dialect: Dialect, rows: str) -> str:
+    """Takes the outranked rows out of the staging table."""
+    return (
+        f"DELETE FROM {quoted(rows)} "
+        f'WHERE "source_row" IN (SELECT "source_row" FROM {temporary(dialect, DUPLICATES)});'
+    )
+
+
+# --- batches -----------------------------------------------------------------------------
+
+
+def select_batches(stage: str) -> str:
+    """Number of each batch, its first and last row, and how many rows it has. Parameter: run."""
+    return (
+        'SELECT "batch", min("source_row"), max("source_row"), count(*) '
+        f'FROM {quoted(stage)} WHERE "run_id" = ? GROUP BY "batch" ORDER BY "batch";'
+    )
+
+
+def select_batch_rows(stage: str) -> str:
+    """The source rows of a batch. Parameters: run, batch, first and last row."""
+    return (
+        f'SELECT "source_row" FROM {quoted(stage)} WHERE "run_id" = ? AND "batch" = ? '
+        'AND "source_row" BETWEEN ? AND ? ORDER BY "source_row";'
+    )
+
+
+def select_staged_row(table: Table, stage: str) -> str:
+    """One staged record. Parameters: run, batch, source row."""
+    return (
+        f'SELECT "source_row", {listed(table.with_role(Role.SOURCE))} FROM {quoted(stage)} '
+        'WHERE "run_id" = ? AND "batch" = ? AND "source_row" = ?;'
+    )
+
+
+def delete_staged_row(stage: str) -> str:
+    """Takes one record out of the staging table. Parameters: run, batch, source row."""
+    return f'DELETE FROM {quoted(stage)} WHERE "run_id" = ? AND "batch" = ? AND "source_row" = ?;'
+
+
+def fill_batch(table: Table, *, stage: str, batch: str) -> str:
+    """Copies a batch into a table of its own. Parameters: run, batch, first and last row.
+
+    Args:
+        table: the table into which it will be merged.
+        stage: the staging table.
+        batch: the table of its own.
+    """
+    columns = listed(table.with_role(Role.SOURCE))
+    return f"""INSERT INTO {quoted(batch)} ("source_row", {columns})
+SELECT "source_row", {columns} FROM {quoted(stage)}
+WHERE "run_id" = ? AND "batch" = ? AND "source_row" BETWEEN ? AND ?;"""
+
+
+# --- checksums ---------------------------------------------------------------------------
+
+# A text whose bytes differ in every encoding, to find out which one a server hashes.
+PROBE = "a\u00e9\u6f22"
+
+
+def probe_encoding() -> str:
+    """What the server makes of `PROBE`: its SHA-256."""
+    return f"SELECT HASHBYTES('SHA2_256', N'{PROBE}');"
+
+
+def checksum(table: Table, stage: str) -> str:
+    """What the server holds of a run's staged rows, in figures. Parameter: the run.
+
+    Returns one row: how many rows; the sum of the first four bytes of each row's SHA-256 over
+    its texts; then a sum per other column, in its order. Whole numbers throughout, of dates
+    days, of timestamps seconds and then microseconds. For SQL Server.
+    """
+    columns = table.with_role(Role.SOURCE)
+    figures = [_hash(columns), *(figure for c in columns for figure in _figures(c))]
+    sums = ",\n    ".join(f"sum(CAST({figure} AS DECIMAL(38, 0)))" for figure in figures)
+    return f'SELECT count(*),\n    {sums}\nFROM {quoted(stage)} WHERE "run_id" = ?;'
+
+
+def _hash(columns: Iterable[Column]) -> str:
+    texts = [f"coalesce({quoted(c.name)}, N'')" for c in columns if c.kind is Kind.TEXT]
+    joined = " + N'|' + ".join(texts)
+    first_bytes = f"SUBSTRING(HASHBYTES('SHA2_256', {joined}), 1, 4)"
+    return f"CAST({first_bytes} AS INT)"
+
+
+def _figures(column: Column) -> tuple[str, ...]:
+    own = quoted(column.name)
+    if column.kind is Kind.DECIMAL:
+        return (f"{own} * {10**column.scale}",)
+    if column.kind is Kind.DATE:
+        return (f"DATEDIFF(DAY, '2000-01-01', {own})",)
+    if column.kind is Kind.TIMESTAMP:
+        day = f"DATEDIFF(DAY, '2000-01-01', {own})"
+        return (f"CAST({day} AS BIGINT)", _microseconds_of_day(own))
+    return () if column.kind is Kind.TEXT else (own,)
+
+
+def _microseconds_of_day(own: str) -> str:
+    seconds = (
+        f"(DATEPART(HOUR, {own}) * 3600 + DATEPART(MINUTE, {own}) * 60 + DATEPART(SECOND, {own}))"
+    )
+    return f"CAST({seconds} AS BIGINT) * 1000000 + DATEPART(MICROSECOND, {own})"
+
+
+# --- what the source still has -------------------------------------------------------------
+
+
+def live_rows(table: Table) -> str:
+    """Condition on `target`: rows whose record the source should still have.
+
+    Takes as parameters the window, first and last instant, for the fact table; for a dimension
+    False, what a row says of being a placeholder.
+    """
+    column = "transaction_date" if table is SALES_FACT else "is_inferred"
+    return f'target."{column}" ' + ("BETWEEN ? AND ?" if table is SALES_FACT else "= ?")
+
+
+def count_live(table: Table) -> str:
+    """How many rows of the target the source should still have; parameters of `live_rows`."""
+    return f"SELECT count(*) FROM {quoted(table.name)} AS target WHERE {live_rows(table)};"
+
+
+def count_vanished(table: Table, *, rows: str, rejected: str) -> str:
+    """Live rows whose record was not read at all; parameters of `live_rows`."""
+    return f"""SELECT count(*) FROM {quoted(table.name)} AS target
+WHERE {live_rows(table)}
+    AND {key_of(table, "target")} NOT IN (SELECT "record_key" FROM {quoted(rejected)})
+    AND {not_staged(table, rows)};"""
+
+
+def not_staged(table: Table, rows: str, target: str = "target") -> str:
+    """Condition on a target row, named by its alias or table: no staged record has its key."""
+    key = f"{key_of(table, 'staged')} = {key_of(table, target)}"
+    return f"NOT EXISTS (SELECT 1 FROM {quoted(rows)} AS staged WHERE {key})"
+
+
+def latest_staged_sale(rows: str) -> str:
+    """The newest staged sale."""
+    return f'SELECT max("transaction_date") FROM {quoted(rows)};'
+
+
+# --- keys for the history ------------------------------------------------------------------
+
+
+def record_rejected_keys(rejected: str) -> str:
+    """Writes the rejected keys into the history. Parameters: run id, table name."""
+    return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
+SELECT DISTINCT ?, ?, "record_key" FROM {quoted(rejected)};"""
+
+
+def record_staged_keys(table: Table, rows: str) -> str:
+    """Writes the staged keys into the history, but for those that are there. Run, table name.
+
+    The last two parameters are the first two again.
+    """
+    key = quoted(table.key[0])
+    return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
+SELECT DISTINCT ?, ?, s.{key} FROM {quoted(rows)} AS s
+WHERE NOT EXISTS (SELECT 1 FROM "etl_read_key" AS k
+    WHERE k."run_id" = ? AND k."table_name" = ? AND k."record_key" = s.{key});"""
+
+
+def read_since(dialect: Dialect, table: Table, *, mended: str, modes: Iterable[str]) -> str:
+    """Of the mended keys, those that a later run has read, and which run. Table name, 3 times.
+
+    A later run has read a key when its history says so by name, when it has read the whole
+    source (of sales: the window in which the row lies) and the row is there, or when it was a
+    full refresh: that one decides of every record, also of those that it has removed.
+
+    Args:
+        dialect: the engine's.
+        table: the table of the keys.
+        mended: the table that holds them.
+        modes: the modes of runs that read whole sources.
+    """
+    key, keys = key_of(table, "target"), quoted(mended)
+    listed_modes = ", ".join(f"'{mode}'" for mode in modes)
+    row = (
+        'target."transaction_date" BETWEEN r."window_start" AND r."window_end"'
+        if table is SALES_FACT
+        else is_false(dialect, 'target."is_inferred"')
+    )
+    return f"""SELECT m."record_key", m."run_id", max(seen."run_id") FROM {keys} AS m
+JOIN (
+    SELECT k."record_key", k."run_id" FROM "etl_read_key" AS k WHERE k."table_name" = ?
+    UNION
+    SELECT {key}, r."run_id" FROM {keys} AS n
+    JOIN {quoted(table.name)} AS target ON {key} = n."record_key"
+    JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
+    JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" IN ({listed_modes})
+    WHERE {row}
+    UNION
+    SELECT n."record_key", r."run_id" FROM {keys} AS n
+    JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
+    JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" = 'full_refresh'
+) AS seen ON seen."record_key" = m."record_key" AND seen."run_id" > m."run_id"
+GROUP BY m."record_key", m."run_id";"""

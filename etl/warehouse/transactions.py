@@ -1,0 +1,359 @@
+"""From staged to committed: a source in one transaction, or in batches with one each.
+
+The transaction is the unit of retry. It carries the counts of what it did, so that after a lost
+answer to a commit the next attempt can see whether it happened.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import pyarrow as pa
+
+from etl.engines.database import DatabaseManager
+from etl.errors import GateClosedError, LoadingError
+from etl.history import audit as run_history
+from etl.history.runs import Applied, LoadCounts, RunPlan, Staged, utc_now
+from etl.resilience.retry import is_data_error, retry_with_backoff
+from etl.schema.tables import SALES_FACT, Table, rejected_key_table
+from etl.warehouse import apply as warehouse
+from etl.warehouse import staging, staging_sql
+from etl.warehouse.staging import Batch
+
+logger = logging.getLogger(__name__)
+
+# Takes a record that the database refuses, and why.
+Refuse = Callable[[Table, pa.Table, str], None]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a load goes.
+
+    Attributes:
+        batch_rows: rows per batch, where the engine merges in batches.
+        max_retries: further attempts of a transaction after an error that may pass.
+        retry_backoff_factor: how many times longer each wait is than the one before.
+        max_reject_rate: largest share of records that may be refused, 0 to 1.
+    """
+
+    batch_rows: int = 4000
+    max_retries: int = 3
+    retry_backoff_factor: float = 2.0
+    max_reject_rate: float = 1.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the loads of one run share.
+
+    Attributes:
+        refuse: takes the records that the database refuses, before that is committed.
+    """
+
+    db: DatabaseManager
+    plan: RunPlan
+    limits: Limits
+    refuse: Refuse
+
+    def staging(self, table: Table) -> staging.Staging:
+        """A staging area for the records of a table."""
+        return staging.Staging(
+            self.db, table, run_id=self.plan.run_id, batch_rows=self.limits.batch_rows
+        )
+
+
+def load_staged(load: Load, sources: Sequence[Staged]) -> Applied:
+    """Merges staged sources, with their counts, and moves the watermark.
+
+    A full refresh is one transaction over all sources, on every engine. Otherwise each source
+    is one, or several where the engine merges in batches.
+
+    Args:
+        load: the warehouse and the run.
+        sources: in the order customers, products, sales.
+
+    Returns:
+        The counts per table, which are committed.
+    """
+    if load.plan.full_refresh:
+        applied = _load_whole(load, sources)
+    else:
+        load_one = _load_batches if load.db.dialect.batched else _load_source
+        applied = Applied()
+        for staged in sources:
+            applied = applied.plus(load_one(load, staged))
+    _end_staging(load, sources)
+    return applied
+
+
+def _load_batches(load: Load, staged: Staged) -> Applied:
+    return _BatchedLoad(load, staged).run()
+
+
+def _load_source(load: Load, staged: Staged) -> Applied:
+    """Merges a source in one transaction; without the rows that the database refuses."""
+    try:
+        return _load_whole(load, [staged])
+    except LoadingError as error:
+        if not is_data_error(error):
+            raise
+        return _load_whole(load, [_Sifting(load, staged).sift(error)])
+
+
+def _end_staging(load: Load, sources: Sequence[Staged]) -> None:
+    try:
+        for staged in sources:
+            staging.end_staging(load.db, staged.rows, staged.rejected)
+    except LoadingError as error:  # everything is committed, so the load is none the worse
+        logger.warning("the staging tables are left to the next run to be emptied: %s", error)
+
+
+def _load_whole(load: Load, sources: Sequence[Staged]) -> Applied:
+    def renew() -> None:
+        for staged in sources:
+            _require_staged(load, staged)
+
+    transactions, refresh = _Transactions(load, sources, renew), load.plan.full_refresh
+    return transactions.do(lambda: _refresh(load, sources) if refresh else _apply(load, sources))
+
+
+def _require_staged(load: Load, staged: Staged, refused: int = 0) -> None:
+    """Makes sure, on a new connection, that the staged records are still there.
+
+    Args:
+        load: the warehouse and the run.
+        staged: a source.
+        refused: how many of its records have been taken out since; of the last one that may
+            not be known.
+    """
+    batches = staging.batches_of(load.db, staged.rows, load.plan.run_id)
+    found = sum(batch.rows for batch in batches)
+    wanted = staged.rows_read - staged.rows_rejected - staged.rows_duplicate
+    if not wanted - refused <= found <= wanted:
+        raise LoadingError(
+            f"{staged.rows} holds {found} records of this run, where {wanted} were staged",
+            next_step="another run has staged meanwhile, or somebody has changed the table; run "
+            "again",
+        )
+
+
+def _refresh(load: Load, sources: Sequence[Staged]) -> Applied:
+    vanished = Applied()
+    for staged in sources:  # before they are removed
+        vanished = vanished.plus(_vanished(load, staged, live=None, still_there=0))
+    applied = warehouse.apply_full_refresh(load.db, sources, utc_now())
+    for staged in sources:
+        _record_reading(load, staged)
+    return applied.plus(vanished)
+
+
+def _apply(load: Load, sources: Sequence[Staged]) -> Applied:
+    total = Applied()
+    for staged in sources:
+        live = warehouse.count_live(load.db, staged)
+        applied = warehouse.apply_source(load.db, staged, now=utc_now())
+        total = total.plus(applied).plus(_close(load, staged, live=live, applied=applied))
+    return total
+
+
+def _close(load: Load, staged: Staged, *, live: int, applied: Applied) -> Applied:
+    """What is written once a source is merged: keys, watermark, and what has vanished."""
+    _record_reading(load, staged)
+    found = applied.rows_live.get(staged.table.name, 0)
+    return _vanished(load, staged, live=live, still_there=found)
+
+
+def _vanished(load: Load, staged: Staged, *, live: int | None, still_there: int) -> Applied:
+    rows = warehouse.count_vanished(load.db, staged, live=live, still_there=still_there)
+    return Applied({staged.table.name: LoadCounts(rows_vanished=rows)})
+
+
+def _record_reading(load: Load, staged: Staged) -> None:
+    run_history.record_read_keys(load.db, load.plan, staged)
+    if staged.table is SALES_FACT:
+        _record_sales_read(load, staged)
+
+
+def _record_sales_read(load: Load, staged: Staged) -> None:
+    if load.plan.moves_watermark:
+        latest = staging.latest_staged_sale(load.db, staged.rows)
+        run_history.move_watermark(load.db, load.plan, latest)
+    if not load.plan.is_partial:
+        run_history.mark_recovered(load.db, load.plan.window)
+
+
+class _Transactions:
+    """One transaction after the other, each done once, whatever the connection does."""
+
+    def __init__(
+        self, load: Load, sources: Sequence[Staged], renew: Callable[[], None] = lambda: None
+    ) -> None:
+        self._load, self._sources, self._renew = load, sources, renew
+        self._done = 0
+        limits = load.limits
+        self._retry = retry_with_backoff(limits.max_retries, limits.retry_backoff_factor)
+
+    def do(self, work: Callable[[], Applied]) -> Applied:
+        """Runs one piece of work in a transaction, with the counts of what it did.
+
+        When the answer to its commit is lost, the next attempt looks whether it happened.
+        """
+        finished: list[Applied] = []
+
+        def attempt() -> Applied:
+            if self._load.db.revive():
+                self._renew()
+            if finished and self._committed() > self._done:
+                return finished[-1]
+            with self._load.db.transaction():
+                applied = work().plus(self._marks())
+                run_history.record_load(self._load.db, self._load.plan.run_id, applied)
+                finished.append(applied)
+            return applied
+
+        applied = self._retry(attempt)()
+        self._done += 1
+        return applied
+
+    def _marks(self) -> Applied:
+        return Applied({s.table.name: LoadCounts(batches=1) for s in self._sources})
+
+    def _committed(self) -> int:
+        table_name = self._sources[0].table.name
+        return run_history.batches_done(self._load.db, self._load.plan.run_id, table_name)
+
+
+class _BatchedLoad:
+    """One source, batch by batch; after each the tables are consistent."""
+
+    def __init__(self, load: Load, staged: Staged) -> None:
+        self._load, self._staged = load, staged
+        self._db, self._run_id = load.db, load.plan.run_id
+        self._transactions = _Transactions(load, [staged], self._renew)
+        self._applied = Applied()
+        self._refused = 0
+        self._batch_rows = ""
+
+    def run(self) -> Applied:
+        """Merges all batches, then closes the load."""
+        live = warehouse.count_live(self._db, self._staged)
+        self._renew()
+        for batch in staging.batches_of(self._db, self._staged.rows, self._run_id):
+            self._merge(batch)
+        self._do(lambda: self._closing(live))
+        return self._applied
+
+    def _renew(self) -> None:
+        """Makes a new connection ready."""
+        self._batch_rows = staging.open_batches(self._db, self._staged.table)
+        _require_staged(self._load, self._staged, self._refused)
+
+    def _do(self, work: Callable[[], Applied]) -> None:
+        self._applied = self._applied.plus(self._transactions.do(work))
+
+    def _merge(self, batch: Batch) -> None:
+        try:
+            self._do(lambda: self._apply(batch, utc_now()))
+        except LoadingError as error:
+            if not is_data_error(error):
+                raise
+            self._bisect(batch, error)
+
+    def _apply(self, batch: Batch, now: datetime) -> Applied:
+        staged = self._staged
+        staging.fill_batch(
+            self._db, staged.table, rows=staged.rows, run_id=self._run_id,
+            into=self._batch_rows, batch=batch,
+        )  # fmt: skip
+        part = replace(
+            staged, rows=self._batch_rows, rows_read=batch.rows,
+            rows_rejected=0, rows_duplicate=0, seconds=0.0,
+        )  # fmt: skip
+        return warehouse.apply_source(self._db, part, now=now)
+
+    def _bisect(self, batch: Batch, error: LoadingError) -> None:
+        """Merges the halves of a batch that the database refused, down to the guilty rows."""
+        halves = staging.halves_of(self._db, self._staged.rows, self._run_id, batch)
+        if len(halves) > 1:
+            for half in halves:
+                self._merge(half)
+            return
+        self._count_refused(error)
+        refused = staging.staged_row(
+            self._db, self._staged.table, rows=self._staged.rows, run_id=self._run_id, batch=batch
+        )
+        self._load.refuse(self._staged.table, refused, str(error))
+        self._take_out(batch, refused)
+
+    def _take_out(self, batch: Batch, refused: pa.Table) -> None:
+        self._do(lambda: self._remove(batch, refused))
+
+    def _count_refused(self, error: LoadingError) -> None:
+        self._refused += 1
+        allowed = self._load.limits.max_reject_rate * self._staged.rows_read
+        if self._refused + self._staged.rows_rejected > allowed:
+            raise GateClosedError(
+                f"the database refuses too many records of {self._staged.table.name}: "
+                f"{self._refused} so far, and {self._staged.rows_rejected} were rejected before, "
+                f"of {self._staged.rows_read}; the last time it said: {error}",
+                next_step="look at the rejected file; mend the records, or the rule that refuses "
+                "them, and run again",
+            ) from error
+
+    def _remove(self, batch: Batch, refused: pa.Table) -> Applied:
+        where = (self._run_id, batch.number, batch.first_row)
+        self._db.execute(staging_sql.delete_staged_row(self._staged.rows), where)
+        keys = refused.select([self._staged.table.key[0]]).rename_columns(["record_key"])
+        (block,) = keys.combine_chunks().to_batches()
+        self._db.append(rejected_key_table(self._staged.table), block)
+        counts = LoadCounts(rows_read=1, rows_rejected=1)
+        return Applied({self._staged.table.name: counts})
+
+    def _closing(self, live: int) -> Applied:
+        staged = self._staged
+        closed = _close(self._load, staged, live=live, applied=self._applied)
+        counts = LoadCounts(
+            rows_read=staged.rows_rejected + staged.rows_duplicate,
+            rows_rejected=staged.rows_rejected,
+            rows_duplicate=staged.rows_duplicate,
+            seconds=staged.seconds,
+        )
+        return closed.plus(Applied({staged.table.name: counts}))
+
+
+class _TakenBackError(Exception):
+    """Ends a transaction that was only for trying."""
+
+
+class _Sifting(_BatchedLoad):
+    """Takes out the rows that the database refuses; all others are applied and taken back."""
+
+    def sift(self, error: LoadingError) -> Staged:
+        """Halves the staged rows down to the guilty ones.
+
+        Args:
+            error: what the database said to all of them together.
+
+        Returns:
+            The source without them; nothing of it is merged yet.
+        """
+        self._renew()
+        for batch in staging.batches_of(self._db, self._staged.rows, self._run_id):
+            self._bisect(batch, error)
+        rejected = self._staged.rows_rejected + self._refused
+        return replace(self._staged, rows_rejected=rejected)
+
+    def _do(self, work: Callable[[], Applied]) -> None:
+        with suppress(_TakenBackError):
+            super()._do(work)
+
+    def _apply(self, batch: Batch, now: datetime) -> Applied:
+        super()._apply(batch, now)
+        raise _TakenBackError
+
+    def _take_out(self, batch: Batch, refused: pa.Table) -> None:
+        with self._db.transaction():  # uncounted: that is for the load to come
+            self._remove(batch, refused)

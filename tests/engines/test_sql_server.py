@@ -1,0 +1,67 @@
+"""What is particular to SQL Server: its driver, and sales with its types and its collation.
+
+All of it needs a server, named by TEST_SQLSERVER_CONNECTION_STRING; see also `test_servers.py`.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from engines import SQL_SERVER, Engine
+from pipeline_runs import Project
+from test_servers import project_in
+
+from etl.engines import odbc_connections
+from etl.engines.database import DatabaseManager
+
+pytestmark = pytest.mark.usefixtures("sql_server")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return project_in(tmp_path / "project")
+
+
+# --- sales from a server -------------------------------------------------------------------
+
+SHOP = """CREATE TABLE sales_transactions (transaction_id VARCHAR(20), customer_id NVARCHAR(20),
+    product_id CHAR(8), quantity INT, unit_price DECIMAL(12, 2), discount_amount MONEY,
+    transaction_date DATETIME2(7), sales_rep_id NVARCHAR(20), status NVARCHAR(20))"""
+
+SOLD = [
+    ("T1", "C1", "P1", 2, Decimal("9.99"), None, datetime(2024, 1, 20), "漢字", "completed"),
+    ("T2", "C1", "P1", 1, Decimal("9.99"), Decimal("0.99"),
+     datetime(2024, 1, 20, 23, 59, 59, 999999), None, "completed  "),
+    ("T3", "C1", "P1", 1, Decimal("9.99"), None, datetime(2024, 1, 21), None, "completed"),
+    ("T4", "C1", "P1", 1, Decimal("9.99"), None, datetime(2024, 1, 20, 8), None, "Completed"),
+    ("T5", "C1", "P1", 1, Decimal("9.99"), None, datetime(2024, 1, 20, 8), None, "pending"),
+    ("T6", "C1", "P1", 1, Decimal("9.99"), None,
+     datetime(2024, 1, 19, 23, 59, 59, 999999), None, "completed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 4, 1000])
+def test_sales_are_read_from_a_server_to_the_last_instant_of_a_day(
+    project: Project, sql_server: Engine, chunk_rows: int
+) -> None:
+    shop = sql_server.new_database()
+    with DatabaseManager(shop) as db:
+        db.execute(SHOP)
+        db.execute_batch(f"INSERT INTO sales_transactions VALUES ({', '.join('?' * 9)})", SOLD)
+    project.settings |= {"SALES_DB_CONNECTION_STRING": shop, "CHUNK_ROWS": str(chunk_rows)}
+    assert project.run("--date", "2024-01-20")["exit_code"] == 0
+    query = "SELECT transaction_id, total_amount, sales_rep_id, transaction_date FROM sales_fact"
+    assert sorted(project.query(query)) == [
+        ("T1", Decimal("19.98"), "漢字", SOLD[0][6]),
+        ("T2", Decimal("9.00"), None, SOLD[1][6]),
+    ]
+    project.run()
+    assert project.query("SELECT count(*) FROM sales_fact") == [(4,)]
+
+
+def test_the_driver_is_one_of_microsofts(sql_server: Engine) -> None:
+    connection = odbc_connections.connect(sql_server.new_database())
+    assert "msodbcsql" in odbc_connections.driver_in_use(connection).lower()
+    connection.close()
+    assert SQL_SERVER.is_server

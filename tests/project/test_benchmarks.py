@@ -1,0 +1,20 @@
+"""The benchmark that needs nothing but the pipeline runs and tells what it promises."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_scaling_table_has_a_line_for_each_size_and_scenario(tmp_path: Path) -> None:
+    sizes = ["--customers", "40", "--sales", "90", "--products", "7", "--times", "1"]
+    command = [sys.executable, "benchmarks/scaling.py", *sizes, "--folder", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    head, _, *lines = [line.strip("|").split("|") for line in done.stdout.splitlines()]
+    assert [cell.strip() for cell in head[:2]] == ["Customers / products / sales", "Scenario"]
+    assert [[cell.strip() for cell in line[:2]] for line in lines] == [
+        ["40 / 7 / 90", "first load"],
+        ["40 / 7 / 90", "rerun, nothing changed"],
+    ]
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,76 @@
+"""Each run refreshes the page over the runs, however it ends, and no run fails because of it."""
+
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from pipeline_runs import Project, command
+
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "input"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path, LOG_LEVEL="CRITICAL")
+    shutil.copytree(SAMPLE, project.input, dirs_exist_ok=True)
+    return project
+
+
+class _Text(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.feed(page)
+
+    def handle_data(self, data: str) -> None:
+        self.words.extend(data.split())
+
+
+def words_of(project: Project) -> str:
+    return " ".join(_Text((project.output / "dashboard.html").read_text("utf-8")).words)
+
+
+def test_a_run_that_loads_is_on_the_page_and_the_summary_says_where(project: Project) -> None:
+    summary = project.run()
+    assert summary["page"] == str(project.output / "dashboard.html")
+    words = words_of(project)
+    assert summary["run_id"] in words
+    assert "Loaded and clean" in words
+
+
+def test_a_run_that_fails_before_it_reaches_the_warehouse_is_on_the_page(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.run()
+    project.settings["DB_CONNECTION_STRING"] = "postgresql://a:hunter2@127.0.0.1:1/dw"
+    project.settings["MAX_RETRIES"] = "0"
+    assert command(project, monkeypatch) == 1
+    words = words_of(project)
+    assert "success 1, failed 1" in words
+    assert "hunter2" not in words
+
+
+def test_a_dry_run_makes_no_page(project: Project) -> None:
+    assert project.run("--dry-run")["page"] == ""
+    assert not (project.output / "dashboard.html").exists()
+
+
+def test_a_page_that_cannot_be_written_fails_no_run(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    (project.output / "dashboard.html").mkdir(parents=True)
+    assert project.run()["exit_code"] == 0
+    assert "the page over the runs was not written" in caplog.text
+
+
+def test_a_source_that_failed_flows_nowhere(project: Project) -> None:
+    project.run()
+    (project.input / "products.json").write_text('{"products": [', encoding="utf-8")
+    project.run()
+    page = (project.output / "dashboard.html").read_text("utf-8")
+    _, _, products = page.partition("products <span")
+    route, _, _ = products.partition("</ul>")
+    assert "0</b> rows" in route
+    assert "<path" not in route
+    assert "<path" in page

@@ -1,0 +1,720 @@
+"""The T-SQL to the letter, and read by a parser, for where no SQL Server is at hand.
+
+`tests/tsql` holds the statements that are sent to SQL Server, a file each. A change of one shows
+in its file; when it is meant, rewrite the files:
+
+    UPDATE_TSQL=1 python -m pytest -n0 tests/test_tsql.py
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cache, reduce
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import sqlglot
+from sqlglot import ErrorLevel, exp
+
+from etl.engines import dialect as sql_dialects
+from etl.engines import sql_server
+from etl.engines.dialect import SQL_SERVER
+from etl.history.runs import READS_WHOLE_SOURCES
+from etl.quality import rules as quality_rules
+from etl.schema.tables import (
+    AUDIT_TABLES,
+    CUSTOMER_DIM,
+    MENDED_KEY,
+    PRODUCT_DIM,
+    SALES_FACT,
+    STAR_TABLES,
+    Column,
+    Index,
+    Kind,
+    Role,
+    Table,
+    batch_table,
+    rejected_key_table,
+    staging_table,
+)
+from etl.warehouse import apply as warehouse
+from etl.warehouse import staging_sql, star_sql
+
+FOLDER = Path(__file__).with_name("tsql")
+DIMENSIONS = (CUSTOMER_DIM, PRODUCT_DIM)
+PERMANENT = warehouse.permanent_tables(SQL_SERVER)
+BINARY = "COLLATE Latin1_General_100_BIN2"
+
+# --- the statements ----------------------------------------------------------------------
+
+
+def _stage(table: Table) -> str:
+    return staging_table(table, permanent=True).name
+
+
+def _rejected(table: Table) -> str:
+    return rejected_key_table(table).name
+
+
+def _temporary(table: Table) -> Table:
+    return sql_dialects.temporary_table(SQL_SERVER, table)
+
+
+def _batch(table: Table) -> str:
+    return _temporary(batch_table(table)).name
+
+
+def _staging(table: Table) -> Iterator[tuple[str, str]]:
+    """The statements about staged rows of a table."""
+    stage, rejected = staging_table(table, permanent=True), rejected_key_table(table)
+    sent = [stage.column(c.name) for c in table.with_role(Role.SOURCE)]
+    sent += [stage.column("source_row"), stage.column("batch")]
+    tags = {"run_id": "20240120T020000.000000Z"}
+    rows, one = stage.name, _temporary(batch_table(table))
+    yield "insert_staged", sql_server.insert_text(stage, sent, tags)
+    yield "insert_rejected_key", sql_server.insert_text(rejected, rejected.columns, {})
+    yield "clear_staging", sql_dialects.clear(SQL_SERVER, rows)
+    yield "checksum", staging_sql.checksum(table, rows)
+    yield "repeated_keys", staging_sql.repeated_keys(table, rows)
+    yield "create_duplicates", staging_sql.create_duplicates(SQL_SERVER, table, rows)
+    yield "select_duplicates", staging_sql.select_duplicates(SQL_SERVER, table)
+    yield "delete_duplicates", staging_sql.delete_duplicates(SQL_SERVER, rows)
+    yield "create_batch", sql_dialects.create_temporary(SQL_SERVER, one)
+    yield "drop_batch", sql_dialects.drop_temporary(SQL_SERVER, batch_table(table).name)
+    yield "select_batches", staging_sql.select_batches(rows)
+    yield "select_batch_rows", staging_sql.select_batch_rows(rows)
+    yield "fill_batch", staging_sql.fill_batch(table, stage=rows, batch=one.name)
+    yield "select_staged_row", staging_sql.select_staged_row(table, rows)
+    yield "delete_staged_row", staging_sql.delete_staged_row(rows)
+
+
+def _loading(table: Table) -> Iterator[tuple[str, str]]:
+    """The statements that bring staged rows into a table, and speak of the result."""
+    rows, batch = _stage(table), _batch(table)
+    yield "classify", star_sql.classify(SQL_SERVER, table, batch)
+    yield "merge", star_sql.merge(SQL_SERVER, table, batch)
+    yield "count_live", staging_sql.count_live(table)
+    yield "count_vanished", staging_sql.count_vanished(table, rows=rows, rejected=_rejected(table))
+    yield "delete_unread", star_sql.delete_unread(table, rows)
+    yield "record_rejected_keys", staging_sql.record_rejected_keys(_rejected(table))
+    yield "record_staged_keys", staging_sql.record_staged_keys(table, rows)
+    mended, modes = _temporary(MENDED_KEY).name, READS_WHOLE_SOURCES
+    yield "read_since", staging_sql.read_since(SQL_SERVER, table, mended=mended, modes=modes)
+    yield "count_rows", sql_dialects.count_rows(table.name)
+    yield "select_all", sql_dialects.select_all(table)
+
+
+def _placeholders(dimension: Table) -> Iterator[tuple[str, str]]:
+    """The statements about rows of a dimension that only sales have named."""
+    sales = _batch(SALES_FACT)
+    yield "insert_inferred", star_sql.insert_inferred(SQL_SERVER, dimension, sales)
+    yield "delete_orphaned_inferred", star_sql.delete_orphaned_inferred(SQL_SERVER, dimension)
+    yield "reinfer_unread", star_sql.reinfer_unread(SQL_SERVER, dimension, _stage(dimension))
+    yield "staged_without_parent", star_sql.staged_without_parent(dimension, sales)
+
+
+def _restating() -> Iterator[tuple[str, str]]:
+    """The statements about what depends on more than one record."""
+    dialect, sales, products = SQL_SERVER, SALES_FACT, PRODUCT_DIM
+    yield "touched_customers", star_sql.create_touched_customers(dialect, _batch(sales))
+    yield "touched_by_removal", star_sql.touch_customers_of_removed(dialect, _stage(sales))
+    yield "first_sales", star_sql.create_first_sales(dialect, _batch(sales))
+    yield "restated_status", star_sql.create_restated_status(dialect)
+    yield "touched_products", star_sql.create_touched_products(dialect, _batch(products))
+    yield "unread_products", star_sql.create_unread_products(dialect, _stage(products))
+    yield "restated_profit", star_sql.create_restated_profit(dialect)
+    yield "drop_restated", sql_dialects.drop_temporary(dialect, star_sql.RESTATED)
+    yield "merge_restated_status", star_sql.merge_restated(dialect, ("customer_status",))
+    profit = ("profit_amount", "profit_margin")
+    yield "merge_restated_profit", star_sql.merge_restated(dialect, profit)
+
+
+def _others() -> Iterator[tuple[str, str]]:
+    yield "schema", warehouse.schema_script("Server=x;Database=y")
+    yield "create_mended_key", sql_dialects.create_temporary(SQL_SERVER, _temporary(MENDED_KEY))
+    yield "probe_encoding", staging_sql.probe_encoding()
+    yield "latest_staged_sale", staging_sql.latest_staged_sale(_stage(SALES_FACT))
+    yield "sales_query", sql_dialects.sales_query()
+    for table in AUDIT_TABLES:
+        yield f"insert_row_{table.name}", sql_dialects.insert_row(table)
+    yield "newest_sale", quality_rules.newest_sale()
+
+
+def _quality() -> Iterator[tuple[str, str]]:
+    """The statements that hold the tables against the quality rules."""
+    for table in STAR_TABLES:
+        yield f"quality_{table.name}", quality_rules.count_broken_rows(SQL_SERVER, table)
+        for row_rule in quality_rules.ROW_RULES[table.name]:
+            name = f"examples_{table.name}_{row_rule.name}"
+            yield name, quality_rules.row_rule_examples(SQL_SERVER, row_rule)
+    for rule in quality_rules.set_rules(SQL_SERVER):
+        name = rule.full_name.replace(".", "_")
+        yield f"quality_{name}", quality_rules.set_rule_count(rule)
+        yield f"examples_{name}", quality_rules.set_rule_examples(rule)
+
+
+def _statements() -> Iterator[tuple[str, str]]:
+    for table in STAR_TABLES:
+        for name, text in (*_staging(table), *_loading(table)):
+            yield f"{name}_{table.name}", text
+    for dimension in DIMENSIONS:
+        for name, text in _placeholders(dimension):
+            yield f"{name}_{dimension.name}", text
+    yield from _restating()
+    yield from _others()
+    yield from _quality()
+
+
+STATEMENTS = dict(_statements())
+MERGES = {table: STATEMENTS[f"merge_{table.name}"] for table in STAR_TABLES}
+
+every_merge = pytest.mark.parametrize("table", STAR_TABLES, ids=lambda table: table.name)
+
+
+# --- to the letter -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_statement_is_what_its_file_says(name: str) -> None:
+    """With UPDATE_TSQL=1 in the environment the file is rewritten instead."""
+    path, text = FOLDER / f"{name}.sql", STATEMENTS[name] + "\n"
+    if os.environ.get("UPDATE_TSQL") == "1":
+        FOLDER.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    pinned = path.read_text(encoding="utf-8") if path.exists() else ""
+    assert text == pinned, _difference(path, pinned, text)
+
+
+def _difference(path: Path, pinned: str, text: str) -> str:
+    lines = difflib.unified_diff(
+        pinned.splitlines(), text.splitlines(), f"tests/tsql/{path.name}", "generated", lineterm=""
+    )
+    meant = "if it is meant: UPDATE_TSQL=1 python -m pytest -n0 tests/test_tsql.py"
+    return "\n".join([f"tests/tsql/{path.name} says otherwise; {meant}", *lines])
+
+
+def test_no_file_is_left_of_a_statement_that_is_gone() -> None:
+    left = {path.name for path in FOLDER.iterdir()} - {f"{name}.sql" for name in STATEMENTS}
+    assert not left, f"no statement has these files of tests/tsql, remove them: {sorted(left)}"
+
+
+# --- as a parser reads it ----------------------------------------------------------------
+
+_Node = TypeVar("_Node", bound=exp.Expr)
+
+# sqlglot knows no CREATE ROLE in T-SQL and passes it on unread.
+UNREAD = re.compile(r"IF DATABASE_PRINCIPAL_ID\(N'etl_loader'\) IS NULL\nCREATE ROLE etl_loader;")
+
+
+def _split(script: str) -> Iterator[str]:
+    """The statements of a script: blocks, and what else ends a line with a semicolon."""
+    for part in script.split("\n\n"):
+        yield from [part] if "\nBEGIN\n" in part else re.split(r"(?<=;)\n+", part.strip())
+
+
+@cache
+def _trees(name: str) -> tuple[exp.Expr, ...]:
+    """The statements under a name as trees, all but the role's."""
+    texts = _split(UNREAD.sub("", STATEMENTS[name]))
+    return tuple(
+        sqlglot.parse_one(text, read="tsql", error_level=ErrorLevel.RAISE) for text in texts
+    )
+
+
+def _found(name: str, *kinds: type[_Node]) -> Iterator[_Node]:
+    """The nodes of these kinds in the trees under a name."""
+    for tree in _trees(name):
+        yield from tree.find_all(*kinds)
+
+
+def _everywhere(*kinds: type[_Node]) -> Iterator[tuple[str, _Node]]:
+    """The nodes of these kinds in all statements, each with its statement's name."""
+    return ((name, node) for name in STATEMENTS for node in _found(name, *kinds))
+
+
+def test_every_statement_is_understood() -> None:
+    assert [(name, command.sql()) for name, command in _everywhere(exp.Command)] == []
+
+
+def test_the_role_is_made_once_and_gets_rights_on_every_table() -> None:
+    assert len(UNREAD.findall(STATEMENTS["schema"])) == 1
+    granted = [grant.args["securable"].name for grant in _found("schema", exp.Grant)]
+    assert granted == [table.name for table in PERMANENT]
+
+
+def _code(text: str) -> str:
+    """Without comments and the insides of literals."""
+    return re.sub(r"--[^\n]*|(?<=')[^'\n]*(?=')", "", text)
+
+
+CODE = {name: _code(text) for name, text in STATEMENTS.items()}
+
+
+def test_every_statement_ends_with_a_semicolon_and_its_line() -> None:
+    assert [name for name, code in CODE.items() if not code.endswith(";")] == []
+    assert [name for name, code in CODE.items() if re.search(r";(?!\n|$)", code)] == []
+
+
+OTHER_DIALECTS = re.compile(
+    r"\b(LIMIT|TRUE|FALSE|TEMPORARY|RETURNING|ILIKE|BOOLEAN|VARCHAR|TIMESTAMP|GREATEST|LEAST)\b"
+    r"|\|\||::|//|\bIS (NOT )?DISTINCT FROM\b|\bNULLS (FIRST|LAST)\b",
+    re.IGNORECASE,
+)
+
+
+def test_no_statement_has_anything_of_other_dialects() -> None:
+    assert [name for name, code in CODE.items() if OTHER_DIALECTS.search(code)] == []
+
+
+def test_temporary_names_are_quoted() -> None:
+    assert [name for name, code in CODE.items() if re.search(r'(?<!")#', code)] == []
+
+
+def test_no_aggregate_is_taken_of_a_subquery_or_an_aggregate() -> None:
+    """SQL Server's error 130."""
+    for name, aggregate in _everywhere(exp.AggFunc):
+        inside = [node for node in aggregate.walk() if isinstance(node, exp.Query | exp.AggFunc)]
+        assert inside == [aggregate], name
+
+
+def test_window_functions_stand_in_select_lists_only() -> None:
+    """SQL Server's error 4108."""
+    clauses = (exp.Select, exp.Where, exp.Having, exp.Group, exp.Join)
+    for name, window in _everywhere(exp.Window):
+        assert isinstance(window.find_ancestor(*clauses), exp.Select), name
+
+
+def test_only_whole_results_and_windows_are_ordered() -> None:
+    """SQL Server's error 1033: no ORDER BY in derived tables and subqueries."""
+    for name, order in _everywhere(exp.Order):
+        if not isinstance(order.parent, exp.Window):
+            assert order.find_ancestor(exp.Subquery, exp.Exists, exp.In) is None, name
+
+
+def test_derived_tables_and_their_columns_are_named_once() -> None:
+    """SQL Server's errors 102, 8155 and 8156."""
+    for name, derived in _everywhere(exp.Subquery):
+        if isinstance(derived.parent, exp.From | exp.Join | exp.Merge):
+            columns = [column.output_name for column in derived.this.selects]
+            assert derived.alias, name
+            assert all(columns), name
+            assert len(set(columns)) == len(columns), name
+
+
+def test_what_is_selected_beside_an_aggregate_is_grouped() -> None:
+    """SQL Server's error 8120."""
+    for name, select in _everywhere(exp.Select):
+        grouped = select.args["group"].expressions if select.args.get("group") else []
+        if grouped or any(column.find(exp.AggFunc) for column in select.selects):
+            alone = (column for column in select.selects if not column.find(exp.AggFunc))
+            assert {c.unalias().sql() for c in alone} <= {c.sql() for c in grouped}, name
+
+
+# --- MERGE -------------------------------------------------------------------------------
+
+
+def _merge(text: str) -> exp.Merge:
+    tree = sqlglot.parse_one(text, read="tsql", error_level=ErrorLevel.RAISE)
+    assert isinstance(tree, exp.Merge)
+    return tree
+
+
+def _branches(merge: exp.Merge) -> list[exp.When]:
+    return list(merge.args["whens"].expressions)
+
+
+def _names(nodes: Iterable[exp.Expr]) -> list[str]:
+    return [node.name for node in nodes]
+
+
+@pytest.mark.parametrize("name", [name for name in STATEMENTS if name.startswith("merge_")])
+def test_a_merge_locks_its_target_against_other_writers(name: str) -> None:
+    (merge,) = _found(name, exp.Merge)
+    (hints,) = merge.this.args["hints"]
+    assert sorted(_names(hints.expressions)) == ["HOLDLOCK", "UPDLOCK"]
+    assert (merge.this.alias, merge.args["using"].alias) == ("target", "source")
+    assert STATEMENTS[name].count(";") == 1
+
+
+@every_merge
+def test_a_merge_joins_the_batch_by_the_key(table: Table) -> None:
+    merge = _merge(MERGES[table])
+    assert merge.this.name == table.name
+    assert merge.args["on"].sql() == f'target."{table.key[0]}" = source."{table.key[0]}"'
+    read = {source.name for source in merge.args["using"].find_all(exp.Table)}
+    assert _batch(table).removeprefix("#") in read
+
+
+@every_merge
+def test_a_merge_updates_what_differs_and_inserts_what_is_new(table: Table) -> None:
+    matched, missing = _branches(_merge(MERGES[table]))
+    assert [matched.args["matched"], missing.args["matched"]] == [True, False]
+    assert not matched.args["source"]
+    assert not missing.args["source"]
+    assert matched.args["condition"]
+    assert missing.args.get("condition") is None
+    assert isinstance(matched.args["then"], exp.Update)
+    assert isinstance(missing.args["then"], exp.Insert)
+
+
+def _columns(nodes: Iterable[exp.Expr]) -> list[tuple[str, str]]:
+    """The columns of expressions, each with its table's alias; a collation has none."""
+    columns = (column for node in nodes for column in node.find_all(exp.Column))
+    return [(column.table, column.name) for column in columns if column.table]
+
+
+@every_merge
+def test_the_guard_compares_each_column_of_the_source_with_itself(table: Table) -> None:
+    condition = _branches(_merge(MERGES[table]))[0].args["condition"]
+    unequal = list(condition.find_all(exp.NEQ, bfs=False))
+    sides = [
+        _columns(part) for part in ([u.this for u in unequal], [u.expression for u in unequal])
+    ]
+    guarded = [c.name for c in table.with_role(Role.SOURCE) if c.name not in table.key]
+    assert [sorted(side) for side in sides] == [
+        sorted((alias, name) for name in guarded) for alias in ("target", "source")
+    ]
+    assert [name for _, name in sides[0]] == [name for _, name in sides[1]]
+
+
+@every_merge
+def test_the_guard_sees_a_value_come_and_go(table: Table) -> None:
+    condition = _branches(_merge(MERGES[table]))[0].args["condition"]
+    nulls = _columns(is_null.this for is_null in condition.find_all(exp.Is))
+    optional = [c.name for c in table.with_role(Role.SOURCE) if not c.required]
+    assert sorted(nulls) == sorted(
+        (alias, name) for name in optional for alias in ("source", "source", "target", "target")
+    )
+
+
+@every_merge
+def test_a_merge_never_sets_a_key_or_the_date_of_creation(table: Table) -> None:
+    update = _branches(_merge(MERGES[table]))[0].args["then"]
+    changed = [pair.this.name for pair in update.expressions]
+    assert changed == [n for n in table.names if n not in (*table.key, "created_date")]
+
+
+@every_merge
+def test_a_merge_inserts_every_column(table: Table) -> None:
+    insert = _branches(_merge(MERGES[table]))[1].args["then"]
+    values = [value.name or "?" for value in insert.expression.expressions]
+    assert _names(insert.this.expressions) == list(table.names)
+    assert values == [*table.names[:-2], "?", "?"]
+
+
+@every_merge
+def test_a_merge_takes_three_times_as_its_only_parameters(table: Table) -> None:
+    assert MERGES[table].count("?") == 3
+    assert len(list(_merge(MERGES[table]).find_all(exp.Placeholder))) == 3
+
+
+@pytest.mark.parametrize("name", ["merge_restated_status", "merge_restated_profit"])
+def test_restating_only_updates(name: str) -> None:
+    (merge,) = _found(name, exp.Merge)
+    (matched,) = _branches(merge)
+    *restated, updated = [pair.this.name for pair in matched.args["then"].expressions]
+    assert {SALES_FACT.column(column).role for column in restated} == {Role.RESTATED}
+    assert updated == "updated_date"
+    assert STATEMENTS[name].count("?") == 1
+
+
+# --- types, collations and sizes ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A column as DDL declares it."""
+
+    kind: str
+    collation: str
+
+    @property
+    def is_text(self) -> bool:
+        return "CHAR" in self.kind
+
+
+@cache
+def _declared(name: str) -> dict[str, dict[str, Declared]]:
+    return {
+        create.this.this.name: {column.name: _column(column) for column in create.this.expressions
+                                if isinstance(column, exp.ColumnDef)}
+        for create in _found(name, exp.Create) if create.args["kind"] == "TABLE"
+    }  # fmt: skip
+
+
+def _column(column: exp.ColumnDef) -> Declared:
+    kinds = [constraint.args["kind"].sql("tsql") for constraint in column.args["constraints"]]
+    collations = [kind for kind in kinds if kind.startswith("COLLATE")]
+    return Declared(column.args["kind"].sql("tsql"), "".join(collations))
+
+
+def _tables() -> dict[str, dict[str, Declared]]:
+    """The tables that stay."""
+    return _declared("schema")
+
+
+def _work_tables() -> Iterator[dict[str, Declared]]:
+    """The tables through which rows go."""
+    for table in STAR_TABLES:
+        yield _tables()[_stage(table)]
+        yield _tables()[_rejected(table)]
+        yield from _declared(f"create_batch_{table.name}").values()
+    yield from _declared("create_mended_key").values()
+
+
+def test_the_schema_has_every_table_with_every_column() -> None:
+    assert {t: list(columns) for t, columns in _tables().items()} == {
+        table.name: list(table.names) for table in PERMANENT
+    }
+
+
+def test_every_text_has_a_size_that_fits_into_a_row() -> None:
+    sizes = re.findall(r"\bN?VARCHAR\b\s*\(?(\w*)", "\n".join(STATEMENTS.values()))
+    assert all(size.isdigit() and 0 < int(size) <= 4000 for size in sizes)
+
+
+@pytest.mark.parametrize("table", PERMANENT, ids=lambda table: table.name)
+def test_keys_compare_by_code_point(table: Table) -> None:
+    keys = {*table.key, *(c.name for c in table.columns if c.references or c.name == "record_key")}
+    declared = [_tables()[table.name][key] for key in keys]
+    assert {column.collation for column in declared if column.is_text} <= {BINARY}
+
+
+def test_work_tables_do_not_take_the_collation_of_the_server() -> None:
+    texts = [c for columns in _work_tables() for c in columns.values() if c.is_text]
+    assert {column.collation for column in texts} == {BINARY}
+
+
+def test_a_foreign_key_has_the_type_of_the_key_it_refers_to() -> None:
+    """SQL Server's errors 1753 and 1757."""
+    for column in SALES_FACT.columns:
+        if column.references:
+            own, other = _tables()[SALES_FACT.name], _tables()[column.references]
+            assert own[column.name] == other[column.name]
+
+
+@pytest.mark.parametrize("name", [name for name in STATEMENTS if name.startswith("create_")])
+def test_constraints_of_temporary_tables_have_no_names(name: str) -> None:
+    """Names of constraints are unique in tempdb, whichever session made them."""
+    assert "CONSTRAINT" not in STATEMENTS[name]
+
+
+# Bytes of a stored value, from the documentation of the types.
+FIXED_BYTES = {
+    Kind.INTEGER: 4, Kind.BIGINT: 8, Kind.BOOLEAN: 1, Kind.DATE: 3, Kind.TIMESTAMP: 8,
+}  # fmt: skip
+
+
+def _bytes(column: Column) -> int:
+    if column.kind is Kind.TEXT:
+        return 2 * column.width
+    if column.kind is Kind.DECIMAL:
+        return next(size for digits, size in ((9, 5), (19, 9), (28, 13), (38, 17))
+                    if column.precision <= digits)  # fmt: skip
+    return FIXED_BYTES[column.kind]
+
+
+def _sum_of_bytes(table: Table, names: Iterable[str]) -> int:
+    return sum(_bytes(table.column(name)) for name in names)
+
+
+@pytest.mark.parametrize("table", PERMANENT, ids=lambda table: table.name)
+def test_a_clustered_key_has_at_most_900_bytes(table: Table) -> None:
+    assert _sum_of_bytes(table, table.key) <= 900
+
+
+@pytest.mark.parametrize(
+    ("table", "index"), [(table, index) for table in PERMANENT for index in table.indexes]
+)
+def test_an_index_with_the_key_it_points_by_has_at_most_1700_bytes(
+    table: Table, index: Index
+) -> None:
+    assert _sum_of_bytes(table, {*index.columns, *table.key}) <= 1700
+
+
+@pytest.mark.parametrize("table", PERMANENT, ids=lambda table: table.name)
+def test_a_row_stays_on_its_page_but_for_one_long_text(table: Table) -> None:
+    """8,060 bytes; a text pushed off the page leaves 24. A staged row is never pushed off."""
+    widths = sorted(_bytes(column) for column in table.columns)
+    assert sum(widths[:-1]) + 24 <= 8060
+    assert sum(widths) <= 8060 or table.name == "etl_run"
+
+
+@pytest.mark.parametrize("table", STAR_TABLES, ids=lambda table: table.name)
+def test_the_hashed_texts_of_a_row_are_not_cut_off(table: Table) -> None:
+    """Sized texts joined are cut off, without an error, at 4,000 characters."""
+    texts = [c.width for c in table.with_role(Role.SOURCE) if c.kind is Kind.TEXT]
+    assert sum(texts) + len(texts) - 1 <= 4000
+
+
+# --- decimal arithmetic ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Number:
+    """An exact number as SQL Server types it.
+
+    Attributes:
+        places: digits behind the point that its values need; below 0 when they end in zeros.
+        largest: no value is further from 0.
+    """
+
+    precision: int
+    scale: int
+    places: int
+    largest: Decimal
+
+    def checked(self) -> "Number":
+        """Itself, if none of its values overflows or loses a digit."""
+        assert self.precision <= 38
+        assert self.largest < Decimal(10) ** (self.precision - self.scale)
+        assert self.places <= self.scale
+        return self
+
+
+def _stored(column: Column) -> Number:
+    if column.kind is Kind.INTEGER:
+        return Number(10, 0, 0, Decimal(2**31))
+    whole = column.precision - column.scale
+    largest = Decimal(10) ** whole - Decimal(10) ** -column.scale
+    return Number(column.precision, column.scale, column.scale, largest)
+
+
+def _stored_numbers(table: Table) -> dict[str, Number]:
+    numeric = (Kind.INTEGER, Kind.DECIMAL)
+    return {column.name: _stored(column) for column in table.columns if column.kind in numeric}
+
+
+def _fitted(precision: int, scale: int, *, multiplied: bool) -> tuple[int, int]:
+    """A type of more than 38 digits, as the server cuts it: the scale gives way, not below 6."""
+    if precision <= 38:
+        return precision, scale
+    whole = precision - scale
+    return 38, max(38 - whole, min(scale, 6) if multiplied else 0)
+
+
+def _added(x: Number, y: Number) -> Number:
+    whole, scale = max(x.precision - x.scale, y.precision - y.scale), max(x.scale, y.scale)
+    size = _fitted(whole + scale + 1, scale, multiplied=False)
+    return Number(*size, max(x.places, y.places), x.largest + y.largest)
+
+
+def _multiplied(x: Number, y: Number) -> Number:
+    size = _fitted(x.precision + y.precision + 1, x.scale + y.scale, multiplied=True)
+    return Number(*size, x.places + y.places, x.largest * y.largest)
+
+
+def _remainder(x: Number, y: Number) -> Number:
+    whole, scale = min(x.precision - x.scale, y.precision - y.scale), max(x.scale, y.scale)
+    return Number(whole + scale, scale, max(x.places, y.places), min(x.largest, y.largest))
+
+
+def _divided(x: Number, y: Number) -> Number:
+    """Of whole numbers without remainder, which is how the statements divide."""
+    assert max(x.places, y.places) <= 0
+    scale = max(6, x.scale + y.precision + 1)
+    size = _fitted(x.precision - x.scale + y.scale + scale, scale, multiplied=True)
+    return Number(*size, 0, x.largest)
+
+
+OPERATIONS: Mapping[type[exp.Expr], Callable[[Number, Number], Number]] = {
+    exp.Add: _added, exp.Sub: _added, exp.Mul: _multiplied, exp.Div: _divided, exp.Mod: _remainder,
+}  # fmt: skip
+Known = Mapping[tuple[str, str], Number]
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Types the numbers of a query.
+
+    Attributes:
+        wide: whether a whole number in the text counts as an INT of ten digits, as it may once
+            the server has made a parameter of it; else it has the digits that are written.
+    """
+
+    wide: bool
+
+    def columns(self, select: exp.Expr) -> dict[str, Number]:
+        """The numbers that a query selects, by name; those that a CASE guards are left out."""
+        assert isinstance(select, exp.Select)
+        known = self._sources(select)
+        numbers: dict[str, Number] = {}
+        for column in select.selects:
+            if isinstance(column, exp.Column) and column.is_star:
+                numbers |= {name: n for (alias, name), n in known.items() if alias == column.table}
+            elif not column.find(exp.Case) and column.output_name.rpartition("_")[2] != "id":
+                numbers[column.output_name] = self.number(column.unalias(), known)
+        return numbers
+
+    def _sources(self, select: exp.Select) -> Known:
+        joined = [select.args["from_"].this, *(join.this for join in select.args.get("joins", []))]
+        return {(source.alias, name): number for source in joined
+                for name, number in self._source(source).items()}  # fmt: skip
+
+    def _source(self, source: exp.Expr) -> dict[str, Number]:
+        if isinstance(source, exp.Subquery):
+            return self.columns(source.this)
+        (table,) = [table for table in STAR_TABLES if source.name.endswith(table.name)]
+        return _stored_numbers(table)
+
+    def number(self, node: exp.Expr, known: Known) -> Number:
+        """The type and bounds of an expression."""
+        if operation := OPERATIONS.get(type(node)):
+            sides = (self.number(side, known) for side in (node.this, node.expression))
+            return reduce(operation, sides).checked()
+        if isinstance(node, exp.Column):
+            return known[node.table, node.name]
+        if isinstance(node, exp.Literal):
+            return self._literal(node.name)
+        return _called(node, self.number(node.this, known)).checked()
+
+    def _literal(self, text: str) -> Number:
+        value = Decimal(text).normalize()
+        places = -int(value.as_tuple().exponent)
+        whole = len(text.partition(".")[0].lstrip("0"))
+        scale = len(text.partition(".")[2])
+        precision = 10 if self.wide and not scale else whole + scale
+        return Number(precision, scale, places, value)
+
+
+def _called(function: exp.Expr, value: Number) -> Number:
+    """The result of a function of one number."""
+    match function:
+        case exp.Cast():
+            precision, scale = (int(part.name) for part in function.to.expressions)
+            return replace(value, precision=precision, scale=scale)
+        case exp.Abs():
+            return replace(value, precision=38)
+        case exp.Sign():
+            return replace(value, precision=38, places=0, largest=Decimal(1))
+        case exp.Paren() | exp.Nullif():
+            return value
+    raise NotImplementedError(repr(function))
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["minimal literals", "INT literals"])
+@pytest.mark.parametrize("name", ["restated_profit", "quality_sales_fact_profit"])
+def test_the_margin_neither_overflows_nor_loses_a_digit(name: str, wide: bool) -> None:
+    """By the server's rules for the types of results, whatever the largest stored values."""
+    (rated,) = [d for d in _found(name, exp.Subquery) if d.alias == "rated"]
+    numbers = Arithmetic(wide).columns(rated.this)
+    assert (numbers["profit_amount"].places, numbers["ratio"].places) == (2, 4)
+
+
+def test_the_margin_is_divided_without_remainder() -> None:
+    """So that nothing is left for the server to round or cut off."""
+    for _, division in _everywhere(exp.Div):
+        dividend, divisor = division.this.unnest(), division.expression
+        assert isinstance(dividend, exp.Sub)
+        assert dividend.expression == exp.Mod(this=dividend.this, expression=divisor)
+
+
+def test_the_total_is_checked_without_overflow_or_loss() -> None:
+    found = _found("examples_sales_fact_total_amount", exp.Where)
+    (where,) = (each for each in found if isinstance(each.this, exp.NEQ))
+    known = {("", name): number for name, number in _stored_numbers(SALES_FACT).items()}
+    assert Arithmetic(False).number(where.this.expression, known).scale == 2
