@@ -5,12 +5,10 @@ fields is rejected record by record; only what makes a whole source unreadable r
 are judged later, by transformation.
 """
 
-import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
@@ -19,57 +17,19 @@ from typing import Any, Dict, List
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.history.runs import parse_day, whole_days
-from etl.rejects import MALFORMED, reject_block
 from etl.rules import columns as field_rules
-from etl.rules import values as value_rules
 from etl.rules.records import BadValueError, storable
-from etl.schema.arrow import text_schema
-from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS
-from etl.sources.blocks import Block, csv_block
-from etl.sources.csv_reader import read_csv_blocks
-from etl.sources.files import FileTrace
-from etl.sources.json_reader import JsonItem, read_json_items
+from etl.schema.source_columns import CUSTOMER_COLUMNS
+from etl.sources.customers import read_customers
+from etl.sources.json_reader import read_json_items
+from etl.sources.products import flat_product
 from etl.sources.sales import CSV_SCHEME, read_sales
+from etl.sources.window import parse_day, whole_days
 
 logger = logging.getLogger(__name__)
 
-# The object within an item in which a flat product column stands, when it is not the item itself.
-_PRODUCT_PATHS = {
-    "brand": "specifications", "model": "specifications", "price": "specifications",
-    "cost": "specifications", "quantity": "inventory", "warehouse": "inventory",
-}  # fmt: skip
-_NESTED = ("specifications", "inventory")
-_ITSELF = ""
-
-# Where the products file says when it was made.
-_EXTRACT_DATE = "metadata.extract_date"
-
-# Products per block: as Python objects an item takes some 3 KB, so a block stays near 30 MB.
-_PRODUCT_BLOCK_ROWS = 10_000
-
 
 # --- customers ---------------------------------------------------------------------------
-
-
-def read_customers(
-    path: Path, *, encoding: str = "utf-8", trace: FileTrace | None = None
-) -> Iterator[Block]:
-    """Streams the customers file.
-
-    Args:
-        path: the file.
-        encoding: of the file.
-        trace: is told what was read.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValidationError: a required column is missing, or the file is empty.
-        ExtractionError: it cannot be read, or not as this encoding.
-    """
-    columns = CUSTOMER_COLUMNS
-    for block in read_csv_blocks(path, columns=columns, encoding=encoding, trace=trace):
-        yield csv_block(block, CUSTOMER_COLUMNS)
 
 
 def extract_customers_csv(file_path: str) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
@@ -117,98 +77,6 @@ def _standardised(block: pa.RecordBatch) -> pa.RecordBatch:
 # --- products ----------------------------------------------------------------------------
 
 
-def read_products(path: Path, *, trace: FileTrace | None = None) -> Iterator[Block]:
-    """Streams the products file; it may be larger than memory.
-
-    Args:
-        path: the file.
-        trace: is told what was read, and the `extract_date` that the file states.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValidationError: the JSON has another structure.
-        ExtractionError: it is no JSON, or cannot be read.
-    """
-    members: dict[str, object] = {_EXTRACT_DATE: None}
-    items = read_json_items(path, "products", trace=trace, members=members)
-    for batch in _in_batches(items):
-        yield _product_block(batch)
-    if trace is not None:
-        trace.extracted_at = _moment(members[_EXTRACT_DATE])
-
-
-def _in_batches(items: Iterable[JsonItem]) -> Iterator[list[JsonItem]]:
-    batch: list[JsonItem] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) >= _PRODUCT_BLOCK_ROWS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _moment(stated: object) -> datetime | None:
-    """A date or time as the pipeline reads them, None for anything else."""
-    if not isinstance(stated, str) or value_rules.has_lone_surrogate(stated):
-        return None
-    moment: datetime | None = field_rules.read_timestamps(pa.array([stated]))[0].as_py()
-    return moment
-
-
-def _product_block(items: Sequence[JsonItem]) -> Block:
-    records: list[dict[str, object]] = []
-    rejected: list[dict[str, object]] = []
-    for item in items:
-        try:
-            flat = _product(item.value)
-            texts = {name: storable(name, value) for name, value in flat.items()}
-            records.append({"source_row": item.position, **texts})
-        except BadValueError as error:
-            rejected.append(_rejected_item(item, error))
-    block = pa.RecordBatch.from_pylist(records, schema=text_schema(PRODUCT_COLUMNS))
-    return Block(block, reject_block(PRODUCT_COLUMNS, rejected), len(items))
-
-
-def _rejected_item(item: JsonItem, error: BadValueError) -> dict[str, object]:
-    raw = json.dumps(item.value, default=str, ensure_ascii=False)
-    if value_rules.has_lone_surrogate(raw):  # shown as the escape it was
-        raw = json.dumps(item.value, default=str)
-    row = error.rejected(item.position, _flat(item.value), PRODUCT_COLUMNS)
-    return row | {"raw_record": raw}
-
-
-def _product(item: object) -> dict[str, object]:
-    """The nested item as flat columns.
-
-    Raises:
-        BadValueError: it has another structure.
-    """
-    if not isinstance(item, dict):
-        raise BadValueError(MALFORMED, "", f"a product must be an object, not {_kind(item)}")
-    for name in _NESTED:
-        if not isinstance(item.get(name), dict | None):
-            reason = f"{name} must be an object, not {_kind(item[name])}"
-            raise BadValueError(MALFORMED, "", reason)
-    return _flat(item)
-
-
-def _flat(item: object) -> dict[str, object]:
-    """What can be had of the columns, whatever the structure."""
-    own = _members(item)
-    objects = {_ITSELF: own, **{name: _members(own.get(name)) for name in _NESTED}}
-    return {name: objects[_PRODUCT_PATHS.get(name, _ITSELF)].get(name) for name in PRODUCT_COLUMNS}
-
-
-def _members(found: object) -> Mapping[str, object]:
-    return found if isinstance(found, dict) else {}
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
-    return "null" if value is None else names.get(type(value), "a number")
-
-
 def extract_products_json(file_path: str) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
     """Extracts products from a nested JSON file as flat records.
 
@@ -244,7 +112,7 @@ def extract_products_json(file_path: str) -> List[Dict]:  # type: ignore[type-ar
 
 
 def _typed_product(item: object) -> dict[str, object]:
-    flat = _product(item)
+    flat = flat_product(item)
     for name, value in flat.items():
         storable(name, value)  # refuses what is no single value
     for name in ("price", "cost"):
@@ -290,35 +158,6 @@ def extract_sales_database(connection_string: str, start_date: str, end_date: st
 
 
 # --- originals ---------------------------------------------------------------------------
-
-
-def read_csv_originals(
-    path: Path, columns: tuple[str, ...], *, rows: pa.Array, encoding: str
-) -> pa.Table:
-    """Reads single records of a CSV file again, as they were written.
-
-    Args:
-        path: the file.
-        columns: the source's columns.
-        rows: the source rows that are wanted.
-        encoding: of the file.
-    """
-    only = rows.to_numpy(zero_copy_only=False)
-    blocks = read_csv_blocks(path, columns=columns, encoding=encoding, only_rows=only)
-    return pa.Table.from_batches([block.records for block in blocks], text_schema(columns))
-
-
-def read_product_originals(path: Path, rows: pa.Array) -> pa.Table:
-    """Reads single products again, as they were written.
-
-    Args:
-        path: the file.
-        rows: the positions that are wanted.
-    """
-    wanted = set(rows.to_pylist())
-    items = (item for item in read_json_items(path, "products") if item.position in wanted)
-    blocks = (_product_block(batch).records for batch in _in_batches(items))
-    return pa.Table.from_batches(blocks, text_schema(PRODUCT_COLUMNS))
 
 
 # --- metrics -----------------------------------------------------------------------------

@@ -19,15 +19,6 @@ from etl.pipeline.arguments import check_arguments, parse_arguments
 if __name__ == "__main__":
     parse_arguments(sys.argv[1:])  # --help and wrong usage end here, before Arrow is loaded
 
-from config import (
-    AlertConfig,
-    Config,
-    DatabaseConfig,
-    FileConfig,
-    LoggingConfig,
-    ProcessingConfig,
-    load_config,
-)
 from data_extraction import extract_customers_csv, extract_products_json, extract_sales_database
 from data_loading import (
     DatabaseManager,
@@ -59,6 +50,15 @@ from etl.quality.data_quality import (
     run_data_quality_checks,
 )
 from etl.resilience.retry import CircuitBreaker, retry_with_backoff
+from etl.settings.config import (
+    AlertConfig,
+    Config,
+    DatabaseConfig,
+    FileConfig,
+    LoggingConfig,
+    ProcessingConfig,
+    load_config,
+)
 from etl.warehouse.apply import schema_script
 
 __all__ = [
@@ -172,7 +172,7 @@ def _run_and_print(config: Config, args: argparse.Namespace) -> int:
     try:
         summary = run_etl_pipeline(config, args)
     except ETLError as error:
-        if not error.told:  # the log itself could not be opened
+        if not error.reported:  # the log itself could not be opened
             print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except Exception:  # noqa: BLE001  # it has been logged, with its trace in the file

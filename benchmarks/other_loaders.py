@@ -19,15 +19,16 @@ from bench_data import DAY_BEFORE, ROOT
 
 sys.path.append(str(ROOT))
 
-from data_extraction import read_customers, read_products
-from etl.history.runs import EVERYTHING, Window, parse_day, whole_days
 from etl.rules.business import (
     transform_customers,
     transform_products,
     transform_sales,
 )
 from etl.schema.tables import STAR_TABLES, Table
+from etl.sources.customers import read_customers
+from etl.sources.products import read_products
 from etl.sources.sales import CSV_SCHEME, read_sales
+from etl.sources.window import EVERYTHING, Window, parse_day, whole_days
 
 
 def window_of(mode: str) -> Window:

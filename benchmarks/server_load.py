@@ -30,12 +30,12 @@ from rich.table import Table as Grid
 
 sys.path.insert(0, str(ROOT))
 
-from config import load_config
-from data_extraction import read_customers
 from etl.engines.dialect import Dialect, quoted
 from etl.pipeline.arguments import parse_arguments
 from etl.rules.business import transform_customers
 from etl.schema.tables import CUSTOMER_DIM, Column, Kind, Role
+from etl.settings.config import load_config
+from etl.sources.customers import read_customers
 from etl_pipeline import run_etl_pipeline
 
 SEED = 20240120

@@ -27,7 +27,7 @@ class ETLError(Exception):
     """
 
     exit_code: ClassVar[int] = EXIT_FAILED
-    told = False  # set once it has been logged, so that it is not printed a second time
+    reported = False  # set once it has been logged, so that it is not printed a second time
 
     def __init__(self, what: str, *, choices: str = "", next_step: str = "") -> None:
         parts = [what, choices and f"Choices: {choices}", next_step and f"Next: {next_step}"]
@@ -61,7 +61,7 @@ class CommitUnknownError(LoadingError):
     """The connection was lost before the answer to a commit: it may have happened or not."""
 
 
-class GateClosedError(LoadingError):
+class HeldBackError(LoadingError):
     """A source was held back: too large a share of its records was rejected."""
 
 

@@ -1,6 +1,6 @@
 """The settings as documentation: `.env.example`, and the table in the README."""
 
-from config import SECTIONS, settings_table
+from etl.settings.config import SECTIONS, settings_table
 
 _EXAMPLE_HEAD = """\
 # Settings of the pipeline. Copy this file to .env, which all environments read, or to .env.dev,

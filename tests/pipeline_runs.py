@@ -13,11 +13,11 @@ from typing import Any
 
 import engines
 
-from config import Config, load_config
 from etl.engines.database import Access, DatabaseManager
 from etl.pipeline.arguments import parse_arguments
 from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import STAR_TABLES, Role
+from etl.settings.config import Config, load_config
 from etl_pipeline import main, run_etl_pipeline
 
 Record = Mapping[str, str | None]

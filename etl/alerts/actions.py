@@ -32,7 +32,7 @@ class _Sign:
 # The first that fits counts: words that tell of the machine before classes that tell of the stage.
 _SIGNS = (
     _Sign(IN_USE, "WarehouseInUse"),
-    _Sign(HELD_BACK, "GateClosed"),
+    _Sign(HELD_BACK, "HeldBack"),
     _Sign(DISK, words=r"no space left|disk quota|file too large|read-only file system|disk full"),
     _Sign(MEMORY, "MemoryError|OutOfMemory", r"out of memory"),
     _Sign(

@@ -18,12 +18,12 @@ from http.client import HTTPException
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from config import AlertConfig
 from etl.alerts.alert import CRITICAL, Alert
 from etl.alerts.texts import BOT_NAME, channel_of, email_body, slack_text, subject_of
 from etl.errors import ETLError
 from etl.history.runs import utc_now
 from etl.resilience.retry import CircuitBreaker, is_transient, retry_with_backoff
+from etl.settings.config import AlertConfig
 
 logger = logging.getLogger(__name__)
 

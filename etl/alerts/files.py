@@ -8,8 +8,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Self
 
-from config import AlertConfig
 from etl.alerts.state import locked
+from etl.settings.config import AlertConfig
 
 EMAIL_LOG = "email_alerts.log"
 SLACK_LOG = "slack_notifications.log"

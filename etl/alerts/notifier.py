@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict
 
-from config import AlertConfig
 from etl.alerts.alert import CRITICAL, Alert, alert_of, cleaned, harmless
 from etl.alerts.delivery import Delivery, DeliveryError
 from etl.alerts.files import EMAIL_LOG, SLACK_LOG, AlertFiles
 from etl.alerts.texts import NOT_DELIVERED, email_entry, slack_entry
 from etl.alerts.throttling import SENT, AlertThrottler
 from etl.history.runs import utc_now
+from etl.settings.config import AlertConfig
 
 __all__ = [
     "AlertThrottler",
@@ -50,7 +50,7 @@ def simulate_email_alert(error_details: Dict, config: AlertConfig) -> bool:  # t
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from config import load_config
+        >>> from etl.settings.config import load_config
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     config = load_config("dev", environ={"LOG_DIR": folder}).alerts
         ...     simulate_email_alert({"severity": "critical", "stage": "Data Loading"}, config)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Dict, List
 
-from config import AlertConfig
 from etl.alerts.actions import quality_actions
 from etl.alerts.alert import CRITICAL, ERROR, WARNING, Alert, alert_of
 from etl.alerts.notifier import Notifier
+from etl.settings.config import AlertConfig
 
 _STAGE = "Data Quality"
 

@@ -10,7 +10,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Dict
 
-from config import PROJECT_DIR, Config
 from etl.alerts.alert import CRITICAL, ERROR, SUCCESS, WARNING, Alert, alert_of
 from etl.alerts.delivery import Delivery
 from etl.alerts.notifier import CriticalAlertHandler, Notifier, error_facts
@@ -24,7 +23,7 @@ from etl.errors import (
     EXIT_OK,
     ConfigurationError,
     ExtractionError,
-    GateClosedError,
+    HeldBackError,
     LoadingError,
     TransformationError,
     WarehouseInUseError,
@@ -33,6 +32,7 @@ from etl.history import audit as run_history
 from etl.history.runs import utc_now
 from etl.monitoring.logs import PIPELINE_LOG, log_context
 from etl.resilience.retry import is_transient
+from etl.settings.config import PROJECT_DIR, Config
 
 logger = logging.getLogger(__name__)
 
@@ -306,7 +306,7 @@ def _tell_attention(telling: _Telling, summary: Mapping[str, Any]) -> None:
 
 def _tell_source(telling: _Telling, source: Mapping[str, Any]) -> None:
     name, error = source["source"], telling.errors.get(source["source"])
-    held_back = isinstance(error, GateClosedError)
+    held_back = isinstance(error, HeldBackError)
     facts = error_facts(error) if error else {"message": source["error"]}
     email = telling.alert(
         severity=WARNING if held_back else ERROR,

@@ -9,9 +9,9 @@ import socket
 from collections.abc import Iterable
 from datetime import datetime
 
-from config import AlertConfig
 from etl.alerts.alert import CRITICAL, ERROR, INFO, SUCCESS, WARNING, Alert, harmless
 from etl.process_memory import peak_memory_mb
+from etl.settings.config import AlertConfig
 
 BOT_NAME = "ETL Monitor"
 SIMULATED, NOT_DELIVERED = "SIMULATION", "NOT DELIVERED"

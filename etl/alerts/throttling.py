@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from config import AlertConfig
 from etl.alerts.files import DECISIONS_LOG, AlertFiles
 from etl.alerts.state import AlertState
 from etl.errors import ConfigurationError
+from etl.settings.config import AlertConfig
 
 SENT, THROTTLED, FAILED = "SENT", "THROTTLED", "FAILED"
 

@@ -66,12 +66,12 @@ class DuckdbSession:
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
         """Runs one statement."""
-        with _told_errors():
+        with _translated_errors():
             self.connection.execute(sql, list(params))
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Runs one query and returns its rows."""
-        with _told_errors():
+        with _translated_errors():
             return self.connection.execute(sql, list(params)).fetchall()
 
     def change(self, sql: str, params: Sequence[object] = ()) -> int:
@@ -80,12 +80,12 @@ class DuckdbSession:
 
     def execute_many(self, sql: str, data: Sequence[tuple[Any, ...]]) -> None:
         """Runs one statement once per tuple."""
-        with _told_errors():
+        with _translated_errors():
             self.connection.executemany(sql, data)
 
     def blocks(self, sql: str, schema: pa.Schema, *, chunk_rows: int) -> Iterator[pa.RecordBatch]:
         """Runs one query and yields its rows as blocks of that schema."""
-        with _told_errors():
+        with _translated_errors():
             for block in arrow_blocks(self.connection, sql, chunk_rows=chunk_rows):
                 yield block.cast(schema)
 
@@ -99,7 +99,7 @@ class DuckdbSession:
         # DuckDB finds it by its name. A registered view would be kept, with all its memory, until
         # the end of the transaction.
         appended_block = pa.Table.from_batches([block])  # noqa: F841
-        with _told_errors():
+        with _translated_errors():
             self.connection.execute(
                 f"INSERT INTO {quoted(table.name)} ({names}) SELECT {names} FROM appended_block"  # noqa: S608  # names of our own tables, quoted
             )
@@ -113,12 +113,12 @@ class DuckdbSession:
 
     def begin(self) -> None:
         """Begins a transaction."""
-        with _told_errors():
+        with _translated_errors():
             self.connection.begin()
 
     def commit(self) -> None:
         """Commits it."""
-        with _told_errors():
+        with _translated_errors():
             self.connection.commit()
 
     def rollback(self) -> None:
@@ -154,7 +154,7 @@ class DuckdbSession:
 
 
 @contextmanager
-def _told_errors() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     """Makes Ctrl-C what it is again, and says of too little memory what to do.
 
     When a signal comes while DuckDB works, it takes what the signal's handler raises and raises

@@ -25,7 +25,7 @@ def installed_drivers() -> list[str]:
 
 
 @contextmanager
-def _told_errors() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     """Puts the driver's errors into a sentence; the cause still says whether they may pass."""
     try:
         yield
@@ -57,24 +57,24 @@ class OdbcSource:
                 next_step="install the ODBC manager (Debian, Ubuntu: apt install unixodbc; "
                 "macOS: brew install unixodbc)",
             )
-        with _told_errors():
+        with _translated_errors():
             self._connection = pyodbc.connect(connection_string, autocommit=True, readonly=True)
         self._cursor: Any = None
 
     @property
     def server(self) -> str:
         """What kind of server it is, such as `Microsoft SQL Server`."""
-        with _told_errors():
+        with _translated_errors():
             return str(self._connection.getinfo(pyodbc.SQL_DBMS_NAME))
 
     def query(self, sql: str, params: Sequence[object]) -> None:
         """Runs the query."""
-        with _told_errors():
+        with _translated_errors():
             self._cursor = self._connection.cursor().execute(sql, *params)
 
     def fetchmany(self, rows: int) -> list[Any]:
         """The next rows, none at the end."""
-        with _told_errors():
+        with _translated_errors():
             return list(self._cursor.fetchmany(rows))
 
     def close(self) -> None:

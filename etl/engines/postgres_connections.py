@@ -93,7 +93,7 @@ _NEXT_STEPS = (
 
 
 @contextmanager
-def told_errors(told: type[ETLError] = LoadingError, next_step: str = "") -> Iterator[None]:
+def translated_errors(told: type[ETLError] = LoadingError, next_step: str = "") -> Iterator[None]:
     """Puts the driver's errors into a sentence; the cause still says whether they may pass.
 
     Args:
@@ -144,7 +144,7 @@ class PostgresSource:
 
     def query(self, sql: str, params: Sequence[object]) -> None:
         """Runs the query; its rows stay on the server until they are fetched."""
-        with self._told_errors():
+        with self._translated_errors():
             self._connection.autocommit = False  # a cursor of the server ends with a transaction
             self._connection.read_only = True
             self._cursor = self._stack.enter_context(server_cursor(self._connection, "sales"))
@@ -152,7 +152,7 @@ class PostgresSource:
 
     def fetchmany(self, rows: int) -> list[Any]:
         """The next rows, none at the end."""
-        with self._told_errors():
+        with self._translated_errors():
             return list(self._cursor.fetchmany(rows))
 
     def close(self) -> None:
@@ -161,8 +161,8 @@ class PostgresSource:
         self._connection.close()
 
     @staticmethod
-    def _told_errors() -> Any:
-        return told_errors(
+    def _translated_errors() -> Any:
+        return translated_errors(
             ExtractionError,
             "check SALES_DB_CONNECTION_STRING, and that the table sales_transactions has the "
             "columns of the query",

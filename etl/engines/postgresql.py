@@ -9,7 +9,7 @@ from pyarrow import csv
 
 from etl.engines import postgres_connections
 from etl.engines.dialect import quoted
-from etl.engines.postgres_connections import numbered_marks, server_cursor, told_errors
+from etl.engines.postgres_connections import numbered_marks, server_cursor, translated_errors
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.schema.tables import Table
 
@@ -98,28 +98,28 @@ class PostgresSession:
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
         """Runs one statement, or without parameters several."""
-        with told_errors():
+        with translated_errors():
             self._run(sql, params)
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Runs one query and returns its rows."""
-        with told_errors():
+        with translated_errors():
             return list(self._run(sql, params).fetchall())
 
     def change(self, sql: str, params: Sequence[object] = ()) -> int:
         """Runs one INSERT, UPDATE, DELETE or MERGE and returns how many rows it changed."""
-        with told_errors():
+        with translated_errors():
             return int(self._run(sql, params).rowcount)
 
     def execute_many(self, sql: str, data: Sequence[tuple[Any, ...]]) -> None:
         """Runs one statement once per tuple."""
-        with told_errors():
+        with translated_errors():
             self._connection.cursor().executemany(numbered_marks(sql), data)
 
     def blocks(self, sql: str, schema: pa.Schema, *, chunk_rows: int) -> Iterator[pa.RecordBatch]:
         """Runs one query and yields its rows as blocks of that schema."""
         with server_cursor(self._connection, "blocks", withhold=True) as cursor:
-            with told_errors():
+            with translated_errors():
                 cursor.execute(sql)
             while rows := self._fetch(cursor, chunk_rows):
                 columns = zip(zip(*rows, strict=True), schema, strict=True)
@@ -128,7 +128,7 @@ class PostgresSession:
 
     @staticmethod
     def _fetch(cursor: Any, rows: int) -> list[tuple[Any, ...]]:
-        with told_errors():
+        with translated_errors():
             return list(cursor.fetchmany(rows))
 
     def append(
@@ -144,7 +144,7 @@ class PostgresSession:
         text = pa.BufferOutputStream()
         csv.write_csv(block, text, _CSV)
         names = ", ".join(map(quoted, block.schema.names))
-        with told_errors():
+        with translated_errors():
             cursor = self._connection.cursor()
             with cursor.copy(f"COPY {quoted(table.name)} ({names}) FROM STDIN (FORMAT csv)") as to:
                 to.write(text.getvalue())
@@ -157,7 +157,7 @@ class PostgresSession:
         self, table: Table, parts: Sequence[tuple[pa.RecordBatch, Mapping[str, object]]]
     ) -> None:
         """Appends several blocks, each with its constants; all of them or none."""
-        with told_errors(), self._connection.transaction():
+        with translated_errors(), self._connection.transaction():
             for block, constants in parts:
                 self.append(table, block, constants)
 
@@ -167,12 +167,12 @@ class PostgresSession:
 
     def commit(self) -> None:
         """Commits it."""
-        with told_errors():
+        with translated_errors():
             self._connection.commit()
 
     def rollback(self) -> None:
         """Takes everything of it back; a lost connection has done so by itself."""
-        with suppress(LoadingError), told_errors():
+        with suppress(LoadingError), translated_errors():
             self._connection.rollback()
 
     def is_alive(self) -> bool:

@@ -122,12 +122,12 @@ class SqlServerSession:
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
         """Runs one statement, or several, to their end."""
-        with _told_errors():
+        with _translated_errors():
             _drain(self._run(sql, params))
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Runs one query and returns its rows."""
-        with _told_errors():
+        with _translated_errors():
             cursor = self._run(sql, params)
             while cursor.description is None and cursor.nextset():
                 pass  # what comes before the first SELECT
@@ -141,15 +141,15 @@ class SqlServerSession:
 
     def execute_many(self, sql: str, data: Sequence[tuple[Any, ...]]) -> None:
         """Runs one statement once per tuple."""
-        with _told_errors():
+        with _translated_errors():
             self._connection.cursor().executemany(sql, list(data))
 
     def blocks(self, sql: str, schema: pa.Schema, *, chunk_rows: int) -> Iterator[pa.RecordBatch]:
         """Runs one query and yields its rows as blocks of that schema."""
-        with _told_errors():
+        with _translated_errors():
             cursor = self._run(sql, ())
         while True:
-            with _told_errors():
+            with _translated_errors():
                 rows = cursor.fetchmany(chunk_rows)
             if not rows:
                 return
@@ -200,7 +200,7 @@ class SqlServerSession:
         return self._beside
 
     def _insert(self, sql: str, columns: Sequence[Column], rows: list[tuple[Any, ...]]) -> None:
-        with _told_errors():
+        with _translated_errors():
             cursor = self._connection.cursor()
             cursor.fast_executemany = True
             # Declared, not asked for: of temporary tables the server tells nothing, and pyodbc
@@ -232,18 +232,18 @@ class SqlServerSession:
 
     def begin(self) -> None:
         """Begins a transaction."""
-        with _told_errors():
+        with _translated_errors():
             self._connection.autocommit = False
 
     def commit(self) -> None:
         """Commits it."""
-        with _told_errors():
+        with _translated_errors():
             self._connection.commit()
             self._connection.autocommit = True
 
     def rollback(self) -> None:
         """Takes everything of it back; a lost connection has done so by itself."""
-        with suppress(LoadingError), _told_errors():
+        with suppress(LoadingError), _translated_errors():
             self._connection.rollback()
             self._connection.autocommit = True  # only now: it commits what is still open
 
@@ -256,7 +256,7 @@ class SqlServerSession:
 
     def facts(self) -> dict[str, str]:
         """Driver and server with their versions, and who has the lock; nothing waits for it."""
-        with _told_errors():
+        with _translated_errors():
             facts = {
                 "driver": odbc_connections.driver_in_use(self._connection),
                 "server": odbc_connections.server_version(self._connection),
@@ -269,7 +269,7 @@ class SqlServerSession:
         """Closes the connection; the lock goes with it."""
         if self._beside is not None:
             self._beside.close()
-        with suppress(LoadingError), _told_errors():
+        with suppress(LoadingError), _translated_errors():
             if not self._connection.autocommit:
                 self._connection.rollback()
             self._connection.close()
@@ -327,7 +327,7 @@ def _drain(cursor: Any) -> None:
 
 
 @contextmanager
-def _told_errors() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except pyodbc.Error as error:

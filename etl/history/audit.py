@@ -15,17 +15,16 @@ import pyarrow as pa
 
 from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
-from etl.engines.dialect import quoted
+from etl.engines.dialect import (
+    quoted,
+)
 from etl.errors import LoadingError
 from etl.history.runs import (
     BACKFILL,
     ONE_DATE,
-    READS_WHOLE_SOURCES,
     Applied,
     LoadCounts,
     RunPlan,
-    Staged,
-    Window,
     run_id_after,
 )
 from etl.schema.arrow import arrow_schema
@@ -34,14 +33,12 @@ from etl.schema.tables import (
     ETL_LOAD,
     ETL_RUN,
     ETL_WATERMARK,
-    MENDED_KEY,
     SALES_FACT,
     Column,
     Kind,
     Table,
 )
-from etl.warehouse import staging_sql
-from etl.warehouse.staging import storable_keys
+from etl.sources.window import Window
 
 RUNNING = "running"
 SUCCESS = "success"
@@ -62,7 +59,7 @@ HELD_BACK = "held back"
 SOURCE_FAILED = "failed"
 
 # The modes of killed and failed runs whose sales a plain run would not read by itself.
-TAKEN_UP = (ONE_DATE, BACKFILL)
+RELOADED = (ONE_DATE, BACKFILL)
 
 
 def next_run_id(db: DatabaseManager, now: datetime) -> str:
@@ -167,17 +164,17 @@ def record_runs(db: DatabaseManager, runs: Sequence[Mapping[str, object]]) -> No
         insert_rows(db, ETL_RUN, runs)
 
 
-def windows_to_take_up(db: DatabaseManager) -> list[Window]:
+def windows_to_reload(db: DatabaseManager) -> list[Window]:
     """Windows of killed runs, and of runs whose sales failed, that nobody has read since.
 
     A source that the gate held back is not among them: the next run would only be held back too.
     """
-    killed = [run for run in _runs_with(db, KILLED) if run.mode in TAKEN_UP]
+    killed = [run for run in _runs_with(db, KILLED) if run.mode in RELOADED]
     return [run.window for run in (*killed, *_runs_without_sales(db))]
 
 
 def _runs_without_sales(db: DatabaseManager) -> list[PastRun]:
-    modes = ", ".join("?" for _ in TAKEN_UP)
+    modes = ", ".join("?" for _ in RELOADED)
     rows = db.query(
         f"""SELECT r."run_id", r."mode", r."window_start", r."window_end" FROM "etl_run" AS r
 WHERE r."mode" IN ({modes}) AND r."status" IN (?, ?, ?, ?)
@@ -188,7 +185,7 @@ WHERE r."mode" IN ({modes}) AND r."status" IN (?, ?, ?, ?)
             AND l."window_start" <= r."window_start" AND l."window_end" >= r."window_end")
 ORDER BY r."run_id";""",  # noqa: S608  # question marks alone
         (
-            *TAKEN_UP, FAILED, ATTENTION, INTERRUPTED, IN_USE,
+            *RELOADED, FAILED, ATTENTION, INTERRUPTED, IN_USE,
             SALES_FACT.name, SOURCE_FAILED, SALES_FACT.name, LOADED,
         ),
     )  # fmt: skip
@@ -234,38 +231,6 @@ def require_balance(db: DatabaseManager, run_id: str) -> None:
                 f"({counts.accounted - counts.rows_read:+d})",
                 next_step="run --full-refresh, and report it with the log of this run",
             )
-
-
-def record_read_keys(db: DatabaseManager, plan: RunPlan, staged: Staged) -> None:
-    """Writes down the keys that the run has rejected; when it read single records, all keys."""
-    row = (plan.run_id, staged.table.name)
-    db.execute(staging_sql.record_rejected_keys(staged.rejected), row)
-    if staged.partial:
-        db.execute(staging_sql.record_staged_keys(staged.table, staged.rows), row + row)
-
-
-def read_since(
-    db: DatabaseManager, table: Table, keys: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], str]:
-    """Which keys a later run has read.
-
-    Args:
-        db: the warehouse.
-        table: the table of the keys.
-        keys: pairs of a key and the run that rejected it.
-
-    Returns:
-        For such a pair the newest run that has read the key since.
-    """
-    mended = sql_dialects.temporary_table(db.dialect, MENDED_KEY)
-    db.execute(sql_dialects.drop_temporary(db.dialect, MENDED_KEY.name))
-    db.execute(sql_dialects.create_temporary(db.dialect, mended))
-    rejected = [{"record_key": key, "run_id": run_id} for key, run_id in keys]
-    schema = pa.schema([("record_key", pa.string()), ("run_id", pa.string())])
-    db.append(mended, storable_keys(pa.RecordBatch.from_pylist(rejected, schema=schema)))
-    query = staging_sql.read_since(db.dialect, table, mended=mended.name, modes=READS_WHOLE_SOURCES)
-    rows = db.query(query, (table.name,) * 3)
-    return {(key, run_id): later for key, run_id, later in rows}
 
 
 def record_load(db: DatabaseManager, run_id: str, applied: Applied) -> None:

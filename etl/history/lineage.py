@@ -10,9 +10,10 @@ from typing import Any
 from etl.engines.database import DatabaseManager
 from etl.history import audit as run_history
 from etl.history.audit import LOADED
-from etl.history.runs import EVERYTHING, LoadCounts, Window, utc_now
+from etl.history.runs import LoadCounts, utc_now
 from etl.schema.tables import ETL_LINEAGE, Table
 from etl.sources.files import FileTrace
+from etl.sources.window import EVERYTHING, Window
 
 logger = logging.getLogger(__name__)
 

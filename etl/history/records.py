@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from config import Config, secrets_of
 from etl.engines.database import DatabaseManager
 from etl.errors import EXIT_FAILED, ETLError, WarehouseInUseError
 from etl.history import audit as run_history
 from etl.history.journal import JOURNAL, append_entry, read_entries
 from etl.history.lineage import Ledger
-from etl.history.runs import RunPlan, Window, run_id_after, utc_now
+from etl.history.runs import RunPlan, run_id_after, utc_now
+from etl.settings.config import Config, secrets_of
 from etl.settings.connection_strings import masked
+from etl.sources.window import Window
 
 # Summaries of runs that nobody checked: nothing was found wrong.
 NO_CHECKS: dict[str, Any] = {

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ParamSpec, TextIO, TypeVar
 
-from config import LoggingConfig
 from etl.errors import ConfigurationError
 from etl.printable import printable
+from etl.settings.config import LoggingConfig
 
 P = ParamSpec("P")
 R = TypeVar("R")

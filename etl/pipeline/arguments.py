@@ -5,18 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from etl.errors import ConfigurationError
-from etl.history.runs import (
-    BACKFILL,
-    EVERYTHING,
-    FULL_REFRESH,
-    INCREMENTAL,
-    ONE_DATE,
-    REPROCESS,
-    Window,
-    parse_day,
-    since_watermark,
-    whole_days,
-)
+from etl.history.runs import BACKFILL, FULL_REFRESH, INCREMENTAL, ONE_DATE, REPROCESS
+from etl.sources.window import EVERYTHING, Window, parse_day, since_watermark, whole_days
 
 _EXAMPLES = """\
 examples:
@@ -28,7 +18,7 @@ examples:
       the sales of a month again (backfill)
   python etl_pipeline.py --env prod --full-refresh
       everything; what is no longer in the sources leaves the warehouse
-  python etl_pipeline.py --reprocess-rejected data/output/rejected/customers_mended.csv
+  python etl_pipeline.py --reprocess-rejected data/output/rejected/customers_corrected.csv
       the rejected records of that file, after a person has mended them
   python etl_pipeline.py --dry-run --json
       what a run would change, as JSON; writes nothing
@@ -82,7 +72,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     what.add_argument(
         "--reprocess-rejected", metavar="FILE",
-        help="load the records of a rejected file that were mended, and nothing else",
+        help="load the records of a rejected file that were corrected, and nothing else",
     )  # fmt: skip
     what.add_argument(
         "--export", choices=["csv", "parquet"],

@@ -23,7 +23,7 @@ _COUNTS = (
 )
 _LAST_COUNT = "duplicates"
 # What a check that fails nothing is called, by its status.
-_TOLD = {"warning": "warning", "info": "note"}
+_REPORTED = {"warning": "warning", "info": "note"}
 _EXTRAS = (
     ("inferred", "rows_inferred"),
     ("restated", "rows_restated"),
@@ -143,8 +143,8 @@ def _closing_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         if source["notes"]:
             yield f"{source['source']} loaded with {flaws_in_words(source['notes'])}"
     for check in summary["quality"]["checks"]:
-        if check["status"] in _TOLD:
-            yield f"{_TOLD[check['status']]}: check {check['name']}: {check['message']}"
+        if check["status"] in _REPORTED:
+            yield f"{_REPORTED[check['status']]}: check {check['name']}: {check['message']}"
     for path in summary["exported"]:
         yield f"exported: {path}"
     if summary["page"]:

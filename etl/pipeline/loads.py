@@ -15,37 +15,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from config import Config
-from data_extraction import (
-    read_csv_originals,
-    read_customers,
-    read_product_originals,
-    read_products,
-)
-from data_loading import (
-    Intake,
-    Limits,
-    Load,
-    LoadBlock,
-    check_gate,
-    load_staged,
-    stage_source,
-)
 from etl import interrupts
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import sales_query
-from etl.errors import ExtractionError, GateClosedError, WarehouseInUseError
+from etl.errors import ExtractionError, HeldBackError, WarehouseInUseError
 from etl.history.audit import HELD_BACK, LOADED, PREVIEWED, SOURCE_FAILED
 from etl.history.lineage import Ledger, Lineage
-from etl.history.runs import (
-    EVERYTHING,
-    Applied,
-    LoadCounts,
-    RunPlan,
-    Staged,
-    Window,
-    flaws_in_words,
-)
+from etl.history.runs import Applied, LoadCounts, RunPlan, Staged, flaws_in_words
 from etl.monitoring.logs import log_context
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.read_ahead import ReadAhead
@@ -56,11 +32,17 @@ from etl.rules.business import Rules, transform_customers, transform_products, t
 from etl.rules.checks import Transformed
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
+from etl.settings.config import Config
 from etl.sources.blocks import Block
-from etl.sources.corrected import MendedFile
+from etl.sources.corrected import CorrectedFile
+from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.files import FileTrace
+from etl.sources.products import read_product_originals, read_products
 from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales, sales_breaker
+from etl.sources.window import EVERYTHING, Window
 from etl.warehouse import apply as warehouse
+from etl.warehouse.intake import Intake, LoadBlock, check_reject_limit, stage_source
+from etl.warehouse.transactions import Limits, Load, load_staged
 
 logger = logging.getLogger(__name__)
 
@@ -194,18 +176,18 @@ def _sales_source(config: Config, window: Window, rules: Rules, scratch: str) ->
     )  # fmt: skip
 
 
-def reprocessed_source(config: Config, mended: MendedFile) -> Source:
+def reprocessed_source(config: Config, corrected: CorrectedFile) -> Source:
     """A mended rejected file as a source."""
-    (regular,) = [s for s in sources_of(config, EVERYTHING) if s.name == mended.source]
+    (regular,) = [s for s in sources_of(config, EVERYTHING) if s.name == corrected.source]
     return replace(
         regular,
-        read=mended.blocks,
-        originals=mended.originals,
+        read=corrected.blocks,
+        originals=corrected.originals,
         partial=True,
-        skipped={reason: rows for reason, rows in mended.skipped.items() if rows},
-        path=str(mended.path),
+        skipped={reason: rows for reason, rows in corrected.skipped.items() if rows},
+        path=str(corrected.path),
         query="",
-        trace=mended.trace,
+        trace=corrected.trace,
     )
 
 
@@ -296,7 +278,7 @@ def _failed(source: Source, error: Exception) -> Outcome:
     interrupts.raise_if_asked()
     if isinstance(error, WarehouseInUseError):  # it was lost to another run, for every source
         raise error
-    held_back = isinstance(error, GateClosedError)
+    held_back = isinstance(error, HeldBackError)
     logger.error(
         "%s%s", "" if held_back else f"{source.name} failed: ", error,
         exc_info=error, extra={"source": source.name},
@@ -374,7 +356,7 @@ def _stage_once(run: Run, source: Source, readers: _Readers) -> Staged:
     run.metrics.record_totals(read=staged.rows_read, rejected=staged.rows_rejected)
     if not source.partial:
         limit = run.config.processing.max_reject_rate
-        check_gate(source.name, staged, reject_rate=reject_rate, max_reject_rate=limit)
+        check_reject_limit(source.name, staged, reject_rate=reject_rate, max_reject_rate=limit)
     return replace(staged, notes={**source.skipped, **staged.notes})
 
 

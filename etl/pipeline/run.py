@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Dict, TypeVar
 
-from config import Config, masked_settings
 from etl.engines.database import Access, DatabaseManager
 from etl.engines.dialect import sales_query
 from etl.engines.duckdb import DUCKDB_SCHEME, IN_MEMORY_CONNECTION, duckdb_path
@@ -20,6 +19,7 @@ from etl.history import audit as run_history
 from etl.history.audit import HELD_BACK, SOURCE_FAILED
 from etl.history.journal import read_entries
 from etl.history.lineage import record_lineage
+from etl.history.read_keys import read_since
 from etl.history.records import (
     RunRecord,
     error_text,
@@ -29,7 +29,7 @@ from etl.history.records import (
     record_missed,
     status_of,
 )
-from etl.history.runs import INCREMENTAL, REPROCESS, Applied, RunPlan, Window, hull, utc_now
+from etl.history.runs import INCREMENTAL, REPROCESS, Applied, RunPlan, utc_now
 from etl.monitoring.logs import log_context
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
@@ -47,8 +47,10 @@ from etl.quality.judge import NOT_JUDGED, Judged, judge, report
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.resilience.retry import retry_with_backoff
 from etl.schema.tables import STAR_TABLES
+from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
-from etl.sources.corrected import read_mended
+from etl.sources.corrected import read_corrected
+from etl.sources.window import Window, hull
 from etl.warehouse import apply as warehouse
 from etl.warehouse.export import export_tables
 
@@ -135,7 +137,7 @@ def _failure_logged() -> Iterator[None]:
     except BaseException as error:
         logger.critical("the run failed: %s", error or type(error).__name__, exc_info=True)
         if isinstance(error, ETLError):
-            error.told = True
+            error.reported = True
         raise
 
 
@@ -202,7 +204,7 @@ def _complete_history(
 
 
 def _advice(run: run_history.PastRun, mode: str) -> str:
-    if mode == INCREMENTAL and run.mode in run_history.TAKEN_UP:
+    if mode == INCREMENTAL and run.mode in run_history.RELOADED:
         return "; this run takes its sales up again"
     return "" if run.mode in (INCREMENTAL, mode) else "; run it again"
 
@@ -214,7 +216,7 @@ def _window(db: DatabaseManager, config: Config, args: argparse.Namespace) -> Wi
         lag_days=config.processing.watermark_lag_days,
     )
     if mode_of(args) == INCREMENTAL:
-        for missed in run_history.windows_to_take_up(db):
+        for missed in run_history.windows_to_reload(db):
             logger.info("taken up again: %s, which an earlier run did not load", missed)
             window = hull(window, missed)
     return window
@@ -224,12 +226,12 @@ def _sources(job: Job) -> tuple[Source, ...]:
     if job.plan.mode != REPROCESS:
         reading = str(job.scratch / "sales")
         return sources_of(job.config, job.plan.window, scratch=reading)
-    mended = read_mended(Path(job.args.reprocess_rejected))
-    source = reprocessed_source(job.config, mended)
-    later = run_history.read_since(job.db, source.table, mended.keys())
+    corrected = read_corrected(Path(job.args.reprocess_rejected))
+    source = reprocessed_source(job.config, corrected)
+    later = read_since(job.db, source.table, corrected.keys())
     for (key, run_id), later_run in later.items():
         logger.info("%s of run %s skipped: run %s has read it since", key, run_id, later_run)
-    return (reprocessed_source(job.config, mended.without(later)),)
+    return (reprocessed_source(job.config, corrected.without(later)),)
 
 
 # --- doing -------------------------------------------------------------------------------

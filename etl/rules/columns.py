@@ -31,6 +31,9 @@ from etl.rules.values import (
     timestamp_of,
     utf16_length,
 )
+from etl.schema.tables import (
+    KEY_WIDTH,
+)
 
 _WHITE_SPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 
@@ -473,3 +476,18 @@ def _is_text(kind: pa.DataType) -> bool:
         or pa.types.is_string_view(kind)
         or pa.types.is_dictionary(kind)
     )
+
+
+def storable_keys(rows: pa.RecordBatch) -> pa.RecordBatch:
+    r"""The rows whose `record_key` a column can hold; any other key is in no warehouse.
+
+    Left out are those without a key, those with a NUL, and those that are too wide.
+
+    Example:
+        >>> keys = ["C1", None, "C\0", "C" * 51]
+        >>> storable_keys(pa.record_batch({"record_key": keys})).to_pylist()
+        [{'record_key': 'C1'}]
+    """
+    rows = rows.filter(pc.is_valid(rows.column("record_key")))
+    rows = rows.filter(pc.invert(pc.match_substring(rows.column("record_key"), "\0")))
+    return rows.filter(pc.invert(utf16_too_long(rows.column("record_key"), KEY_WIDTH)))

@@ -338,8 +338,8 @@ _BATCH = Column("batch", "number of the batch in which the row is merged", Kind.
                 required=True)  # fmt: skip
 
 # Keys to be read again from a mended file, and the runs that rejected them.
-MENDED_KEY = Table(
-    "mended_key", "keys that are read again", (),
+CORRECTED_KEY = Table(
+    "corrected_key", "keys that are read again", (),
     columns=(_key("record_key", "key of the record"), _RUN_ID),
 )  # fmt: skip
 

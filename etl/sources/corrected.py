@@ -1,4 +1,4 @@
-"""Reading a rejected file again, after a person has mended it.
+"""Reading a rejected file again, after a person has corrected it.
 
 The rows of the file go through the same rules as any other record. Left out are duplicates,
 which were no fault, and keys that a later run has read, because what it read is newer.
@@ -30,7 +30,7 @@ _CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
-class MendedFile:
+class CorrectedFile:
     """A rejected file as it was read.
 
     Attributes:
@@ -56,7 +56,7 @@ class MendedFile:
         keys = field_rules.clean_text(self.records.column(1)).to_pylist()
         return [(key, run) for key, run in zip(keys, self.run_ids, strict=True) if key]
 
-    def without(self, later: dict[tuple[str, str], str]) -> "MendedFile":
+    def without(self, later: dict[tuple[str, str], str]) -> "CorrectedFile":
         """The file without the keys that a later run has read.
 
         Args:
@@ -80,7 +80,7 @@ class MendedFile:
         return pa.Table.from_batches([self.records.filter(rows)])
 
 
-def read_mended(path: Path) -> MendedFile:
+def read_corrected(path: Path) -> CorrectedFile:
     """Reads a rejected file.
 
     Args:
@@ -101,7 +101,7 @@ def read_mended(path: Path) -> MendedFile:
             f"{path} is no UTF-8 text", next_step="save it as CSV UTF-8"
         ) from error
     rows = list(_rows(path, text))
-    return replace(_mended(path, rows[0], rows[1:]), path=path, trace=trace)
+    return replace(_corrected(path, rows[0], rows[1:]), path=path, trace=trace)
 
 
 def _rows(path: Path, text: str) -> Iterator[list[str]]:
@@ -114,13 +114,13 @@ def _rows(path: Path, text: str) -> Iterator[list[str]]:
     if not rows or not set(_NEEDED) <= set(rows[0]):
         raise ConfigurationError(
             f"{path} is no file of rejected records: it lacks the columns {', '.join(_NEEDED)}",
-            choices="the files in OUTPUT_DIR/rejected, mended",
+            choices="the files in OUTPUT_DIR/rejected, corrected",
             next_step="give such a file",
         )
     yield from ([unguarded_cell(cell) for cell in row] for row in rows)
 
 
-def _mended(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> MendedFile:
+def _corrected(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> CorrectedFile:
     places = [(n, row) for n, row in enumerate(rows, 2) if any(row)]
     whole = [
         (n, dict(zip(header, row, strict=True))) for n, row in places if len(row) == len(header)
@@ -129,12 +129,12 @@ def _mended(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) ->
     columns = SOURCE_COLUMNS[source]
     _require_columns(path, header, columns)
     duplicates = sum(row["error_class"] == DUPLICATE for _, row in whole)
-    mended = [(n, row) for n, row in whole if row["error_class"] != DUPLICATE]
-    empty = [n for n, row in mended if not any(row[name].strip() for name in columns)]
-    taken = [(n, row) for n, row in mended if n not in set(empty)]
+    corrected = [(n, row) for n, row in whole if row["error_class"] != DUPLICATE]
+    empty = [n for n, row in corrected if not any(row[name].strip() for name in columns)]
+    taken = [(n, row) for n, row in corrected if n not in set(empty)]
     rejected = [_unfilled(n) for n in empty]
     rejected += [_malformed(n, row) for n, row in places if len(row) != len(header)]
-    return MendedFile(
+    return CorrectedFile(
         source,
         _block(taken, columns),
         tuple(row["run_id"] for _, row in taken),

@@ -20,7 +20,6 @@ from etl.engines.odbc import OdbcSource
 from etl.engines.odbc_connections import with_driver
 from etl.engines.postgres_connections import POSTGRES_SCHEME, PostgresSource
 from etl.errors import CircuitOpenError, ConfigurationError, ExtractionError
-from etl.history.runs import Window
 from etl.rejects import MISSING, UNREADABLE, one_block, reject_block
 from etl.resilience.retry import CircuitBreaker, is_transient, retry_with_backoff
 from etl.rules import columns as field_rules
@@ -30,6 +29,7 @@ from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
 from etl.sources.blocks import Block, csv_block
 from etl.sources.csv_reader import CsvBlock, read_csv_blocks
 from etl.sources.files import FileTrace
+from etl.sources.window import Window
 
 logger = logging.getLogger(__name__)
 

@@ -13,17 +13,15 @@ from datetime import datetime
 from functools import cached_property
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from etl.engines import dialect as sql_dialects
 from etl.engines.checksums import block_checksum, encoding_of
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.resilience.retry import is_data_error
-from etl.rules.columns import utf16_too_long
+from etl.rules.columns import storable_keys
 from etl.schema.arrow import staged_schema
 from etl.schema.tables import (
-    KEY_WIDTH,
     STAR_TABLES,
     Table,
     batch_table,
@@ -201,21 +199,6 @@ class Staging:
         schema = _staged_schema(table)
         query = staging_sql.select_duplicates(db.dialect, table)
         return pa.Table.from_batches(db.blocks(query, schema, _CHUNK_ROWS), schema)
-
-
-def storable_keys(rows: pa.RecordBatch) -> pa.RecordBatch:
-    r"""The rows whose `record_key` a column can hold; any other key is in no warehouse.
-
-    Left out are those without a key, those with a NUL, and those that are too wide.
-
-    Example:
-        >>> keys = ["C1", None, "C\0", "C" * 51]
-        >>> storable_keys(pa.record_batch({"record_key": keys})).to_pylist()
-        [{'record_key': 'C1'}]
-    """
-    rows = rows.filter(pc.is_valid(rows.column("record_key")))
-    rows = rows.filter(pc.invert(pc.match_substring(rows.column("record_key"), "\0")))
-    return rows.filter(pc.invert(utf16_too_long(rows.column("record_key"), KEY_WIDTH)))
 
 
 def _staged_schema(table: Table) -> pa.Schema:

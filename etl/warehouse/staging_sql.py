@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from etl.engines.dialect import (
     Dialect,
     create_temporary_as,
-    is_false,
     key_of,
     listed,
     quoted,
@@ -201,58 +200,3 @@ def latest_staged_sale(rows: str) -> str:
 
 
 # --- keys for the history ------------------------------------------------------------------
-
-
-def record_rejected_keys(rejected: str) -> str:
-    """Writes the rejected keys into the history. Parameters: run id, table name."""
-    return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
-SELECT DISTINCT ?, ?, "record_key" FROM {quoted(rejected)};"""
-
-
-def record_staged_keys(table: Table, rows: str) -> str:
-    """Writes the staged keys into the history, but for those that are there. Run, table name.
-
-    The last two parameters are the first two again.
-    """
-    key = quoted(table.key[0])
-    return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
-SELECT DISTINCT ?, ?, s.{key} FROM {quoted(rows)} AS s
-WHERE NOT EXISTS (SELECT 1 FROM "etl_read_key" AS k
-    WHERE k."run_id" = ? AND k."table_name" = ? AND k."record_key" = s.{key});"""
-
-
-def read_since(dialect: Dialect, table: Table, *, mended: str, modes: Iterable[str]) -> str:
-    """Of the mended keys, those that a later run has read, and which run. Table name, 3 times.
-
-    A later run has read a key when its history says so by name, when it has read the whole
-    source (of sales: the window in which the row lies) and the row is there, or when it was a
-    full refresh: that one decides of every record, also of those that it has removed.
-
-    Args:
-        dialect: the engine's.
-        table: the table of the keys.
-        mended: the table that holds them.
-        modes: the modes of runs that read whole sources.
-    """
-    key, keys = key_of(table, "target"), quoted(mended)
-    listed_modes = ", ".join(f"'{mode}'" for mode in modes)
-    row = (
-        'target."transaction_date" BETWEEN r."window_start" AND r."window_end"'
-        if table is SALES_FACT
-        else is_false(dialect, 'target."is_inferred"')
-    )
-    return f"""SELECT m."record_key", m."run_id", max(seen."run_id") FROM {keys} AS m
-JOIN (
-    SELECT k."record_key", k."run_id" FROM "etl_read_key" AS k WHERE k."table_name" = ?
-    UNION
-    SELECT {key}, r."run_id" FROM {keys} AS n
-    JOIN {quoted(table.name)} AS target ON {key} = n."record_key"
-    JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
-    JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" IN ({listed_modes})
-    WHERE {row}
-    UNION
-    SELECT n."record_key", r."run_id" FROM {keys} AS n
-    JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
-    JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" = 'full_refresh'
-) AS seen ON seen."record_key" = m."record_key" AND seen."run_id" > m."run_id"
-GROUP BY m."record_key", m."run_id";"""

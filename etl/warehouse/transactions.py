@@ -13,8 +13,9 @@ from datetime import datetime
 import pyarrow as pa
 
 from etl.engines.database import DatabaseManager
-from etl.errors import GateClosedError, LoadingError
+from etl.errors import HeldBackError, LoadingError
 from etl.history import audit as run_history
+from etl.history.read_keys import record_read_keys
 from etl.history.runs import Applied, LoadCounts, RunPlan, Staged, utc_now
 from etl.resilience.retry import is_data_error, retry_with_backoff
 from etl.schema.tables import SALES_FACT, Table, rejected_key_table
@@ -172,7 +173,7 @@ def _vanished(load: Load, staged: Staged, *, live: int | None, still_there: int)
 
 
 def _record_reading(load: Load, staged: Staged) -> None:
-    run_history.record_read_keys(load.db, load.plan, staged)
+    record_read_keys(load.db, load.plan, staged)
     if staged.table is SALES_FACT:
         _record_sales_read(load, staged)
 
@@ -295,7 +296,7 @@ class _BatchedLoad:
         self._refused += 1
         allowed = self._load.limits.max_reject_rate * self._staged.rows_read
         if self._refused + self._staged.rows_rejected > allowed:
-            raise GateClosedError(
+            raise HeldBackError(
                 f"the database refuses too many records of {self._staged.table.name}: "
                 f"{self._refused} so far, and {self._staged.rows_rejected} were rejected before, "
                 f"of {self._staged.rows_read}; the last time it said: {error}",

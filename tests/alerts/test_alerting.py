@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from alert_servers import MailServer, Webhook, serving
 
-from config import AlertConfig, LoggingConfig, load_config
 from etl.alerts import delivery as alert_delivery
 from etl.alerts.alert import Alert, alert_of, cleaned
 from etl.alerts.delivery import Delivery, DeliveryError
@@ -29,6 +28,7 @@ from etl.alerts.notifier import (
 )
 from etl.alerts.quality_alerts import process_quality_alerts
 from etl.monitoring.lineage import close_logging, log_context, setup_logging
+from etl.settings.config import AlertConfig, LoggingConfig, load_config
 
 if sys.platform != "win32":
     import resource
@@ -144,7 +144,7 @@ def test_an_email_about_nothing_known_still_reads_well(
         ("ExtractionError", "line 2: the file ends too early", "at the place that the error names"),
         ("ExtractionError caused by pyodbc.Error", "[08S01] gone (10054)", "database server runs"),
         ("CircuitOpenError", "the warehouse is left alone", "database server runs"),
-        ("GateClosedError", "30 of 90 records rejected", "Open the rejected file"),
+        ("HeldBackError", "30 of 90 records rejected", "Open the rejected file"),
         ("WarehouseInUseError", "in use by process 4711", "which process the message names"),
         ("OSError", "[Errno 28] No space left on device", "Make room on the disk"),
         ("ConfigurationError", "BATCH_SIZE = 'x'", "Correct the setting"),

@@ -104,7 +104,7 @@ def test_a_source_that_is_held_back_is_a_warning(project: Project) -> None:
     assert project.run()["exit_code"] == 3
     assert subjects(project) == ["WARNING: ETL Pipeline Source Held Back - Products Processing"]
     assert "Open the rejected file" in told(project, "email_alerts.log")
-    assert decisions(project) == ["SENT dev_products_GateClosedError"]
+    assert decisions(project) == ["SENT dev_products_HeldBackError"]
 
 
 def test_when_all_sources_fail_the_run_has_failed(project: Project) -> None:

@@ -10,17 +10,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from data_extraction import (
-    extract_customers_csv,
-    extract_products_json,
-    extract_sales_database,
-    read_products,
-)
+from data_extraction import extract_customers_csv, extract_products_json, extract_sales_database
 from etl.engines import odbc
 from etl.errors import ConfigurationError, ExtractionError, ValidationError
-from etl.history.runs import EVERYTHING, whole_days
 from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS
+from etl.sources.products import read_products
 from etl.sources.sales import SalesReading, read_sales
+from etl.sources.window import EVERYTHING, whole_days
 
 # --- customers -----------------------------------------------------------------------------
 

@@ -106,12 +106,12 @@ def test_mended_records_are_known_by_their_file(project: Project) -> None:
     project.write([{"first_name": "Nobody"}], [], [])
     project.run()
     (rejected,) = (project.output / "rejected").glob("customers_*.csv")
-    mended = project.folder / "mended.csv"
-    mended.write_text(rejected.read_text("utf-8-sig").replace(",,Nobody", ",C9,Nobody"))
-    project.run("--reprocess-rejected", str(mended))
+    corrected = project.folder / "corrected.csv"
+    corrected.write_text(rejected.read_text("utf-8-sig").replace(",,Nobody", ",C9,Nobody"))
+    project.run("--reprocess-rejected", str(corrected))
     told = lineage(project)
     assert set(told) == {"customers"}
-    assert told["customers"]["sha256"] == sha256(mended)
+    assert told["customers"]["sha256"] == sha256(corrected)
 
 
 @pytest.mark.parametrize("block_bytes", [16, 64, 2**20])

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from config import LoggingConfig
 from etl.errors import ConfigurationError, ETLError
 from etl.monitoring.lineage import (
     ERROR_LOG,
@@ -27,6 +26,7 @@ from etl.monitoring.lineage import (
     log_context,
     setup_logging,
 )
+from etl.settings.config import LoggingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -261,7 +261,7 @@ class Twin:
 
     def reprocess(self, rows: Sequence[dict[str, str]]) -> None:
         """Both load the rows of a mended file; then they must be the same."""
-        path, name = self.project.folder / "mended.csv", rows[0]["source"]
+        path, name = self.project.folder / "corrected.csv", rows[0]["source"]
         write_csv(path, tuple(rows[0]), rows)
         night = Night(("--reprocess-rejected", str(path)))
         summary = self.project.run(*night.argv)

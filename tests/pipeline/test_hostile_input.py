@@ -27,16 +27,17 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pipeline_runs import Project, Record, command, write_customers, write_sales
 
-from data_extraction import read_customers, read_products
 from etl.engines.database import Access, DatabaseManager
-from etl.errors import ExtractionError, GateClosedError, ValidationError
-from etl.history.runs import EVERYTHING
+from etl.errors import ExtractionError, HeldBackError, ValidationError
 from etl.rules import values as value_rules
 from etl.rules.business import transform_customers, transform_products, transform_sales
 from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import STAR_TABLES
 from etl.sources.blocks import Block
+from etl.sources.customers import read_customers
+from etl.sources.products import read_products
 from etl.sources.sales import read_sales
+from etl.sources.window import EVERYTHING
 
 EXAMPLES = int(os.environ.get("HOSTILE", "0"))
 # A run of these small files takes a fifth of a second; this is what a busy machine may add.
@@ -100,7 +101,7 @@ def is_told(error: BaseException) -> bool:
     RecursionError or MemoryError says nothing to the person who has to mend the file. The engine's
     own errors can hide in one sentence, which blames the query for what stands in the file.
     """
-    known = type(error) in {ExtractionError, ValidationError, GateClosedError}
+    known = type(error) in {ExtractionError, ValidationError, HeldBackError}
     return known and "the sales query failed" not in str(error) and "Next: " in str(error)
 
 

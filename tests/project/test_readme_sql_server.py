@@ -8,12 +8,12 @@ import pytest
 import sqlglot
 from sqlglot import ErrorLevel, exp
 
-from config import Config, load_config, settings_table
 from etl.engines import odbc_connections
 from etl.engines.database import dialect_of
 from etl.engines.dialect import SQL_SERVER, sales_query
 from etl.errors import EXIT_OK, LoadingError
 from etl.pipeline.arguments import check_arguments, parse_arguments
+from etl.settings.config import Config, load_config, settings_table
 from etl.settings.connection_strings import parse
 from etl.warehouse.apply import schema_script
 

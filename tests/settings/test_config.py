@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-import config
-from config import (
+from etl.errors import EXIT_USAGE, ConfigurationError
+from etl.settings import config
+from etl.settings.config import (
     AlertConfig,
     Config,
     DatabaseConfig,
@@ -27,7 +28,6 @@ from config import (
     masked_settings,
     settings_table,
 )
-from etl.errors import EXIT_USAGE, ConfigurationError
 from etl.settings.connection_strings import braced
 from etl.settings.layers import read_layers
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import load_config, masked_settings
 from etl.errors import ETLError, ExtractionError
+from etl.settings.config import load_config, masked_settings
 from etl.sources.archive import archive_run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from pipeline_runs import Project, command, read_csv, write_customers
 from etl.errors import ConfigurationError
 from etl.rejects import RejectedFile, guarded_cell, reject_block, unguarded_cell
 from etl.schema.source_columns import CUSTOMER_COLUMNS
-from etl.sources.corrected import read_mended
+from etl.sources.corrected import read_corrected
 
 pytestmark = pytest.mark.usefixtures("every_engine")
 
@@ -34,12 +34,12 @@ def rejected_file(project: Project, source: str) -> Path:
 def mend(path: Path, separator: str = ",", **changes: str) -> str:
     """Changes columns of every row, as a person would in a spreadsheet, and saves beside."""
     rows = [row | changes for row in read_csv(path)]
-    mended = path.with_name("mended.csv")
-    with mended.open("w", encoding="utf-8-sig", newline="") as file:
+    corrected = path.with_name("corrected.csv")
+    with corrected.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.DictWriter(file, rows[0], delimiter=separator)
         writer.writeheader()
         writer.writerows(rows)
-    return str(mended)
+    return str(corrected)
 
 
 def customers(project: Project) -> list[tuple[str, str]]:
@@ -51,8 +51,8 @@ def test_a_mended_record_is_loaded_and_the_others_stay(project: Project, separat
     bob = GOOD | {"customer_id": "", "first_name": "Bob"}
     project.write([GOOD, bob])
     project.run()
-    mended = mend(rejected_file(project, "customers"), separator, customer_id="C2")
-    summary = project.run("--reprocess-rejected", mended)
+    corrected = mend(rejected_file(project, "customers"), separator, customer_id="C2")
+    summary = project.run("--reprocess-rejected", corrected)
     assert customers(project) == [("C1", "Ann Lee"), ("C2", "Bob Lee")]
     counts = summary["tables"]["customer_dim"]
     assert (counts["rows_read"], counts["rows_inserted"]) == (1, 1)
@@ -75,9 +75,11 @@ def test_a_record_that_is_still_bad_is_rejected_again(project: Project) -> None:
 def test_a_mended_record_may_be_reprocessed_once(project: Project) -> None:
     project.write(sales=[SALE | {"quantity": "0"}])
     project.run()
-    mended = mend(rejected_file(project, "sales"), quantity="3")
-    assert project.run("--reprocess-rejected", mended)["tables"]["sales_fact"]["rows_inserted"] == 1
-    again = project.run("--reprocess-rejected", mended)
+    corrected = mend(rejected_file(project, "sales"), quantity="3")
+    assert (
+        project.run("--reprocess-rejected", corrected)["tables"]["sales_fact"]["rows_inserted"] == 1
+    )
+    again = project.run("--reprocess-rejected", corrected)
     assert again["tables"]["sales_fact"]["rows_read"] == 0
     assert "rows skipped because a later run has read them" in again["sources"][0]["notes"]
 
@@ -159,8 +161,8 @@ def test_duplicates_are_skipped_and_counted(project: Project) -> None:
 def test_of_mended_records_with_one_key_the_last_wins(project: Project) -> None:
     project.write([GOOD | {"customer_id": "", "first_name": name} for name in ("One", "Two")])
     project.run()
-    mended = mend(rejected_file(project, "customers"), customer_id="C2")
-    counts = project.run("--reprocess-rejected", mended)["tables"]["customer_dim"]
+    corrected = mend(rejected_file(project, "customers"), customer_id="C2")
+    counts = project.run("--reprocess-rejected", corrected)["tables"]["customer_dim"]
     assert (counts["rows_inserted"], counts["rows_duplicate"]) == (1, 1)
     assert customers(project) == [("C2", "Two Lee")]
 
@@ -231,8 +233,8 @@ def test_a_formula_in_the_data_is_harmless_in_the_file_and_whole_when_reprocesse
     project.run()
     (row,) = read_csv(rejected_file(project, "customers"))
     assert row["address"] == "'" + formula
-    mended = mend(rejected_file(project, "customers"), customer_id="C7")
-    project.run("--reprocess-rejected", mended)
+    corrected = mend(rejected_file(project, "customers"), customer_id="C7")
+    project.run("--reprocess-rejected", corrected)
     assert project.query("SELECT address FROM customer_dim") == [(formula,)]
 
 
@@ -263,7 +265,7 @@ def test_a_file_that_is_none_is_refused(
     assert command(project, monkeypatch, "--reprocess-rejected", str(path)) == 2
     assert told in capsys.readouterr().err
     with pytest.raises(ConfigurationError):
-        read_mended(path)
+        read_corrected(path)
 
 
 def test_reprocessing_and_a_date_exclude_each_other(

@@ -23,12 +23,13 @@ from sqlglot import ErrorLevel, exp
 from etl.engines import dialect as sql_dialects
 from etl.engines import sql_server
 from etl.engines.dialect import SQL_SERVER
+from etl.history import read_keys
 from etl.history.runs import READS_WHOLE_SOURCES
 from etl.quality import rules as quality_rules
 from etl.schema.tables import (
     AUDIT_TABLES,
+    CORRECTED_KEY,
     CUSTOMER_DIM,
-    MENDED_KEY,
     PRODUCT_DIM,
     SALES_FACT,
     STAR_TABLES,
@@ -100,10 +101,13 @@ def _loading(table: Table) -> Iterator[tuple[str, str]]:
     yield "count_live", staging_sql.count_live(table)
     yield "count_vanished", staging_sql.count_vanished(table, rows=rows, rejected=_rejected(table))
     yield "delete_unread", star_sql.delete_unread(table, rows)
-    yield "record_rejected_keys", staging_sql.record_rejected_keys(_rejected(table))
-    yield "record_staged_keys", staging_sql.record_staged_keys(table, rows)
-    mended, modes = _temporary(MENDED_KEY).name, READS_WHOLE_SOURCES
-    yield "read_since", staging_sql.read_since(SQL_SERVER, table, mended=mended, modes=modes)
+    yield "record_rejected_keys", read_keys.record_rejected_keys_sql(_rejected(table))
+    yield "record_staged_keys", read_keys.record_staged_keys_sql(table, rows)
+    corrected, modes = _temporary(CORRECTED_KEY).name, READS_WHOLE_SOURCES
+    yield (
+        "read_since",
+        read_keys.read_since_sql(SQL_SERVER, table, corrected=corrected, modes=modes),
+    )
     yield "count_rows", sql_dialects.count_rows(table.name)
     yield "select_all", sql_dialects.select_all(table)
 
@@ -135,7 +139,10 @@ def _restating() -> Iterator[tuple[str, str]]:
 
 def _others() -> Iterator[tuple[str, str]]:
     yield "schema", warehouse.schema_script("Server=x;Database=y")
-    yield "create_mended_key", sql_dialects.create_temporary(SQL_SERVER, _temporary(MENDED_KEY))
+    yield (
+        "create_corrected_key",
+        sql_dialects.create_temporary(SQL_SERVER, _temporary(CORRECTED_KEY)),
+    )
     yield "probe_encoding", staging_sql.probe_encoding()
     yield "latest_staged_sale", staging_sql.latest_staged_sale(_stage(SALES_FACT))
     yield "sales_query", sql_dialects.sales_query()
@@ -463,7 +470,7 @@ def _work_tables() -> Iterator[dict[str, Declared]]:
         yield _tables()[_stage(table)]
         yield _tables()[_rejected(table)]
         yield from _declared(f"create_batch_{table.name}").values()
-    yield from _declared("create_mended_key").values()
+    yield from _declared("create_corrected_key").values()
 
 
 def test_the_schema_has_every_table_with_every_column() -> None:

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from config import Config
 from etl.engines.duckdb import DUCKDB_SCHEME, duckdb_path
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded, size_text
+from etl.settings.config import Config
 
 # Free space on a disk, in MB: what a run's rejected files, logs and spilled rows may take, and
 # what an embedded warehouse needs to be able to commit at all.

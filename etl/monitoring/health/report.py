@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Dict
 
-from config import Config, load_config, secrets_of
 from etl.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_OK, ConfigurationError
 from etl.monitoring.health.findings import FAILED, PASSED, WARNING, Check, InUse, failed, guarded
 from etl.monitoring.health.folders import folder_checks
@@ -17,6 +16,7 @@ from etl.monitoring.health.reachability import Endpoint, endpoint_of, why_unreac
 from etl.monitoring.health.runs import journal_checks
 from etl.monitoring.health.sources import file_checks, sales_source_checks
 from etl.monitoring.health.warehouse import database_checks
+from etl.settings.config import Config, load_config, secrets_of
 from etl.settings.connection_strings import masked
 
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"

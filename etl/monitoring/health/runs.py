@@ -5,7 +5,6 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from config import Config
 from etl.engines.database import DatabaseManager
 from etl.history.audit import ATTENTION, RUNNING, SUCCESS, errors_since, last_success
 from etl.history.journal import JOURNAL, read_entries
@@ -13,6 +12,7 @@ from etl.history.runs import utc_now
 from etl.monitoring.health.error_trends import NEW, RISING, RUNS, common_errors, with_history
 from etl.monitoring.health.findings import PASSED, WARNING, Check, span_text
 from etl.schema.tables import ETL_RUN
+from etl.settings.config import Config
 
 # A nightly job's day, plus two hours for a night that takes longer than the one before.
 _STALE_HOURS = 26

@@ -7,15 +7,15 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from config import Config
 from etl.engines import dialect as sql_dialects
 from etl.engines.odbc import OdbcSource
 from etl.engines.odbc_connections import with_driver
 from etl.errors import ExtractionError
-from etl.history.runs import EVERYTHING, Window
 from etl.monitoring.health.findings import PASSED, Check, failed, guarded, size_text, span_text
+from etl.settings.config import Config
 from etl.sources.files import file_signature, open_source
 from etl.sources.sales import read_sales
+from etl.sources.window import EVERYTHING, Window
 
 _NO_TIME = Window(EVERYTHING.end, EVERYTHING.start)  # ends before it begins: no sale is in it
 

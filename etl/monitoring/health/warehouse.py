@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from config import Config
 from etl.engines import dialect as sql_dialects
 from etl.engines.database import Access, DatabaseManager
 from etl.engines.duckdb import IN_MEMORY_CONNECTION
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.monitoring.health.folders import may_access, shown_path, warehouse_file
 from etl.monitoring.health.runs import error_checks, last_run_checks
+from etl.settings.config import Config
 from etl.warehouse.apply import permanent_tables
 
 # A batch of a load takes some ten round trips: at 200 ms each, 2 s for what else takes half of one.

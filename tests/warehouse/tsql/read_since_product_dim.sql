@@ -1,14 +1,14 @@
-SELECT m."record_key", m."run_id", max(seen."run_id") FROM "#mended_key" AS m
+SELECT m."record_key", m."run_id", max(seen."run_id") FROM "#corrected_key" AS m
 JOIN (
     SELECT k."record_key", k."run_id" FROM "etl_read_key" AS k WHERE k."table_name" = ?
     UNION
-    SELECT target."product_id", r."run_id" FROM "#mended_key" AS n
+    SELECT target."product_id", r."run_id" FROM "#corrected_key" AS n
     JOIN "product_dim" AS target ON target."product_id" = n."record_key"
     JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
     JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" IN ('incremental', 'date', 'backfill', 'full_refresh')
     WHERE target."is_inferred" = 0
     UNION
-    SELECT n."record_key", r."run_id" FROM "#mended_key" AS n
+    SELECT n."record_key", r."run_id" FROM "#corrected_key" AS n
     JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
     JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" = 'full_refresh'
 ) AS seen ON seen."record_key" = m."record_key" AND seen."run_id" > m."run_id"

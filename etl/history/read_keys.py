@@ -1,0 +1,112 @@
+"""Which keys each run has read or rejected, so that a corrected record never undoes a newer one."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from etl.engines import dialect as sql_dialects
+from etl.engines.database import DatabaseManager
+from etl.engines.dialect import (
+    Dialect,
+    is_false,
+    key_of,
+    quoted,
+)
+from etl.history.runs import (
+    READS_WHOLE_SOURCES,
+    RunPlan,
+    Staged,
+)
+from etl.rules.columns import storable_keys
+from etl.schema.tables import (
+    CORRECTED_KEY,
+    SALES_FACT,
+    Table,
+)
+
+
+def read_since_sql(dialect: Dialect, table: Table, *, corrected: str, modes: Iterable[str]) -> str:
+    """Of the corrected keys, those that a later run has read, and which run. Table name, 3 times.
+
+    A later run has read a key when its history says so by name, when it has read the whole
+    source (of sales: the window in which the row lies) and the row is there, or when it was a
+    full refresh: that one decides of every record, also of those that it has removed.
+
+    Args:
+        dialect: the engine's.
+        table: the table of the keys.
+        corrected: the table that holds them.
+        modes: the modes of runs that read whole sources.
+    """
+    key, keys = key_of(table, "target"), quoted(corrected)
+    listed_modes = ", ".join(f"'{mode}'" for mode in modes)
+    row = (
+        'target."transaction_date" BETWEEN r."window_start" AND r."window_end"'
+        if table is SALES_FACT
+        else is_false(dialect, 'target."is_inferred"')
+    )
+    return f"""SELECT m."record_key", m."run_id", max(seen."run_id") FROM {keys} AS m
+JOIN (
+    SELECT k."record_key", k."run_id" FROM "etl_read_key" AS k WHERE k."table_name" = ?
+    UNION
+    SELECT {key}, r."run_id" FROM {keys} AS n
+    JOIN {quoted(table.name)} AS target ON {key} = n."record_key"
+    JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
+    JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" IN ({listed_modes})
+    WHERE {row}
+    UNION
+    SELECT n."record_key", r."run_id" FROM {keys} AS n
+    JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
+    JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" = 'full_refresh'
+) AS seen ON seen."record_key" = m."record_key" AND seen."run_id" > m."run_id"
+GROUP BY m."record_key", m."run_id";"""
+
+
+def record_read_keys(db: DatabaseManager, plan: RunPlan, staged: Staged) -> None:
+    """Writes down the keys that the run has rejected; when it read single records, all keys."""
+    row = (plan.run_id, staged.table.name)
+    db.execute(record_rejected_keys_sql(staged.rejected), row)
+    if staged.partial:
+        db.execute(record_staged_keys_sql(staged.table, staged.rows), row + row)
+
+
+def read_since(
+    db: DatabaseManager, table: Table, keys: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """Which keys a later run has read.
+
+    Args:
+        db: the warehouse.
+        table: the table of the keys.
+        keys: pairs of a key and the run that rejected it.
+
+    Returns:
+        For such a pair the newest run that has read the key since.
+    """
+    corrected = sql_dialects.temporary_table(db.dialect, CORRECTED_KEY)
+    db.execute(sql_dialects.drop_temporary(db.dialect, CORRECTED_KEY.name))
+    db.execute(sql_dialects.create_temporary(db.dialect, corrected))
+    rejected = [{"record_key": key, "run_id": run_id} for key, run_id in keys]
+    schema = pa.schema([("record_key", pa.string()), ("run_id", pa.string())])
+    db.append(corrected, storable_keys(pa.RecordBatch.from_pylist(rejected, schema=schema)))
+    query = read_since_sql(db.dialect, table, corrected=corrected.name, modes=READS_WHOLE_SOURCES)
+    rows = db.query(query, (table.name,) * 3)
+    return {(key, run_id): later for key, run_id, later in rows}
+
+
+def record_rejected_keys_sql(rejected: str) -> str:
+    """Writes the rejected keys into the history. Parameters: run id, table name."""
+    return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
+SELECT DISTINCT ?, ?, "record_key" FROM {quoted(rejected)};"""
+
+
+def record_staged_keys_sql(table: Table, rows: str) -> str:
+    """Writes the staged keys into the history, but for those that are there. Run, table name.
+
+    The last two parameters are the first two again.
+    """
+    key = quoted(table.key[0])
+    return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
+SELECT DISTINCT ?, ?, s.{key} FROM {quoted(rows)} AS s
+WHERE NOT EXISTS (SELECT 1 FROM "etl_read_key" AS k
+    WHERE k."run_id" = ? AND k."table_name" = ? AND k."record_key" = s.{key});"""

@@ -1,0 +1,469 @@
+"""Every setting of the pipeline: declared once, read in layers, checked before anything starts.
+
+Defaults hold where no layer gives a value. The .env files lie in the project folder and relative
+paths count from there, so that a cron line works from any directory.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from etl.errors import ConfigurationError
+from etl.settings.connection_strings import braced, parse, secrets_in, shown
+from etl.settings.kinds import (
+    DUCKDB_PREFIX,
+    Address,
+    Addresses,
+    AreaCode,
+    Connection,
+    Count,
+    Days,
+    Encoding,
+    Encrypt,
+    Folder,
+    Level,
+    Memory,
+    Mode,
+    Number,
+    Port,
+    Positive,
+    Rate,
+    Ratio,
+    Secret,
+    Share,
+    Switch,
+    Text,
+    Webhook,
+    kind_of,
+)
+from etl.settings.layers import MASK, Given, Layers, Setting, read_layers
+
+PROJECT_DIR = Path(__file__).resolve().parents[2]
+ENVIRONMENTS = ("dev", "test", "prod")
+
+
+class SettingsError(ConfigurationError):
+    """Settings that cannot be used; `problems` holds a line for each of them."""
+
+    def __init__(self, base_dir: Path, problems: list[str]) -> None:
+        self.problems = tuple(dict.fromkeys(problems))
+        lines = "".join(f"\n- {problem}" for problem in self.problems)
+        super().__init__(
+            "The settings cannot be used. Correct them in the environment or in the .env files of "
+            f"{base_dir}; .env.example explains each:{lines}"
+        )
+
+
+def _setting(default: object, help_text: str) -> Any:
+    return Field(default, description=help_text)
+
+
+class _Section(BaseSettings):
+    """A group of settings, all of whose values come through `Layers`."""
+
+    model_config = SettingsConfigDict(frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+    # each declared by one section and built upon by another
+    _output_dir: Path = PrivateAttr()
+    _log_dir: Path = PrivateAttr()
+    _log_limits: tuple[int, int] = PrivateAttr()
+    _secrets: tuple[str, ...] = PrivateAttr()
+
+    def __init__(self, *, layers: Layers | None = None, **arguments: object) -> None:
+        if unknown := arguments.keys() - type(self).model_fields:
+            raise TypeError(f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}")
+        layers = (layers or read_layers(_settings(), base_dir=PROJECT_DIR)).under(arguments)
+        values, wrong = self._read(layers)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            wrong |= {str(detail["loc"][0]) for detail in error.errors()}
+        # raised outside the handler: pydantic's error holds the values, and would be chained
+        if problems := [*layers.problems, *self._problems(layers, wrong)]:
+            raise SettingsError(layers.base_dir, problems)
+        self._output_dir = layers.folder("OUTPUT_DIR")
+        self._log_dir = layers.folder("LOG_DIR")
+        self._log_limits = layers.number("LOG_MAX_BYTES"), layers.number("LOG_BACKUP_COUNT")
+        self._secrets = layers.secrets()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: Any, *args: Any, **kwargs: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave out the sources that do not keep where a value comes from."""
+        return (init_settings,)
+
+    @classmethod
+    def _read(cls, layers: Layers) -> tuple[dict[str, Any], set[str]]:
+        values: dict[str, Any] = {}
+        wrong = set()
+        for name, info in cls.model_fields.items():
+            given = layers.given.get(name.upper())
+            value, kind = given.value if given else info.default, kind_of(info)
+            if isinstance(value, str | Path):
+                text = str(value) if kind.secret else str(value).strip()
+                try:
+                    value = kind.read(text, layers.base_dir)
+                except (ValueError, LookupError):
+                    wrong.add(name)
+                    continue
+            values[name] = value
+        return values, wrong
+
+    @classmethod
+    def _problems(cls, layers: Layers, wrong: set[str]) -> Iterator[str]:
+        for name, info in cls.model_fields.items():
+            if name in wrong:
+                yield layers.problem(name.upper(), kind_of(info).words)
+        for name, wanted in cls._broken_rules(layers.given, layers.environment):
+            yield layers.problem(name, wanted)
+
+    @classmethod
+    def _broken_rules(cls, given: Mapping[str, Given], env: str) -> Iterator[tuple[str, str]]:
+        """Settings that do not go together: the name of one, and what is wanted of it."""
+        yield from ()
+
+
+def _both_or_none(given: Mapping[str, Given], *names: str) -> Iterator[tuple[str, str]]:
+    present = [name for name in names if name in given]
+    for name in names:
+        if present and name not in present:
+            yield name, f"a value, because {present[0]} is set"
+
+
+def _place(connection: SecretStr, setting: str) -> str:
+    text = connection.get_secret_value()
+    if text.startswith(DUCKDB_PREFIX):
+        return text
+    try:
+        return _shown_url(text) if "://" in text else shown(parse(text))
+    except (ConfigurationError, ValueError):  # whoever connects will say what is wrong with it
+        return f"the database of {setting}"
+
+
+# ---- the settings: each class is laid out by hand, as a table ----
+# fmt: off
+
+
+def _shown_url(url: str) -> str:
+    """Where a URL leads, without the login that it may hold."""
+    parts = urlsplit(url)
+    return shown([("Server", parts.netloc.rpartition("@")[2]), ("Database", parts.path.strip("/"))])
+
+
+class DatabaseConfig(_Section):
+    """Databases: the warehouse, which prod must name, and where sales are read from."""
+
+    db_connection_string: Connection | None = _setting(
+        None, "warehouse in one piece: an ODBC string, postgresql://... or duckdb:///path; without "
+        "it and DB_SERVER, dev and test use duckdb:///<OUTPUT_DIR>/warehouse.duckdb")
+    db_server: Text | None = _setting(
+        None, "SQL Server of the warehouse: host, host,port or host\\instance")
+    db_database: Text | None = _setting(None, "database on DB_SERVER")
+    db_username: Text | None = _setting(
+        None, "login on DB_SERVER; unset connects as the account that runs the job")
+    db_password: Secret | None = _setting(None, "password of DB_USERNAME")
+    db_driver: Text | None = _setting(
+        None, "ODBC driver, by name or path; unset takes Microsoft's newest that is installed, or "
+        "the one that mssql-python brings")
+    db_encrypt: Encrypt = _setting(
+        "yes", "encryption of the connection to DB_SERVER: yes, no or strict")
+    db_trust_server_certificate: Switch = _setting(
+        False, "accept a certificate that no authority has signed; only on a network you trust")
+    sales_db_connection_string: Connection | None = _setting(
+        None, "database with the table sales_transactions: an ODBC string (without a driver, one "
+        "for SQL Server is chosen), postgresql://... or duckdb:///path; unset reads SALES_FILE "
+        "instead")
+
+    @property
+    def connection_string(self) -> SecretStr:
+        """The warehouse to connect to; an ODBC string names a driver only if DB_DRIVER does."""
+        if self.db_connection_string:
+            return self.db_connection_string
+        if self.db_server:
+            return SecretStr(";".join(f"{name}={value}" for name, value in self._odbc_parts()))
+        return SecretStr(f"{DUCKDB_PREFIX}{(self._output_dir / 'warehouse.duckdb').as_posix()}")
+
+    @property
+    def display_name(self) -> str:
+        """Where the warehouse is, without anything secret."""
+        return _place(self.connection_string, "DB_CONNECTION_STRING")
+
+    @property
+    def sales_display_name(self) -> str:
+        """The same of the database of sales; empty when they come from a file."""
+        name = "SALES_DB_CONNECTION_STRING"
+        return _place(connection, name) if (connection := self.sales_db_connection_string) else ""
+
+    def _odbc_parts(self) -> Iterator[tuple[str, str]]:
+        if self.db_driver:
+            yield "Driver", braced(self.db_driver.removeprefix("{").removesuffix("}"))
+        yield "Server", braced(self.db_server or "")
+        yield "Database", braced(self.db_database or "")
+        if self.db_username and self.db_password:
+            yield "UID", braced(self.db_username)
+            yield "PWD", braced(self.db_password.get_secret_value())
+        else:
+            yield "Trusted_Connection", "yes"
+        yield "Encrypt", self.db_encrypt
+        yield "TrustServerCertificate", "yes" if self.db_trust_server_certificate else "no"
+
+    @classmethod
+    def _broken_rules(cls, given: Mapping[str, Given], env: str) -> Iterator[tuple[str, str]]:
+        if {"DB_CONNECTION_STRING", "DB_SERVER"} <= given.keys():
+            yield "DB_SERVER", "only one of it and DB_CONNECTION_STRING, which is set too"
+        if env == "prod" and not {"DB_CONNECTION_STRING", "DB_SERVER"} & given.keys():
+            yield "DB_SERVER", "it or DB_CONNECTION_STRING: prod has no database to fall back on"
+        if "DB_SERVER" in given:
+            yield from _both_or_none(given, "DB_SERVER", "DB_DATABASE")
+        yield from _both_or_none(given, "DB_USERNAME", "DB_PASSWORD")
+
+
+class FileConfig(_Section):
+    """Files: what is read, and where results go. Relative paths count from the project folder."""
+
+    input_dir: Folder = _setting("data/input", "folder of the source files")
+    output_dir: Folder = _setting(
+        "data/output", "folder of rejected records, exports and the embedded warehouse")
+    customers_file: Text = _setting("customers.csv", "customers, CSV; relative to INPUT_DIR")
+    products_file: Text = _setting("products.json", "products, JSON; relative to INPUT_DIR")
+    sales_file: Text = _setting("sales_transactions.csv", "sales, CSV; relative to INPUT_DIR")
+    csv_encoding: Encoding = _setting(
+        "utf-8", "encoding of the CSV files, such as utf-8 (with or without BOM) or cp1252")
+    archive_dir: Folder | None = _setting(
+        None, "where each run keeps a copy of its sources and settings, secrets masked; unset: no")
+
+    @property
+    def customers_path(self) -> Path:
+        """Where customers are read from."""
+        return self.input_dir / self.customers_file
+
+    @property
+    def products_path(self) -> Path:
+        """Where products are read from."""
+        return self.input_dir / self.products_file
+
+    @property
+    def sales_path(self) -> Path:
+        """Where sales are read from unless there is a database of them."""
+        return self.input_dir / self.sales_file
+
+
+class ProcessingConfig(_Section):
+    """Processing: sizes, retries, and the figures that are the business's to choose."""
+
+    chunk_rows: Positive = _setting(
+        50_000, "rows held in memory as one block: some MB, whatever the size of the input")
+    batch_size: Positive = _setting(
+        4000, "rows per MERGE and transaction on SQL Server: below the 5,000 locks at which it "
+        "locks the whole table, and little to repeat after an error")
+    duckdb_memory_limit: Memory = _setting(
+        "384MB", "memory of the embedded engine; beyond it the disk is used, which is slower")
+    max_retries: Count = _setting(
+        3, "further attempts after an error that may pass, such as a deadlock")
+    retry_backoff_factor: Number = _setting(
+        2.0, "how many times longer each wait before another attempt is than the one before")
+    breaker_failure_threshold: Positive = _setting(
+        5, "failures to connect in a row, repeated attempts among them, after which a run leaves a "
+        "database, the mail server or Slack alone for a while")
+    breaker_recovery_seconds: Number = _setting(
+        60, "seconds for which it is left alone before one trial")
+    lock_wait_seconds: Number = _setting(
+        0, "seconds to wait while another run uses the warehouse; 0 ends at once with exit code 4")
+    max_reject_rate: Share = _setting(
+        0.1, "largest share of rejected records with which a source is still loaded")
+    watermark_lag_days: Days = _setting(
+        3, "days before the latest sale that a run reads once more, for sales that arrive late")
+    default_area_code: AreaCode | None = _setting(
+        None, "area code for phone numbers of seven digits; unset marks them as not valid")
+    default_cost_ratio: Ratio | None = _setting(
+        None, "cost as a share of the price where a product has none; unset: profit unknown")
+    commission_rate: Rate = _setting(
+        Decimal("0.03"), "share of a sale's total that the sales representative earns")
+
+
+class LoggingConfig(_Section):
+    """Logging: how much is written, and where."""
+
+    log_dir: Folder = _setting("logs", "folder of the log files and of simulated alerts")
+    log_level: Level = _setting("INFO", "least severe messages shown on the console")
+    log_max_bytes: Positive = _setting(
+        10 * 1024 * 1024, "size at which a log file is rotated; the default is 10 MiB")
+    # without at least one backup Python's rotation does nothing, and the file grows for ever
+    log_backup_count: Positive = _setting(5, "rotated log files that are kept")
+
+
+class AlertConfig(_Section):
+    """Alerts: written to files under LOG_DIR, or sent by e-mail and to Slack."""
+
+    alert_mode: Mode = _setting(
+        "simulate", "simulate writes alerts to LOG_DIR/alerts; send delivers them, and needs "
+        "SMTP_HOST, ALERT_EMAIL_FROM and ALERT_EMAIL_TO, or SLACK_WEBHOOK_URL, or all of them")
+    smtp_host: Text | None = _setting(None, "mail server")
+    smtp_port: Port = _setting(
+        587, "port of the mail server; 587 is the one for submission, 465 is encrypted throughout")
+    smtp_username: Text | None = _setting(None, "login on the mail server; unset sends without one")
+    smtp_password: Secret | None = _setting(None, "password of SMTP_USERNAME")
+    smtp_starttls: Switch = _setting(True, "encrypt the connection to the mail server")
+    alert_email_from: Address | None = _setting(None, "sender of alerts")
+    alert_email_to: Addresses = _setting((), "receivers of alerts, commas between")
+    slack_webhook_url: Webhook | None = _setting(
+        None, "incoming webhook of Slack; whoever knows it can post")
+    slack_channel: Text = _setting(
+        "#data-alerts", "channel that warnings and errors name; Slack keeps to the channel that a "
+        "webhook was made for")
+    slack_info_channel: Text = _setting(
+        "#data-runs", "channel that messages name which ask for nothing: runs that went well")
+    slack_mentions: Text = _setting(
+        "<@data-team> <@on-call-engineer>", "who is called in errors, the first also in warnings; "
+        "Slack itself knows people as <@U024BE7LH> and groups as <!subteam^SAZ94GDB8>")
+    alert_throttle_minutes: Count = _setting(
+        30, "minutes for which an alert of the same kind is not repeated; 0 repeats every one")
+
+    @property
+    def alerts_dir(self) -> Path:
+        """Folder of simulated alerts and of decisions to throttle."""
+        return self._log_dir / "alerts"
+
+    @property
+    def log_limits(self) -> tuple[int, int]:
+        """LOG_MAX_BYTES and LOG_BACKUP_COUNT, which hold for the files of alerts too."""
+        return self._log_limits
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be in an alert: every secret setting, the longest first."""
+        return self._secrets
+
+    @property
+    def can_email(self) -> bool:
+        """Whether all that an e-mail needs is set."""
+        return bool(self.smtp_host and self.alert_email_from and self.alert_email_to)
+
+    @property
+    def can_slack(self) -> bool:
+        """Whether all that a message to Slack needs is set."""
+        return self.slack_webhook_url is not None
+
+    @classmethod
+    def _broken_rules(cls, given: Mapping[str, Given], env: str) -> Iterator[tuple[str, str]]:
+        yield from _both_or_none(given, "SMTP_USERNAME", "SMTP_PASSWORD")
+        mode = str(given["ALERT_MODE"].value) if "ALERT_MODE" in given else ""
+        missing = {"SMTP_HOST", "ALERT_EMAIL_FROM", "ALERT_EMAIL_TO"} - given.keys()
+        if mode.strip().lower() == "send" and missing and "SLACK_WEBHOOK_URL" not in given:
+            yield "ALERT_MODE", f"a way to send: {', '.join(sorted(missing))} or SLACK_WEBHOOK_URL"
+
+
+# fmt: on
+
+SECTIONS: dict[str, type[_Section]] = {
+    "database": DatabaseConfig,
+    "files": FileConfig,
+    "processing": ProcessingConfig,
+    "logging": LoggingConfig,
+    "alerts": AlertConfig,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one run, all of them checked."""
+
+    environment: str
+    base_dir: Path
+    database: DatabaseConfig
+    files: FileConfig
+    processing: ProcessingConfig
+    logging: LoggingConfig
+    alerts: AlertConfig
+
+
+def load_config(
+    env: str = "dev", *, base_dir: Path = PROJECT_DIR, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Read and check all settings.
+
+    Args:
+        env: dev, test or prod; chooses `.env.<env>`.
+        base_dir: folder of the .env files, from which relative paths count too.
+        environ: stands in for the process environment.
+
+    Raises:
+        ConfigurationError: no such environment, or settings that cannot be used, all of them
+            listed in its message.
+
+    Example:
+        >>> load_config("dev", base_dir=Path("/none"), environ={}).processing.chunk_rows
+        50000
+    """
+    if env not in ENVIRONMENTS:
+        raise ConfigurationError(f"no environment {env!r}", choices=", ".join(ENVIRONMENTS))
+    layers = read_layers(_settings(), env, base_dir=base_dir, environ=environ)
+    sections: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, section in SECTIONS.items():
+        try:
+            sections[name] = section(layers=layers)
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(layers.base_dir, problems)
+    return Config(env, layers.base_dir, **sections)
+
+
+@cache
+def _settings() -> dict[str, Setting]:
+    return {
+        name.upper(): _described(name, info, section)
+        for section, fields in SECTIONS.items()
+        for name, info in fields.model_fields.items()
+    }
+
+
+def _described(name: str, info: FieldInfo, section: str) -> Setting:
+    kind, default = kind_of(info), _as_text(info.default)
+    return Setting(name.upper(), kind.words, default, info.description or "", kind.secret, section)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "" if value is None else str(value)
+
+
+def settings_table() -> list[Setting]:
+    """All settings, in the order of their declaration.
+
+    Example:
+        >>> [setting.name for setting in settings_table() if setting.section == "logging"]
+        ['LOG_DIR', 'LOG_LEVEL', 'LOG_MAX_BYTES', 'LOG_BACKUP_COUNT']
+    """
+    return list(_settings().values())
+
+
+def masked_settings(config: Config) -> dict[str, str]:
+    """Each setting as text, for logs and archives; a secret that is set is `***`."""
+    values = {}
+    for setting in settings_table():
+        value = getattr(getattr(config, setting.section), setting.name.lower())
+        values[setting.name] = MASK if setting.secret and value else _as_text(value)
+    return values
+
+
+def secrets_of(config: Config) -> list[str]:
+    """What must not be shown: secret settings, and the passwords inside them; longest first."""
+    values = [
+        getattr(getattr(config, setting.section), setting.name.lower())
+        for setting in settings_table()
+        if setting.secret
+    ]
+    return secrets_in(value.get_secret_value() for value in values if value)

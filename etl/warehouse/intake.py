@@ -1,0 +1,175 @@
+"""A source on its way into the warehouse: staged whole, and checked against the reject limit."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from etl.errors import HeldBackError
+from etl.history.runs import Staged
+from etl.rejects import RejectedFile
+from etl.schema.tables import Table
+from etl.sources.window import EVERYTHING, Window
+from etl.warehouse.staging import Staging
+from etl.warehouse.transactions import Load
+
+# Given staged records, finds them as the source wrote them, as rejected records.
+Originals = Callable[[pa.Table], pa.RecordBatch]
+
+
+Refusal = Callable[[pa.Table, str], pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class LoadBlock:
+    """A block ready to be staged, and what was rejected on the way to it.
+
+    Attributes:
+        accepted: transformed records, the staged columns of their table and `source_row`.
+        unparsed: records rejected by extraction.
+        rejected: records rejected by transformation.
+        examined: records of the source that extraction looked at.
+        notes: counts of flaws that did not cost a record its place.
+    """
+
+    accepted: pa.RecordBatch
+    unparsed: pa.RecordBatch
+    rejected: pa.RecordBatch
+    examined: int
+    notes: Mapping[str, int]
+
+    @property
+    def rows(self) -> int:
+        """Records read."""
+        return int(self.accepted.num_rows + self.unparsed.num_rows + self.rejected.num_rows)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return int(self.accepted.nbytes + self.unparsed.nbytes + self.rejected.nbytes)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What is to be staged of a source.
+
+    Attributes:
+        blocks: the source, transformed.
+        rejects: takes the rejected records and the duplicates.
+        originals: finds the records of duplicates as the source wrote them.
+        refusal: likewise of records that the database refuses, for the reason given.
+        window: of the sales asked for.
+        partial: whether these are single records, not all that the source has.
+    """
+
+    blocks: Iterable[LoadBlock]
+    rejects: RejectedFile
+    originals: Originals
+    refusal: Refusal
+    window: Window = EVERYTHING
+    partial: bool = False
+
+
+@dataclass
+class _Tally:
+    """Running totals of one source."""
+
+    read: int = 0
+    unparsed: int = 0
+    rejected: int = 0
+    examined: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, block: LoadBlock) -> None:
+        self.notes.update(block.notes)
+        self.read += block.rows
+        self.unparsed += block.unparsed.num_rows
+        self.rejected += block.rejected.num_rows
+        self.examined += block.examined
+
+    @property
+    def reject_rate(self) -> float:
+        """Unreadable ones of those examined, plus refused ones of those read.
+
+        The two parts have different wholes: of a file, every record is examined, and only the
+        window's are read; a few broken lines must not weigh more in a small window.
+        """
+        unparsed = self.unparsed / self.examined if self.examined else 0.0
+        return unparsed + (self.rejected / self.read if self.read else 0.0)
+
+
+def stage_source(load: Load, table: Table, intake: Intake) -> tuple[Staged, float]:
+    """Stages a whole source and writes its rejected records; no table is changed.
+
+    Args:
+        load: the warehouse, outside a transaction, and the run.
+        table: the table it will be merged into.
+        intake: the source.
+
+    Returns:
+        The staged source and its reject rate, 0 to 1.
+    """
+    started, tally = time.perf_counter(), _Tally()
+    staging = load.staging(table)
+    staging.begin()
+    with staging.filling():
+        for block in intake.blocks:
+            tally.add(block)
+            _stage_block(staging, block, intake=intake, tally=tally)
+    staging.verify()
+    duplicates = _set_duplicates_aside(staging, intake)
+    staged = Staged(
+        table,
+        staging.rows,
+        staging.rejected,
+        rows_read=tally.read,
+        rows_rejected=tally.unparsed + tally.rejected,
+        rows_duplicate=duplicates,
+        window=intake.window,
+        seconds=time.perf_counter() - started,
+        partial=intake.partial,
+        notes={name: count for name, count in tally.notes.items() if count},
+    )
+    return staged, tally.reject_rate
+
+
+def _stage_block(staging: Staging, block: LoadBlock, *, intake: Intake, tally: _Tally) -> None:
+    for refused in staging.append(block.accepted):
+        tally.rejected += refused.rows.num_rows
+        _reject(
+            staging, intake.refusal(pa.Table.from_batches([refused.rows]), refused.reason), intake
+        )
+    for rejected in (block.unparsed, block.rejected):
+        _reject(staging, rejected, intake)
+
+
+def _reject(staging: Staging, rejected: pa.RecordBatch, intake: Intake) -> None:
+    staging.append_rejected_keys(rejected)
+    intake.rejects.write(rejected)
+
+
+def _set_duplicates_aside(staging: Staging, intake: Intake) -> int:
+    losers = staging.remove_duplicates()
+    if losers is None:
+        return 0
+    intake.rejects.write(intake.originals(losers))
+    return int(losers.num_rows)
+
+
+def check_reject_limit(
+    source: str, staged: Staged, *, reject_rate: float, max_reject_rate: float
+) -> None:
+    """Holds a source back when too large a share of it was rejected.
+
+    Raises:
+        HeldBackError: the share is larger than `max_reject_rate`.
+    """
+    if reject_rate > max_reject_rate:
+        raise HeldBackError(
+            f"{source} held back: {staged.rows_rejected} of {staged.rows_read} records rejected, "
+            f"a rate of {reject_rate:.1%} where MAX_REJECT_RATE allows {max_reject_rate:.1%}; "
+            "nothing of it was loaded",
+            next_step="look at the rejected file, mend the source, or raise MAX_REJECT_RATE",
+        )
