@@ -21,9 +21,15 @@ class ETLError(Exception):
         choices: what would have been accepted, when that is a short list.
         next_step: the one thing to do now.
 
+    Attributes:
+        what, choices, next_step: as given; empty where there is none.
+
     Example:
-        >>> print(ETLError("no column 'email' in a.csv", next_step="add the column"))
+        >>> error = ETLError("no column 'email' in a.csv", next_step="add the column")
+        >>> print(error)
         no column 'email' in a.csv. Next: add the column.
+        >>> error.next_step
+        'add the column'
     """
 
     exit_code: ClassVar[int] = EXIT_FAILED
@@ -33,6 +39,7 @@ class ETLError(Exception):
         parts = [what, choices and f"Choices: {choices}", next_step and f"Next: {next_step}"]
         text = ". ".join(part.rstrip(". ") for part in parts if part)
         super().__init__(text if not (choices or next_step) else f"{text}.")
+        self.what, self.choices, self.next_step = what, choices, next_step
 
 
 class ConfigurationError(ETLError):

@@ -11,7 +11,14 @@ DOOR = {"config", "data_extraction", "data_loading", "data_transformation", "etl
 
 # A room imports only from rooms in lines above its own; modules directly in `etl` are the ground.
 ORDER = (
-    {"etl.errors", "etl.words", "etl.printable", "etl.interrupts", "etl.process_memory"},
+    {
+        "etl.errors",
+        "etl.files",
+        "etl.words",
+        "etl.printable",
+        "etl.interrupts",
+        "etl.process_memory",
+    },
     {"etl.schema"},
     {"etl.rejects", "etl.settings"},
     {"config", "etl.resilience"},

@@ -1,0 +1,190 @@
+"""Files that are there whole or not at all, locks between processes, and who may read what.
+
+Files with records are for their owner alone; the setting FILE_MODE opens them to a group.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from filelock import FileLock
+
+PRIVATE = 0o600
+PART = ".part"  # ends the name of a file that is being written
+
+_LOCK_WAIT_S = 2.0
+_POLL_S = 0.02
+_mode = PRIVATE
+
+
+def file_mode() -> int:
+    """Return the mode that new files are given: `PRIVATE` unless `private_files` says otherwise."""
+    return _mode
+
+
+@contextmanager
+def private_files(mode: int = PRIVATE) -> Iterator[None]:
+    """Give files that are made in here this mode, and folders the matching one.
+
+    The mode becomes the umask of the process, so that it also holds for files that libraries make.
+
+    Args:
+        mode: what users may do with a file, such as 0o640; who may read a file may enter a folder.
+
+    Example:
+        >>> with private_files(0o640):
+        ...     oct(file_mode())
+        '0o640'
+        >>> oct(file_mode())
+        '0o600'
+    """
+    global _mode  # noqa: PLW0603  # like the umask, it belongs to the process
+    former_mode, former_umask = _mode, os.umask(0o777 & ~(mode | (mode & 0o444) >> 2))
+    _mode = mode
+    try:
+        yield
+    finally:
+        _mode = former_mode
+        os.umask(former_umask)
+
+
+def make_private(path: Path) -> None:
+    """Take rights from a file that is there already and opened to more users than `file_mode()`.
+
+    A file of somebody else stays as it is.
+    """
+    with suppress(OSError):
+        mode = path.stat().st_mode & 0o777
+        if mode & ~_mode:
+            path.chmod(mode & _mode)
+
+
+class AtomicFile:
+    """A file that replaces `path` once it is complete, and never changes it before.
+
+    It is written under a name of its own in the same folder, which is made when missing; a link
+    that somebody put there is replaced, not followed. As a context manager it is committed at the
+    end, or discarded after an error.
+
+    Args:
+        path: the file to make or to replace.
+
+    Attributes:
+        file: where to write.
+
+    Raises:
+        OSError: the folder cannot be written; its `filename` is `path`.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with AtomicFile(Path(folder, "a.txt")) as file:
+        ...         _ = file.write(b"new")
+        ...     Path(folder, "a.txt").read_text()
+        'new'
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._named_in_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, part = tempfile.mkstemp(PART, f"{path.name}.", path.parent)
+        self._part = Path(part)
+        if _mode != PRIVATE:
+            self._part.chmod(_mode)
+        self.file: BinaryIO = os.fdopen(handle, "wb")
+
+    def commit(self) -> None:
+        """Put the file in its place, safe on the disk.
+
+        Raises:
+            OSError: it cannot be written; what was at the path before is still there.
+        """
+        try:
+            with self._named_in_errors():
+                with self.file:
+                    self.file.flush()
+                    os.fsync(self.file.fileno())
+                self._part.replace(self._path)
+                sync_folder(self._path.parent)
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what was written; do nothing after `commit`."""
+        with suppress(OSError):  # a full disk refuses what is still in the buffer once more
+            self.file.close()
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _named_in_errors(self) -> Iterator[None]:
+        """Name the file that was meant in errors of writing."""
+        try:
+            yield
+        except OSError as error:
+            error.filename, error.filename2 = str(self._path), None
+            raise
+
+    def __enter__(self) -> BinaryIO:
+        return self.file
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.discard()
+
+
+def write_atomically(path: Path, content: str | bytes) -> Path:
+    """Write a file whole or not at all.
+
+    Args:
+        path: the file to make or to replace; its folder is made when missing.
+        content: text goes out as UTF-8 with line ends as they are, and half a surrogate pair,
+            which UTF-8 cannot hold, as its escape.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: it cannot be written; what was there before is still there.
+    """
+    with AtomicFile(path) as file:
+        file.write(
+            content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+        )
+    return path
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder survive a power failure, where the system can."""
+    with ExitStack() as stack, suppress(OSError):  # not every system opens or syncs folders
+        handle = os.open(folder, os.O_RDONLY)
+        stack.callback(os.close, handle)
+        os.fsync(handle)
+
+
+@contextmanager
+def locked(path: Path, *, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
+    """Hold a lock that one process at a time can have; it ends with the process.
+
+    Args:
+        path: the lock file; it and its folder are made when missing, and stay.
+        wait_s: how long to wait for another holder, in seconds.
+
+    Raises:
+        TimeoutError: another process has kept the lock all the time.
+        OSError: the file cannot be made, or its place knows no locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path, timeout=wait_s, poll_interval=_POLL_S, mode=_mode):
+        yield
