@@ -59,7 +59,7 @@ from etl.settings.config import (
     ProcessingConfig,
     load_config,
 )
-from etl.warehouse.apply import schema_script
+from etl.warehouse.tables import schema_script
 
 __all__ = [
     "AlertConfig",

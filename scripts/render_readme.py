@@ -16,12 +16,12 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from schema_docs import dictionary_markdown  # noqa: E402  # likewise
 from setting_docs import settings_markdown  # noqa: E402  # likewise
 
 from etl.engines.dialect import DUCKDB  # noqa: E402  # likewise
 from etl.pipeline.arguments import build_parser  # noqa: E402  # needs the path
 from etl.quality.rules import rules_markdown  # noqa: E402  # likewise
-from etl.schema.tables import dictionary_markdown  # noqa: E402  # likewise
 
 README = ROOT / "README.md"
 

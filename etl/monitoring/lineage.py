@@ -19,7 +19,7 @@ from etl.monitoring.logs import (
 from etl.monitoring.metrics import ETLMetrics
 from etl.process_memory import peak_memory_mb
 from etl.sources.files import trace_file
-from etl.warehouse.apply import create_tables
+from etl.warehouse.tables import create_tables
 
 __all__ = [
     "ERROR_LOG",

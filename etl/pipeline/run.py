@@ -51,8 +51,8 @@ from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
 from etl.sources.corrected import read_corrected
 from etl.sources.window import Window, hull
-from etl.warehouse import apply as warehouse
 from etl.warehouse.export import export_tables
+from etl.warehouse.tables import create_tables
 
 R = TypeVar("R")
 
@@ -176,7 +176,7 @@ def _warehouse(config: Config, args: argparse.Namespace, scratch: Path) -> Datab
 
 
 def _plan(db: DatabaseManager, config: Config, args: argparse.Namespace) -> RunPlan:
-    warehouse.create_tables(db)
+    create_tables(db)
     started_at = utc_now()
     if not args.dry_run:
         _complete_history(db, config, args, started_at)

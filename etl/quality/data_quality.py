@@ -9,7 +9,7 @@ from etl.history.runs import utc_now
 from etl.quality import checks as quality_checks
 from etl.quality.anomalies import detect_data_anomalies as detect_data_anomalies  # noqa: PLC0414  # one of this module's public names
 from etl.quality.checks import FAILED
-from etl.warehouse import apply as warehouse
+from etl.warehouse.tables import create_tables
 
 
 def run_data_quality_checks(
@@ -37,7 +37,7 @@ def run_data_quality_checks(
         >>> result["passed"], result["scores"]["sales_fact"]
         (True, 100.0)
     """
-    warehouse.create_tables(db_manager)
+    create_tables(db_manager)
     checks = quality_checks.quality_checks(db_manager, now or utc_now())
     dimensions = quality_checks.dimension_scores(checks)
     return {

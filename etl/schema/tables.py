@@ -3,6 +3,7 @@
 DDL, staging, MERGE, checks and the README's data dictionary are all derived from here.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property, partial
@@ -383,24 +384,8 @@ def rejected_key_table(table: Table) -> Table:
     )  # fmt: skip
 
 
-def dictionary_markdown() -> str:
-    """The data dictionary, a table per table, as it stands in the documentation."""
-    return "\n\n".join(_table_markdown(table) for table in ALL_TABLES)
-
-
-def _table_markdown(table: Table) -> str:
-    lines = [f"**`{table.name}`**: {table.description}", "", "| Column | Type | Meaning |",
-             "|---|---|---|"]  # fmt: skip
-    for column in table.columns:
-        mark = " (key)" if column.name in table.key else ""
-        lines.append(f"| `{column.name}`{mark} | {_type_words(column)} | {column.description} |")
-    return "\n".join(lines)
-
-
-def _type_words(column: Column) -> str:
-    sizes = {
-        Kind.TEXT: f"text({column.width})",
-        Kind.DECIMAL: f"decimal({column.precision}, {column.scale})",
-    }
-    words = sizes.get(column.kind, column.kind.value)
-    return words if column.required else f"{words}, may be empty"
+def staging_tables() -> Iterator[Table]:
+    """The permanent tables in which a server stages sources."""
+    for table in STAR_TABLES:
+        yield staging_table(table, permanent=True)
+        yield rejected_key_table(table)

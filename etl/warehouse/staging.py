@@ -22,7 +22,6 @@ from etl.resilience.retry import is_data_error
 from etl.rules.columns import storable_keys
 from etl.schema.arrow import staged_schema
 from etl.schema.tables import (
-    STAR_TABLES,
     Table,
     batch_table,
     rejected_key_table,
@@ -49,13 +48,6 @@ class Batch:
     first_row: int
     last_row: int
     rows: int
-
-
-def staging_tables() -> Iterator[Table]:
-    """The permanent tables in which a server stages sources."""
-    for table in STAR_TABLES:
-        yield staging_table(table, permanent=True)
-        yield rejected_key_table(table)
 
 
 class Staging:

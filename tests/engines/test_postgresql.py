@@ -31,8 +31,7 @@ from etl.quality.rules import set_rule_count, set_rules
 from etl.resilience.retry import is_transient
 from etl.schema.arrow import arrow_schema
 from etl.schema.tables import Column, Kind, Table
-from etl.warehouse import apply as warehouse
-from etl.warehouse.apply import schema_script
+from etl.warehouse.tables import create_tables, schema_script
 
 pytestmark = pytest.mark.usefixtures("postgresql")
 
@@ -70,7 +69,7 @@ def test_a_run_can_begin_as_soon_as_the_one_before_has_ended(database: str) -> N
 
 
 def test_the_margin_of_a_sale_is_worked_out_once(db: DatabaseManager) -> None:
-    warehouse.create_tables(db)
+    create_tables(db)
     (rule,) = [rule for rule in set_rules(POSTGRESQL) if rule.name == "profit"]
     plan = "".join(line for (line,) in db.query(f"EXPLAIN (VERBOSE) {set_rule_count(rule)}"))
     assert plan.count("div(") == 1

@@ -28,7 +28,7 @@ from etl.engines.database import Access, DatabaseManager, dialect_of
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.resilience.retry import is_data_error, is_transient
 from etl.schema.tables import STAR_TABLES
-from etl.warehouse.apply import schema_script
+from etl.warehouse.tables import schema_script
 
 pytestmark = pytest.mark.usefixtures("server")
 

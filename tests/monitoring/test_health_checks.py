@@ -25,7 +25,7 @@ from etl.history.runs import utc_now
 from etl.monitoring.health.folders import space_check
 from etl.schema.source_columns import SALES_COLUMNS
 from etl.settings.connection_strings import joined, parse
-from etl.warehouse.apply import create_tables
+from etl.warehouse.tables import create_tables
 from etl_pipeline import pipeline_health_check
 
 if sys.platform != "win32":

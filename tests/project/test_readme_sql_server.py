@@ -15,7 +15,7 @@ from etl.errors import EXIT_OK, LoadingError
 from etl.pipeline.arguments import check_arguments, parse_arguments
 from etl.settings.config import Config, load_config, settings_table
 from etl.settings.connection_strings import parse
-from etl.warehouse.apply import schema_script
+from etl.warehouse.tables import schema_script
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -42,12 +42,12 @@ from etl.schema.tables import (
     rejected_key_table,
     staging_table,
 )
-from etl.warehouse import apply as warehouse
 from etl.warehouse import staging_sql, star_sql
+from etl.warehouse.tables import permanent_tables, schema_script
 
 FOLDER = Path(__file__).with_name("tsql")
 DIMENSIONS = (CUSTOMER_DIM, PRODUCT_DIM)
-PERMANENT = warehouse.permanent_tables(SQL_SERVER)
+PERMANENT = permanent_tables(SQL_SERVER)
 BINARY = "COLLATE Latin1_General_100_BIN2"
 
 # --- the statements ----------------------------------------------------------------------
@@ -138,7 +138,7 @@ def _restating() -> Iterator[tuple[str, str]]:
 
 
 def _others() -> Iterator[tuple[str, str]]:
-    yield "schema", warehouse.schema_script("Server=x;Database=y")
+    yield "schema", schema_script("Server=x;Database=y")
     yield (
         "create_corrected_key",
         sql_dialects.create_temporary(SQL_SERVER, _temporary(CORRECTED_KEY)),

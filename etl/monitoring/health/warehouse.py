@@ -14,7 +14,7 @@ from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guard
 from etl.monitoring.health.folders import may_access, shown_path, warehouse_file
 from etl.monitoring.health.runs import error_checks, last_run_checks
 from etl.settings.config import Config
-from etl.warehouse.apply import permanent_tables
+from etl.warehouse.tables import permanent_tables
 
 # A batch of a load takes some ten round trips: at 200 ms each, 2 s for what else takes half of one.
 _SLOW_MS = 200
