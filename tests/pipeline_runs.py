@@ -92,7 +92,7 @@ class Project:
 
     @property
     def warehouse(self) -> Path:
-        return self.output / "warehouse.duckdb"
+        return self.output / "dev" / "warehouse.duckdb"
 
     @property
     def connection_string(self) -> str:

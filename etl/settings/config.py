@@ -28,6 +28,7 @@ from etl.settings.kinds import (
     Days,
     Encoding,
     Encrypt,
+    FileMode,
     Folder,
     Level,
     Memory,
@@ -71,7 +72,7 @@ class _Section(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
     # each declared by one section and built upon by another
-    _output_dir: Path = PrivateAttr()
+    _environment_dir: Path = PrivateAttr()
     _log_dir: Path = PrivateAttr()
     _log_limits: tuple[int, int] = PrivateAttr()
     _secrets: tuple[str, ...] = PrivateAttr()
@@ -88,7 +89,8 @@ class _Section(BaseSettings):
         # raised outside the handler: pydantic's error holds the values, and would be chained
         if problems := [*layers.problems, *self._problems(layers, wrong)]:
             raise SettingsError(layers.base_dir, problems)
-        self._output_dir = layers.folder("OUTPUT_DIR")
+        environment = layers.environment or ENVIRONMENTS[0]
+        self._environment_dir = layers.folder("OUTPUT_DIR") / environment
         self._log_dir = layers.folder("LOG_DIR")
         self._log_limits = layers.number("LOG_MAX_BYTES"), layers.number("LOG_BACKUP_COUNT")
         self._secrets = layers.secrets()
@@ -163,7 +165,7 @@ class DatabaseConfig(_Section):
 
     db_connection_string: Connection | None = _setting(
         None, "warehouse in one piece: an ODBC string, postgresql://... or duckdb:///path; without "
-        "it and DB_SERVER, dev and test use duckdb:///<OUTPUT_DIR>/warehouse.duckdb")
+        "it and DB_SERVER, dev and test use duckdb:///<OUTPUT_DIR>/<environment>/warehouse.duckdb")
     db_server: Text | None = _setting(
         None, "SQL Server of the warehouse: host, host,port or host\\instance")
     db_database: Text | None = _setting(None, "database on DB_SERVER")
@@ -189,7 +191,7 @@ class DatabaseConfig(_Section):
             return self.db_connection_string
         if self.db_server:
             return SecretStr(";".join(f"{name}={value}" for name, value in self._odbc_parts()))
-        return SecretStr(f"{DUCKDB_PREFIX}{(self._output_dir / 'warehouse.duckdb').as_posix()}")
+        return SecretStr(DUCKDB_PREFIX + (self._environment_dir / "warehouse.duckdb").as_posix())
 
     @property
     def display_name(self) -> str:
@@ -231,7 +233,8 @@ class FileConfig(_Section):
 
     input_dir: Folder = _setting("data/input", "folder of the source files")
     output_dir: Folder = _setting(
-        "data/output", "folder of rejected records, exports and the embedded warehouse")
+        "data/output", "folder of results; each environment has a folder of its own in it, with "
+        "its rejected records, exports, history and embedded warehouse")
     customers_file: Text = _setting("customers.csv", "customers, CSV; relative to INPUT_DIR")
     products_file: Text = _setting("products.json", "products, JSON; relative to INPUT_DIR")
     sales_file: Text = _setting("sales_transactions.csv", "sales, CSV; relative to INPUT_DIR")
@@ -239,6 +242,19 @@ class FileConfig(_Section):
         "utf-8", "encoding of the CSV files, such as utf-8 (with or without BOM) or cp1252")
     archive_dir: Folder | None = _setting(
         None, "where each run keeps a copy of its sources and settings, secrets masked; unset: no")
+    file_mode: FileMode = _setting(
+        "0600", "rights of the files that a run makes, as chmod takes them; 0640 opens them to the "
+        "group, and their folders with them")
+
+    @property
+    def environment_dir(self) -> Path:
+        """Folder of everything that belongs to one environment: it is never shared with another."""
+        return self._environment_dir
+
+    @property
+    def file_permissions(self) -> int:
+        """FILE_MODE as the number that os.chmod takes."""
+        return int(self.file_mode, 8)
 
     @property
     def customers_path(self) -> Path:

@@ -72,6 +72,9 @@ Connection = Annotated[SecretStr, Kind(
 Webhook = Annotated[SecretStr, Kind(
     "an address that begins with https://", _matching(r"https?://\S+"), secret=True)]
 Folder = Annotated[Path, Kind("a folder, spelt out: ~ and ${...} are not replaced", _folder)]
+FileMode = Annotated[str, Kind(
+    "rights such as 0600 or 0640, reading and writing for the owner among them",
+    _matching("0?6[046][046]"))]
 Encoding = Annotated[str, Kind("a text encoding that Python knows, such as utf-8", _encoding)]
 AreaCode = Annotated[str, Kind("three digits", _matching("[0-9]{3}"))]
 Memory = Annotated[str, Kind(

@@ -205,7 +205,7 @@ def end(process: subprocess.Popen[str]) -> None:
 def held(tmp_path: Path) -> Iterator[tuple[Project, int]]:
     """A project whose warehouse another process has open, and that process's id."""
     project = Project(tmp_path, LOG_LEVEL="ERROR")
-    project.output.mkdir()
+    project.warehouse.parent.mkdir(parents=True)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(project.warehouse)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -153,7 +153,7 @@ def _holds(path: Path) -> str:
 def test_a_run_without_its_warehouse_is_in_the_journal_and_later_in_the_history(
     project: Project,
 ) -> None:
-    project.output.mkdir()
+    project.warehouse.parent.mkdir(parents=True)
     project.warehouse.write_text("no warehouse at all" * 1000)
     with pytest.raises(ETLError):
         project.run("--date", "2024-01-20")
@@ -211,7 +211,7 @@ def test_a_secret_that_a_server_repeats_is_not_in_the_journal(
 
 
 def test_a_line_that_somebody_edited_stops_no_run(project: Project) -> None:
-    project.output.mkdir()
+    project.warehouse.parent.mkdir(parents=True)
     where = project.config().database.display_name
     odd = {"run_id": "r", "in_history": False, "warehouse": where, "started_at": 7}
     append_entry(project.output / JOURNAL, odd)

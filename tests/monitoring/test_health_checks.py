@@ -364,7 +364,7 @@ def test_free_space_is_held_against_what_a_run_needs(megabytes: int, status: str
 
 
 def test_a_file_that_is_no_warehouse_fails_alone(project: Project) -> None:
-    project.output.mkdir()
+    project.warehouse.parent.mkdir(parents=True)
     project.warehouse.write_text("no database " * 2000)
     assert not_passed(health(project)) == {"database": "failed"}
 

@@ -211,7 +211,7 @@ def test_production_without_a_database_ends_with_code_2(
 def test_a_warehouse_that_cannot_be_written_ends_with_code_1(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project.warehouse.parent.mkdir()
+    project.warehouse.parent.mkdir(parents=True)
     project.warehouse.mkdir()
     assert command(project, monkeypatch) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -222,7 +222,7 @@ def test_a_warehouse_that_cannot_be_written_ends_with_code_1(
 def test_a_warehouse_that_is_no_database_ends_with_code_1(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project.warehouse.parent.mkdir()
+    project.warehouse.parent.mkdir(parents=True)
     project.warehouse.write_text("no database" * 1000)
     assert command(project, monkeypatch) == 1
     assert "warehouse.duckdb" in capsys.readouterr().err

@@ -222,10 +222,10 @@ def unfinished_run(project: Project) -> str | None:
 def copy_of(project: Project) -> Project:
     """A copy of the file, which opening might change."""
     copy = Project(project.folder / "copy")
-    copy.output.mkdir()
-    for path in project.output.glob("warehouse.duckdb*"):
+    copy.warehouse.parent.mkdir(parents=True)
+    for path in project.warehouse.parent.glob("warehouse.duckdb*"):
         if path.is_file():
-            shutil.copy(path, copy.output)
+            shutil.copy(path, copy.warehouse.parent)
     return copy
 
 

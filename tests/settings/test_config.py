@@ -49,6 +49,7 @@ NAMES = [
     "SALES_FILE",
     "CSV_ENCODING",
     "ARCHIVE_DIR",
+    "FILE_MODE",
     "CHUNK_ROWS",
     "BATCH_SIZE",
     "DUCKDB_MEMORY_LIMIT",
@@ -329,6 +330,24 @@ def test_relative_paths_count_from_the_base_folder_and_absolute_ones_stay(tmp_pa
     assert loaded.logging.log_dir == Path("/var/log/etl")
 
 
+@pytest.mark.parametrize("env", ["dev", "test", "prod"])
+def test_each_environment_has_a_folder_of_its_own(tmp_path: Path, env: str) -> None:
+    loaded = load(tmp_path, env, OUTPUT_DIR="out", DB_CONNECTION_STRING="DSN=dw")
+    assert loaded.files.environment_dir == tmp_path / "out" / env
+    assert loaded.files.output_dir == tmp_path / "out"
+
+
+def test_files_are_their_owner_s_alone_unless_a_group_is_let_in(tmp_path: Path) -> None:
+    assert load(tmp_path).files.file_permissions == 0o600
+    assert load(tmp_path, FILE_MODE="640").files.file_permissions == 0o640
+
+
+@pytest.mark.parametrize("text", ["0o600", "0400", "0755", "0666x", "rw-", "06000", "384"])
+def test_rights_that_a_run_could_not_work_with_are_refused(tmp_path: Path, text: str) -> None:
+    (line,) = problems(tmp_path, FILE_MODE=text)
+    assert line.startswith(f"FILE_MODE = {text!r}")
+
+
 def test_source_files_lie_in_the_input_folder_unless_absolute(tmp_path: Path) -> None:
     files = load(tmp_path, INPUT_DIR="in", CUSTOMERS_FILE="c.csv", SALES_FILE="/srv/s.csv").files
     assert files.customers_path == tmp_path / "in/c.csv"
@@ -353,11 +372,11 @@ def test_a_folder_that_a_shell_would_have_replaced_is_refused(folder: str) -> No
 
 
 @pytest.mark.parametrize("env", ["dev", "test"])
-def test_without_a_database_dev_and_test_use_an_embedded_file_in_the_output_folder(
+def test_without_a_database_dev_and_test_use_an_embedded_file_of_their_own(
     tmp_path: Path, env: str
 ) -> None:
     database = load(tmp_path, env, OUTPUT_DIR=" out ").database
-    expected = f"duckdb:///{tmp_path.as_posix()}/out/warehouse.duckdb"
+    expected = f"duckdb:///{tmp_path.as_posix()}/out/{env}/warehouse.duckdb"
     assert database.connection_string.get_secret_value() == expected
 
 
@@ -442,7 +461,7 @@ def test_a_braced_value_is_read_back_whatever_it_contains(value: str) -> None:
 def test_the_name_to_show_for_a_database_says_where_it_is_without_secrets() -> None:
     server = {"DB_SERVER": "sql01", "DB_DATABASE": "dw"}
     assert load(**server).database.display_name == "database 'dw' on server 'sql01'"
-    assert load(Path("/b")).database.display_name == "duckdb:////b/data/output/warehouse.duckdb"
+    assert load(Path("/b")).database.display_name == "duckdb:////b/data/output/dev/warehouse.duckdb"
     odbc_string = load(DB_CONNECTION_STRING="Server=s;PWD=hunter2").database
     assert odbc_string.display_name == "the default database on server 's'"
     url = load(DB_CONNECTION_STRING="postgresql://etl:hunter2@pg1:5433/dw?options=x").database

@@ -20,13 +20,13 @@ _PROBE = b"\0" * 4096  # a block, so that a full disk shows
 def folder_checks(config: Config) -> Iterator[Check]:
     """Looks at each folder that a run writes to, the one of an embedded warehouse among them."""
     folders = [
-        ("output folder", config.files.output_dir, "OUTPUT_DIR"),
+        ("output folder", config.files.environment_dir, "OUTPUT_DIR"),
         ("log folder", config.logging.log_dir, "LOG_DIR"),
     ]
     if config.files.archive_dir is not None:
         folders.append(("archive folder", config.files.archive_dir, "ARCHIVE_DIR"))
     warehouse = warehouse_file(config)
-    if warehouse is not None and warehouse.parent != config.files.output_dir:
+    if warehouse is not None and warehouse.parent != config.files.environment_dir:
         folders.append(("warehouse folder", warehouse.parent, "DB_CONNECTION_STRING"))
     for name, folder, setting in folders:
         yield from guarded(
