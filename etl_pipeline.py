@@ -33,7 +33,7 @@ from data_transformation import (
     process_sales_transactions,
     standardize_customer_data,
 )
-from etl import interrupts
+from etl import process
 from etl.alerts.notifier import AlertThrottler, simulate_email_alert, simulate_slack_notification
 from etl.alerts.run_alerts import with_alerts
 from etl.errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
@@ -43,7 +43,6 @@ from etl.monitoring.logs import close_logging, setup_logging
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
 from etl.pipeline.run import run_job
-from etl.process_memory import settle_memory
 from etl.quality.data_quality import (
     detect_data_anomalies,
     process_quality_alerts,
@@ -186,12 +185,12 @@ def _run_and_print(config: Config, args: argparse.Namespace) -> int:
 
 def run_command() -> int:
     """`main` as a process: Ctrl-C and SIGTERM roll back, and the process ends by the signal."""
-    interrupts.listen()
-    settle_memory()
+    process.listen()
+    process.settle_memory()
     try:
         return main()
     except KeyboardInterrupt:
-        return interrupts.end_by_signal()
+        return process.end_by_signal()
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ class ETLError(Exception):
         what: what happened, and where (file, row, table, setting).
         choices: what would have been accepted, when that is a short list.
         next_step: the one thing to do now.
+        code: a stable word for the kind of fault, such as `driver_missing`, by which alerts of
+            different faults are told apart whatever their texts say.
 
     Attributes:
-        what, choices, next_step: as given; empty where there is none.
+        what, choices, next_step, code: as given; empty where there is none.
 
     Example:
         >>> error = ETLError("no column 'email' in a.csv", next_step="add the column")
@@ -35,11 +37,14 @@ class ETLError(Exception):
     exit_code: ClassVar[int] = EXIT_FAILED
     reported = False  # set once it has been logged, so that it is not printed a second time
 
-    def __init__(self, what: str, *, choices: str = "", next_step: str = "") -> None:
+    def __init__(
+        self, what: str, *, choices: str = "", next_step: str = "", code: str = ""
+    ) -> None:
         parts = [what, choices and f"Choices: {choices}", next_step and f"Next: {next_step}"]
         text = ". ".join(part.rstrip(". ") for part in parts if part)
         super().__init__(text if not (choices or next_step) else f"{text}.")
         self.what, self.choices, self.next_step = what, choices, next_step
+        self.code = code
 
 
 class ConfigurationError(ETLError):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from etl.alerts.alert import CRITICAL, ERROR, INFO, SUCCESS, WARNING, Alert, harmless
-from etl.process_memory import peak_memory_mb
+from etl.process import peak_memory_mb
 from etl.settings.config import AlertConfig
 
 BOT_NAME = "ETL Monitor"

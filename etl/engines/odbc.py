@@ -56,6 +56,7 @@ class OdbcSource:
                 f"ODBC cannot be used on this system: {IMPORT_PROBLEM}",
                 next_step="install the ODBC manager (Debian, Ubuntu: apt install unixodbc; "
                 "macOS: brew install unixodbc)",
+                code="odbc_missing",
             )
         with _translated_errors():
             self._connection = pyodbc.connect(connection_string, autocommit=True, readonly=True)

@@ -53,6 +53,7 @@ def choose_driver(
         f"there is no ODBC driver for SQL Server; installed: {', '.join(installed) or 'none'}",
         choices=CHOICES,
         next_step="install one of them, or name another one in DB_DRIVER",
+        code="driver_missing",
     )
 
 
@@ -67,6 +68,7 @@ def _named_driver(named: str, installed: Sequence[str]) -> str:
         choices=f"an installed one; {CHOICES}",
         next_step="correct DB_DRIVER (Driver in DB_CONNECTION_STRING), or leave it out to take "
         "the newest of Microsoft's",
+        code="driver_missing",
     )
 
 
@@ -90,6 +92,7 @@ def refuse_unfit(driver: str) -> None:
         choices=CHOICES,
         next_step="install one of them, and name it in DB_DRIVER (Driver in "
         "DB_CONNECTION_STRING) or leave that out",
+        code="driver_unfit",
     )
 
 
@@ -283,6 +286,7 @@ def connect(connection_string: str, *, login_timeout_s: int = 15) -> "_pyodbc.Co
             f"ODBC cannot be used on this system: {IMPORT_PROBLEM}",
             next_step="install the ODBC manager (Debian, Ubuntu: apt install unixodbc; "
             "RHEL: dnf install unixODBC; macOS: brew install unixodbc)",
+            code="odbc_missing",
         )
     target = target_of(parse(connection_string), installed_drivers())
     try:

@@ -51,6 +51,7 @@ def connect(
         raise told(
             f"PostgreSQL needs the package psycopg, which cannot be used: {IMPORT_PROBLEM}",
             next_step="pip install -r requirements-postgresql.txt",
+            code="package_missing",
         )
     try:
         connection = psycopg.connect(

@@ -17,7 +17,7 @@ from etl.monitoring.logs import (
     setup_logging,
 )
 from etl.monitoring.metrics import ETLMetrics
-from etl.process_memory import peak_memory_mb
+from etl.process import peak_memory_mb
 from etl.sources.files import trace_file
 from etl.warehouse.tables import create_tables
 

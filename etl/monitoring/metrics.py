@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Dict
 
 from etl.errors import ETLError
-from etl.process_memory import peak_memory_mb
+from etl.process import peak_memory_mb
 
 
 class ETLMetrics:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl import interrupts
+from etl import process
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import sales_query
 from etl.errors import ExtractionError, HeldBackError, WarehouseInUseError
@@ -275,7 +275,7 @@ def _loaded(run: Run, source: Source, staged: Staged, *, applied: Applied) -> Ou
 
 
 def _failed(source: Source, error: Exception) -> Outcome:
-    interrupts.raise_if_asked()
+    process.raise_if_asked()
     if isinstance(error, WarehouseInUseError):  # it was lost to another run, for every source
         raise error
     held_back = isinstance(error, HeldBackError)
@@ -314,7 +314,7 @@ def _refuse(
 
 
 def _apply(run: Run, staged: list[Staged], sources: Sequence[Source]) -> Applied:
-    interrupts.raise_if_asked()
+    process.raise_if_asked()
     started = time.perf_counter()
     with log_context(stage="loading"):
         applied = load_staged(_load_of(run, sources), staged)

@@ -656,7 +656,7 @@ def test_no_count_of_any_thread_is_lost() -> None:
 
 def test_peak_memory_is_that_of_this_process_and_keeps_what_was_freed() -> None:
     code = (
-        "from etl.process_memory import peak_memory_mb as peak\n"
+        "from etl.process import peak_memory_mb as peak\n"
         "before = peak(); block = b'x' * 80_000_000; del block; print(before, peak())"
     )
     ballast = b"x" * 250_000_000  # of the parent, which must not show in the child
