@@ -1,10 +1,15 @@
-"""A PostgreSQL server of the tests' own, in a temporary folder, from the installed binaries."""
+"""A PostgreSQL server of the tests' own, in a temporary folder, from the installed binaries.
+
+A guard beside it waits for the end of the process that started it, whatever that end is (Ctrl-C,
+SIGKILL), and stops a server that is still there.
+"""
 
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import closing, suppress
@@ -30,6 +35,22 @@ _CARELESS = {
     "max_connections": "40",
     "autovacuum": "off",
 }
+
+# Its standard input ends with the process that holds the other end of the pipe.
+_GUARD = """
+import os, pathlib, shutil, signal, sys, time
+sys.stdin.read()
+pid_file = pathlib.Path(sys.argv[1], "data", "postmaster.pid")
+try:
+    server = int(pid_file.read_text().splitlines()[0])
+    os.kill(server, signal.SIGQUIT)
+    for _ in range(600):
+        os.kill(server, 0)
+        time.sleep(0.05)
+except (OSError, IndexError, ValueError):
+    pass
+shutil.rmtree(sys.argv[1], ignore_errors=True)
+"""
 
 
 @cache
@@ -63,6 +84,10 @@ class PostgresServer:
         self._user = _other_user()
         if self._user:
             shutil.chown(self._folder, self._user)
+        self._guard = subprocess.Popen(
+            [sys.executable, "-c", _GUARD, self._folder],
+            stdin=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
         self._run("initdb", "--no-sync", "--auth=trust", f"--username={_USER}", "--encoding=UTF8",
                   "--locale=C.UTF-8", f"--pgdata={self._data}")  # fmt: skip
         self.port = _free_port()
@@ -122,7 +147,7 @@ class PostgresServer:
         """Stops it, and removes its folder."""
         self._process.send_signal(signal.SIGQUIT)  # at once: nothing of it is wanted any more
         self._process.wait(timeout=60)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._guard.communicate()  # it removes the folder
 
     def __enter__(self) -> Self:
         return self

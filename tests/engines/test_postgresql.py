@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipeline_runs import Project, ended, linger, linger_until, start
 from postgres_server import PostgresServer, binaries
-from test_servers import Tables, assert_balanced, project_in, staged_rows
+from server_projects import Tables, assert_balanced, project_in, staged_rows
 
 from etl.engines import postgres_connections
 from etl.engines.database import Access, DatabaseManager

@@ -4,18 +4,17 @@ A connection is cut on a real socket, by a proxy between the driver and the serv
 """
 
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from engines import DUCKDB, Server, using
 from pipeline_runs import Project, ended, linger_until, start
+from server_projects import Tables, assert_balanced, project_in, staged_rows
 from server_proxy import AFTER, BEFORE, DURING, HOLD, Plan, Proxy
 
 from data_loading import load_customers, load_products, load_sales
@@ -27,19 +26,9 @@ from data_transformation import (
 from etl.engines.database import Access, DatabaseManager, dialect_of
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.resilience.retry import is_data_error, is_transient
-from etl.schema.tables import STAR_TABLES
 from etl.warehouse.tables import schema_script
 
 pytestmark = pytest.mark.usefixtures("server")
-
-SAMPLE = Path(__file__).resolve().parents[2] / "data" / "input"
-Tables = dict[str, list[dict[str, Any]]]
-
-
-def project_in(folder: Path, **settings: str) -> Project:
-    project = Project(folder, LOG_LEVEL="CRITICAL", RETRY_BACKOFF_FACTOR="0", **settings)
-    shutil.copytree(SAMPLE, project.input, dirs_exist_ok=True)
-    return project
 
 
 @pytest.fixture(scope="session")
@@ -59,28 +48,6 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture
 def database(server: Server) -> str:
     return server.new_database()
-
-
-def assert_balanced(project: Project) -> None:
-    assert not project.query(
-        "SELECT * FROM etl_load WHERE rows_read <> rows_inserted + rows_updated + rows_unchanged"
-        " + rows_rejected + rows_duplicate"
-    )
-    for table in STAR_TABLES:
-        audited = project.query(
-            "SELECT sum(rows_inserted + rows_inferred - rows_removed) FROM etl_load"
-            f" WHERE table_name = '{table.name}'"
-        )
-        assert audited == project.query(f"SELECT count(*) FROM {table.name}"), table.name
-
-
-def staged_rows(project: Project) -> int:
-    return sum(
-        count
-        for table in STAR_TABLES
-        for name in (f"stage_{table.name}", f"rejected_{table.name}")
-        for ((count,),) in [project.query(f"SELECT count(*) FROM {name}")]
-    )
 
 
 # --- batches -------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from engines import SQL_SERVER, Engine
 from pipeline_runs import Project
-from test_servers import project_in
+from server_projects import project_in
 
 from etl.engines import odbc_connections
 from etl.engines.database import DatabaseManager

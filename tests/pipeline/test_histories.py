@@ -18,8 +18,7 @@ import record_strategies as records
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from pipeline_runs import Project, Record, read_csv, write_csv
-from test_pipeline_against_model import (
+from model_runs import (
     BALANCE,
     BESIDE,
     ENVIRONMENT,
@@ -27,6 +26,7 @@ from test_pipeline_against_model import (
     assert_same_tables,
     numbered,
 )
+from pipeline_runs import Project, Record, read_csv, write_csv
 
 pytestmark = pytest.mark.usefixtures("every_engine")
 

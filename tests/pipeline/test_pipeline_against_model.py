@@ -1,38 +1,28 @@
 """The pipeline, files in and tables out, against the reference model."""
 
-import csv
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import model
 import pytest
 import record_strategies as records
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from model_runs import (
+    BALANCE,
+    BESIDE,
+    ENVIRONMENT,
+    SETTINGS,
+    assert_same_tables,
+    counts_of,
+    load_model,
+    numbered,
+)
 from pipeline_runs import Project, Record
 
 pytestmark = pytest.mark.usefixtures("every_engine")
-
-SETTINGS = model.Settings(
-    default_area_code="212", default_cost_ratio=Decimal("0.6"), commission_rate=Decimal("0.035")
-)
-ENVIRONMENT = {
-    "DEFAULT_AREA_CODE": "212",
-    "DEFAULT_COST_RATIO": "0.6",
-    "COMMISSION_RATE": "0.035",
-    "MAX_REJECT_RATE": "1",
-    "LOG_LEVEL": "CRITICAL",
-}
-Tables = dict[str, list[dict[str, Any]]]
-
-BALANCE = ("read", "inserted", "updated", "unchanged", "rejected", "duplicate")
-BESIDE = ("inferred", "vanished", "removed")
 
 runs_of_records = settings(
     max_examples=int(os.environ.get("HISTORIES", "3")),
@@ -41,47 +31,6 @@ runs_of_records = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
-
-
-def numbered(given: Sequence[Record], first_row: int) -> list[tuple[int, dict[str, Any]]]:
-    return [(row, dict(record)) for row, record in enumerate(given, first_row)]
-
-
-def load_model(
-    warehouse: model.Warehouse,
-    customers: Sequence[Record],
-    products: Sequence[Record],
-    sales: Sequence[Record],
-    window: tuple[datetime, datetime] | None = None,
-) -> dict[str, dict[str, int]]:
-    """One plain run, source by source as the pipeline commits it; the counts added up."""
-    steps: list[tuple[Any, Any, Any]] = [
-        (numbered(customers, 2), None, None),
-        (None, numbered(products, 1), None),
-        (None, None, numbered(sales, 2)),
-    ]
-    total: dict[str, dict[str, int]] = {}
-    for step in steps:
-        for table, counts in warehouse.run(*step, SETTINGS, window).items():
-            known = total.setdefault(table, {})
-            for name in (*BALANCE, *BESIDE, "restated"):
-                known[name] = known.get(name, 0) + asdict(counts)[name]
-    return total
-
-
-def counts_of(summary: dict[str, Any], names: Sequence[str]) -> dict[str, dict[str, int]]:
-    return {
-        table: {name: counts[f"rows_{name}"] for name in names}
-        for table, counts in summary["tables"].items()
-    }
-
-
-def assert_same_tables(found: Tables, expected: Tables) -> None:
-    """Row by row, so that a failure names the row and the columns."""
-    for table, rows in expected.items():
-        for row, wanted in zip(found[table], rows, strict=True):
-            differing = {n: (row[n], v) for n, v in wanted.items() if row[n] != v}
-            assert not differing, f"{table}: {wanted}"
 
 
 @runs_of_records
@@ -157,16 +106,3 @@ def test_a_rerun_changes_nothing(
         for counts in counts_of(summary, ("inserted", "updated", "restated", "removed")).values():
             assert not any(counts.values())
         assert project.query("SELECT * FROM sales_fact ORDER BY transaction_id") == before
-
-
-def read_sample(path: Path) -> list[tuple[int, dict[str, str | None]]]:
-    """The well-formed records of a sample file by Python's own reader, with their rows."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader)
-        rows = enumerate(reader, 2)
-        return [
-            (row, dict(zip(header, fields, strict=True)))
-            for row, fields in rows
-            if len(fields) == len(header)
-        ]

@@ -109,10 +109,10 @@ def test_the_password_is_made_for_one_run() -> None:
     assert "openssl rand" in job("password")["steps"][0]["run"]
 
 
-def test_actions_are_pinned_by_major_version() -> None:
-    used = {step["uses"] for step in steps() if "uses" in step}
+def test_actions_are_pinned_by_digest_with_their_version_beside_it() -> None:
+    used = re.findall(r"uses: (.*)", WORKFLOW)
     assert used
-    assert not {action for action in used if not re.fullmatch(r"actions/[\w-]+@v\d+", action)}
+    assert not [a for a in used if not re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v[\d.]+", a)]
 
 
 def test_the_workflow_may_only_read_and_always_ends() -> None:
