@@ -26,7 +26,7 @@ from etl.rules.business import (
 from etl.rules.checks import Transformed
 from etl.rules.records import block_from_records
 from etl.schema.source_columns import COMPLETED, CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
-from etl.schema.tables import FIRST_TIME, REPEAT, SALES_FACT, SALES_RANK, Role
+from etl.schema.tables import FIRST_TIME, REPEAT, SALES_FACT, Role
 
 logger = logging.getLogger(__name__)
 
@@ -260,7 +260,7 @@ def _latest(sales: Iterable[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
 
 def _sales_order(sale: Mapping[str, Any]) -> tuple[tuple[bool, Any], ...]:
-    return tuple((sale[name] is not None, sale[name]) for name in SALES_RANK)
+    return tuple((sale[name] is not None, sale[name]) for name in SALES_FACT.rank)
 
 
 def _add_profits(sales: Iterable[Dict[str, Any]], products: pa.RecordBatch) -> None:

@@ -124,7 +124,7 @@ class Project:
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         table = next(table for table in STAR_TABLES if table.name == name)
-        columns = [c.name for c in table.columns if c.role is not Role.AUDIT]
+        columns = [c.name for c in table.columns if c.role not in (Role.CREATED, Role.UPDATED)]
         listed = ", ".join(f'"{column}"' for column in columns)
         rows = self.query(f'SELECT {listed} FROM "{name}" ORDER BY "{table.key[0]}"')
         return [dict(zip(columns, row, strict=True)) for row in rows]

@@ -363,13 +363,12 @@ def _key_lines(table: Table) -> Iterable[str]:
     if table.key:
         key = ", ".join(quoted(name) for name in table.key)
         yield f"    CONSTRAINT {quoted('pk_' + table.name)} PRIMARY KEY ({key})"
-    for column in table.columns:
-        if column.references:
-            name, own = quoted(f"fk_{table.name}_{column.name}"), quoted(column.name)
-            yield (
-                f"    CONSTRAINT {name} FOREIGN KEY ({own}) "
-                f"REFERENCES {quoted(column.references)} ({own})"
-            )
+    for column, parent in table.references:
+        name = quoted(f"fk_{table.name}_{column.name}")
+        yield (
+            f"    CONSTRAINT {name} FOREIGN KEY ({quoted(column.name)}) "
+            f"REFERENCES {quoted(parent.name)} ({quoted(parent.key[0])})"
+        )
 
 
 # --- comparing ---------------------------------------------------------------------------
@@ -381,8 +380,20 @@ def same_key(table: Table, left: str, right: str) -> str:
 
 
 def key_of(table: Table, alias: str) -> str:
-    """The key column behind an alias."""
+    """The key column behind an alias, of several the first."""
     return f"{alias}.{quoted(table.key[0])}"
+
+
+def record_key(table: Table, alias: str) -> str:
+    r"""The key behind an alias as one text: of several columns, texts or whole numbers, all.
+
+    Example:
+        >>> from etl.schema.tables import CUSTOMER_DIM, ETL_LINEAGE
+        >>> record_key(CUSTOMER_DIM, "target"), record_key(ETL_LINEAGE, "t")
+        ('target."customer_id"', 'CONCAT(t."run_id", \'|\', t."table_name")')
+    """
+    parts = ", '|', ".join(f"{alias}.{quoted(name)}" for name in table.key)
+    return parts if len(table.key) == 1 else f"CONCAT({parts})"
 
 
 def is_true(dialect: Dialect, expression: str) -> str:

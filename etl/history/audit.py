@@ -33,7 +33,6 @@ from etl.schema.tables import (
     ETL_LOAD,
     ETL_RUN,
     ETL_WATERMARK,
-    SALES_FACT,
     Column,
     Kind,
     Table,
@@ -164,16 +163,16 @@ def record_runs(db: DatabaseManager, runs: Sequence[Mapping[str, object]]) -> No
         insert_rows(db, ETL_RUN, runs)
 
 
-def windows_to_reload(db: DatabaseManager) -> list[Window]:
-    """Windows of killed runs, and of runs whose sales failed, that nobody has read since.
+def windows_to_reload(db: DatabaseManager, table: Table) -> list[Window]:
+    """Return windows of killed and failed runs whose records of a table were not read since.
 
-    A source that the gate held back is not among them: the next run would only be held back too.
+    A source that was held back is not among them: the next run would only be held back too.
     """
     killed = [run for run in _runs_with(db, KILLED) if run.mode in RELOADED]
-    return [run.window for run in (*killed, *_runs_without_sales(db))]
+    return [run.window for run in (*killed, *_runs_without(db, table))]
 
 
-def _runs_without_sales(db: DatabaseManager) -> list[PastRun]:
+def _runs_without(db: DatabaseManager, table: Table) -> list[PastRun]:
     modes = ", ".join("?" for _ in RELOADED)
     rows = db.query(
         f"""SELECT r."run_id", r."mode", r."window_start", r."window_end" FROM "etl_run" AS r
@@ -186,7 +185,7 @@ WHERE r."mode" IN ({modes}) AND r."status" IN (?, ?, ?, ?)
 ORDER BY r."run_id";""",  # noqa: S608  # question marks alone
         (
             *RELOADED, FAILED, ATTENTION, INTERRUPTED, IN_USE,
-            SALES_FACT.name, SOURCE_FAILED, SALES_FACT.name, LOADED,
+            table.name, SOURCE_FAILED, table.name, LOADED,
         ),
     )  # fmt: skip
     return _past_runs(rows)
@@ -288,24 +287,30 @@ def newest_load(db: DatabaseManager, table: Table) -> LoadCounts | None:
 _ZEROS = tuple(asdict(LoadCounts()).items())
 
 
-def read_watermark(db: DatabaseManager) -> datetime | None:
-    """How far incremental runs have read; None before the first."""
+def read_watermark(db: DatabaseManager, table: Table) -> datetime | None:
+    """Return how far incremental runs have read the records of a table; None before the first."""
     rows = db.query(
-        'SELECT "watermark" FROM "etl_watermark" WHERE "table_name" = ?;', (SALES_FACT.name,)
+        'SELECT "watermark" FROM "etl_watermark" WHERE "table_name" = ?;', (table.name,)
     )
     return rows[0][0] if rows else None
 
 
-def move_watermark(db: DatabaseManager, plan: RunPlan, latest: datetime | None) -> None:
-    """Moves the watermark to the latest sale read, capped at the run's start, never back."""
-    if latest is None:
+def move_watermark(
+    db: DatabaseManager, plan: RunPlan, table: Table, reached: datetime | None
+) -> None:
+    """Move the watermark of a table, never back.
+
+    Args:
+        db: the warehouse, in the transaction of the load.
+        plan: the run.
+        table: the table.
+        reached: the newest record read that does not lie in the future; None: there is none.
+    """
+    known = read_watermark(db, table)
+    if reached is None or (known is not None and known >= reached):
         return
-    reached = min(latest, plan.started_at)
-    known = read_watermark(db)
-    if known is not None and known >= reached:
-        return
-    db.execute('DELETE FROM "etl_watermark" WHERE "table_name" = ?;', (SALES_FACT.name,))
-    row = {"table_name": SALES_FACT.name, "watermark": reached, "run_id": plan.run_id}
+    db.execute('DELETE FROM "etl_watermark" WHERE "table_name" = ?;', (table.name,))
+    row = {"table_name": table.name, "watermark": reached, "run_id": plan.run_id}
     _insert(db, ETL_WATERMARK, row)
 
 

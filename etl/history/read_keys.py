@@ -9,8 +9,8 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import (
     Dialect,
     is_false,
-    key_of,
     quoted,
+    record_key,
 )
 from etl.history.runs import (
     READS_WHOLE_SOURCES,
@@ -20,7 +20,6 @@ from etl.history.runs import (
 from etl.rules.columns import storable_keys
 from etl.schema.tables import (
     CORRECTED_KEY,
-    SALES_FACT,
     Table,
 )
 
@@ -38,13 +37,8 @@ def read_since_sql(dialect: Dialect, table: Table, *, corrected: str, modes: Ite
         corrected: the table that holds them.
         modes: the modes of runs that read whole sources.
     """
-    key, keys = key_of(table, "target"), quoted(corrected)
+    key, keys = record_key(table, "target"), quoted(corrected)
     listed_modes = ", ".join(f"'{mode}'" for mode in modes)
-    row = (
-        'target."transaction_date" BETWEEN r."window_start" AND r."window_end"'
-        if table is SALES_FACT
-        else is_false(dialect, 'target."is_inferred"')
-    )
     return f"""SELECT m."record_key", m."run_id", max(seen."run_id") FROM {keys} AS m
 JOIN (
     SELECT k."record_key", k."run_id" FROM "etl_read_key" AS k WHERE k."table_name" = ?
@@ -53,13 +47,21 @@ JOIN (
     JOIN {quoted(table.name)} AS target ON {key} = n."record_key"
     JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
     JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" IN ({listed_modes})
-    WHERE {row}
+    WHERE {_was_read(dialect, table)}
     UNION
     SELECT n."record_key", r."run_id" FROM {keys} AS n
     JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
     JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" = 'full_refresh'
 ) AS seen ON seen."record_key" = m."record_key" AND seen."run_id" > m."run_id"
 GROUP BY m."record_key", m."run_id";"""
+
+
+def _was_read(dialect: Dialect, table: Table) -> str:
+    """Condition: a run `r` that read the source whole has read the row."""
+    if table.window:
+        return f'target.{quoted(table.window)} BETWEEN r."window_start" AND r."window_end"'
+    flag = f"target.{quoted(table.placeholder)}"
+    return is_false(dialect, flag) if table.placeholder else "1 = 1"
 
 
 def record_read_keys(db: DatabaseManager, plan: RunPlan, staged: Staged) -> None:
@@ -105,8 +107,8 @@ def record_staged_keys_sql(table: Table, rows: str) -> str:
 
     The last two parameters are the first two again.
     """
-    key = quoted(table.key[0])
+    key = record_key(table, "s")
     return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
-SELECT DISTINCT ?, ?, s.{key} FROM {quoted(rows)} AS s
+SELECT DISTINCT ?, ?, {key} FROM {quoted(rows)} AS s
 WHERE NOT EXISTS (SELECT 1 FROM "etl_read_key" AS k
-    WHERE k."run_id" = ? AND k."table_name" = ? AND k."record_key" = s.{key});"""
+    WHERE k."run_id" = ? AND k."table_name" = ? AND k."record_key" = {key});"""

@@ -46,7 +46,7 @@ from etl.pipeline.loads import (
 from etl.quality.judge import NOT_JUDGED, Judged, judge, report
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.resilience.retry import retry_with_backoff
-from etl.schema.tables import STAR_TABLES
+from etl.schema.tables import SALES_FACT, STAR_TABLES
 from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
 from etl.sources.corrected import read_corrected
@@ -212,11 +212,11 @@ def _advice(run: run_history.PastRun, mode: str) -> str:
 def _window(db: DatabaseManager, config: Config, args: argparse.Namespace) -> Window:
     window = window_of(
         args,
-        watermark=run_history.read_watermark(db),
+        watermark=run_history.read_watermark(db, SALES_FACT),
         lag_days=config.processing.watermark_lag_days,
     )
     if mode_of(args) == INCREMENTAL:
-        for missed in run_history.windows_to_reload(db):
+        for missed in run_history.windows_to_reload(db, SALES_FACT):
             logger.info("taken up again: %s, which an earlier run did not load", missed)
             window = hull(window, missed)
     return window

@@ -11,7 +11,7 @@ from etl.history import lineage
 from etl.history.runs import LoadCounts
 from etl.quality import rules as quality_rules
 from etl.quality.rules import DEMANDING, INFO, RowRule, Rule, SetRule
-from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
+from etl.schema.tables import STAR_TABLES, Table
 
 PASSED, FAILED = "passed", "failed"  # else what the severity says: warning or info
 
@@ -190,7 +190,7 @@ def _timeliness(db: DatabaseManager, table: Table, now: datetime) -> Iterator[_F
     if table is quality_rules.EXTRACT_AGE.table:
         made = lineage.extracted_at(db, table)
         yield _age(quality_rules.EXTRACT_AGE, made, end, "the products file says it is")
-    if table is SALES_FACT:
+    if table is quality_rules.NEWEST_SALE_AGE.table:
         limit = end if end < now else now + timedelta(days=1)
         sold = db.value(quality_rules.newest_sale(), (limit,))
         yield _age(quality_rules.NEWEST_SALE_AGE, sold, end, "the newest sale is")

@@ -19,7 +19,7 @@ from etl.rules.business import (
     VALUE_TIERS,
 )
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Column, Table
-from etl.warehouse import star_sql
+from etl.warehouse import restated
 
 COMPLETENESS, VALIDITY, CONSISTENCY = "completeness", "validity", "consistency"
 TIMELINESS, UNIQUENESS = "timeliness", "uniqueness"
@@ -144,7 +144,7 @@ def _wrong_class(table: Table, name: str, value: str, right: str) -> RowRule:
     return RowRule(
         name, table, CONSISTENCY, ERROR, 0,
         f"rows of {table.name} have a {name} that does not follow from their {value}",
-        wrong=f"{quoted(name)} <> {right}", among="" if table is SALES_FACT else _OWN,
+        wrong=f"{quoted(name)} <> {right}", among=_OWN if table.placeholder else "",
     )  # fmt: skip
 
 
@@ -226,23 +226,22 @@ def _unique(table: Table) -> SetRule:
     )  # fmt: skip
 
 
-def _reference(table: Table, column: Column) -> SetRule:
-    name = quoted(column.name)
+def _reference(table: Table, column: Column, parent: Table) -> SetRule:
+    held = f"d.{quoted(parent.key[0])} = t.{quoted(column.name)}"
     return SetRule(
         column.name, table, INTEGRITY, CRITICAL, 0,
-        f"rows of {table.name} name a {column.name} that {column.references} lacks",
+        f"rows of {table.name} name a {column.name} that {parent.name} lacks",
         query=f'SELECT t.{quoted(table.key[0])} AS "broken_key" FROM {quoted(table.name)} AS t '
-        f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(column.references)} AS d "
-        f"WHERE d.{name} = t.{name})",
+        f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(parent.name)} AS d WHERE {held})",
     )  # fmt: skip
 
 
 def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
     """The rules about more than one row: keys, references, recomputed profit and status."""
-    profits = star_sql.wrong_profits(dialect, 't."transaction_id" IS NOT NULL')
+    profits = restated.wrong_profits(dialect, 't."transaction_id" IS NOT NULL')
     return (
         *(_unique(table) for table in STAR_TABLES),
-        *(_reference(table, c) for table in STAR_TABLES for c in table.columns if c.references),
+        *(_reference(table, *found) for table in STAR_TABLES for found in table.references),
         SetRule(
             "profit", SALES_FACT, CONSISTENCY, ERROR, 0,
             "sales whose profit does not follow from the product's cost",
@@ -251,7 +250,7 @@ def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
         SetRule(
             "customer_status", SALES_FACT, CONSISTENCY, ERROR, 0,
             "customers without exactly one First-time sale",
-            query=star_sql.customers_without_one_first_sale(),
+            query=restated.customers_without_one_first_sale(),
         ),
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 DDL, staging, MERGE, checks and the README's data dictionary are all derived from here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property, partial
@@ -26,7 +26,8 @@ class Role(Enum):
 
     SOURCE = "source"  # comes with the record; a difference makes the row an update
     RESTATED = "restated"  # a property of the whole warehouse, recomputed in SQL
-    AUDIT = "audit"  # written by the load itself
+    CREATED = "created"  # written by the load: when the row was first loaded
+    UPDATED = "updated"  # written by the load: when a value of the row last changed
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Column:
 
     Attributes:
         width: of a text, in UTF-16 code units, as SQL Server counts NVARCHAR.
+        references: the table whose key it holds.
         exact: compared and sorted by code point, whatever the collation of the database.
     """
 
@@ -45,7 +47,7 @@ class Column:
     precision: int = 0
     scale: int = 0
     required: bool = False
-    references: str = ""
+    references: "Table | None" = None
     role: Role = Role.SOURCE
     exact: bool = False
 
@@ -60,11 +62,19 @@ class Index:
 
 @dataclass(frozen=True)
 class Table:
-    """One table.
+    """One table. What a load does with it follows from this declaration alone.
 
     Attributes:
+        key: the columns by which records are merged.
         source: the input that feeds it, empty for the audit tables.
-        is_staging: its rows are on their way, and worth nothing once they are merged.
+        indexes: besides the one of the key.
+        window: the column of time by which a run asks its source for records; empty: the source
+            is a snapshot, always read whole.
+        rank: of records with one key, the greatest by these columns is loaded, and of equal ones
+            the last in the source.
+        placeholder: the flag of rows that stand for a key that so far only other tables name;
+            empty: such keys are refused.
+        is_staging: its rows are staged, and worth nothing once they are merged.
     """
 
     name: str
@@ -73,6 +83,9 @@ class Table:
     columns: tuple[Column, ...]
     source: str = ""
     indexes: tuple[Index, ...] = ()
+    window: str = ""
+    rank: tuple[str, ...] = ()
+    placeholder: str = ""
     is_staging: bool = False
 
     @cached_property
@@ -80,7 +93,7 @@ class Table:
         return {column.name: column for column in self.columns}
 
     def column(self, name: str) -> Column:
-        """The column of that name.
+        """Return the column of that name.
 
         Raises:
             KeyError: there is none.
@@ -88,13 +101,23 @@ class Table:
         return self._by_name[name]
 
     def with_role(self, *roles: Role) -> tuple[Column, ...]:
-        """The columns of these roles, in order.
+        """Return the columns of these roles, in order.
 
         Example:
             >>> [column.name for column in SALES_FACT.with_role(Role.RESTATED)]
             ['profit_amount', 'profit_margin', 'customer_status']
         """
         return tuple(column for column in self.columns if column.role in roles)
+
+    @property
+    def guarded(self) -> tuple[Column, ...]:
+        """The columns whose difference makes a row an update: the source's, without the key."""
+        return tuple(c for c in self.with_role(Role.SOURCE) if c.name not in self.key)
+
+    @property
+    def references(self) -> tuple[tuple[Column, "Table"], ...]:
+        """The columns that hold the key of another table, with that table."""
+        return tuple((c, c.references) for c in self.columns if c.references)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -113,8 +136,8 @@ _count = partial(Column, kind=Kind.INTEGER, required=True)
 _time = partial(Column, kind=Kind.TIMESTAMP)
 
 _WRITTEN = (
-    _time("created_date", "when the row was first loaded, UTC", required=True, role=Role.AUDIT),
-    _time("updated_date", "when a value of it last changed, UTC", required=True, role=Role.AUDIT),
+    _time("created_date", "when the row was first loaded, UTC", required=True, role=Role.CREATED),
+    _time("updated_date", "when a value of it last changed, UTC", required=True, role=Role.UPDATED),
 )
 _INFERRED = _flag(
     "is_inferred",
@@ -124,6 +147,7 @@ _INFERRED = _flag(
 
 CUSTOMER_DIM = Table(
     "customer_dim", "one row per customer", ("customer_id",), source="customers",
+    placeholder="is_inferred",
     columns=(
         _key("customer_id", "key, as in the source, trimmed"),
         _text("name", "first and last name with one space between", width=201),
@@ -145,6 +169,7 @@ CUSTOMER_DIM = Table(
 
 PRODUCT_DIM = Table(
     "product_dim", "one row per product", ("product_id",), source="products",
+    placeholder="is_inferred",
     columns=(
         _key("product_id", "key, as in the source, trimmed"),
         _text("name", "trimmed", width=400),
@@ -165,10 +190,13 @@ PRODUCT_DIM = Table(
 
 SALES_FACT = Table(
     "sales_fact", "one row per completed sale", ("transaction_id",), source="sales",
+    window="transaction_date",
+    rank=("transaction_date", "customer_id", "product_id", "quantity", "unit_price",
+          "discount_amount", "sales_rep_id"),
     columns=(
         _key("transaction_id", "key, as in the source, trimmed"),
-        _key("customer_id", "who bought", references="customer_dim"),
-        _key("product_id", "what was sold", references="product_dim"),
+        _key("customer_id", "who bought", references=CUSTOMER_DIM),
+        _key("product_id", "what was sold", references=PRODUCT_DIM),
         Column("quantity", "units sold, at least 1", Kind.INTEGER, required=True),
         _money("unit_price", "price of one unit", precision=12, required=True),
         _money("discount_amount", "off the whole line, 0 when none", required=True),
@@ -313,12 +341,6 @@ ETL_READ_KEY = Table(
 # What a sale is to its customer.
 FIRST_TIME, REPEAT = "First-time", "Repeat"
 
-# Of sales with one transaction_id, the greatest by these columns wins.
-SALES_RANK = (
-    "transaction_date", "customer_id", "product_id", "quantity",
-    "unit_price", "discount_amount", "sales_rep_id",
-)  # fmt: skip
-
 # In the order in which references allow them to be loaded.
 STAR_TABLES = (CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT)
 AUDIT_TABLES = (
@@ -332,13 +354,25 @@ AUDIT_TABLES = (
 )
 ALL_TABLES = (*STAR_TABLES, *AUDIT_TABLES)
 
-# --- work tables: rows on their way ------------------------------------------------------
+
+def referrers(table: Table, tables: Iterable[Table]) -> tuple[tuple[Table, Column], ...]:
+    """Return the columns of these tables that hold the key of a table, each with its table.
+
+    Example:
+        >>> [(t.name, c.name) for t, c in referrers(CUSTOMER_DIM, STAR_TABLES)]
+        [('sales_fact', 'customer_id')]
+    """
+    found = ((t, column, parent) for t in tables for column, parent in t.references)
+    return tuple((t, column) for t, column, parent in found if parent.name == table.name)
+
+
+# --- work tables: staged rows ------------------------------------------------------------
 
 _SOURCE_ROW = Column("source_row", "row of the source", Kind.BIGINT, required=True)
 _BATCH = Column("batch", "number of the batch in which the row is merged", Kind.INTEGER,
                 required=True)  # fmt: skip
 
-# Keys to be read again from a mended file, and the runs that rejected them.
+# Keys to be read again from a corrected file, and the runs that rejected them.
 CORRECTED_KEY = Table(
     "corrected_key", "keys that are read again", (),
     columns=(_key("record_key", "key of the record"), _RUN_ID),
@@ -346,7 +380,7 @@ CORRECTED_KEY = Table(
 
 
 def staging_table(table: Table, *, permanent: bool = False) -> Table:
-    """Where the records of a source stand until they are merged.
+    """Return the table in which the records of a source stand until they are merged.
 
     Args:
         table: the table they are merged into.
@@ -360,32 +394,33 @@ def staging_table(table: Table, *, permanent: bool = False) -> Table:
         ('batch', 'source_row')
     """
     staged = tuple(
-        replace(c, required=False, exact=True, references="") for c in table.with_role(Role.SOURCE)
+        replace(c, required=False, exact=True, references=None)
+        for c in table.with_role(Role.SOURCE)
     )
     tags = (_RUN_ID, _BATCH, _SOURCE_ROW) if permanent else (_SOURCE_ROW,)
     return Table(
-        f"stage_{table.name}", f"records on their way into {table.name}",
+        f"stage_{table.name}", f"records staged for {table.name}",
         ("batch", "source_row") if permanent else (), (*tags, *staged), is_staging=True,
     )  # fmt: skip
 
 
 def batch_table(table: Table) -> Table:
-    """The records of one batch, by their own key, which is unique once duplicates are out."""
+    """Return the table of one batch, whose key is unique once duplicates are out."""
     staged = staging_table(table)
     columns = tuple(replace(c, required=c.name in table.key) for c in staged.columns)
     return replace(staged, name=f"batch_{table.name}", key=table.key, columns=columns)
 
 
 def rejected_key_table(table: Table) -> Table:
-    """Where the keys of a source's rejected records stand until its load is committed."""
+    """Return the table of the keys of a source's rejected records, until it is loaded."""
     return Table(
-        f"rejected_{table.name}", f"keys of records rejected on their way into {table.name}",
+        f"rejected_{table.name}", f"keys of records rejected for {table.name}",
         (), (_key("record_key", "key of the record"),), is_staging=True,
     )  # fmt: skip
 
 
 def staging_tables() -> Iterator[Table]:
-    """The permanent tables in which a server stages sources."""
+    """Yield the permanent tables in which a server stages sources."""
     for table in STAR_TABLES:
         yield staging_table(table, permanent=True)
         yield rejected_key_table(table)

@@ -1,8 +1,8 @@
-"""How staged records get into the star schema, inside one transaction of the caller's.
+"""How staged records get into their table, inside one transaction of the caller's.
 
-Applying counts first (one join says what is new, what differs and in which column), then
-merges, then mends what depends on more than one record: placeholders, customer status, profit.
-What is applied is a whole source or a batch of it; after either, the tables are consistent.
+Applying counts first (one join says what is new, what differs and in which column), then merges,
+then restates what depends on more than one record. What is applied is a whole source or a batch of
+it; after either, the tables are consistent. What is done follows from the table's declaration.
 """
 
 import time
@@ -14,15 +14,9 @@ from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.history.runs import Applied, LoadCounts, Staged
-from etl.schema.tables import (
-    CUSTOMER_DIM,
-    PRODUCT_DIM,
-    SALES_FACT,
-    Table,
-)
-from etl.warehouse import staging_sql, star_sql
-
-DIMENSIONS = (CUSTOMER_DIM, PRODUCT_DIM)
+from etl.schema.tables import STAR_TABLES, Table, referrers
+from etl.warehouse import restated, staging_sql, star_sql
+from etl.warehouse.restated import Restatement, Temporary
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class _Measured:
 
 
 def preview(db: DatabaseManager, staged: Staged) -> LoadCounts:
-    """What applying would insert, update and leave; writes nothing."""
+    """Return what applying would insert, update and leave; write nothing."""
     live = count_live(db, staged)
     measured = _measure(db, staged)
     vanished = count_vanished(db, staged, live=live, still_there=measured.rows_live)
@@ -46,20 +40,20 @@ def preview(db: DatabaseManager, staged: Staged) -> LoadCounts:
 
 
 def _live_params(staged: Staged) -> tuple[object, ...]:
-    return (staged.window.start, staged.window.end) if staged.table is SALES_FACT else (False,)
+    return (staged.window.start, staged.window.end) if staged.table.window else ()
 
 
 def count_live(db: DatabaseManager, staged: Staged) -> int:
-    """How many rows of its table the source should still have."""
+    """Return how many rows of its table the source should still have."""
     if staged.partial:
         return 0
-    return int(db.value(staging_sql.count_live(staged.table), _live_params(staged)))
+    return int(db.value(staging_sql.count_live(db.dialect, staged.table), _live_params(staged)))
 
 
 def count_vanished(
     db: DatabaseManager, staged: Staged, *, live: int | None, still_there: int
 ) -> int:
-    """How many rows of its table the source no longer has.
+    """Return how many rows of its table the source no longer has.
 
     Args:
         db: the warehouse.
@@ -70,7 +64,9 @@ def count_vanished(
     """
     if staged.partial or live == still_there:
         return 0
-    query = staging_sql.count_vanished(staged.table, rows=staged.rows, rejected=staged.rejected)
+    query = staging_sql.count_vanished(
+        db.dialect, staged.table, rows=staged.rows, rejected=staged.rejected
+    )
     return int(db.value(query, _live_params(staged)))
 
 
@@ -86,50 +82,70 @@ def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
         rows_rejected=staged.rows_rejected,
         rows_duplicate=staged.rows_duplicate,
     )
-    names = star_sql.guarded_names(table)
-    return _Measured(counts, {n: c for n, c in zip(names, columns, strict=True) if c}, live)
+    changes = zip(table.guarded, columns, strict=True)
+    return _Measured(counts, {column.name: rows for column, rows in changes if rows}, live)
 
 
 # --- applying ----------------------------------------------------------------------------
 
 
 def apply_source(
-    db: DatabaseManager, staged: Staged, *, now: datetime, full_refresh: bool = False
+    db: DatabaseManager,
+    staged: Staged,
+    *,
+    now: datetime,
+    full_refresh: bool = False,
+    tables: Sequence[Table] = STAR_TABLES,
 ) -> Applied:
-    """Merges one staged source and mends what depends on it; inside the caller's transaction.
+    """Merge one staged source and restate what depends on it, in the caller's transaction.
 
     Args:
         db: the warehouse, in a transaction.
         staged: the source.
         now: load time, UTC, written as created_date and updated_date.
-        full_refresh: remove sales that were not read.
+        full_refresh: remove rows that were not read, of a table that no other one names.
+        tables: those that there are, whose references must hold.
 
     Raises:
         LoadingError: the counts do not add up, or a reference is missing; roll back.
     """
-    started = time.perf_counter()
-    if staged.table is SALES_FACT:
-        applied = _apply_sales(db, staged, now=now, full_refresh=full_refresh)
-    elif staged.table is PRODUCT_DIM:
-        applied = _apply_products(db, staged, now)
-    else:
-        applied = _merge(db, staged, _measure(db, staged), now=now)
+    started, table = time.perf_counter(), staged.table
+    measured = _measure(db, staged)
+    applied = _infer(db, staged, now)
+    changing = restated.restated_by(table)
+    for each in changing:
+        _make(db, each.touched, staged.rows)
+    if full_refresh and not referrers(table, tables):
+        applied = applied.plus(_remove_unread(db, staged, tables))
+    for each in changing:
+        for temporary in each.before_merge:
+            _make(db, temporary, staged.rows)
+    applied = applied.plus(_merge(db, staged, measured, now=now)).plus(_restate(db, table, now))
+    if measured.counts.rows_updated or full_refresh:
+        applied = applied.plus(_remove_orphans(db, table, tables))
+    _require_references(db, staged)
     seconds = staged.seconds + time.perf_counter() - started
-    return applied.plus(_one(staged.table, LoadCounts(seconds=seconds)))
+    return applied.plus(_one(table, LoadCounts(seconds=seconds)))
 
 
-def apply_full_refresh(db: DatabaseManager, sources: Sequence[Staged], now: datetime) -> Applied:
-    """Applies all staged sources and removes what was not read; in the caller's transaction.
+def apply_full_refresh(
+    db: DatabaseManager,
+    sources: Sequence[Staged],
+    now: datetime,
+    *,
+    tables: Sequence[Table] = STAR_TABLES,
+) -> Applied:
+    """Apply all staged sources and remove what was not read, in the caller's transaction.
 
-    Facts go first, so that no fact is ever without its dimension rows. A dimension row that was
-    not read but is still named by a sale becomes a placeholder again.
+    Rows that name others go first, so that none is ever without those. A row that was not read but
+    is still named becomes a placeholder again.
     """
     applied = Applied()
     for staged in sources:
-        applied = applied.plus(apply_source(db, staged, now=now, full_refresh=True))
+        applied = applied.plus(apply_source(db, staged, now=now, full_refresh=True, tables=tables))
     for staged in sources:
-        if staged.table in DIMENSIONS:
-            applied = applied.plus(_remove_unread_dimension(db, staged, now))
+        if referrers(staged.table, tables):
+            applied = applied.plus(_remove_or_reinfer(db, staged, now, tables))
     return applied
 
 
@@ -138,7 +154,7 @@ def _one(table: Table, counts: LoadCounts) -> Applied:
 
 
 def _merge(db: DatabaseManager, staged: Staged, measured: _Measured, *, now: datetime) -> Applied:
-    """Merges what has to be merged, and proves that it wrote what was measured."""
+    """Merges what has to be merged, and proves that it wrote what was counted."""
     table, counts = staged.table, measured.counts
     _require_balance(table, counts)
     expected, written = counts.rows_inserted + counts.rows_updated, 0
@@ -159,10 +175,14 @@ def _write(db: DatabaseManager, staged: Staged, counts: LoadCounts, *, now: date
     What is all new need not be joined again where nobody can come between the counting and the
     writing unnoticed: in an embedded engine, and in a transaction that sees one snapshot.
     """
+    table = staged.table
     only_new = not (counts.rows_updated or counts.rows_unchanged or db.dialect.batched)
     if only_new:
-        return db.change(star_sql.insert_new(db.dialect, staged.table, staged.rows), (now, now))
-    return db.change(star_sql.merge(db.dialect, staged.table, staged.rows), (now, now, now))
+        insert = star_sql.insert_new(db.dialect, table, staged.rows)
+        return db.change(insert, star_sql.insert_params(table, now))
+    return db.change(
+        star_sql.merge(db.dialect, table, staged.rows), star_sql.merge_params(table, now)
+    )
 
 
 def _require_balance(table: Table, counts: LoadCounts) -> None:
@@ -181,87 +201,76 @@ def _require(condition: bool, what: str) -> None:
         )
 
 
-def _apply_products(db: DatabaseManager, staged: Staged, now: datetime) -> Applied:
-    touched = star_sql.create_touched_products(db.dialect, staged.rows)
-    _make(db, star_sql.TOUCHED_PRODUCTS, touched)
-    applied = _merge(db, staged, _measure(db, staged), now=now)
-    return applied.plus(_restate_profit(db, now))
-
-
-def _apply_sales(
-    db: DatabaseManager, staged: Staged, *, now: datetime, full_refresh: bool
-) -> Applied:
-    dialect, rows = db.dialect, staged.rows
-    measured = _measure(db, staged)
-    applied = _infer(db, rows, now)
-    _make(db, star_sql.TOUCHED_CUSTOMERS, star_sql.create_touched_customers(dialect, rows))
-    if full_refresh:
-        applied = applied.plus(_remove_unread_sales(db, rows))
-    _make(db, star_sql.FIRST_SALES, star_sql.create_first_sales(dialect, rows))
-    applied = applied.plus(_merge(db, staged, measured, now=now)).plus(_restate_status(db, now))
-    if measured.counts.rows_updated or full_refresh:
-        applied = applied.plus(_remove_orphans(db))
-    _require_references(db, rows)
+def _infer(db: DatabaseManager, staged: Staged, now: datetime) -> Applied:
+    """Adds placeholders for the keys that the staged rows name and nobody knows."""
+    applied = Applied()
+    for column, parent in staged.table.references:
+        if parent.placeholder:
+            add = star_sql.insert_inferred(db.dialect, column, parent, rows=staged.rows)
+            added = db.change(add, star_sql.insert_params(parent, now))
+            applied = applied.plus(_one(parent, LoadCounts(rows_inferred=added)))
     return applied
 
 
-def _infer(db: DatabaseManager, rows: str, now: datetime) -> Applied:
-    added = {
-        dimension: db.change(star_sql.insert_inferred(db.dialect, dimension, rows), (now, now))
-        for dimension in DIMENSIONS
-    }
-    return Applied({d.name: LoadCounts(rows_inferred=rows) for d, rows in added.items()})
+def _remove_orphans(db: DatabaseManager, table: Table, tables: Sequence[Table]) -> Applied:
+    """Removes the placeholders of the tables that a table names, when nothing names them now."""
+    applied = Applied()
+    for _, parent in table.references:
+        if parent.placeholder:
+            remove = star_sql.delete_orphaned_inferred(db.dialect, parent, tables)
+            applied = applied.plus(_one(parent, LoadCounts(rows_removed=db.change(remove))))
+    return applied
 
 
-def _remove_orphans(db: DatabaseManager) -> Applied:
-    removed = {d: db.change(star_sql.delete_orphaned_inferred(db.dialect, d)) for d in DIMENSIONS}
-    return Applied({d.name: LoadCounts(rows_removed=rows) for d, rows in removed.items()})
+def _remove_unread(db: DatabaseManager, staged: Staged, tables: Sequence[Table]) -> Applied:
+    for each in restated.restated_by(staged.table):
+        db.execute(each.touch_removed(db.dialect, staged.rows))
+    removed = db.change(star_sql.delete_unread(staged.table, staged.rows, tables))
+    return _one(staged.table, LoadCounts(rows_removed=removed))
 
 
-def _remove_unread_sales(db: DatabaseManager, rows: str) -> Applied:
-    db.execute(star_sql.touch_customers_of_removed(db.dialect, rows))
-    removed = db.change(star_sql.delete_unread(SALES_FACT, rows))
-    return _one(SALES_FACT, LoadCounts(rows_removed=removed))
+def _remove_or_reinfer(
+    db: DatabaseManager, staged: Staged, now: datetime, tables: Sequence[Table]
+) -> Applied:
+    table = staged.table
+    applied = _remove_unread(db, staged, tables)
+    if table.placeholder:
+        reinfer = star_sql.reinfer_unread(db.dialect, table, staged.rows, tables)
+        changed = db.change(reinfer, star_sql.update_params(table, now))
+        applied = applied.plus(_one(table, LoadCounts(rows_restated=changed)))
+    return applied.plus(_restate(db, table, now))
 
 
-def _remove_unread_dimension(db: DatabaseManager, staged: Staged, now: datetime) -> Applied:
-    dimension, rows = staged.table, staged.rows
-    if dimension is PRODUCT_DIM:
-        unread = star_sql.create_unread_products(db.dialect, rows)
-        _make(db, star_sql.TOUCHED_PRODUCTS, unread)
-    removed = db.change(star_sql.delete_unread(dimension, rows))
-    restated = db.change(star_sql.reinfer_unread(db.dialect, dimension, rows), (now,))
-    applied = _one(dimension, LoadCounts(rows_removed=removed, rows_restated=restated))
-    return applied.plus(_restate_profit(db, now)) if dimension is PRODUCT_DIM else applied
+def _restate(db: DatabaseManager, watched: Table, now: datetime) -> Applied:
+    """Restates what a load of a table may have changed."""
+    applied = Applied()
+    for each in restated.restated_by(watched):
+        applied = applied.plus(_write_restated(db, each, now))
+    return applied
 
 
-def _restate_profit(db: DatabaseManager, now: datetime) -> Applied:
-    _make(db, star_sql.RESTATED, star_sql.create_restated_profit(db.dialect))
-    return _write_restated(db, ("profit_amount", "profit_margin"), now)
+def _write_restated(db: DatabaseManager, restatement: Restatement, now: datetime) -> Applied:
+    wrong = Temporary(restated.RESTATED, lambda dialect, _rows: restatement.wrong(dialect))
+    _make(db, wrong, "")
+    made = db.dialect.temporary_name.format(name=restated.RESTATED)
+    rows = int(db.value(sql_dialects.count_rows(made)))
+    if rows:
+        table = restatement.table
+        merge = restated.merge_restated(db.dialect, restatement)
+        db.execute(merge, star_sql.update_params(table, now))
+    return _one(restatement.table, LoadCounts(rows_restated=rows))
 
 
-def _restate_status(db: DatabaseManager, now: datetime) -> Applied:
-    _make(db, star_sql.RESTATED, star_sql.create_restated_status(db.dialect))
-    return _write_restated(db, ("customer_status",), now)
-
-
-def _write_restated(db: DatabaseManager, columns: Sequence[str], now: datetime) -> Applied:
-    made = db.dialect.temporary_name.format(name=star_sql.RESTATED)
-    restated = int(db.value(sql_dialects.count_rows(made)))
-    if restated:
-        db.execute(star_sql.merge_restated(db.dialect, columns), (now,))
-    return _one(SALES_FACT, LoadCounts(rows_restated=restated))
-
-
-def _require_references(db: DatabaseManager, rows: str) -> None:
-    for dimension in DIMENSIONS:
-        orphans = int(db.value(star_sql.staged_without_parent(dimension, rows)))
+def _require_references(db: DatabaseManager, staged: Staged) -> None:
+    for column, parent in staged.table.references:
+        query = star_sql.staged_without_parent(column, parent, rows=staged.rows)
+        orphans = int(db.value(query))
         _require(
             not orphans,
-            f"{orphans} staged sales name a {dimension.key[0]} that {dimension.name} lacks",
+            f"{orphans} staged {staged.table.source} name a {column.name} that {parent.name} lacks",
         )
 
 
-def _make(db: DatabaseManager, name: str, create: str) -> None:
-    db.execute(sql_dialects.drop_temporary(db.dialect, name))
-    db.execute(create)
+def _make(db: DatabaseManager, temporary: Temporary, rows: str) -> None:
+    db.execute(sql_dialects.drop_temporary(db.dialect, temporary.name))
+    db.execute(temporary.create(db.dialect, rows))

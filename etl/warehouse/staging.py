@@ -217,10 +217,12 @@ def end_staging(db: DatabaseManager, rows: str, rejected: str) -> None:
             db.execute(sql_dialects.drop_temporary(db.dialect, name))
 
 
-def latest_staged_sale(db: DatabaseManager, rows: str) -> datetime | None:
-    """The newest transaction_date among the staged sales."""
-    latest: datetime | None = db.value(staging_sql.latest_staged_sale(rows))
-    return latest
+def newest_staged(
+    db: DatabaseManager, table: Table, rows: str, *, now: datetime
+) -> datetime | None:
+    """Return the time of the newest staged record that does not lie in the future."""
+    newest: datetime | None = db.value(staging_sql.newest_staged(table, rows), (now,))
+    return newest
 
 
 # --- batches -----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The statements about rows on their way: duplicates, batches, checksums, keys for the history.
+"""The statements about staged rows: duplicates, batches, checksums, what the source still has.
 
 `rows` is the name of the table in which staged records stand: the staging table of a source, or
 one batch of it.
@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from etl.engines.dialect import (
     Dialect,
     create_temporary_as,
-    key_of,
+    is_false,
     listed,
     quoted,
+    record_key,
+    same_key,
     temporary,
 )
-from etl.schema.tables import SALES_FACT, SALES_RANK, Column, Kind, Role, Table
+from etl.schema.tables import Column, Kind, Role, Table
 
 DUPLICATES = "duplicate_row"
 
@@ -24,14 +26,19 @@ DUPLICATES = "duplicate_row"
 
 def repeated_keys(table: Table, rows: str) -> str:
     """How many staged rows there are, and how many different keys among them."""
-    return f"SELECT count(*), count(DISTINCT {quoted(table.key[0])}) FROM {quoted(rows)};"
+    if len(table.key) == 1:
+        return f"SELECT count(*), count(DISTINCT {quoted(table.key[0])}) FROM {quoted(rows)};"
+    keys = f"SELECT DISTINCT {_key_list(table)} FROM {quoted(rows)}"
+    return f"SELECT (SELECT count(*) FROM {quoted(rows)}), (SELECT count(*) FROM ({keys}) AS keys);"
+
+
+def _key_list(table: Table, alias: str = "") -> str:
+    return ", ".join(f"{alias}{quoted(name)}" for name in table.key)
 
 
 def _rank(table: Table) -> str:
-    if table is not SALES_FACT:
-        return '"source_row" DESC'
     terms = []
-    for name in SALES_RANK:
+    for name in table.rank:
         if not table.column(name).required:  # engines disagree on where NULL sorts
             terms.append(f"CASE WHEN {quoted(name)} IS NULL THEN 0 ELSE 1 END DESC")
         terms.append(f"{quoted(name)} DESC")
@@ -40,11 +47,12 @@ def _rank(table: Table) -> str:
 
 def create_duplicates(dialect: Dialect, table: Table, rows: str) -> str:
     """Temporary table of the staged rows that an equal key outranks."""
-    key, stage = quoted(table.key[0]), quoted(rows)
+    key, stage, order = _key_list(table), quoted(rows), _rank(table)
     query = f"""SELECT * FROM (
-    SELECT s.*, row_number() OVER (PARTITION BY s.{key} ORDER BY {_rank(table)}) AS "rank"
+    SELECT s.*, row_number() OVER (PARTITION BY {_key_list(table, "s.")} ORDER BY {order}) AS "rank"
     FROM {stage} AS s
-    WHERE s.{key} IN (SELECT {key} FROM {stage} GROUP BY {key} HAVING count(*) > 1)
+    JOIN (SELECT {key} FROM {stage} GROUP BY {key} HAVING count(*) > 1) AS repeated
+        ON {same_key(table, "repeated", "s")}
 ) AS ranked WHERE "rank" > 1"""
     return create_temporary_as(dialect, DUPLICATES, query)
 
@@ -165,38 +173,39 @@ def _microseconds_of_day(own: str) -> str:
 # --- what the source still has -------------------------------------------------------------
 
 
-def live_rows(table: Table) -> str:
+def live_rows(dialect: Dialect, table: Table) -> str:
     """Condition on `target`: rows whose record the source should still have.
 
-    Takes as parameters the window, first and last instant, for the fact table; for a dimension
-    False, what a row says of being a placeholder.
+    Its parameters are the first and last instant of the window, where the table has one.
     """
-    column = "transaction_date" if table is SALES_FACT else "is_inferred"
-    return f'target."{column}" ' + ("BETWEEN ? AND ?" if table is SALES_FACT else "= ?")
+    if table.window:
+        return f"target.{quoted(table.window)} BETWEEN ? AND ?"
+    if table.placeholder:
+        return is_false(dialect, f"target.{quoted(table.placeholder)}")
+    return "1 = 1"
 
 
-def count_live(table: Table) -> str:
+def count_live(dialect: Dialect, table: Table) -> str:
     """How many rows of the target the source should still have; parameters of `live_rows`."""
-    return f"SELECT count(*) FROM {quoted(table.name)} AS target WHERE {live_rows(table)};"
+    condition = live_rows(dialect, table)
+    return f"SELECT count(*) FROM {quoted(table.name)} AS target WHERE {condition};"
 
 
-def count_vanished(table: Table, *, rows: str, rejected: str) -> str:
+def count_vanished(dialect: Dialect, table: Table, *, rows: str, rejected: str) -> str:
     """Live rows whose record was not read at all; parameters of `live_rows`."""
     return f"""SELECT count(*) FROM {quoted(table.name)} AS target
-WHERE {live_rows(table)}
-    AND {key_of(table, "target")} NOT IN (SELECT "record_key" FROM {quoted(rejected)})
+WHERE {live_rows(dialect, table)}
+    AND {record_key(table, "target")} NOT IN (SELECT "record_key" FROM {quoted(rejected)})
     AND {not_staged(table, rows)};"""
 
 
 def not_staged(table: Table, rows: str, target: str = "target") -> str:
     """Condition on a target row, named by its alias or table: no staged record has its key."""
-    key = f"{key_of(table, 'staged')} = {key_of(table, target)}"
+    key = same_key(table, "staged", target)
     return f"NOT EXISTS (SELECT 1 FROM {quoted(rows)} AS staged WHERE {key})"
 
 
-def latest_staged_sale(rows: str) -> str:
-    """The newest staged sale."""
-    return f'SELECT max("transaction_date") FROM {quoted(rows)};'
-
-
-# --- keys for the history ------------------------------------------------------------------
+def newest_staged(table: Table, rows: str) -> str:
+    """The newest staged record that does not lie in the future. Parameter: the present moment."""
+    newest = quoted(table.window)
+    return f"SELECT max({newest}) FROM {quoted(rows)} WHERE {newest} <= ?;"

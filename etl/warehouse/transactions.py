@@ -18,7 +18,7 @@ from etl.history import audit as run_history
 from etl.history.read_keys import record_read_keys
 from etl.history.runs import Applied, LoadCounts, RunPlan, Staged, utc_now
 from etl.resilience.retry import is_data_error, retry_with_backoff
-from etl.schema.tables import SALES_FACT, Table, rejected_key_table
+from etl.schema.tables import Table, rejected_key_table
 from etl.warehouse import apply as warehouse
 from etl.warehouse import staging, staging_sql
 from etl.warehouse.staging import Batch
@@ -174,14 +174,15 @@ def _vanished(load: Load, staged: Staged, *, live: int | None, still_there: int)
 
 def _record_reading(load: Load, staged: Staged) -> None:
     record_read_keys(load.db, load.plan, staged)
-    if staged.table is SALES_FACT:
-        _record_sales_read(load, staged)
+    if staged.table.window:
+        _record_window_read(load, staged)
 
 
-def _record_sales_read(load: Load, staged: Staged) -> None:
+def _record_window_read(load: Load, staged: Staged) -> None:
+    table = staged.table
     if load.plan.moves_watermark:
-        latest = staging.latest_staged_sale(load.db, staged.rows)
-        run_history.move_watermark(load.db, load.plan, latest)
+        newest = staging.newest_staged(load.db, table, staged.rows, now=load.plan.started_at)
+        run_history.move_watermark(load.db, load.plan, table, newest)
     if not load.plan.is_partial:
         run_history.mark_recovered(load.db, load.plan.window)
 

@@ -1,9 +1,9 @@
 """The T-SQL to the letter, and read by a parser, for where no SQL Server is at hand.
 
-`tests/tsql` holds the statements that are sent to SQL Server, a file each. A change of one shows
-in its file; when it is meant, rewrite the files:
+`tests/warehouse/tsql` holds the statements that are sent to SQL Server, a file each. A change of
+one shows in its file; when it is meant, rewrite the files:
 
-    UPDATE_TSQL=1 python -m pytest -n0 tests/test_tsql.py
+    UPDATE_TSQL=1 python -m pytest -n0 tests/warehouse/test_tsql.py
 """
 
 import difflib
@@ -42,7 +42,7 @@ from etl.schema.tables import (
     rejected_key_table,
     staging_table,
 )
-from etl.warehouse import staging_sql, star_sql
+from etl.warehouse import restated, staging_sql, star_sql
 from etl.warehouse.tables import permanent_tables, schema_script
 
 FOLDER = Path(__file__).with_name("tsql")
@@ -98,9 +98,13 @@ def _loading(table: Table) -> Iterator[tuple[str, str]]:
     rows, batch = _stage(table), _batch(table)
     yield "classify", star_sql.classify(SQL_SERVER, table, batch)
     yield "merge", star_sql.merge(SQL_SERVER, table, batch)
-    yield "count_live", staging_sql.count_live(table)
-    yield "count_vanished", staging_sql.count_vanished(table, rows=rows, rejected=_rejected(table))
-    yield "delete_unread", star_sql.delete_unread(table, rows)
+    yield "count_live", staging_sql.count_live(SQL_SERVER, table)
+    rejected = _rejected(table)
+    yield (
+        "count_vanished",
+        staging_sql.count_vanished(SQL_SERVER, table, rows=rows, rejected=rejected),
+    )
+    yield "delete_unread", star_sql.delete_unread(table, rows, STAR_TABLES)
     yield "record_rejected_keys", read_keys.record_rejected_keys_sql(_rejected(table))
     yield "record_staged_keys", read_keys.record_staged_keys_sql(table, rows)
     corrected, modes = _temporary(CORRECTED_KEY).name, READS_WHOLE_SOURCES
@@ -114,27 +118,29 @@ def _loading(table: Table) -> Iterator[tuple[str, str]]:
 
 def _placeholders(dimension: Table) -> Iterator[tuple[str, str]]:
     """The statements about rows of a dimension that only sales have named."""
-    sales = _batch(SALES_FACT)
-    yield "insert_inferred", star_sql.insert_inferred(SQL_SERVER, dimension, sales)
-    yield "delete_orphaned_inferred", star_sql.delete_orphaned_inferred(SQL_SERVER, dimension)
-    yield "reinfer_unread", star_sql.reinfer_unread(SQL_SERVER, dimension, _stage(dimension))
-    yield "staged_without_parent", star_sql.staged_without_parent(dimension, sales)
+    dialect, sales = SQL_SERVER, _batch(SALES_FACT)
+    ((column, parent),) = (found for found in SALES_FACT.references if found[1] is dimension)
+    yield "insert_inferred", star_sql.insert_inferred(dialect, column, parent, rows=sales)
+    orphans = star_sql.delete_orphaned_inferred(dialect, dimension, STAR_TABLES)
+    yield "delete_orphaned_inferred", orphans
+    unread = star_sql.reinfer_unread(dialect, dimension, _stage(dimension), STAR_TABLES)
+    yield "reinfer_unread", unread
+    yield "staged_without_parent", star_sql.staged_without_parent(column, parent, rows=sales)
 
 
 def _restating() -> Iterator[tuple[str, str]]:
     """The statements about what depends on more than one record."""
     dialect, sales, products = SQL_SERVER, SALES_FACT, PRODUCT_DIM
-    yield "touched_customers", star_sql.create_touched_customers(dialect, _batch(sales))
-    yield "touched_by_removal", star_sql.touch_customers_of_removed(dialect, _stage(sales))
-    yield "first_sales", star_sql.create_first_sales(dialect, _batch(sales))
-    yield "restated_status", star_sql.create_restated_status(dialect)
-    yield "touched_products", star_sql.create_touched_products(dialect, _batch(products))
-    yield "unread_products", star_sql.create_unread_products(dialect, _stage(products))
-    yield "restated_profit", star_sql.create_restated_profit(dialect)
-    yield "drop_restated", sql_dialects.drop_temporary(dialect, star_sql.RESTATED)
-    yield "merge_restated_status", star_sql.merge_restated(dialect, ("customer_status",))
-    profit = ("profit_amount", "profit_margin")
-    yield "merge_restated_profit", star_sql.merge_restated(dialect, profit)
+    yield "touched_customers", restated.create_touched_customers(dialect, _batch(sales))
+    yield "touched_by_removal", restated.touch_customers_of_removed(dialect, _stage(sales))
+    yield "first_sales", restated.create_first_sales(dialect, _batch(sales))
+    yield "restated_status", restated.create_restated_status(dialect)
+    yield "touched_products", restated.create_touched_products(dialect, _batch(products))
+    yield "unread_products", restated.touch_unread_products(dialect, _stage(products))
+    yield "restated_profit", restated.create_restated_profit(dialect)
+    yield "drop_restated", sql_dialects.drop_temporary(dialect, restated.RESTATED)
+    yield "merge_restated_status", restated.merge_restated(dialect, restated.STATUS)
+    yield "merge_restated_profit", restated.merge_restated(dialect, restated.PROFIT)
 
 
 def _others() -> Iterator[tuple[str, str]]:
@@ -144,7 +150,7 @@ def _others() -> Iterator[tuple[str, str]]:
         sql_dialects.create_temporary(SQL_SERVER, _temporary(CORRECTED_KEY)),
     )
     yield "probe_encoding", staging_sql.probe_encoding()
-    yield "latest_staged_sale", staging_sql.latest_staged_sale(_stage(SALES_FACT))
+    yield "newest_staged_sales_fact", staging_sql.newest_staged(SALES_FACT, _stage(SALES_FACT))
     yield "sales_query", sql_dialects.sales_query()
     for table in AUDIT_TABLES:
         yield f"insert_row_{table.name}", sql_dialects.insert_row(table)
@@ -152,7 +158,7 @@ def _others() -> Iterator[tuple[str, str]]:
 
 
 def _quality() -> Iterator[tuple[str, str]]:
-    """The statements that hold the tables against the quality rules."""
+    """The statements that check the tables against the quality rules."""
     for table in STAR_TABLES:
         yield f"quality_{table.name}", quality_rules.count_broken_rows(SQL_SERVER, table)
         for row_rule in quality_rules.ROW_RULES[table.name]:
@@ -198,15 +204,15 @@ def test_a_statement_is_what_its_file_says(name: str) -> None:
 
 def _difference(path: Path, pinned: str, text: str) -> str:
     lines = difflib.unified_diff(
-        pinned.splitlines(), text.splitlines(), f"tests/tsql/{path.name}", "generated", lineterm=""
+        pinned.splitlines(), text.splitlines(), f"tsql/{path.name}", "generated", lineterm=""
     )
-    meant = "if it is meant: UPDATE_TSQL=1 python -m pytest -n0 tests/test_tsql.py"
-    return "\n".join([f"tests/tsql/{path.name} says otherwise; {meant}", *lines])
+    meant = "if it is meant: UPDATE_TSQL=1 python -m pytest -n0 tests/warehouse/test_tsql.py"
+    return "\n".join([f"tests/warehouse/tsql/{path.name} says otherwise; {meant}", *lines])
 
 
 def test_no_file_is_left_of_a_statement_that_is_gone() -> None:
     left = {path.name for path in FOLDER.iterdir()} - {f"{name}.sql" for name in STATEMENTS}
-    assert not left, f"no statement has these files of tests/tsql, remove them: {sorted(left)}"
+    assert not left, f"no statement has these files of {FOLDER}, remove them: {sorted(left)}"
 
 
 # --- as a parser reads it ----------------------------------------------------------------
@@ -498,10 +504,9 @@ def test_work_tables_do_not_take_the_collation_of_the_server() -> None:
 
 def test_a_foreign_key_has_the_type_of_the_key_it_refers_to() -> None:
     """SQL Server's errors 1753 and 1757."""
-    for column in SALES_FACT.columns:
-        if column.references:
-            own, other = _tables()[SALES_FACT.name], _tables()[column.references]
-            assert own[column.name] == other[column.name]
+    for column, parent in SALES_FACT.references:
+        own, other = _tables()[SALES_FACT.name], _tables()[parent.name]
+        assert own[column.name] == other[parent.key[0]]
 
 
 @pytest.mark.parametrize("name", [name for name in STATEMENTS if name.startswith("create_")])

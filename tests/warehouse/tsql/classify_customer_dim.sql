@@ -17,7 +17,7 @@ SELECT count(*),
 FROM (
     SELECT
         CASE WHEN target."customer_id" IS NULL THEN 1 ELSE 0 END AS "is_new",
-        CASE WHEN target."customer_id" IS NOT NULL AND target."is_inferred" = ? THEN 1 ELSE 0 END AS "is_live",
+        CASE WHEN target."customer_id" IS NOT NULL AND target."is_inferred" = 0 THEN 1 ELSE 0 END AS "is_live",
         CASE WHEN target."customer_id" IS NOT NULL AND ((target."name" + N'.') COLLATE Latin1_General_100_BIN2 <> (source."name" + N'.') COLLATE Latin1_General_100_BIN2 OR (target."name" IS NULL AND source."name" IS NOT NULL) OR (target."name" IS NOT NULL AND source."name" IS NULL)) THEN 1 ELSE 0 END AS "name",
         CASE WHEN target."customer_id" IS NOT NULL AND ((target."first_name" + N'.') COLLATE Latin1_General_100_BIN2 <> (source."first_name" + N'.') COLLATE Latin1_General_100_BIN2 OR (target."first_name" IS NULL AND source."first_name" IS NOT NULL) OR (target."first_name" IS NOT NULL AND source."first_name" IS NULL)) THEN 1 ELSE 0 END AS "first_name",
         CASE WHEN target."customer_id" IS NOT NULL AND ((target."last_name" + N'.') COLLATE Latin1_General_100_BIN2 <> (source."last_name" + N'.') COLLATE Latin1_General_100_BIN2 OR (target."last_name" IS NULL AND source."last_name" IS NOT NULL) OR (target."last_name" IS NOT NULL AND source."last_name" IS NULL)) THEN 1 ELSE 0 END AS "last_name",

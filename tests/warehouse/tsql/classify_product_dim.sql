@@ -17,7 +17,7 @@ SELECT count(*),
 FROM (
     SELECT
         CASE WHEN target."product_id" IS NULL THEN 1 ELSE 0 END AS "is_new",
-        CASE WHEN target."product_id" IS NOT NULL AND target."is_inferred" = ? THEN 1 ELSE 0 END AS "is_live",
+        CASE WHEN target."product_id" IS NOT NULL AND target."is_inferred" = 0 THEN 1 ELSE 0 END AS "is_live",
         CASE WHEN target."product_id" IS NOT NULL AND ((target."name" + N'.') COLLATE Latin1_General_100_BIN2 <> (source."name" + N'.') COLLATE Latin1_General_100_BIN2 OR (target."name" IS NULL AND source."name" IS NOT NULL) OR (target."name" IS NOT NULL AND source."name" IS NULL)) THEN 1 ELSE 0 END AS "name",
         CASE WHEN target."product_id" IS NOT NULL AND ((target."category" + N'.') COLLATE Latin1_General_100_BIN2 <> (source."category" + N'.') COLLATE Latin1_General_100_BIN2 OR (target."category" IS NULL AND source."category" IS NOT NULL) OR (target."category" IS NOT NULL AND source."category" IS NULL)) THEN 1 ELSE 0 END AS "category",
         CASE WHEN target."product_id" IS NOT NULL AND ((target."source_category" + N'.') COLLATE Latin1_General_100_BIN2 <> (source."source_category" + N'.') COLLATE Latin1_General_100_BIN2 OR (target."source_category" IS NULL AND source."source_category" IS NOT NULL) OR (target."source_category" IS NOT NULL AND source."source_category" IS NULL)) THEN 1 ELSE 0 END AS "source_category",

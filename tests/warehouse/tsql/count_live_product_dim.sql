@@ -1,1 +1,1 @@
-SELECT count(*) FROM "product_dim" AS target WHERE target."is_inferred" = ?;
+SELECT count(*) FROM "product_dim" AS target WHERE target."is_inferred" = 0;

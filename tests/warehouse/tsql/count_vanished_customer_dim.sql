@@ -1,4 +1,4 @@
 SELECT count(*) FROM "customer_dim" AS target
-WHERE target."is_inferred" = ?
+WHERE target."is_inferred" = 0
     AND target."customer_id" NOT IN (SELECT "record_key" FROM "rejected_customer_dim")
     AND NOT EXISTS (SELECT 1 FROM "stage_customer_dim" AS staged WHERE staged."customer_id" = target."customer_id");

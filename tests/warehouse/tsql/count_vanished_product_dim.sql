@@ -1,4 +1,4 @@
 SELECT count(*) FROM "product_dim" AS target
-WHERE target."is_inferred" = ?
+WHERE target."is_inferred" = 0
     AND target."product_id" NOT IN (SELECT "record_key" FROM "rejected_product_dim")
     AND NOT EXISTS (SELECT 1 FROM "stage_product_dim" AS staged WHERE staged."product_id" = target."product_id");

@@ -2,6 +2,7 @@ SELECT * INTO "#duplicate_row" FROM (
 SELECT * FROM (
     SELECT s.*, row_number() OVER (PARTITION BY s."customer_id" ORDER BY "source_row" DESC) AS "rank"
     FROM "stage_customer_dim" AS s
-    WHERE s."customer_id" IN (SELECT "customer_id" FROM "stage_customer_dim" GROUP BY "customer_id" HAVING count(*) > 1)
+    JOIN (SELECT "customer_id" FROM "stage_customer_dim" GROUP BY "customer_id" HAVING count(*) > 1) AS repeated
+        ON repeated."customer_id" = s."customer_id"
 ) AS ranked WHERE "rank" > 1
 ) AS made;

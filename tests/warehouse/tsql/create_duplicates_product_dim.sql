@@ -2,6 +2,7 @@ SELECT * INTO "#duplicate_row" FROM (
 SELECT * FROM (
     SELECT s.*, row_number() OVER (PARTITION BY s."product_id" ORDER BY "source_row" DESC) AS "rank"
     FROM "stage_product_dim" AS s
-    WHERE s."product_id" IN (SELECT "product_id" FROM "stage_product_dim" GROUP BY "product_id" HAVING count(*) > 1)
+    JOIN (SELECT "product_id" FROM "stage_product_dim" GROUP BY "product_id" HAVING count(*) > 1) AS repeated
+        ON repeated."product_id" = s."product_id"
 ) AS ranked WHERE "rank" > 1
 ) AS made;

@@ -1,1 +1,0 @@
-SELECT max("transaction_date") FROM "stage_sales_fact";
