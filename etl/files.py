@@ -3,6 +3,7 @@
 Files with records are for their owner alone; the setting FILE_MODE opens them to a group.
 """
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from filelock import FileLock
 PRIVATE = 0o600
 PART = ".part"  # ends the name of a file that is being written
 
+# Windows does not open folders, and not every share can write one through.
+_FOLDER_CANNOT_SYNC = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP}
 _LOCK_WAIT_S = 2.0
 _POLL_S = 0.02
 _mode = PRIVATE
@@ -166,11 +169,19 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let the names in a folder survive a power failure, where the system can."""
-    with ExitStack() as stack, suppress(OSError):  # not every system opens or syncs folders
-        handle = os.open(folder, os.O_RDONLY)
-        stack.callback(os.close, handle)
-        os.fsync(handle)
+    """Let the names in a folder survive a power failure, where the system can.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    with ExitStack() as stack:
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno not in _FOLDER_CANNOT_SYNC:
+                raise
 
 
 @contextmanager

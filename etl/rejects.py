@@ -1,11 +1,9 @@
 """Records that cannot be loaded: their shape, and the file a person mends them in."""
 
 import codecs
-import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from etl.files import AtomicFile
 from etl.schema.arrow import text_schema
 
 # Why a record was not loaded. `duplicate` is no fault of the record: another of its key won.
@@ -177,7 +176,7 @@ class RejectedFile:
         self.rows = 0
         self.reasons: Counter[tuple[str, str]] = Counter()
         self._folder, self._run_id, self._source = folder, run_id, source
-        self._file: BinaryIO | None = None
+        self._file: AtomicFile | None = None
 
     def write(self, rejected: pa.RecordBatch) -> None:
         """Adds a block of rejected records."""
@@ -189,57 +188,38 @@ class RejectedFile:
         stamp = [pa.repeat(each, rejected.num_rows) for each in (self._run_id, self._source)]
         cells = [*stamp, rows, *(_guarded_cells(text) for text in texts)]
         lines = _csv_lines(pa.RecordBatch.from_arrays(cells, _header(rejected)))
-        with self._named_in_errors():
+        try:
             self._opened(rejected).write(lines)
+        except OSError as error:
+            error.filename = error.filename or str(self._path)
+            raise
 
     def publish(self) -> Path | None:
         """Puts the file in place, safe on the disk; returns its path, None when there is none."""
-        if self._folder is None or self._file is None:
+        file, self._file = self._file, None
+        if file is None:
             return None
-        with self._named_in_errors():
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._close()
-        self._part.replace(self._path)
+        file.commit()
         return self._path
 
     def discard(self) -> None:
         """Removes what was written so far; does nothing after `publish`."""
         if self._file is not None:
-            with suppress(OSError):  # a full disk refuses what is still in the buffer once more
-                self._close()
-            self._part.unlink(missing_ok=True)
-        self.rows = 0
-
-    @contextmanager
-    def _named_in_errors(self) -> Iterator[None]:
-        """Puts the file's name into errors of writing, which have none by themselves."""
-        try:
-            yield
-        except OSError as error:
-            error.filename = error.filename or str(self._part)
-            raise
+            self._file.discard()
+        self._file, self.rows = None, 0
 
     @property
     def _path(self) -> Path:
         assert self._folder is not None  # noqa: S101  # for mypy: only called when there is a file
         return self._folder / file_name(self._run_id, self._source)
 
-    @property
-    def _part(self) -> Path:
-        return self._path.with_name(self._path.name + ".part")
-
     def _opened(self, rejected: pa.RecordBatch) -> BinaryIO:
-        if self._file is None and self._path.exists():  # it goes on from what was published
-            shutil.copyfile(self._path, self._part)
-            self._file = self._part.open("ab")
-        elif self._file is None:
-            self._part.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._part.open("wb")
-            self._file.write(codecs.BOM_UTF8 + ",".join(_header(rejected)).encode() + b"\r\n")
-        return self._file
-
-    def _close(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
+        if self._file is None:
+            self._file = AtomicFile(self._path)
+            if self._path.exists():  # it goes on from what was published
+                with self._path.open("rb") as published:
+                    shutil.copyfileobj(published, self._file.file)
+            else:
+                self._file.file.write(codecs.BOM_UTF8)
+                self._file.file.write(",".join(_header(rejected)).encode() + b"\r\n")
+        return self._file.file

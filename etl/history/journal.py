@@ -9,14 +9,12 @@ import errno
 import json
 import logging
 import os
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-if sys.platform != "win32":
-    import fcntl
+from etl.files import file_mode, locked, make_private, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -58,50 +56,36 @@ def append_entry(path: Path, entry: Mapping[str, Any]) -> bool:
 
 
 def _append(path: Path, line: bytes) -> None:
-    with _opened(path) as handle:
-        size = os.fstat(handle).st_size
-        if size and not _ends_line(handle, size):
-            line = b"\n" + line  # so that a line that was cut off costs only itself
-        if os.write(handle, line) < len(line):
-            os.ftruncate(handle, size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(handle)
+    with _locked_if_possible(path):
+        with _opened(path) as handle:
+            size = os.fstat(handle).st_size
+            if size and not _ends_line(handle, size):
+                line = b"\n" + line  # so that a line that was cut off costs only itself
+            if os.write(handle, line) < len(line):
+                os.ftruncate(handle, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(handle)
         _keep_the_newest(path)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    """The journal, which nobody else appends to or renames meanwhile."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-    while True:
-        handle = os.open(path, flags, 0o644)
-        try:
-            _lock(handle)
-            if _is_still(path, handle):
-                yield handle
-                return
-        finally:
-            os.close(handle)  # which ends the lock
-
-
-def _is_still(path: Path, handle: int) -> bool:
-    """Whether the open file is the journal; another run may have put a shorter one in its place."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
-
-
-if sys.platform == "win32":  # where an open file cannot be replaced, so a cut fails and is told
-
-    def _lock(handle: int) -> None:
-        pass
-
-else:
-
-    def _lock(handle: int) -> None:
+def _locked_if_possible(path: Path) -> Iterator[None]:
+    """Keep out the other runs that append to the journal or shorten it."""
+    with ExitStack() as stack:
         with suppress(OSError):  # some shares know no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            stack.enter_context(locked(path.with_name(f"{path.name}.lock")))
+        yield
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags, file_mode())
+    try:
+        make_private(path)  # an older version made it for everybody
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _ends_line(handle: int, size: int) -> bool:
@@ -113,15 +97,10 @@ def _keep_the_newest(path: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     if len(lines) <= MAX_RUNS + _SPARE:
         return
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.write_bytes(b"".join(lines[-MAX_RUNS:]))
-        part.replace(path)
+        write_atomically(path, b"".join(lines[-MAX_RUNS:]))
     except OSError as error:  # the run itself is in it
         logger.warning("the journal %s cannot be shortened: %s", path, error.strerror)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def read_entries(path: Path, *, containing: str = "", most: int = MAX_RUNS) -> list[dict[str, Any]]:

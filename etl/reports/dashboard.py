@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from etl.files import write_atomically
 from etl.reports.all_runs import list_of_runs, over_time
 from etl.reports.figures import RunFigures, run_figures
 from etl.reports.one_run import changes, last_load, lineage, quality, rejects, state
-from etl.reports.page import NOTHING, Markup, escaped, isolated, joined, page, section, write_page
+from etl.reports.page import NOTHING, Markup, escaped, isolated, joined, page, section
 from etl.reports.run_states import outcome_of
 from etl.words import count_words, instant_words
 
@@ -39,7 +40,7 @@ def write_dashboard(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
         ...     "Loaded and clean" in page_path.read_text("utf-8")
         True
     """
-    write_page(path, dashboard(entries))
+    write_atomically(path, dashboard(entries))
 
 
 def dashboard(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -6,10 +6,7 @@ an e-mail and without a network. `Markup` is text that is safe to stand in it; d
 """
 
 import html
-import os
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import NewType
 
 from etl.printable import printable
@@ -153,23 +150,3 @@ def _kind(index: int, texts: Collection[int]) -> str:
 def folded(summary: str, body: Markup) -> Markup:
     """What a reader may open; it needs no script."""
     return Markup(f"<details><summary>{escaped(summary)}</summary>\n{body}\n</details>")
-
-
-def write_page(path: Path, text: str) -> None:
-    """Writes a page whole or not at all: beside its place first, then renamed over the old one.
-
-    Args:
-        path: where the page goes; its folder is made when missing.
-        text: the page.
-
-    Raises:
-        OSError: it cannot be written; the old page is still there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # two runs may end at once
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
-    finally:
-        with suppress(OSError):  # it has been renamed, or it was never there
-            part.unlink()

@@ -6,6 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from etl.files import write_atomically
+
 JSON_REPORT, HTML_REPORT = "quality_report.json", "quality_report.html"
 
 _STYLE = """
@@ -52,22 +54,10 @@ def write_report(
     """
     content = {**report, "anomalies": list(anomalies)}
     text = json.dumps(content, indent=2, default=str) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)
     return (
-        _write(folder / JSON_REPORT, text),
-        _write(folder / HTML_REPORT, html_report(content)),
+        write_atomically(folder / JSON_REPORT, text),
+        write_atomically(folder / HTML_REPORT, html_report(content)),
     )
-
-
-def _write(path: Path, text: str) -> Path:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        # half a character, as a key may hold it, becomes its escape
-        part.write_bytes(text.encode("utf-8", "backslashreplace"))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def html_report(report: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from io import BufferedWriter
 from pathlib import Path
 
 from etl.errors import ETLError
+from etl.files import sync_folder, write_atomically
 from etl.sources.files import byte_chunks, file_signature, open_source
 
 # Four times as fast as gzip's own default, for a quarter more space (measured on customers): the
@@ -29,8 +30,6 @@ _NEXT_STEPS = {
     errno.EACCES: _GIVE_RIGHT, errno.EPERM: _GIVE_RIGHT, errno.EROFS: _GIVE_RIGHT,
     errno.EEXIST: _NAME_FOLDER, errno.ENOTDIR: _NAME_FOLDER,
 }  # fmt: skip
-# Windows does not open folders, and not every share can write one through.
-_FOLDER_CANNOT_SYNC = {errno.EACCES, errno.EINVAL, errno.ENOTSUP}
 
 
 def archive_run(
@@ -104,10 +103,7 @@ def _fill(part: Path, files: Sequence[Path], facts: Mapping[str, object]) -> Non
     kept = [_keep_file(path, part / name) for path, name in _copy_names(files)]
     # half a character, as a path may hold it, becomes the escape that JSON has for it
     text = json.dumps({**facts, "files": kept}, indent=2, ensure_ascii=False)
-    with (part / "settings.json").open("xb") as file:
-        file.write(f"{text}\n".encode(errors="backslashreplace"))
-        _write_through(file)
-    _sync_folder(part)
+    write_atomically(part / "settings.json", f"{text}\n")
 
 
 def _copy_names(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
@@ -163,21 +159,6 @@ def _write_through(file: BufferedWriter) -> None:
     os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    """Let the names in a folder survive a power failure, where the system can."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in _FOLDER_CANNOT_SYNC:
-            raise
-    finally:
-        os.close(handle)
-
-
 def _put_in_place(part: Path, target: Path) -> Path:
     # a folder cannot be renamed over one with files in it, and must not be seen half removed
     former = part.with_name(f"{target.name}.former.part")
@@ -185,7 +166,7 @@ def _put_in_place(part: Path, target: Path) -> Path:
     if target.exists():
         target.rename(former)
     part.rename(target)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     with suppress(OSError):  # the archive is complete; what stays is removed next time
         _remove(former)
     return target

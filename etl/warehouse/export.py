@@ -1,8 +1,8 @@
 """Writes the loaded tables to files, each whole or not at all."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
@@ -11,6 +11,7 @@ import pyarrow.parquet
 from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
+from etl.files import AtomicFile
 from etl.schema.arrow import arrow_schema
 from etl.schema.tables import STAR_TABLES, Table
 
@@ -36,19 +37,13 @@ def export_tables(db: DatabaseManager, folder: Path, file_format: str) -> list[P
 
 
 def _export(db: DatabaseManager, table: Table, path: Path) -> Path:
-    part = path.with_name(path.name + ".part")
     schema = arrow_schema(table.columns)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _writer(part, schema, path.suffix) as writer:
+        with AtomicFile(path) as file, _writer(file, schema, path.suffix) as writer:
             for block in db.blocks(sql_dialects.select_all(table), schema, _CHUNK_ROWS):
                 writer.write_table(pa.Table.from_batches([block]))
-        part.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
-    finally:
-        with suppress(OSError):  # there may be no folder for it
-            part.unlink()
     return path
 
 
@@ -61,8 +56,8 @@ def _cannot_write(path: Path, error: OSError) -> LoadingError:
 
 
 def _writer(
-    path: Path, schema: pa.Schema, suffix: str
+    file: BinaryIO, schema: pa.Schema, suffix: str
 ) -> pyarrow.csv.CSVWriter | pyarrow.parquet.ParquetWriter:
     if suffix == ".csv":
-        return pyarrow.csv.CSVWriter(path, schema)
-    return pyarrow.parquet.ParquetWriter(path, schema)
+        return pyarrow.csv.CSVWriter(file, schema)
+    return pyarrow.parquet.ParquetWriter(file, schema)
