@@ -12,7 +12,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Dict
 
 from etl.pipeline.arguments import check_arguments, parse_arguments
 
@@ -37,6 +36,7 @@ from etl import process
 from etl.alerts.notifier import AlertThrottler, simulate_email_alert, simulate_slack_notification
 from etl.alerts.run_alerts import with_alerts
 from etl.errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
+from etl.history.summary import RunSummary
 from etl.monitoring.health.report import pipeline_health_check
 from etl.monitoring.lineage import track_data_lineage
 from etl.monitoring.logs import close_logging, setup_logging
@@ -99,7 +99,7 @@ __all__ = [
 
 def run_etl_pipeline(
     config: Config | None = None, args: argparse.Namespace | None = None
-) -> Dict[str, Any]:
+) -> RunSummary:
     """Runs the pipeline: extraction, transformation, loading, validation; then its alerts.
 
     Args:
@@ -108,7 +108,7 @@ def run_etl_pipeline(
 
     Returns:
         The summary: run, window, status, exit code, sources, tables, quality, anomalies,
-        metrics.
+        metrics; it reads like a dict too.
 
     Raises:
         ConfigurationError: an argument cannot be carried out.
@@ -126,7 +126,7 @@ def run_etl_pipeline(
 
 def _run_logged(
     config: Config, args: argparse.Namespace, critical_handler: logging.Handler | None
-) -> Dict[str, Any]:
+) -> RunSummary:
     setup_logging(_logging_config(config, args), critical_handler=critical_handler)
     return run_job(config, args)
 
@@ -177,10 +177,10 @@ def _run_and_print(config: Config, args: argparse.Namespace) -> int:
     except Exception:  # noqa: BLE001  # it has been logged, with its trace in the file
         return EXIT_FAILED
     if args.json:
-        print(json.dumps(summary, indent=2))
+        print(json.dumps(summary.as_dict(), indent=2))
     else:
         console.print_summary(summary)
-    return int(summary["exit_code"])
+    return summary.exit_code or EXIT_OK
 
 
 def run_command() -> int:

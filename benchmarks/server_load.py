@@ -31,6 +31,7 @@ from rich.table import Table as Grid
 sys.path.insert(0, str(ROOT))
 
 from etl.engines.dialect import Dialect, quoted
+from etl.history.summary import RunSummary
 from etl.pipeline.arguments import parse_arguments
 from etl.rules.business import transform_customers
 from etl.schema.tables import CUSTOMER_DIM, Column, Kind, Role
@@ -159,7 +160,7 @@ def run_pipeline(place: Place, phase: str) -> float:
     return float(summary["tables"]["customer_dim"]["seconds"])
 
 
-def _require_loaded(summary: dict[str, Any], phase: str) -> None:
+def _require_loaded(summary: RunSummary, phase: str) -> None:
     failures = [source["error"] for source in summary["sources"] if source["error"]]
     counts = summary["tables"]["customer_dim"]
     written = counts["rows_inserted"] + counts["rows_updated"]

@@ -9,6 +9,8 @@ from typing import Any
 import model
 from pipeline_runs import Record
 
+from etl.history.summary import RunSummary
+
 SETTINGS = model.Settings(
     default_area_code="212", default_cost_ratio=Decimal("0.6"), commission_rate=Decimal("0.035")
 )
@@ -51,7 +53,7 @@ def load_model(
     return total
 
 
-def counts_of(summary: dict[str, Any], names: Sequence[str]) -> dict[str, dict[str, int]]:
+def counts_of(summary: RunSummary, names: Sequence[str]) -> dict[str, dict[str, int]]:
     return {
         table: {name: counts[f"rows_{name}"] for name in names}
         for table, counts in summary["tables"].items()

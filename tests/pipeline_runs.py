@@ -14,6 +14,7 @@ from typing import Any
 import engines
 
 from etl.engines.database import Access, DatabaseManager
+from etl.history.summary import RunSummary
 from etl.pipeline.arguments import parse_arguments
 from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import STAR_TABLES, Role
@@ -110,7 +111,7 @@ class Project:
     def config(self, env: str = "dev") -> Config:
         return load_config(env, base_dir=self.folder, environ=self.settings)
 
-    def run(self, *argv: str) -> dict[str, Any]:
+    def run(self, *argv: str) -> RunSummary:
         args = parse_arguments(argv)
         return run_etl_pipeline(self.config(args.env), args)
 

@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 from etl.alerts.alert import CRITICAL, ERROR, SUCCESS, WARNING, Alert, alert_of
 from etl.alerts.delivery import Delivery
@@ -30,9 +30,11 @@ from etl.errors import (
 )
 from etl.history import audit as run_history
 from etl.history.runs import utc_now
+from etl.history.summary import Check, RunSummary, SourceOutcome, TableCounts
 from etl.monitoring.logs import PIPELINE_LOG, log_context
 from etl.resilience.retry import is_transient
 from etl.settings.config import PROJECT_DIR, Config
+from etl.words import UNKNOWN, count_words
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +59,8 @@ class _Kept(logging.Handler):
 
 
 def with_alerts(
-    config: Config, job: Callable[[logging.Handler | None], Dict[str, Any]], *, quiet: bool = False
-) -> Dict[str, Any]:
+    config: Config, job: Callable[[logging.Handler | None], RunSummary], *, quiet: bool = False
+) -> RunSummary:
     """Does a run, and tells whom it concerns how it ended.
 
     Args:
@@ -75,27 +77,14 @@ def with_alerts(
     if quiet:
         return job(None)
     started, critical = time.monotonic(), _Kept(logging.CRITICAL)
-    with _errors_kept() as errors:
-        try:
-            summary = job(critical)
-        except Exception as error:
-            seconds = time.monotonic() - started
-            _safely(partial(_tell_error, config, critical.records, error, seconds=seconds))
-            raise
-    logged = (critical.records, errors.records)
-    _safely(partial(_tell_summary, config, *logged, summary))
-    return summary
-
-
-@contextmanager
-def _errors_kept() -> Iterator[_Kept]:
-    """Keeps what is logged as an error: a summary has no stack traces."""
-    kept = _Kept(logging.ERROR)
-    logging.getLogger().addHandler(kept)
     try:
-        yield kept
-    finally:
-        logging.getLogger().removeHandler(kept)
+        summary = job(critical)
+    except Exception as error:
+        seconds = time.monotonic() - started
+        _safely(partial(_tell_error, config, critical.records, error, seconds=seconds))
+        raise
+    _safely(partial(_tell_summary, config, critical.records, summary))
+    return summary
 
 
 def _safely(tell: Callable[[], None]) -> None:
@@ -113,7 +102,6 @@ class _Telling:
     Attributes:
         known: what is told of the run in each alert.
         last_success: when a run last went well; looked up once.
-        errors: the error of each source that failed.
     """
 
     config: Config
@@ -121,17 +109,9 @@ class _Telling:
     state: AlertState
     known: Alert
     last_success: Callable[[], str]
-    errors: Mapping[str, BaseException] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls,
-        config: Config,
-        known: Alert,
-        *,
-        reached: bool,
-        errors: Mapping[str, BaseException] | None = None,
-    ) -> "_Telling":
+    def of(cls, config: Config, known: Alert, *, reached: bool) -> "_Telling":
         """What the alerts of a run share; `reached` when the warehouse can be asked."""
         delivery = Delivery(
             config.processing.breaker_failure_threshold,
@@ -142,7 +122,7 @@ class _Telling:
         state = AlertState(config.alerts.alerts_dir)
         last_success = cache(partial(_last_success, config, state, reached=reached))
         notifier = Notifier.of(config.alerts, delivery)
-        return cls(config, notifier, state, known, last_success, errors or {})
+        return cls(config, notifier, state, known, last_success)
 
     def key(self, *parts: str) -> str:
         """An alert key, told apart by environment."""
@@ -232,43 +212,38 @@ def _tell_critical(telling: _Telling, records: list[logging.LogRecord]) -> None:
 # --- a run that ended with a summary -----------------------------------------------------
 
 
-def _tell_summary(
-    config: Config,
-    critical: list[logging.LogRecord],
-    logged: list[logging.LogRecord],
-    summary: Mapping[str, Any],
-) -> None:
-    errors = {str(getattr(r, "source", "")): e for r in logged if (e := _error_of(r)) is not None}
-    with log_context(run_id=summary["run_id"]):
-        telling = _Telling.of(config, _known(summary), errors=errors, reached=True)
-        _TELL[summary["exit_code"]](telling, summary)
+def _tell_summary(config: Config, critical: list[logging.LogRecord], summary: RunSummary) -> None:
+    with log_context(run_id=summary.run_id):
+        telling = _Telling.of(config, _known(summary), reached=True)
+        _TELL[summary.exit_code or EXIT_OK](telling, summary)
         _tell_critical(telling, critical)
-        if anomalies := summary.get("anomalies"):
-            run = {"run_id": summary["run_id"], "environment": config.environment}
+        if summary.anomalies:
+            anomalies = [anomaly.as_dict() for anomaly in summary.anomalies]
+            run = {"run_id": summary.run_id, "environment": config.environment}
             run["log_file"], run["last_success"] = telling.known.log_file, telling.last_success()
             process_quality_alerts(anomalies, config.alerts, notifier=telling.notifier, context=run)
 
 
-def _known(summary: Mapping[str, Any]) -> Alert:
-    metrics = summary["metrics"]
-    read, rejected = metrics["total_records"], metrics["total_errors"]
+def _known(summary: RunSummary) -> Alert:
+    measured = summary.measured
+    stats = (
+        ("Success Rate", summary.success_rate, "{:.1%}"),
+        ("Error Rate", measured.error_rate, "{:.1%}"),
+        ("Processing Speed", measured.records_per_second, "{:,.1f} records/sec"),
+    )
     return Alert(
-        run_id=summary["run_id"],
-        seconds=metrics["total_seconds"],
-        records_processed=f"{read - rejected:,} / {read:,}",
-        stats=(
-            ("Success Rate", f"{1 - metrics['error_rate']:.1%}"),
-            ("Error Rate", f"{metrics['error_rate']:.1%}"),
-            ("Processing Speed", f"{metrics['records_per_second']:,.1f} records/sec"),
-        ),
+        run_id=summary.run_id,
+        seconds=summary.seconds,
+        records_processed=f"{summary.records_loaded or 0:,} / {measured.records or 0:,}",
+        stats=tuple((name, form.format(n)) for name, n, form in stats if n is not None),
     )
 
 
-def _tell_all_failed(telling: _Telling, summary: Mapping[str, Any]) -> None:
+def _tell_all_failed(telling: _Telling, summary: RunSummary) -> None:
     _count_failure(telling)
-    errors = [telling.errors.get(source["source"]) for source in summary["sources"]]
+    errors = [source.error for source in summary.sources]
     facts = _all_facts([error for error in errors if error is not None])
-    facts["message"] = "\n".join(summary["attention"])
+    facts["message"] = "\n".join(summary.attention)
     alert = telling.alert(
         severity=CRITICAL,
         topic=f"{telling.config.environment} Run, All Sources",
@@ -289,40 +264,39 @@ def _all_facts(errors: list[BaseException]) -> dict[str, str]:
     }
 
 
-def _tell_attention(telling: _Telling, summary: Mapping[str, Any]) -> None:
+def _tell_attention(telling: _Telling, summary: RunSummary) -> None:
     _count_failure(telling)
-    failed = [source for source in summary["sources"] if source["error"]]
-    for source in failed:
+    for source in summary.failed_sources:
         _tell_source(telling, source)
-    told = {f"{source['source']}: {source['error']}" for source in failed}
-    checks = [check for check in summary["quality"]["checks"] if check["status"] == "failed"]
+    told = {f"{source.source}: {source.message}" for source in summary.failed_sources}
+    checks = summary.failed_checks
     if checks:
         _tell_checks(telling, checks)
-        told |= {f"check {check['name']}: {check['message']}" for check in checks}
-    for line in summary["attention"]:
+        told |= {f"check {check.name}: {check.message}" for check in checks}
+    for line in summary.attention:
         if line not in told:
             _tell_line(telling, line)
 
 
-def _tell_source(telling: _Telling, source: Mapping[str, Any]) -> None:
-    name, error = source["source"], telling.errors.get(source["source"])
+def _tell_source(telling: _Telling, source: SourceOutcome) -> None:
+    name, error = source.source, source.error
     held_back = isinstance(error, HeldBackError)
-    facts = error_facts(error) if error else {"message": source["error"]}
+    facts = error_facts(error) if error else {"message": source.message}
     email = telling.alert(
         severity=WARNING if held_back else ERROR,
         headline="Source Held Back" if held_back else "Source Failed",
         topic=f"{name.capitalize()} Processing",
-        status=f"{source['status'].upper()}, the other sources went on",
+        status=f"{source.status.upper()}, the other sources went on",
         stage=_stage(error),
-        records_affected=f"all {name} of this run; {source['table']} is as it was",
+        records_affected=f"all {name} of this run; {source.table} is as it was",
         **facts,
     )
     key = telling.key(name, type(error).__name__ if error else "failed")
     telling.notifier.notify(key, email=email, slack=replace(email, severity=WARNING))
 
 
-def _tell_checks(telling: _Telling, checks: list[Mapping[str, Any]]) -> None:
-    names = [str(check["name"]) for check in checks]
+def _tell_checks(telling: _Telling, checks: Sequence[Check]) -> None:
+    names = [check.name for check in checks]
     alert = telling.alert(
         severity=WARNING,
         headline="Quality Check Failed",
@@ -330,8 +304,8 @@ def _tell_checks(telling: _Telling, checks: list[Mapping[str, Any]]) -> None:
         status="LOADED, a check failed",
         stage="Validation",
         error_type="QualityCheckFailed",
-        message="\n".join(f"{check['name']}: {check['message']}" for check in checks),
-        records_affected=", ".join(f"{check['name']}: {check['value']}" for check in checks),
+        message="\n".join(f"{check.name}: {check.message}" for check in checks),
+        records_affected=", ".join(f"{check.name}: {check.value}" for check in checks),
     )
     key = telling.key("check", *sorted(names))
     telling.notifier.notify(key, email=alert, slack=alert)
@@ -351,9 +325,9 @@ def _tell_line(telling: _Telling, line: str) -> None:
     telling.notifier.notify(telling.key("attention", subject), email=alert, slack=alert)
 
 
-def _tell_success(telling: _Telling, summary: Mapping[str, Any]) -> None:
+def _tell_success(telling: _Telling, summary: RunSummary) -> None:
     failures, since = _take_failures(telling)
-    lines = [_loaded(source, summary["tables"]) for source in summary["sources"]]
+    lines = [_loaded(table) for table in summary.tables if table.source != UNKNOWN]
     if failures:
         runs = "1 run" if failures == 1 else f"{failures:,} runs"
         lines.insert(0, f"Recovered: {runs} since {since} had failed or needed attention.")
@@ -366,14 +340,13 @@ def _tell_success(telling: _Telling, summary: Mapping[str, Any]) -> None:
     telling.notifier.notify_always(telling.key("success"), alert)
 
 
-def _loaded(source: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> str:
-    counts = tables[source["table"]]
+def _loaded(table: TableCounts) -> str:
     names = ("read", "inserted", "updated", "unchanged", "rejected", "duplicate")
-    told = ", ".join(f"{counts[f'rows_{name}']:,} {name}" for name in names)
-    return f"{source['source']}: {told}"
+    told = ", ".join(f"{count_words(table.count(f'rows_{name}'))} {name}" for name in names)
+    return f"{table.source}: {told}"
 
 
-_TELL: Mapping[int, Callable[[_Telling, Mapping[str, Any]], None]] = {
+_TELL: Mapping[int, Callable[[_Telling, RunSummary], None]] = {
     EXIT_OK: _tell_success,
     EXIT_ATTENTION: _tell_attention,
     EXIT_FAILED: _tell_all_failed,

@@ -11,6 +11,7 @@ from etl.engines.database import DatabaseManager
 from etl.history import audit as run_history
 from etl.history.audit import LOADED
 from etl.history.runs import LoadCounts, utc_now
+from etl.history.summary import Lineage, Reject
 from etl.schema.tables import ETL_LINEAGE, Table
 from etl.sources.files import FileTrace
 from etl.sources.window import EVERYTHING, Window
@@ -18,51 +19,33 @@ from etl.sources.window import EVERYTHING, Window
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Lineage:
-    """One source of one run.
+def facts_of(trace: FileTrace | None, window: Window = EVERYTHING) -> dict[str, Any]:
+    """Return what a `Lineage` says of a file as it was read, and of the sales asked for.
 
-    Attributes:
-        source: customers, products or sales; for a load by hand the file's name.
-        target: the table.
-        path: the file, or the database without its secrets.
-        query: what the database was asked; empty for a file.
-        trace: of the bytes that were read; None for a database, or a file that was not read whole.
-        status: loaded, held back or failed.
+    Args:
+        trace: of the bytes that were read; None for a database, or a file not read whole.
+        window: of the sales that were asked for.
     """
+    trace = trace or FileTrace()
+    times = {
+        "window_start": window.start, "window_end": window.end, "modified_at": trace.modified_at,
+        "extracted_at": trace.extracted_at, "recorded_at": utc_now(),
+    }  # fmt: skip
+    return {"size_bytes": trace.bytes, "sha256": trace.sha256 or "", "times": times}
 
-    source: str
-    target: str
-    path: str
-    query: str = ""
-    trace: FileTrace | None = None
-    status: str = LOADED
-    window: Window = EVERYTHING
-    counts: LoadCounts = LoadCounts()  # noqa: RUF009  # frozen
-    recorded_at: datetime = field(default_factory=utc_now)
 
-    def as_row(self, run_id: str) -> dict[str, object]:
-        """As a row of `etl_lineage`."""
-        trace = self.trace or FileTrace()
-        return {
-            "run_id": run_id, "table_name": self.target, "source": self.source,
-            "status": self.status, "path": self.path, "query": self.query or None,
-            "window_start": self.window.start, "window_end": self.window.end,
-            "bytes": trace.bytes, "sha256": trace.sha256,
-            "modified_at": trace.modified_at, "extracted_at": trace.extracted_at,
-            **{n: v for n, v in asdict(self.counts).items() if n in ETL_LINEAGE.names},
-            "recorded_at": self.recorded_at,
-        }  # fmt: skip
+def counts_of(counts: LoadCounts) -> dict[str, int | None]:
+    """Return the counts that `etl_lineage` keeps."""
+    return {name: n for name, n in asdict(counts).items() if name in ETL_LINEAGE.names}
 
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it: moments in ISO form, what is not known left out."""
-        row = self.as_row("")
-        row = {"source": self.source, "target": self.target, "rows": self.counts.rows_read} | row
-        return {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in row.items()
-            if value is not None and name not in ("run_id", "table_name")
-        }
+
+def _row(lineage: Lineage, run_id: str) -> dict[str, object]:
+    return {
+        "run_id": run_id, "table_name": lineage.target, "source": lineage.source,
+        "status": lineage.status, "path": lineage.path, "query": lineage.query or None,
+        "bytes": lineage.size_bytes, "sha256": lineage.sha256 or None,
+        **lineage.times, **lineage.counts,
+    }  # fmt: skip
 
 
 def tell(lineage: Lineage, level: int = logging.INFO) -> None:
@@ -85,7 +68,7 @@ def record_lineage(db: DatabaseManager, run_id: str, lineage: Mapping[str, Linea
     for each in lineage.values():
         tell(each, logging.DEBUG)
     if lineage:
-        rows = [each.as_row(run_id) for each in lineage.values()]
+        rows = [_row(each, run_id) for each in lineage.values()]
         run_history.replace_rows(db, ETL_LINEAGE, rows, by=ETL_LINEAGE.key)
 
 
@@ -111,17 +94,17 @@ class Ledger:
     lineage: dict[str, Lineage] = field(default_factory=dict)
     rejects: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict)
 
-    def rejected(self) -> list[dict[str, Any]]:
-        """The rejected records by source, error class and field, the most frequent first.
+    def rejected(self) -> tuple[Reject, ...]:
+        """Return the rejected records by source, error class and field, the most frequent first.
 
         Example:
             >>> ledger = Ledger(rejects={"sales": Counter({("missing", "quantity"): 3})})
             >>> ledger.rejected()
-            [{'source': 'sales', 'error_class': 'missing', 'field': 'quantity', 'rows': 3}]
+            (Reject(source='sales', error_class='missing', field='quantity', rows=3),)
         """
         counted = [
-            {"source": source, "error_class": error_class, "field": name, "rows": rows}
+            Reject(source, error_class, name, rows)
             for source, counts in self.rejects.items()
             for (error_class, name), rows in counts.items()
         ]
-        return sorted(counted, key=lambda each: (-each["rows"], *map(str, each.values())))
+        return tuple(sorted(counted, key=lambda each: (-(each.rows or 0), *each.reason)))

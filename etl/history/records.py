@@ -1,9 +1,9 @@
 """What is kept of a run outside the warehouse, and how the warehouse learns of it later."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,19 @@ from etl.errors import EXIT_FAILED, ETLError, WarehouseInUseError
 from etl.history import audit as run_history
 from etl.history.journal import JOURNAL, append_entry, read_entries
 from etl.history.lineage import Ledger
-from etl.history.runs import RunPlan, run_id_after, utc_now
+from etl.history.runs import REPROCESS, RunPlan, run_id_after, utc_now
+from etl.history.summary import RunSummary, SourceOutcome
 from etl.settings.config import Config, secrets_of
 from etl.settings.connection_strings import masked
 from etl.sources.window import Window
 
-# Summaries of runs that nobody checked: nothing was found wrong.
-NO_CHECKS: dict[str, Any] = {
-    "passed": True, "checks": [], "scores": {}, "dimension_scores": {},
-}  # fmt: skip
-_FREE_TEXTS = ("error", "attention", "sources")
+# The window of a run that loads corrected records, in words.
+CORRECTED = "corrected records"
 
 
 @dataclass
 class RunRecord:
-    """A run under way, as the journal will tell of it.
+    """A run under way, and what is to be kept of it however it ends.
 
     Attributes:
         config: the settings.
@@ -45,54 +43,62 @@ class RunRecord:
     started_at: datetime = field(default_factory=utc_now)
     plan: RunPlan | None = None
     ledger: Ledger = field(default_factory=Ledger)
-    summary: Mapping[str, Any] | None = None
+    summary: RunSummary | None = None
     in_history: bool = False
 
-    def entry(self, error: BaseException | None, finished_at: datetime) -> dict[str, Any]:
-        """The line of the journal."""
+    def base(self) -> RunSummary:
+        """Return what is known of the run whatever becomes of it."""
         window = self.plan.window if self.plan else self.window
-        summary = self._failed(error) if self.summary is None else dict(self.summary)
-        entry = summary | {
-            "started_at": _iso(self.plan.started_at if self.plan else self.started_at),
-            "finished_at": _iso(finished_at),
-            "window_start": window.start.isoformat(),
-            "window_end": window.end.isoformat(),
-            "error": error_text(error, summary),
-            "rejects": self.ledger.rejected(),
-            "lineage": [each.as_dict() for each in self.ledger.lineage.values()],
-            "in_history": self.in_history,
-        }
-        secrets = secrets_of(self.config)
-        return entry | {name: _without(entry[name], secrets) for name in _FREE_TEXTS}
+        return RunSummary(
+            run_id=self.plan.run_id if self.plan else run_id_after(self.started_at, None),
+            environment=self.config.environment,
+            mode=self.mode,
+            window=CORRECTED if self.mode == REPROCESS else str(window),
+            window_start=window.start,
+            window_end=window.end,
+            warehouse=self.config.database.display_name,
+            started_at=self.plan.started_at if self.plan else self.started_at,
+            finished_at=utc_now(),
+            rejects=self.ledger.rejected(),
+            lineage=tuple(self.ledger.lineage.values()),
+            in_history=self.in_history,
+        )
 
-    def _failed(self, error: BaseException | None) -> dict[str, Any]:
-        run_id = self.plan.run_id if self.plan else run_id_after(self.started_at, None)
-        return {
-            "run_id": run_id,
-            "environment": self.config.environment,
-            "mode": self.mode,
-            "window": str(self.plan.window if self.plan else self.window),
-            "status": status_of(error),
-            "exit_code": error.exit_code if isinstance(error, ETLError) else EXIT_FAILED,
-            "warehouse": self.config.database.display_name,
-            "sources": [], "tables": {}, "column_changes": {}, "quality": NO_CHECKS,
-            "anomalies": [], "attention": [], "metrics": {}, "exported": [],
-        }  # fmt: skip
+    def failed(self, error: BaseException) -> RunSummary:
+        """Return the summary of a run that ended with an error."""
+        summary = replace(
+            self.base(),
+            status=status_of(error),
+            exit_code=error.exit_code if isinstance(error, ETLError) else EXIT_FAILED,
+            error=str(error) or type(error).__name__,
+        )
+        return without_secrets(summary, self.config)
 
 
-def error_text(error: BaseException | None, summary: Mapping[str, Any]) -> str:
-    """What went wrong, of the run as a whole or of its sources; empty when nothing did.
+def error_text(sources: Iterable[SourceOutcome]) -> str:
+    """Return what went wrong with sources; empty when nothing did.
 
     Example:
-        >>> error_text(None, {"sources": [{"error": "no file a"}, {"error": ""}]})
+        >>> error_text([SourceOutcome("sales", "sales_fact", "failed", message="no file a")])
         'no file a'
     """
-    if error is not None:
-        return str(error) or type(error).__name__
-    return " | ".join(source["error"] for source in summary["sources"] if source["error"])
+    return " | ".join(source.message for source in sources if source.message)
 
 
-def status_of(error: BaseException | None) -> str:
+def without_secrets(summary: RunSummary, config: Config) -> RunSummary:
+    """Return a summary whose free texts are masked."""
+    secrets = secrets_of(config)
+    return replace(
+        summary,
+        error=masked(summary.error, secrets),
+        attention=tuple(masked(line, secrets) for line in summary.attention),
+        sources=tuple(
+            replace(source, message=masked(source.message, secrets)) for source in summary.sources
+        ),
+    )
+
+
+def status_of(error: BaseException) -> str:
     """How a run that ended with an error is called.
 
     Example:
@@ -103,19 +109,6 @@ def status_of(error: BaseException | None) -> str:
         return run_history.INTERRUPTED
     in_use = isinstance(error, WarehouseInUseError)
     return run_history.IN_USE if in_use else run_history.FAILED
-
-
-def _iso(moment: datetime) -> str:
-    return moment.replace(tzinfo=UTC).isoformat()
-
-
-def _without(value: Any, secrets: list[str]) -> Any:
-    """The value with its texts masked, however deep they lie."""
-    if isinstance(value, str):
-        return masked(value, secrets)
-    if isinstance(value, Mapping):
-        return {name: _without(each, secrets) for name, each in value.items()}
-    return [_without(each, secrets) for each in value] if isinstance(value, list) else value
 
 
 def journal_path(config: Config) -> Path:
@@ -129,9 +122,10 @@ def journaled(record: RunRecord) -> Iterator[RunRecord]:
     try:
         yield record
     except BaseException as error:
-        append_entry(journal_path(record.config), record.entry(error, utc_now()))
+        append_entry(journal_path(record.config), record.failed(error).as_dict())
         raise
-    append_entry(journal_path(record.config), record.entry(None, utc_now()))
+    if record.summary is not None:
+        append_entry(journal_path(record.config), record.summary.as_dict())
 
 
 # --- what the warehouse has missed -------------------------------------------------------

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any, Dict
 
 from etl.engines.database import DatabaseManager
-from etl.history.lineage import Lineage, record_lineage, tell
-from etl.history.runs import LoadCounts, run_id_after
+from etl.history.lineage import counts_of, facts_of, record_lineage, tell
+from etl.history.runs import LoadCounts, run_id_after, utc_now
+from etl.history.summary import Lineage
 from etl.monitoring.health.report import pipeline_health_check
 from etl.monitoring.logs import (
     ERROR_LOG,
@@ -73,8 +74,9 @@ def track_data_lineage(
     """
     path = Path(source_file)
     counts = LoadCounts(rows_read=records_processed, rows_rejected=records_rejected)
-    lineage = Lineage(path.name, target_table, str(path), trace=trace_file(path), counts=counts)
-    run_id = run_id or run_id_after(lineage.recorded_at, None)
+    facts = facts_of(trace_file(path))
+    lineage = Lineage(path.name, target_table, str(path), counts=counts_of(counts), **facts)
+    run_id = run_id or run_id_after(utc_now(), None)
     if db_manager is None:
         tell(lineage)
     else:

@@ -1,7 +1,7 @@
 """What a person sees: progress while it runs, and the summary at the end."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Any
@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from etl.history.runs import flaws_in_words
+from etl.history.summary import RunSummary, TableCounts
+from etl.words import count_words
 
 _COUNTS = (
     ("read", "rows_read"),
@@ -79,36 +81,39 @@ def print_health(report: Mapping[str, Any]) -> None:
     console.print(f"{report['status']}, exit code {report['exit_code']}", markup=False)
 
 
-def print_summary(summary: Mapping[str, Any]) -> None:
+def print_summary(summary: RunSummary) -> None:
     """Prints the summary of a run on stdout, as tables."""
     console = _stdout()
     console.print()
     console.print(_counts_table(summary))
-    for anomaly in summary["anomalies"]:
-        console.print(f"UNUSUAL {anomaly['message']}", markup=False, soft_wrap=True)
+    for anomaly in summary.anomalies:
+        console.print(f"UNUSUAL {anomaly.message}", markup=False, soft_wrap=True)
     console.print(_stages_table(summary))
     for line in _closing_lines(summary):
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _counts_table(summary: Mapping[str, Any]) -> Table:
-    sources = summary["sources"]
-    counts = [summary["tables"][source["table"]] for source in sources]
-    table = Table(title=_title(summary), title_justify="left", header_style="bold")
-    table.add_column("")
-    for source in sources:
-        table.add_column(source["source"], justify="right")
-    table.add_row("table", *(source["table"] for source in sources))
-    table.add_row("status", *(_status(source["status"]) for source in sources), end_section=True)
-    extras = [(name, key) for name, key in _EXTRAS if any(row[key] for row in counts)]
+def _counts_table(summary: RunSummary) -> Table:
+    tables = [table for s in summary.sources if (table := summary.table(s.table))]
+    shown = Table(title=_title(summary), title_justify="left", header_style="bold")
+    shown.add_column("")
+    for each in tables:
+        shown.add_column(each.source, justify="right")
+    shown.add_row("table", *(each.name for each in tables))
+    shown.add_row("status", *(_status(each.status) for each in tables), end_section=True)
+    extras = [(name, key) for name, key in _EXTRAS if any(each.count(key) for each in tables)]
     for name, key in (*_COUNTS, *extras):
-        table.add_row(name, *(f"{row[key]:,}" for row in counts), end_section=name == _LAST_COUNT)
-    table.add_row("seconds", *(f"{row['seconds']:.2f}" for row in counts))
-    return table
+        shown.add_row(name, *_counts(tables, key), end_section=name == _LAST_COUNT)
+    shown.add_row("seconds", *(f"{each.seconds or 0:.2f}" for each in tables))
+    return shown
 
 
-def _title(summary: Mapping[str, Any]) -> str:
-    return f"{summary['environment']}, {summary['window']}"
+def _counts(tables: Iterable[TableCounts], name: str) -> Iterator[str]:
+    return (count_words(table.count(name)) for table in tables)
+
+
+def _title(summary: RunSummary) -> str:
+    return f"{summary.environment}, {summary.window}"
 
 
 def _status(status: str) -> str:
@@ -116,39 +121,39 @@ def _status(status: str) -> str:
     return f"[{colour}]{status}[/{colour}]"
 
 
-def _stages_table(summary: Mapping[str, Any]) -> Table:
+def _stages_table(summary: RunSummary) -> Table:
     table = Table(header_style="bold")
     table.add_column("stage")
     for name in ("seconds", "records", "errors", "error rate", "records/s"):
         table.add_column(name, justify="right")
-    for name, stage in summary["metrics"]["stages"].items():
+    for stage in summary.stages:
         table.add_row(
-            name, f"{stage['seconds']:.2f}", f"{stage['records']:,}", f"{stage['errors']:,}",
-            f"{stage['error_rate']:.1%}", f"{stage['records_per_second']:,.0f}",
+            stage.name, f"{stage.seconds or 0:.2f}", count_words(stage.records),
+            count_words(stage.errors), f"{stage.error_rate or 0:.1%}",
+            f"{stage.records_per_second or 0:,.0f}",
         )  # fmt: skip
     return table
 
 
-def _closing_lines(summary: Mapping[str, Any]) -> Iterator[str]:
-    metrics = summary["metrics"]
+def _closing_lines(summary: RunSummary) -> Iterator[str]:
     yield (
-        f"{metrics['total_records']:,} records in {metrics['total_seconds']:.1f} s, "
-        f"peak memory {metrics['peak_memory_mb']:.0f} MB"
+        f"{count_words(summary.measured.records)} records in {summary.seconds or 0:.1f} s, "
+        f"peak memory {summary.peak_memory_mb or 0:.0f} MB"
     )
-    yield f"warehouse: {summary['warehouse']}"
-    for source in summary["sources"]:
-        if source["rejected_file"]:
-            yield f"rejected {source['source']}: {source['rejected_file']}"
-    for source in summary["sources"]:
-        if source["notes"]:
-            yield f"{source['source']} loaded with {flaws_in_words(source['notes'])}"
-    for check in summary["quality"]["checks"]:
-        if check["status"] in _REPORTED:
-            yield f"{_REPORTED[check['status']]}: check {check['name']}: {check['message']}"
-    for path in summary["exported"]:
+    yield f"warehouse: {summary.warehouse}"
+    for source in summary.sources:
+        if source.rejected_file:
+            yield f"rejected {source.source}: {source.rejected_file}"
+    for source in summary.sources:
+        if source.notes:
+            yield f"{source.source} loaded with {flaws_in_words(source.notes)}"
+    for check in summary.checks:
+        if check.status in _REPORTED:
+            yield f"{_REPORTED[check.status]}: check {check.name}: {check.message}"
+    for path in summary.exported:
         yield f"exported: {path}"
-    if summary["page"]:
-        yield f"page over the latest runs: {summary['page']}"
-    for line in summary["attention"]:
+    if summary.page:
+        yield f"page over the latest runs: {summary.page}"
+    for line in summary.attention:
         yield f"LOOK AT {line}"
-    yield f"run {summary['run_id']}: {summary['status']}, exit code {summary['exit_code']}"
+    yield f"run {summary.run_id}: {summary.status}, exit code {summary.exit_code}"

@@ -20,8 +20,9 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import sales_query
 from etl.errors import ExtractionError, HeldBackError, WarehouseInUseError
 from etl.history.audit import HELD_BACK, LOADED, PREVIEWED, SOURCE_FAILED
-from etl.history.lineage import Ledger, Lineage
+from etl.history.lineage import Ledger, counts_of, facts_of
 from etl.history.runs import Applied, LoadCounts, RunPlan, Staged, flaws_in_words
+from etl.history.summary import Lineage, SourceOutcome
 from etl.monitoring.logs import log_context
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.read_ahead import ReadAhead
@@ -89,19 +90,6 @@ class Run:
     on_progress: Callable[[str, int], None] = lambda source, rows: None
     rejected_folder: Path | None = None
     ledger: Ledger = field(default_factory=Ledger)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one source fared."""
-
-    source: str
-    table: str
-    status: str
-    counts: LoadCounts = field(default_factory=LoadCounts)
-    error: str = ""
-    rejected_file: str = ""
-    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Source, ...]:
@@ -191,7 +179,7 @@ def reprocessed_source(config: Config, corrected: CorrectedFile) -> Source:
     )
 
 
-def run_loads(run: Run, sources: Sequence[Source]) -> tuple[tuple[Outcome, ...], Applied]:
+def run_loads(run: Run, sources: Sequence[Source]) -> tuple[tuple[SourceOutcome, ...], Applied]:
     """Loads sources and says how each fared; only errors of the run itself are raised."""
     readers = {source.name: _start_reading(run, source) for source in sources}
     try:
@@ -207,29 +195,31 @@ def run_loads(run: Run, sources: Sequence[Source]) -> tuple[tuple[Outcome, ...],
     return tuple(outcome for outcome, _ in loaded), total
 
 
-def lineage_of(source: Source, outcome: Outcome) -> Lineage:
+def lineage_of(source: Source, outcome: SourceOutcome) -> Lineage:
     """Where the rows of a source came from, and what became of it.
 
     What was read of a file is told only when it was read whole and did not change meanwhile.
     """
     whole = outcome.status in (LOADED, HELD_BACK)
+    facts = facts_of(source.trace if whole else None, source.window)
+    counts = counts_of(outcome.counts or LoadCounts())
     return Lineage(
-        source.name, source.table.name, source.path, source.query,
-        trace=source.trace if whole else None, status=outcome.status,
-        window=source.window, counts=outcome.counts,
-    )  # fmt: skip
+        source.name, source.table.name, source.path, source.query, outcome.status, counts, **facts
+    )
 
 
 _Readers = dict[str, ReadAhead[LoadBlock]]
 
 
-def _load_source(run: Run, source: Source, readers: _Readers) -> tuple[Outcome, Applied]:
+def _load_source(run: Run, source: Source, readers: _Readers) -> tuple[SourceOutcome, Applied]:
     staged = _stage(run, source, readers)
-    if isinstance(staged, Outcome):
+    if isinstance(staged, SourceOutcome):
         return staged, Applied()
     if run.dry_run:
         counts = warehouse.preview(run.db, staged)
-        previewed = Outcome(source.name, source.table.name, PREVIEWED, counts, notes=staged.notes)
+        previewed = SourceOutcome(
+            source.name, source.table.name, PREVIEWED, counts, notes=staged.notes
+        )
         return previewed, Applied()
     try:
         applied = _apply(run, [staged], [source])
@@ -240,18 +230,20 @@ def _load_source(run: Run, source: Source, readers: _Readers) -> tuple[Outcome, 
 
 def _refresh_all(
     run: Run, sources: Sequence[Source], readers: _Readers
-) -> tuple[tuple[Outcome, ...], Applied]:
+) -> tuple[tuple[SourceOutcome, ...], Applied]:
     results = [_stage(run, source, readers) for source in sources]
     staged = [result for result in results if isinstance(result, Staged)]
     applied = _apply(run, staged, sources) if staged else Applied()
     outcomes = [
-        result if isinstance(result, Outcome) else _loaded(run, source, result, applied=applied)
+        result
+        if isinstance(result, SourceOutcome)
+        else _loaded(run, source, result, applied=applied)
         for source, result in zip(sources, results, strict=True)
     ]
     return tuple(outcomes), applied
 
 
-def _loaded(run: Run, source: Source, staged: Staged, *, applied: Applied) -> Outcome:
+def _loaded(run: Run, source: Source, staged: Staged, *, applied: Applied) -> SourceOutcome:
     path = (run.rejected_folder or Path()) / file_name(run.plan.run_id, source.name)
     rejected_file = str(path) if path.exists() else ""
     counts = applied.of(source.table)
@@ -268,13 +260,13 @@ def _loaded(run: Run, source: Source, staged: Staged, *, applied: Applied) -> Ou
             flaws_in_words(staged.notes),
             extra={"source": source.name},
         )
-    return Outcome(
+    return SourceOutcome(
         source.name, source.table.name, LOADED, counts,
         rejected_file=rejected_file, notes=staged.notes,
     )  # fmt: skip
 
 
-def _failed(source: Source, error: Exception) -> Outcome:
+def _failed(source: Source, error: Exception) -> SourceOutcome:
     process.raise_if_asked()
     if isinstance(error, WarehouseInUseError):  # it was lost to another run, for every source
         raise error
@@ -284,7 +276,8 @@ def _failed(source: Source, error: Exception) -> Outcome:
         exc_info=error, extra={"source": source.name},
     )  # fmt: skip
     status = HELD_BACK if held_back else SOURCE_FAILED
-    return Outcome(source.name, source.table.name, status, error=str(error))
+    text = str(error) or type(error).__name__
+    return SourceOutcome(source.name, source.table.name, status, LoadCounts(), error, text)
 
 
 def _load_of(run: Run, sources: Sequence[Source]) -> Load:
@@ -326,7 +319,7 @@ def _apply(run: Run, staged: list[Staged], sources: Sequence[Source]) -> Applied
     return applied
 
 
-def _stage(run: Run, source: Source, readers: _Readers) -> Staged | Outcome:
+def _stage(run: Run, source: Source, readers: _Readers) -> Staged | SourceOutcome:
     """Stages a source, anew from its beginning when a transient error interrupts it."""
     processing = run.config.processing
     retry = retry_with_backoff(processing.max_retries, processing.retry_backoff_factor)

@@ -5,18 +5,18 @@ import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Dict, TypeVar
+from typing import TypeVar
 
 from etl.engines.database import Access, DatabaseManager
 from etl.engines.dialect import sales_query
 from etl.engines.duckdb import DUCKDB_SCHEME, IN_MEMORY_CONNECTION, duckdb_path
 from etl.errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError
 from etl.history import audit as run_history
-from etl.history.audit import HELD_BACK, SOURCE_FAILED
 from etl.history.journal import read_entries
 from etl.history.lineage import record_lineage
 from etl.history.read_keys import read_since
@@ -28,14 +28,22 @@ from etl.history.records import (
     missed_runs,
     record_missed,
     status_of,
+    without_secrets,
 )
-from etl.history.runs import INCREMENTAL, REPROCESS, Applied, RunPlan, utc_now
+from etl.history.runs import INCREMENTAL, REPROCESS, Applied, LoadCounts, RunPlan, utc_now
+from etl.history.summary import (
+    Anomaly,
+    Check,
+    Measured,
+    RunSummary,
+    SourceOutcome,
+    TableCounts,
+)
 from etl.monitoring.logs import log_context
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
 from etl.pipeline.arguments import mode_of, window_of
 from etl.pipeline.loads import (
-    Outcome,
     Run,
     Source,
     lineage_of,
@@ -46,7 +54,7 @@ from etl.pipeline.loads import (
 from etl.quality.judge import NOT_JUDGED, Judged, judge, report
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.resilience.retry import retry_with_backoff
-from etl.schema.tables import SALES_FACT, STAR_TABLES
+from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
 from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
 from etl.sources.corrected import read_corrected
@@ -85,7 +93,7 @@ class Job:
         return self.config.files.output_dir
 
 
-def run_job(config: Config, args: argparse.Namespace) -> Dict[str, Any]:
+def run_job(config: Config, args: argparse.Namespace) -> RunSummary:
     """Opens the warehouse, plans the run, does it, and returns its summary.
 
     Raises:
@@ -114,7 +122,7 @@ def _on_the_page(config: Config) -> Iterator[None]:
             logger.error("the page over the runs was not written: %s", error, exc_info=True)
 
 
-def _run(config: Config, args: argparse.Namespace, record: RunRecord) -> Dict[str, Any]:
+def _run(config: Config, args: argparse.Namespace, record: RunRecord) -> RunSummary:
     metrics = ETLMetrics()
     with ExitStack() as stack:
         with _failure_logged():
@@ -237,13 +245,13 @@ def _sources(job: Job) -> tuple[Source, ...]:
 # --- doing -------------------------------------------------------------------------------
 
 
-def _preview(job: Job) -> Dict[str, Any]:
+def _preview(job: Job) -> RunSummary:
     outcomes, _ = _run_loads(job, dry_run=True)
-    counted = Applied({outcome.table: outcome.counts for outcome in outcomes})
+    counted = Applied({outcome.table: outcome.counts or LoadCounts() for outcome in outcomes})
     return _summary(job, outcomes, applied=counted)
 
 
-def _load(job: Job) -> Dict[str, Any]:
+def _load(job: Job) -> RunSummary:
     run_history.begin_run(job.db, job.plan)
     try:
         _clear_leftovers(job)
@@ -251,14 +259,14 @@ def _load(job: Job) -> Dict[str, Any]:
     except BaseException as error:
         _finish_failed(job, error)
         raise
-    told = {"status": summary["status"], "error": error_text(None, summary)}
-    _kept(
-        job,
-        lambda: run_history.finish_run(job.db, job.plan.run_id, finished_at=utc_now(), **told),
-    )
+    finish = partial(
+        run_history.finish_run, job.db, job.plan.run_id, status=summary.status,
+        finished_at=utc_now(), error=summary.error,
+    )  # fmt: skip
+    _kept(job, finish)
     job.record.in_history = True
     report(job.output / "quality", summary)
-    return summary
+    return replace(summary, in_history=True)
 
 
 def _kept(job: Job, work: Callable[[], R]) -> R:
@@ -295,7 +303,7 @@ def _finish_failed(job: Job, error: BaseException) -> None:
         )
 
 
-def _load_and_validate(job: Job) -> Dict[str, Any]:
+def _load_and_validate(job: Job) -> RunSummary:
     unarchived = _archive(job)
     outcomes, applied = _run_loads(job)
     run_id, lineage = job.plan.run_id, job.record.ledger.lineage
@@ -305,7 +313,7 @@ def _load_and_validate(job: Job) -> Dict[str, Any]:
     exported, unexported = _export(job)
     attention = [*unarchived, *unexported]
     summary = _summary(job, outcomes, applied=applied, judged=judged, attention=attention)
-    return summary | {"exported": [str(path) for path in exported]}
+    return replace(summary, exported=tuple(map(str, exported)))
 
 
 def _archive(job: Job) -> list[str]:
@@ -330,7 +338,7 @@ def _archive(job: Job) -> list[str]:
     return []
 
 
-def _run_loads(job: Job, *, dry_run: bool = False) -> tuple[tuple[Outcome, ...], Applied]:
+def _run_loads(job: Job, *, dry_run: bool = False) -> tuple[tuple[SourceOutcome, ...], Applied]:
     sources = _sources(job)
     names = tuple(source.name for source in sources)
     with console.progress(names, enabled=not job.args.json) as on_progress:
@@ -369,46 +377,44 @@ def _export(job: Job) -> tuple[list[Path], list[str]]:
 
 def _summary(
     job: Job,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[SourceOutcome],
     *,
     applied: Applied,
     judged: Judged = NOT_JUDGED,
     attention: Iterable[str] = (),
-) -> Dict[str, Any]:
-    attention = [*attention, *_attention(outcomes, judged)]
-    failed = all(outcome.status in (SOURCE_FAILED, HELD_BACK) for outcome in outcomes)
+) -> RunSummary:
+    attention = (*attention, *_attention(outcomes, judged))
+    failed = not any(outcome.loaded for outcome in outcomes)
     exit_code = EXIT_FAILED if failed else EXIT_ATTENTION if attention else EXIT_OK
-    return {
-        "run_id": job.plan.run_id,
-        "environment": job.plan.environment,
-        "mode": job.plan.mode,
-        "window": _window_words(job.plan),
-        "status": _STATUS[exit_code],
-        "exit_code": exit_code,
-        "warehouse": job.config.database.display_name,
-        "sources": [_outcome(outcome) for outcome in outcomes],
-        "tables": {table.name: asdict(applied.of(table)) for table in STAR_TABLES},
-        "column_changes": {name: dict(c) for name, c in applied.column_changes.items()},
-        "quality": judged.quality,
-        "anomalies": list(judged.anomalies),
-        "attention": attention,
-        "metrics": job.metrics.generate_summary_report(),
-        "exported": [],
-        "page": "" if job.args.dry_run else str(job.output / DASHBOARD),
-    }
+    summary = replace(
+        job.record.base(),
+        status=_STATUS[exit_code],
+        exit_code=exit_code,
+        error=error_text(outcomes),
+        sources=tuple(outcomes),
+        tables=tuple(_counts(table, outcomes, applied) for table in STAR_TABLES),
+        column_changes=applied.column_changes,
+        checks=tuple(map(Check.of, judged.quality["checks"])),
+        scores=judged.quality["scores"],
+        dimension_scores=judged.quality["dimension_scores"],
+        anomalies=tuple(map(Anomaly.of, judged.anomalies)),
+        attention=attention,
+        measured=Measured.from_dict(job.metrics.generate_summary_report()),
+        page="" if job.args.dry_run else str(job.output / DASHBOARD),
+    )
+    return without_secrets(summary, job.config)
 
 
-def _attention(outcomes: Sequence[Outcome], judged: Judged) -> Iterator[str]:
+def _counts(table: Table, outcomes: Sequence[SourceOutcome], applied: Applied) -> TableCounts:
+    counts = asdict(applied.of(table))
+    source = next((outcome for outcome in outcomes if outcome.table == table.name), None)
+    whose = (source.source, source.status) if source else ()
+    return TableCounts(table.name, counts, counts.pop("seconds"), *whose)
+
+
+def _attention(outcomes: Sequence[SourceOutcome], judged: Judged) -> Iterator[str]:
     for outcome in outcomes:
-        if outcome.error:
-            yield f"{outcome.source}: {outcome.error}"
+        if outcome.message:
+            yield f"{outcome.source}: {outcome.message}"
     for check in judged.failed:
         yield f"check {check['name']}: {check['message']}"
-
-
-def _window_words(plan: RunPlan) -> str:
-    return "mended records" if plan.mode == REPROCESS else str(plan.window)
-
-
-def _outcome(outcome: Outcome) -> Dict[str, Any]:
-    return {name: value for name, value in asdict(outcome).items() if name != "counts"}

@@ -9,8 +9,8 @@ from typing import Any, Dict
 
 from etl.engines.database import DatabaseManager
 from etl.history import audit as run_history
-from etl.history.records import NO_CHECKS
 from etl.history.runs import REPROCESS, Applied, RunPlan, utc_now
+from etl.history.summary import RunSummary
 from etl.quality.baseline import SCORE, baseline, current_metrics, without_early_volume
 from etl.quality.checks import FAILED, PASSED
 from etl.quality.data_quality import detect_data_anomalies, run_data_quality_checks
@@ -20,6 +20,7 @@ from etl.schema.tables import ETL_QUALITY
 
 logger = logging.getLogger(__name__)
 
+_FACTS = ("run_id", "environment", "window", "warehouse")
 _LEVELS = {FAILED: logging.ERROR, WARNING: logging.WARNING, INFO: logging.INFO}
 
 
@@ -36,7 +37,7 @@ class Judged:
         return [check for check in self.quality["checks"] if check["status"] == FAILED]
 
 
-NOT_JUDGED = Judged(NO_CHECKS)
+NOT_JUDGED = Judged({"passed": True, "checks": [], "scores": {}, "dimension_scores": {}})
 
 
 def judge(db: DatabaseManager, plan: RunPlan, applied: Applied) -> Judged:
@@ -88,17 +89,18 @@ def _log(checks: Iterable[Mapping[str, Any]], anomalies: Iterable[Mapping[str, A
         logger.warning("unusual: %s", anomaly["message"])
 
 
-def report(folder: Path, summary: Dict[str, Any]) -> None:
+def report(folder: Path, summary: RunSummary) -> None:
     """Writes the report of a run; what hinders it is logged, since the warehouse has it too.
 
     Args:
         folder: where it goes.
         summary: of the run.
     """
-    facts = {name: summary[name] for name in ("run_id", "environment", "window", "warehouse")}
+    facts = {name: getattr(summary, name) for name in _FACTS}
     facts["finished_at"] = utc_now().isoformat(" ", "seconds") + " UTC"
     try:
-        write_report(folder, {**facts, **summary["quality"]}, summary["anomalies"])
+        anomalies = [anomaly.as_dict() for anomaly in summary.anomalies]
+        write_report(folder, {**facts, **summary.quality()}, anomalies)
     except OSError as error:
         logger.error(
             "the quality report is not written to %s: %s", folder, error.strerror or error,

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from etl.history.audit import IN_USE, SUCCESS
+from etl.history.summary import STATUSES, RunSummary
 from etl.reports.charts import Axis, Point, axis_for, bars_under_lanes, curve
-from etl.reports.figures import STATUSES, RunFigures
 from etl.reports.page import (
     NOTHING,
     Markup,
@@ -20,8 +20,8 @@ from etl.reports.page import (
 from etl.reports.run_states import marked, outcome_of
 from etl.words import UNKNOWN, count_words, instant_words, percent_words, seconds_words
 
-Runs = Sequence[RunFigures]
-Figure = Callable[[RunFigures], float | None]
+Runs = Sequence[RunSummary]
+Figure = Callable[[RunSummary], float | None]
 
 # How many runs the success rate looks back, and what is usual is taken from.
 RECENT_RUNS = 30
@@ -50,7 +50,7 @@ def recent_rated(runs: Runs) -> Runs:
     return [run for run in runs if run.status != IN_USE][-RECENT_RUNS:]
 
 
-def usual(runs: Runs, like: RunFigures, figure: Figure) -> float | None:
+def usual(runs: Runs, like: RunSummary, figure: Figure) -> float | None:
     """The median of a figure over the recent runs before one, of its mode and environment."""
     kind = (like.mode, like.environment)
     before = runs[: next((i for i, run in enumerate(runs) if run is like), len(runs))]
@@ -129,7 +129,7 @@ def _plain(status: str) -> str:
     return shortened(status.replace("_", " "), _SHORT_NAME)
 
 
-def _tooltip(run: RunFigures) -> str:
+def _tooltip(run: RunSummary) -> str:
     return f"{instant_words(run.started_at)} {_plain(run.status)}, {seconds_words(run.seconds)}"
 
 
@@ -143,7 +143,7 @@ def _rate(runs: Runs) -> Markup:
 
 
 def _records(runs: Runs) -> Markup:
-    def records(run: RunFigures) -> float | None:
+    def records(run: RunSummary) -> float | None:
         return run.total("rows_read")
 
     title = "Records read"
@@ -157,7 +157,7 @@ def _speeds(runs: Runs) -> list[Markup]:
 
 
 def _speed(runs: Runs, name: str) -> Markup:
-    def speed(run: RunFigures) -> float | None:
+    def speed(run: RunSummary) -> float | None:
         return next((s.records_per_second for s in run.stages if s.name == name), None)
 
     title = f"Rows per second, {shortened(name, _SHORT_NAME)}"
@@ -194,29 +194,29 @@ def list_of_runs(runs: Runs) -> Markup:
     return section("runs", "Runs", joined([shown, more]))
 
 
-def _signed_row(run: RunFigures, names: int) -> list[Markup]:
+def _signed_row(run: RunSummary, names: int) -> list[Markup]:
     started, _, *others = _row(run, names)
     outcome = marked(outcome_of(run.status).state, _plain(run.status))
     return [started, outcome, *others, _words(run)]
 
 
-def _words(run: RunFigures) -> Markup:
+def _words(run: RunSummary) -> Markup:
     message = shortened((run.error or next(iter(run.attention), "")), _SHORT_MESSAGE)
     words = isolated(message.replace("\n", " "))
     return Markup(f'<div class="words">{words}</div>') if words else NOTHING
 
 
-def _row(run: RunFigures, names: int) -> list[Markup]:
+def _row(run: RunSummary, names: int) -> list[Markup]:
     words = (instant_words(run.started_at), *map(_plain, (run.status, run.mode, run.environment)))
     return [*map(isolated, words[:names]), *(escaped(say(run)) for _, say in _COLUMNS)]
 
 
-def _checks_words(run: RunFigures) -> str:
+def _checks_words(run: RunSummary) -> str:
     return f"{run.checks_passed} of {len(run.checks)}" if run.checks else UNKNOWN
 
 
 _NAMES = ("Started, UTC", "Outcome", "Mode", "Environment")
-_COLUMNS: tuple[tuple[str, Callable[[RunFigures], str]], ...] = (
+_COLUMNS: tuple[tuple[str, Callable[[RunSummary], str]], ...] = (
     ("Took", lambda run: seconds_words(run.seconds)),
     ("Read", lambda run: count_words(run.total("rows_read"))),
     ("Inserted", lambda run: count_words(run.total("rows_inserted"))),

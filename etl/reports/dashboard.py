@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from etl.files import write_atomically
+from etl.history.summary import RunSummary
 from etl.reports.all_runs import list_of_runs, over_time
-from etl.reports.figures import RunFigures, run_figures
 from etl.reports.one_run import changes, last_load, lineage, quality, rejects, state
 from etl.reports.page import NOTHING, Markup, escaped, isolated, joined, page, section
 from etl.reports.run_states import outcome_of
@@ -52,7 +52,7 @@ def dashboard(entries: Sequence[Mapping[str, Any]]) -> str:
     Returns:
         The page; the same entries give the same text.
     """
-    runs = [run_figures(entry) for entry in entries[-MOST_RUNS:]]
+    runs = [RunSummary.from_dict(entry) for entry in entries[-MOST_RUNS:]]
     if not runs:
         nothing = Markup("<p>No run has been written down yet. The next run fills this page.</p>")
         return page(f"{_TITLE}: no runs", joined([_top([]), section("state", "No runs", nothing)]))
@@ -75,7 +75,7 @@ _LOAD_LINKS = (
 )
 
 
-def _about_load(runs: Sequence[RunFigures]) -> list[Markup]:
+def _about_load(runs: Sequence[RunSummary]) -> list[Markup]:
     loaded = last_load(runs)
     if loaded is None:
         return []
@@ -86,7 +86,7 @@ def _about_load(runs: Sequence[RunFigures]) -> list[Markup]:
     ]  # fmt: skip
 
 
-def _of_earlier(loaded: RunFigures) -> Markup:
+def _of_earlier(loaded: RunSummary) -> Markup:
     outcome = outcome_of(loaded.status).headline.lower()
     return Markup(
         "The latest run loaded nothing. This is the last one that did: "
@@ -102,7 +102,7 @@ def _top(links: Sequence[tuple[str, str]]) -> Markup:
     return Markup(f'<header class="top"><h1>{_TITLE}</h1>{nav}</header>')
 
 
-def _foot(entries: int, runs: Sequence[RunFigures]) -> Markup:
+def _foot(entries: int, runs: Sequence[RunSummary]) -> Markup:
     older = entries - len(runs)
     more = f" {count_words(older)} older runs are in the journal alone." if older else ""
     words = f"All times are UTC. Counts are records unless they say otherwise.{more}"

@@ -5,6 +5,7 @@ from itertools import groupby
 from operator import attrgetter
 from statistics import median
 
+from etl.history.summary import Check, Lineage, Reason, RunSummary, TableCounts
 from etl.reports.all_runs import (
     RECENT_RUNS,
     Runs,
@@ -15,7 +16,6 @@ from etl.reports.all_runs import (
     usual,
 )
 from etl.reports.charts import Axis, axis_for, flow, key, share_bar
-from etl.reports.figures import Check, Lineage, Reason, RunFigures, TableFigures
 from etl.reports.page import (
     NOTHING,
     Markup,
@@ -72,7 +72,7 @@ _EXTRAS = (
 # --- its state -------------------------------------------------------------------------------
 
 
-def state(run: RunFigures, runs: Runs) -> Markup:
+def state(run: RunSummary, runs: Runs) -> Markup:
     """How the latest run ended, what to look at, and its main figures."""
     outcome = outcome_of(run.status)
     body = Markup(f"<p>{_about(run)}</p>{_notes(run)}{_facts(run, runs)}")
@@ -83,7 +83,7 @@ def state(run: RunFigures, runs: Runs) -> Markup:
     )
 
 
-def _about(run: RunFigures) -> Markup:
+def _about(run: RunSummary) -> Markup:
     started = f"started {instant_words(run.started_at)} UTC"
     words = (run.mode.replace("_", " "), run.window)
     parts = [*(isolated(shortened(word, _SHORT_NAME)) for word in words), escaped(started)]
@@ -97,7 +97,7 @@ def _about(run: RunFigures) -> Markup:
     )
 
 
-def _notes(run: RunFigures) -> Markup:
+def _notes(run: RunSummary) -> Markup:
     outcome = outcome_of(run.status)
     notes = [note(_state_of_error(outcome.state), _lines(run.error))] if _tells(run) else []
     notes += [note(WARN, _lines(line)) for line in run.attention[:_MOST_NOTES]]
@@ -105,7 +105,7 @@ def _notes(run: RunFigures) -> Markup:
     return Markup(f'<ul class="notes">{joined(notes)}</ul>') if notes else NOTHING
 
 
-def _tells(run: RunFigures) -> bool:
+def _tells(run: RunSummary) -> bool:
     """Whether its error says more than the lines to look at."""
     return bool(run.error) and not any(run.error in line for line in run.attention)
 
@@ -119,7 +119,7 @@ def _lines(message: str) -> Markup:
     return joined((isolated(line) for line in lines), by="\n")
 
 
-def _anomaly(run: RunFigures, index: int) -> Markup:
+def _anomaly(run: RunSummary, index: int) -> Markup:
     found = run.anomalies[index]
     where = f", {shortened(found.table, _SHORT_NAME)}" if found.table else ""
     kind = shortened(found.kind.replace("_", " "), _SHORT_NAME)
@@ -127,7 +127,7 @@ def _anomaly(run: RunFigures, index: int) -> Markup:
     return note(WARN, Markup(f"Unusual: {head}: {_lines(found.message)}"))
 
 
-def _facts(run: RunFigures, runs: Runs) -> Markup:
+def _facts(run: RunSummary, runs: Runs) -> Markup:
     facts = [_rate_fact(runs), _duration_fact(run, runs)]
     facts += _load_facts(run, runs) if run.has_loads else [_last_load_fact(runs)]
     return Markup(f'<dl class="facts">{joined(facts)}</dl>')
@@ -147,7 +147,7 @@ def _rate_fact(runs: Runs) -> Markup:
     return _fact("Success rate", percent_words(success_rate(runs)), detail)
 
 
-def _duration_fact(run: RunFigures, runs: Runs) -> Markup:
+def _duration_fact(run: RunSummary, runs: Runs) -> Markup:
     middle = usual(runs, run, attrgetter("seconds"))
     return _fact("Took", seconds_words(run.seconds), _usually(middle, seconds_words))
 
@@ -156,7 +156,7 @@ def _usually(middle: float | None, say: Callable[[float], str]) -> str:
     return f"usually {say(middle)}" if middle is not None else "no earlier run like it"
 
 
-def _load_facts(run: RunFigures, runs: Runs) -> list[Markup]:
+def _load_facts(run: RunSummary, runs: Runs) -> list[Markup]:
     read, rejected = run.total("rows_read"), run.total("rows_rejected")
     middle = usual(runs, run, lambda one: one.total("rows_read"))
     share = rejected / read if read and rejected is not None else None
@@ -174,7 +174,7 @@ def _load_facts(run: RunFigures, runs: Runs) -> list[Markup]:
     ]
 
 
-def _checks_fact(run: RunFigures) -> Markup:
+def _checks_fact(run: RunSummary) -> Markup:
     if not run.checks:
         return _fact("Checks passed", UNKNOWN, "none was run")
     failed = len(run.checks) - run.checks_passed
@@ -190,7 +190,7 @@ def _last_load_fact(runs: Runs) -> Markup:
     return _fact("Last load", day, f"{hour} UTC, {shortened(loaded.status, _SHORT_NAME)}")
 
 
-def last_load(runs: Runs) -> RunFigures | None:
+def last_load(runs: Runs) -> RunSummary | None:
     """The latest run that tells what it did to the tables."""
     return next((run for run in reversed(runs) if run.has_loads), None)
 
@@ -198,7 +198,7 @@ def last_load(runs: Runs) -> RunFigures | None:
 # --- what changed ----------------------------------------------------------------------------
 
 
-def changes(run: RunFigures, lead: Markup) -> Markup:
+def changes(run: RunSummary, lead: Markup) -> Markup:
     """What the run did to each table, and in which columns."""
     counts, columns = _counts_table(run.tables[:_MOST_TABLES]), _changed_columns(run)
     body = Markup(
@@ -208,7 +208,7 @@ def changes(run: RunFigures, lead: Markup) -> Markup:
     return section("changes", "What changed", body, lead=lead)
 
 
-def _counts_table(tables: Sequence[TableFigures]) -> Markup:
+def _counts_table(tables: Sequence[TableCounts]) -> Markup:
     rows = [[escaped("state"), *(_load_state(each) for each in tables)]]
     rows.append([escaped("read"), *(_counted(each, "rows_read") for each in tables)])
     for name, word, colour in _FATES:
@@ -222,7 +222,7 @@ def _counts_table(tables: Sequence[TableFigures]) -> Markup:
     return table("Records by table and what became of them", ["", *names], rows)
 
 
-def _load_state(loaded: TableFigures) -> Markup:
+def _load_state(loaded: TableCounts) -> Markup:
     if loaded.status == UNKNOWN:
         return escaped(UNKNOWN)
     return marked(_state_of_load(loaded.status), shortened(loaded.status, _SHORT_NAME))
@@ -232,17 +232,17 @@ def _state_of_load(status: str) -> str:
     return {"loaded": GOOD, "dry run": IDLE}.get(status, BAD)
 
 
-def _counted(loaded: TableFigures, name: str) -> Markup:
+def _counted(loaded: TableCounts, name: str) -> Markup:
     count = loaded.count(name)
     words = escaped(count_words(count))
     return words if count else Markup(f'<span class="zero">{words}</span>')
 
 
-def _changed_columns(run: RunFigures) -> Markup:
+def _changed_columns(run: RunSummary) -> Markup:
     changed = [
         (loaded, shortened(column, _SHORT_NAME), rows)
-        for loaded, columns in run.column_changes
-        for column, rows in columns
+        for loaded, columns in run.column_changes.items()
+        for column, rows in columns.items()
         if rows != 0
     ]
     if not changed:
@@ -268,7 +268,7 @@ def _more(things: Sequence[object], shown: int) -> Markup:
 # --- rejects ---------------------------------------------------------------------------------
 
 
-def rejects(run: RunFigures, runs: Runs, lead: Markup) -> Markup:
+def rejects(run: RunSummary, runs: Runs, lead: Markup) -> Markup:
     """Rejected records by reason, compared with the runs before."""
     title = "Rejected records of each run"
     axis = axis_for(map(_rejected, runs), rows_words, summary=title, height=120)
@@ -278,11 +278,11 @@ def rejects(run: RunFigures, runs: Runs, lead: Markup) -> Markup:
     return section("rejects", "Rejected records", body, lead=lead)
 
 
-def _rejected(run: RunFigures) -> float | None:
+def _rejected(run: RunSummary) -> float | None:
     return run.total("rows_rejected")
 
 
-def _reasons(run: RunFigures, runs: Runs) -> Markup:
+def _reasons(run: RunSummary, runs: Runs) -> Markup:
     if run.rejects is None:
         return Markup('<p class="soft">The run does not tell its reasons.</p>')
     now = run.rejected_by_reason()
@@ -318,14 +318,14 @@ def _reason_row(
 # --- quality ---------------------------------------------------------------------------------
 
 
-def quality(run: RunFigures, runs: Runs, lead: Markup) -> Markup:
+def quality(run: RunSummary, runs: Runs, lead: Markup) -> Markup:
     """Checks and scores of the run, and how both went before."""
     trends = joined([_checks_trend(runs), *_score_trends(run, runs)])
     body = Markup(f'{_checks(run)}<div class="trio apart">{trends}</div>')
     return section("quality", "Quality", body, lead=lead)
 
 
-def _checks(run: RunFigures) -> Markup:
+def _checks(run: RunSummary) -> Markup:
     if not run.checks:
         return Markup('<p class="soft">The run made no checks.</p>')
     failed = [check for check in run.checks if not check.passed]
@@ -359,17 +359,17 @@ def _checks_trend(runs: Runs) -> Markup:
     return history_curve("Checks passed", runs, _share_passed, axis=axis)
 
 
-def _share_passed(run: RunFigures) -> float | None:
+def _share_passed(run: RunSummary) -> float | None:
     return run.checks_passed / len(run.checks) if run.checks else None
 
 
-def _score_trends(run: RunFigures, runs: Runs) -> list[Markup]:
+def _score_trends(run: RunSummary, runs: Runs) -> list[Markup]:
     names = list(run.scores)[:_MOST_SCORES]
     return [_score_trend(name, runs) for name in names]
 
 
 def _score_trend(name: str, runs: Runs) -> Markup:
-    def score(run: RunFigures) -> float | None:
+    def score(run: RunSummary) -> float | None:
         return run.scores.get(name)
 
     title = f"Score, {shortened(name, _SHORT_NAME).replace('_', ' ')}"
@@ -386,7 +386,7 @@ def _score_words(value: float) -> str:
 # --- lineage ---------------------------------------------------------------------------------
 
 
-def lineage(run: RunFigures, lead: Markup) -> Markup:
+def lineage(run: RunSummary, lead: Markup) -> Markup:
     """Where the rows came from and what became of them, as a picture."""
     tables = {each.name: each for each in run.tables}
     by_target = sorted(run.lineage, key=attrgetter("target"))
@@ -400,7 +400,7 @@ def lineage(run: RunFigures, lead: Markup) -> Markup:
     return section("lineage", "Where the rows came from", body, lead=lead)
 
 
-def _route(traced: Sequence[Lineage], loaded: TableFigures | None) -> Markup:
+def _route(traced: Sequence[Lineage], loaded: TableCounts | None) -> Markup:
     files = joined(_file(one) for one in traced[:_MOST_TABLES])
     ends = _ends(traced, loaded)
     parts = [(colour, rows) for _, colour, rows in ends if rows]
@@ -421,7 +421,7 @@ def _end(word: str, colour: str, rows: int) -> Markup:
     return Markup(f"<li>{key(colour)}<span>{words}</span></li>")
 
 
-def _ends(traced: Sequence[Lineage], loaded: TableFigures | None) -> list[tuple[str, str, int]]:
+def _ends(traced: Sequence[Lineage], loaded: TableCounts | None) -> list[tuple[str, str, int]]:
     if loaded is not None:
         fates = [(word, colour, loaded.count(name) or 0) for name, word, colour in _FATES]
         if any(rows for _, _, rows in fates):
@@ -429,7 +429,7 @@ def _ends(traced: Sequence[Lineage], loaded: TableFigures | None) -> list[tuple[
     return [("rows", "f-plain", sum(one.rows or 0 for one in traced))]
 
 
-def _inferred(loaded: TableFigures | None) -> Markup:
+def _inferred(loaded: TableCounts | None) -> Markup:
     rows = loaded.count("rows_inferred") if loaded is not None else None
     noun = "placeholder" if rows == 1 else "placeholders"
     words = f"and {count_words(rows)} {noun} for keys that sales name" if rows else ""

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pipeline_runs import Project, command, ended, start
 import etl_pipeline
 from etl.alerts import run_alerts
 from etl.errors import LoadingError
+from etl.history.summary import Anomaly, RunSummary
 from etl.pipeline.run import run_job
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "input"
@@ -165,10 +167,10 @@ def test_a_warehouse_in_use_is_a_warning_in_slack_alone(project: Project) -> Non
 def test_anomalies_of_the_summary_are_told(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    anomaly = {"type": "volume", "table": "sales_fact", "severity": "critical", "message": "few"}
+    anomaly = Anomaly("volume", "sales_fact", "critical", "few")
 
-    def with_anomaly(*args: Any) -> dict[str, Any]:
-        return run_job(*args) | {"anomalies": [anomaly]}
+    def with_anomaly(*args: Any) -> RunSummary:
+        return replace(run_job(*args), anomalies=(anomaly,))
 
     monkeypatch.setattr(etl_pipeline, "run_job", with_anomaly)
     summary = project.run()

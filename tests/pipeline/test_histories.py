@@ -28,6 +28,8 @@ from model_runs import (
 )
 from pipeline_runs import Project, Record, read_csv, write_csv
 
+from etl.history.summary import RunSummary
+
 pytestmark = pytest.mark.usefixtures("every_engine")
 
 HISTORIES = int(os.environ.get("HISTORIES", "0"))
@@ -190,7 +192,7 @@ def mended(draw: st.DrawFn, path: Path) -> list[dict[str, str]]:
 # --- runs, and what they must leave --------------------------------------------------------------
 
 
-def run_pipeline(project: Project, night: Night, arrived: Sources) -> dict[str, Any]:
+def run_pipeline(project: Project, night: Night, arrived: Sources) -> RunSummary:
     """One run of the pipeline; what holds after every run is checked here."""
     project.write(**arrived)
     for name in night.missing:
@@ -294,7 +296,7 @@ class Twin:
         )
 
     def _remember(
-        self, reads: Mapping[str, model.Read], window: model.Window, summary: dict[str, Any]
+        self, reads: Mapping[str, model.Read], window: model.Window, summary: RunSummary
     ) -> None:
         kind = (summary["mode"] == "reprocess", summary["mode"] == "full_refresh")
         for name, read in reads.items():
@@ -337,7 +339,7 @@ class Twin:
         return self.project.query(f"SELECT {columns} FROM etl_run WHERE run_id = '{run_id}'")[0]
 
     def _assert_same(
-        self, night: Night, window: model.Window, counts: Counted, *, summary: dict[str, Any]
+        self, night: Night, window: model.Window, counts: Counted, *, summary: RunSummary
     ) -> None:
         assert_same_tables(self.project.tables(), self.model.final_tables())
         assert self._history(summary["run_id"], "window_start, window_end") == window

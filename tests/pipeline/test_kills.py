@@ -27,6 +27,7 @@ from pipeline_runs import Project, ended, linger, linger_until, read_csv, start
 
 from etl.errors import LoadingError
 from etl.history.journal import JOURNAL
+from etl.history.summary import RunSummary
 from etl.reports.dashboard import DASHBOARD
 from etl.reports.quality import HTML_REPORT, JSON_REPORT
 from etl.schema.tables import STAR_TABLES
@@ -166,7 +167,7 @@ class Stage:
         return self._undisturbed[state, mode]
 
 
-def rejected_by(summary: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
+def rejected_by(summary: RunSummary) -> dict[str, list[dict[str, str]]]:
     """The rejected records of a run by source, without its id."""
     return {
         source["source"]: [
@@ -260,7 +261,7 @@ def assert_nothing_is_left_behind(project: Project) -> None:
     assert not list((project.folder / "scratch").iterdir())
 
 
-def assert_rejected_files_are_complete(summary: dict[str, Any], expected: Undisturbed) -> None:
+def assert_rejected_files_are_complete(summary: RunSummary, expected: Undisturbed) -> None:
     rejected = rejected_by(summary)
     for source in summary["sources"]:
         counts, name = summary["tables"][source["table"]], source["source"]
