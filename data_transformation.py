@@ -23,7 +23,7 @@ from etl.rules.business import (
     transform_products,
     transform_sales,
 )
-from etl.rules.checks import Transformed
+from etl.rules.checks import LoadBlock
 from etl.rules.records import block_from_records
 from etl.schema.source_columns import COMPLETED, CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import FIRST_TIME, REPEAT, SALES_FACT, Role
@@ -46,7 +46,7 @@ class _Source:
 
     name: str
     columns: tuple[str, ...]
-    transform: Callable[[pa.RecordBatch, Rules], Transformed]
+    transform: Callable[[pa.RecordBatch, Rules], LoadBlock]
     money: tuple[str, ...] = ()
     enhanced: tuple[tuple[str, str], ...] = ()
 

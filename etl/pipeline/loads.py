@@ -30,7 +30,7 @@ from etl.rejects import DUPLICATE, REFUSED, RejectedFile, file_name, reject_sche
 from etl.resilience.retry import retry_with_backoff
 from etl.rules import columns as field_rules
 from etl.rules.business import Rules, transform_customers, transform_products, transform_sales
-from etl.rules.checks import Transformed
+from etl.rules.checks import LoadBlock
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
 from etl.settings.config import Config
@@ -42,7 +42,7 @@ from etl.sources.products import read_product_originals, read_products
 from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales, sales_breaker
 from etl.sources.window import EVERYTHING, Window
 from etl.warehouse import apply as warehouse
-from etl.warehouse.intake import Intake, LoadBlock, check_reject_limit, stage_source
+from etl.warehouse.intake import Intake, check_reject_limit, stage_source
 from etl.warehouse.transactions import Limits, Load, load_staged
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Source:
     columns: tuple[str, ...]
     window: Window
     read: Callable[[], Iterator[Block]]
-    transform: Callable[[pa.RecordBatch], Transformed]
+    transform: Callable[[pa.RecordBatch], LoadBlock]
     originals: Callable[[pa.Table], pa.Table]
     partial: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
@@ -373,13 +373,7 @@ def _transformed(run: Run, source: Source) -> Iterator[LoadBlock]:
                 record_count=block.records.num_rows, error_count=transformed.rejected.num_rows,
             )  # fmt: skip
             run.on_progress(source.name, block.rows)
-            yield LoadBlock(
-                accepted=transformed.accepted,
-                unparsed=block.rejected,
-                rejected=transformed.rejected,
-                examined=block.examined,
-                notes=transformed.notes,
-            )
+            yield transformed.with_unparsed(block.rejected, block.examined)
 
 
 def _extracted(run: Run, source: Source) -> Iterator[Block]:

@@ -17,7 +17,7 @@ from etl.errors import TransformationError
 from etl.rejects import OUT_OF_RANGE, RULE
 from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
-from etl.rules.checks import Checks, Transformed, range_words
+from etl.rules.checks import Checks, LoadBlock, range_words
 from etl.rules.columns import Reading
 from etl.schema.arrow import arrow_type
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
@@ -112,7 +112,7 @@ def _decimals(block: pa.RecordBatch, column: Column) -> Reading:
 # --- customers ---------------------------------------------------------------------------
 
 
-def transform_customers(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> Transformed:
+def transform_customers(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> LoadBlock:
     """Cleans and judges a block of customers.
 
     Args:
@@ -224,7 +224,7 @@ def standard_category(text: str) -> str:
     return _CATEGORIES.get(_comparable(text), own_name)
 
 
-def transform_products(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> Transformed:
+def transform_products(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> LoadBlock:
     """Cleans, classifies and judges a block of products.
 
     Args:
@@ -304,7 +304,7 @@ DISCOUNT_WITHIN_GROSS = "discount_amount must not be larger than quantity x unit
 _INT64_DIGITS = 19
 
 
-def transform_sales(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> Transformed:
+def transform_sales(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> LoadBlock:
     """Reads, calculates and judges a block of completed sales.
 
     Args:

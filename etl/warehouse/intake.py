@@ -1,8 +1,8 @@
-"""A source on its way into the warehouse: staged whole, and checked against the reject limit."""
+"""A source is staged whole, and checked against the reject limit, before it is loaded."""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ import pyarrow as pa
 from etl.errors import HeldBackError
 from etl.history.runs import Staged
 from etl.rejects import RejectedFile
+from etl.rules.checks import LoadBlock
 from etl.schema.tables import Table
 from etl.sources.window import EVERYTHING, Window
 from etl.warehouse.staging import Staging
@@ -17,38 +18,7 @@ from etl.warehouse.transactions import Load
 
 # Given staged records, finds them as the source wrote them, as rejected records.
 Originals = Callable[[pa.Table], pa.RecordBatch]
-
-
 Refusal = Callable[[pa.Table, str], pa.RecordBatch]
-
-
-@dataclass(frozen=True)
-class LoadBlock:
-    """A block ready to be staged, and what was rejected on the way to it.
-
-    Attributes:
-        accepted: transformed records, the staged columns of their table and `source_row`.
-        unparsed: records rejected by extraction.
-        rejected: records rejected by transformation.
-        examined: records of the source that extraction looked at.
-        notes: counts of flaws that did not cost a record its place.
-    """
-
-    accepted: pa.RecordBatch
-    unparsed: pa.RecordBatch
-    rejected: pa.RecordBatch
-    examined: int
-    notes: Mapping[str, int]
-
-    @property
-    def rows(self) -> int:
-        """Records read."""
-        return int(self.accepted.num_rows + self.unparsed.num_rows + self.rejected.num_rows)
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it takes."""
-        return int(self.accepted.nbytes + self.unparsed.nbytes + self.rejected.nbytes)
 
 
 @dataclass(frozen=True)
@@ -85,8 +55,8 @@ class _Tally:
     def add(self, block: LoadBlock) -> None:
         self.notes.update(block.notes)
         self.read += block.rows
-        self.unparsed += block.unparsed.num_rows
-        self.rejected += block.rejected.num_rows
+        self.unparsed += block.unparsed
+        self.rejected += block.rejected.num_rows - block.unparsed
         self.examined += block.examined
 
     @property
@@ -101,7 +71,7 @@ class _Tally:
 
 
 def stage_source(load: Load, table: Table, intake: Intake) -> tuple[Staged, float]:
-    """Stages a whole source and writes its rejected records; no table is changed.
+    """Stage a whole source and write its rejected records; no table is changed.
 
     Args:
         load: the warehouse, outside a transaction, and the run.
@@ -141,8 +111,7 @@ def _stage_block(staging: Staging, block: LoadBlock, *, intake: Intake, tally: _
         _reject(
             staging, intake.refusal(pa.Table.from_batches([refused.rows]), refused.reason), intake
         )
-    for rejected in (block.unparsed, block.rejected):
-        _reject(staging, rejected, intake)
+    _reject(staging, block.rejected, intake)
 
 
 def _reject(staging: Staging, rejected: pa.RecordBatch, intake: Intake) -> None:
@@ -161,7 +130,7 @@ def _set_duplicates_aside(staging: Staging, intake: Intake) -> int:
 def check_reject_limit(
     source: str, staged: Staged, *, reject_rate: float, max_reject_rate: float
 ) -> None:
-    """Holds a source back when too large a share of it was rejected.
+    """Hold a source back when too large a share of it was rejected.
 
     Raises:
         HeldBackError: the share is larger than `max_reject_rate`.
@@ -171,5 +140,5 @@ def check_reject_limit(
             f"{source} held back: {staged.rows_rejected} of {staged.rows_read} records rejected, "
             f"a rate of {reject_rate:.1%} where MAX_REJECT_RATE allows {max_reject_rate:.1%}; "
             "nothing of it was loaded",
-            next_step="look at the rejected file, mend the source, or raise MAX_REJECT_RATE",
+            next_step="look at the rejected file, correct the source, or raise MAX_REJECT_RATE",
         )

@@ -18,7 +18,7 @@ from data_transformation import (
 from etl.errors import TransformationError
 from etl.rejects import reject_schema
 from etl.rules.business import Rules, transform_customers, transform_products, transform_sales
-from etl.rules.checks import Transformed
+from etl.rules.checks import LoadBlock
 from etl.rules.records import block_from_records
 from etl.schema.arrow import staged_schema
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
@@ -43,7 +43,7 @@ SALE: Record = {
 }  # fmt: skip
 
 
-Transform = Callable[[pa.RecordBatch, Rules], Transformed]
+Transform = Callable[[pa.RecordBatch, Rules], LoadBlock]
 SOURCES: dict[str, tuple[tuple[str, ...], Transform]] = {  # a sale has all three keys
     "transaction_id": (SALES_COLUMNS, transform_sales),
     "product_id": (PRODUCT_COLUMNS, transform_products),
@@ -51,11 +51,11 @@ SOURCES: dict[str, tuple[tuple[str, ...], Transform]] = {  # a sale has all thre
 }
 
 
-def transformed(record: Mapping[str, Any], rules: Rules | None = None) -> Transformed:
+def transformed(record: Mapping[str, Any], rules: Rules | None = None) -> LoadBlock:
     return of_records([record], rules)
 
 
-def of_records(records: list[Any], rules: Rules | None = None) -> Transformed:
+def of_records(records: list[Any], rules: Rules | None = None) -> LoadBlock:
     columns, transform = next(SOURCES[key] for key in SOURCES if key in records[0])
     block, unfit = block_from_records(records, columns)
     assert not unfit.num_rows

@@ -18,14 +18,14 @@ from data_transformation import (
     standardize_customer_data,
 )
 from etl.rules.business import Rules, transform_customers, transform_products, transform_sales
-from etl.rules.checks import Transformed
+from etl.rules.checks import LoadBlock
 from etl.rules.records import block_from_records
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 
 Record = Mapping[str, str | None]
 Records = list[dict[str, Any]]
 Clean = Callable[[Record, model.Settings], dict[str, Any] | model.Rejected]
-Transform = Callable[[pa.RecordBatch, Rules], Transformed]
+Transform = Callable[[pa.RecordBatch, Rules], LoadBlock]
 
 # An example is up to 25 records and, one column at a time, their faults; other work may slow it.
 examples = settings(max_examples=20, deadline=None)
