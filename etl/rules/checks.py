@@ -187,8 +187,11 @@ class Checks:
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
+_WHOLE_BITS = {Kind.INTEGER: 32, Kind.BIGINT: 64}
+
+
 def _wanted(column: Column) -> str:
-    if column.kind is Kind.INTEGER:
+    if column.kind in _WHOLE_BITS:
         return f"{column.name} must be a whole number"
     if column.kind is Kind.DECIMAL:
         return (
@@ -205,7 +208,8 @@ def _wanted(column: Column) -> str:
 
 def range_words(column: Column) -> str:
     """What a number must keep to for its column to hold it, as a sentence."""
-    if column.kind is Kind.INTEGER:
-        return f"{column.name} must lie between -2,147,483,648 and 2,147,483,647"
+    if column.kind in _WHOLE_BITS:
+        end = 2 ** (_WHOLE_BITS[column.kind] - 1)
+        return f"{column.name} must lie between -{end:,} and {end - 1:,}"
     end = 10 ** (column.precision - column.scale)
     return f"{column.name} must lie between -{end:,} and {end:,}, both excluded"
