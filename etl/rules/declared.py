@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from etl.errors import ConfigurationError, TransformationError
 from etl.rejects import RULE
 from etl.rules import columns as field_rules
-from etl.rules.checks import Checks, Transformed
+from etl.rules.checks import Checks, LoadBlock
 from etl.rules.columns import Reading
 from etl.rules.dates import AS_FOUND, DateReading, read_dates, read_timestamps
 from etl.schema.arrow import arrow_type, staged_schema
@@ -91,7 +91,7 @@ def require_conditions(declaration: Declaration) -> None:
             ) from error
 
 
-def transform_declared(block: pa.RecordBatch, declaration: Declaration) -> Transformed:
+def transform_declared(block: pa.RecordBatch, declaration: Declaration) -> LoadBlock:
     """Type and check a block of a declared load.
 
     Args:

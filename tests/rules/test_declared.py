@@ -83,7 +83,7 @@ def test_a_record_is_typed_by_the_columns_of_its_table() -> None:
     ],
 )
 def test_a_value_that_does_not_fit_rejects_its_record(
-    change: Record, error_class: str, reason: str
+    change: dict[str, str | None], error_class: str, reason: str
 ) -> None:
     ((found_class, found_reason),) = rejected(GOOD | change, GOOD)
     assert found_class == error_class
