@@ -28,7 +28,7 @@ from etl.rejects import (
     UNREADABLE,
     guarded_cell,
 )
-from etl.resilience.retry import is_transient
+from etl.resilience.transient import is_transient
 from etl.rules.records import staged_from_records
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
 from etl.sources.window import EVERYTHING

@@ -48,7 +48,8 @@ from etl.quality.data_quality import (
     process_quality_alerts,
     run_data_quality_checks,
 )
-from etl.resilience.retry import CircuitBreaker, retry_with_backoff
+from etl.resilience.circuit_breaker import CircuitBreaker
+from etl.resilience.retry import retry_with_backoff
 from etl.settings.config import (
     AlertConfig,
     Config,

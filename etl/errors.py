@@ -78,7 +78,7 @@ class HeldBackError(LoadingError):
 
 
 class CircuitOpenError(ETLError):
-    """A call was not made: what it calls has failed too often, and is left alone for a while."""
+    """A call was not made, because the circuit is open: what it calls has failed too often."""
 
 
 class WarehouseInUseError(LoadingError):

@@ -39,7 +39,7 @@ _SIGNS = (
         CONNECTION,
         r"CircuitOpen|Connection|Timeout|OperationalError|InterfaceError|gaierror",
         r"login timeout|cannot be reached|connection (was )?(refused|reset|lost|closed)"
-        r"|is left alone|communication link|login failed|\[08\w{3}\]|\[HYT0\d\]|\[28000\]"
+        r"|circuit open|communication link|login failed|\[08\w{3}\]|\[HYT0\d\]|\[28000\]"
         r"|could not connect",
     ),
     _Sign(MISSING_FILE, "FileNotFound", r"does not exist|no file|no such file"),

@@ -22,7 +22,9 @@ from etl.alerts.alert import CRITICAL, Alert
 from etl.alerts.texts import BOT_NAME, channel_of, email_body, slack_text, subject_of
 from etl.errors import ETLError
 from etl.history.runs import utc_now
-from etl.resilience.retry import CircuitBreaker, is_transient, retry_with_backoff
+from etl.resilience.circuit_breaker import CircuitBreaker
+from etl.resilience.retry import retry_with_backoff
+from etl.resilience.transient import is_transient
 from etl.settings.config import AlertConfig
 
 logger = logging.getLogger(__name__)
@@ -70,7 +72,7 @@ class Delivery:
         self._delivery_s = delivery_s
         self._left_s = run_s
         self._retry = retry_with_backoff(
-            _RETRIES, _LONGEST_WAIT_S, retry_on=_may_pass, max_total_s=delivery_s, sleep=sleep,
+            _RETRIES, _LONGEST_WAIT_S, exceptions=_may_pass, max_total_s=delivery_s, sleep=sleep,
             on_retry=lambda _: None,
         )  # fmt: skip
 

@@ -32,7 +32,7 @@ from etl.history import audit as run_history
 from etl.history.runs import utc_now
 from etl.history.summary import Check, RunSummary, SourceOutcome, TableCounts
 from etl.monitoring.logs import PIPELINE_LOG, log_context
-from etl.resilience.retry import is_transient
+from etl.resilience.transient import is_transient
 from etl.settings.config import PROJECT_DIR, Config
 from etl.words import UNKNOWN, count_words
 

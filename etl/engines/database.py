@@ -27,7 +27,9 @@ from etl.errors import (
     LoadingError,
     WarehouseInUseError,
 )
-from etl.resilience.retry import CircuitBreaker, is_transient, retry_with_backoff
+from etl.resilience.circuit_breaker import CircuitBreaker
+from etl.resilience.retry import retry_with_backoff
+from etl.resilience.transient import is_transient
 from etl.schema.tables import Table
 
 logger = logging.getLogger(__name__)
@@ -336,7 +338,7 @@ class DatabaseManager:
                 self._execute_one_batch(query, batch)
         return len(data)
 
-    @retry_with_backoff(max_retries=3, backoff_factor=2.0, retry_on=_repeatable)
+    @retry_with_backoff(max_retries=3, backoff_factor=2.0, exceptions=_repeatable)
     def _execute_one_batch(self, query: str, batch: List[tuple[Any, ...]]) -> None:
         self.revive()
         with self.transaction():

@@ -11,6 +11,7 @@ from etl.engines import postgres_connections
 from etl.engines.dialect import quoted
 from etl.engines.postgres_connections import numbered_marks, server_cursor, translated_errors
 from etl.errors import LoadingError, WarehouseInUseError
+from etl.resilience.transient import ErrorCodes, register_codes
 from etl.schema.tables import Table
 
 # Whoever blocks us for longer than a minute makes error 55P03, which is tried again.
@@ -31,6 +32,33 @@ WHERE l.locktype = 'advisory' AND l.granted AND a.pid <> pg_backend_pid()
     AND (l.classid::bigint, l.objid::bigint) = ({int.from_bytes(b"etl_")},
         hashtext(current_schema())::bigint & 4294967295);"""  # noqa: S608  # a constant
 _RUNNING = 'SELECT max("run_id") FROM "etl_run" WHERE "status" = \'running\';'
+
+# "Appendix A. PostgreSQL Error Codes". The client hands on what the server said of a login
+# without its SQLSTATE.
+CODES = ErrorCodes(
+    transient_states=frozenset(
+        {
+            "40P01",  # deadlock detected
+            "53300",  # too many connections
+            "55P03",  # lock not available
+            "57P01",  # shut down by an administrator
+            "57P02",  # crash of another session
+            "57P03",  # cannot connect now, starting up or shutting down
+        }
+    ),
+    permanent_words=frozenset(
+        {
+            "authentication failed",
+            "does not exist",
+            "no password supplied",
+            "no pg_hba.conf entry",
+            "permission denied",
+            "does not support SSL",
+            "certificate",
+        }
+    ),
+)
+register_codes(CODES)
 
 _OLDEST = 150_000  # 15.0, the first version that knows MERGE
 

@@ -1,4 +1,4 @@
-"""Leaving alone what fails again and again, until it has had time to recover.
+"""A circuit breaker: what fails again and again is not called until it had time to recover.
 
 Closed, calls pass. After a number of failures in a row the circuit opens, and calls are refused
 without being made. After a while it is half open: exactly one trial call passes, and its end
@@ -10,8 +10,8 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
 
 from etl.errors import CircuitOpenError, ConfigurationError
 
@@ -23,45 +23,24 @@ OPEN = "open"
 HALF_OPEN = "half-open"
 
 
-@dataclass(frozen=True)
-class StateChange:
-    """A circuit that went from one state to another.
-
-    Attributes:
-        circuit: its name.
-        before: the state that it left.
-        after: the state that it is in.
-        error: the failure that opened it, None otherwise.
-    """
-
-    circuit: str
-    before: str
-    after: str
-    error: BaseException | None = None
-
-
 def _every_failure(_error: BaseException) -> bool:
     return True
-
-
-def _nobody(_change: StateChange) -> None:
-    """Whoever wants to hear of changes passes a function."""
 
 
 class CircuitBreaker:
     """Prevents calls to something that has failed too often in a row; safe to share by threads.
 
-    Its lock is not held during a call. Ctrl-C and `SystemExit` count as nothing. An exception
-    that `counts` does not take is an answer: what was called is there, as after a success. A
-    retry loop stands outside of the breaker, and never repeats a refusal.
+    It guards one call (`call`), every call of a function (as a decorator), or a `with` block.
+    Its lock is not held meanwhile. Ctrl-C and `SystemExit` count as nothing. An exception that
+    `counts` does not take is an answer: what was called is there, as after a success. A retry
+    loop stands outside of the breaker, and never repeats a refusal.
 
     Args:
         failure_threshold: failures in a row that open the circuit.
-        recovery_seconds: how long it stays open before a trial call.
+        recovery_seconds: how long it stays open before a trial call, in seconds.
         name: what is called, for messages.
         counts: whether an exception is a failure.
         clock: a reading in seconds that never goes back.
-        on_change: told of every change of state, outside the lock; it must not raise.
 
     Raises:
         ConfigurationError: a limit cannot be used.
@@ -87,7 +66,6 @@ class CircuitBreaker:
         name: str = "circuit",
         counts: Callable[[BaseException], bool] = _every_failure,
         clock: Callable[[], float] = time.monotonic,
-        on_change: Callable[[StateChange], None] = _nobody,
     ) -> None:
         _check_limits(failure_threshold, recovery_seconds)
         self.name = name
@@ -95,7 +73,6 @@ class CircuitBreaker:
         self.recovery_seconds = recovery_seconds
         self._counts = counts
         self._clock = clock
-        self._on_change = on_change
         self._lock = threading.Lock()
         self._state = CLOSED
         self._failures = 0
@@ -103,8 +80,9 @@ class CircuitBreaker:
         self._on_trial = False
         self._last_error = ""
         # Counts the changes of state: a call that ends in another state than it began in is late,
-        # and what it tells is no longer asked for.
+        # and its outcome counts no more.
         self._generation = 0
+        self._blocks = threading.local()  # of `with`: where each of a thread's began
 
     def __repr__(self) -> str:
         return f"CircuitBreaker({self.name!r}, {self.state})"
@@ -116,26 +94,17 @@ class CircuitBreaker:
             return HALF_OPEN if self._state == OPEN and self._left_s() <= 0 else self._state
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Makes the call, unless the circuit is open.
+        """Make a call, unless the circuit is open.
 
         Raises:
             CircuitOpenError: it is open, or somebody else's trial call is under way; nothing was
                 called. Says for how many seconds, and what the last failure was.
         """
-        generation = self._admit()
-        try:
-            result = function(*args, **kwargs)
-        except Exception as error:
-            self._end(generation, error if self._counts(error) else None)
-            raise
-        except BaseException:
-            self._forget(generation)
-            raise
-        self._end(generation, None)
-        return result
+        with self:
+            return function(*args, **kwargs)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Decorates a function: each of its calls goes through the breaker."""
+        """Decorate a function: each of its calls goes through the breaker."""
 
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -143,64 +112,76 @@ class CircuitBreaker:
 
         return guarded
 
+    def __enter__(self) -> Self:
+        """Begin a call, which is the body of the `with` block.
+
+        Raises:
+            CircuitOpenError: as in `call`.
+        """
+        generation = self._admit()
+        self._blocks.__dict__.setdefault("begun", []).append(generation)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        generation = self._blocks.begun.pop()
+        if exc_val is None or isinstance(exc_val, Exception):
+            failed = exc_val is not None and self._counts(exc_val)
+            self._end(generation, exc_val if failed else None)
+        else:
+            self._forget(generation)
+
     def _admit(self) -> int:
         with self._lock:
-            change = None
             if self._state == OPEN:
                 if self._left_s() > 0:
                     raise self._refusal(f"{math.ceil(self._left_s())} s are left until a trial")
-                change = self._become(HALF_OPEN)
+                self._become(HALF_OPEN)
             if self._state == HALF_OPEN:
                 if self._on_trial:
                     raise self._refusal("0 s are left, its one trial call is under way")
                 self._on_trial = True
-            generation = self._generation
-        self._tell(change)
-        return generation
+            return self._generation
 
-    def _end(self, generation: int, error: Exception | None) -> None:
+    def _end(self, generation: int, error: BaseException | None) -> None:
         with self._lock:
-            if generation != self._generation:
-                return
-            change = self._succeed() if error is None else self._fail(error)
-        self._tell(change)
+            if generation == self._generation:
+                self._succeed() if error is None else self._fail(error)
 
     def _forget(self, generation: int) -> None:
         with self._lock:
             if generation == self._generation:
                 self._on_trial = False
 
-    def _tell(self, change: StateChange | None) -> None:
-        if change is not None:
-            self._on_change(change)
-
     # The methods below are called with the lock held.
 
     def _left_s(self) -> float:
         return self._opened_at + self.recovery_seconds - self._clock()
 
-    def _succeed(self) -> StateChange | None:
+    def _succeed(self) -> None:
         self._failures = 0
-        return self._become(CLOSED) if self._state == HALF_OPEN else None
+        if self._state == HALF_OPEN:
+            self._become(CLOSED)
 
-    def _fail(self, error: Exception) -> StateChange | None:
+    def _fail(self, error: BaseException) -> None:
         self._failures += 1
         self._last_error = f"{error or type(error).__name__}"
-        if self._state == CLOSED and self._failures < self.failure_threshold:
-            return None
-        self._opened_at = self._clock()
-        return self._become(OPEN, error)
+        if self._state == HALF_OPEN or self._failures >= self.failure_threshold:
+            self._opened_at = self._clock()
+            self._become(OPEN)
 
-    def _become(self, state: str, error: Exception | None = None) -> StateChange:
-        change = StateChange(self.name, self._state, state, error)
+    def _become(self, state: str) -> None:
         self._state, self._on_trial = state, False
         self._generation += 1
-        return change
 
     def _refusal(self, left: str) -> CircuitOpenError:
         return CircuitOpenError(
-            f"the {self.name} is left alone after {self._failures} failures in a row, {left}; "
-            f"the last failure: {self._last_error}"
+            f"circuit open: no call to the {self.name} after {self._failures} failures in a row, "
+            f"{left}; the last failure: {self._last_error}"
         )
 
 

@@ -21,7 +21,9 @@ from etl.engines.odbc_connections import with_driver
 from etl.engines.postgres_connections import POSTGRES_SCHEME, PostgresSource
 from etl.errors import CircuitOpenError, ConfigurationError, ExtractionError
 from etl.rejects import MISSING, UNREADABLE, one_block, reject_block
-from etl.resilience.retry import CircuitBreaker, is_transient, retry_with_backoff
+from etl.resilience.circuit_breaker import CircuitBreaker
+from etl.resilience.retry import retry_with_backoff
+from etl.resilience.transient import is_transient
 from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
 from etl.schema.arrow import text_schema

@@ -18,7 +18,7 @@ from etl.engines import dialect as sql_dialects
 from etl.engines.checksums import block_checksum, encoding_of
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
-from etl.resilience.retry import is_data_error
+from etl.resilience.transient import is_data_error
 from etl.rules.columns import storable_keys
 from etl.schema.arrow import staged_schema
 from etl.schema.tables import (

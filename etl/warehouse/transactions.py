@@ -17,7 +17,8 @@ from etl.errors import HeldBackError, LoadingError
 from etl.history import audit as run_history
 from etl.history.read_keys import record_read_keys
 from etl.history.runs import Applied, LoadCounts, RunPlan, Staged, utc_now
-from etl.resilience.retry import is_data_error, retry_with_backoff
+from etl.resilience.retry import retry_with_backoff
+from etl.resilience.transient import is_data_error
 from etl.schema.tables import Table, rejected_key_table
 from etl.warehouse import apply as warehouse
 from etl.warehouse import staging, staging_sql

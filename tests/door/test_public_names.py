@@ -33,7 +33,7 @@ SIGNATURES = {
     "etl.monitoring.lineage.ETLMetrics": (),
     "etl.monitoring.lineage.pipeline_health_check": ("config",),
     "etl.resilience.retry.retry_with_backoff": ("max_retries", "backoff_factor"),
-    "etl.resilience.retry.CircuitBreaker": ("failure_threshold", "recovery_seconds"),
+    "etl.resilience.circuit_breaker.CircuitBreaker": ("failure_threshold", "recovery_seconds"),
     "etl.alerts.notifier.simulate_email_alert": ("error_details", "config"),
     "etl.alerts.notifier.simulate_slack_notification": ("message", "level", "config"),
     "etl.alerts.notifier.AlertThrottler": ("throttle_window_minutes",),

@@ -33,7 +33,7 @@ from etl.engines.odbc_connections import (
     target_of,
 )
 from etl.errors import ConfigurationError, LoadingError
-from etl.resilience.retry import is_transient
+from etl.resilience.transient import is_transient
 from etl.settings.connection_strings import braced, joined, masked, parse
 
 ROOT = Path(__file__).resolve().parents[2]

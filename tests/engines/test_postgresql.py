@@ -28,7 +28,7 @@ from etl.engines.database import Access, DatabaseManager
 from etl.engines.dialect import POSTGRESQL, create_temporary, temporary_table
 from etl.errors import LoadingError
 from etl.quality.rules import set_rule_count, set_rules
-from etl.resilience.retry import is_transient
+from etl.resilience.transient import is_transient
 from etl.schema.arrow import arrow_schema
 from etl.schema.tables import Column, Kind, Table
 from etl.warehouse.tables import create_tables, schema_script

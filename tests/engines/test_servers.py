@@ -25,7 +25,7 @@ from data_transformation import (
 )
 from etl.engines.database import Access, DatabaseManager, dialect_of
 from etl.errors import LoadingError, WarehouseInUseError
-from etl.resilience.retry import is_data_error, is_transient
+from etl.resilience.transient import is_data_error, is_transient
 from etl.warehouse.tables import schema_script
 
 pytestmark = pytest.mark.usefixtures("server")

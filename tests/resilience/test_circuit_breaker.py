@@ -1,7 +1,7 @@
 """A circuit opens after failures in a row, refuses, and closes again after a trial that works."""
 
 import threading
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,9 @@ from etl.errors import (
     WarehouseInUseError,
 )
 from etl.resilience import retry as resilience
-from etl.resilience.circuit_breaker import StateChange
-from etl.resilience.retry import CircuitBreaker, is_transient, retry_with_backoff
+from etl.resilience.circuit_breaker import CircuitBreaker
+from etl.resilience.retry import retry_with_backoff
+from etl.resilience.transient import is_transient
 from etl.sources import sales as sales_source
 
 THRESHOLD, RECOVERY_S = 3, 60.0
@@ -56,13 +57,10 @@ def server() -> Server:
     return Server()
 
 
-def breaker(
-    clock: Clock, on_change: Callable[[StateChange], None] = lambda _: None
-) -> CircuitBreaker:
+def breaker(clock: Clock) -> CircuitBreaker:
     return CircuitBreaker(
-        THRESHOLD, RECOVERY_S, name="mail server", clock=clock, counts=is_transient,
-        on_change=on_change,
-    )  # fmt: skip
+        THRESHOLD, RECOVERY_S, name="mail server", clock=clock, counts=is_transient
+    )
 
 
 def fail(circuit: CircuitBreaker, server: Server, times: int = THRESHOLD) -> None:
@@ -194,9 +192,8 @@ def test_while_a_trial_is_under_way_all_others_are_refused(clock: Clock, server:
     assert circuit.state == "closed"
 
 
-def test_threads_that_fail_together_open_it_once(clock: Clock) -> None:
-    changes: list[str] = []
-    circuit = breaker(clock, lambda change: changes.append(change.after))
+def test_threads_that_fail_together_open_it_for_one_recovery_time(clock: Clock) -> None:
+    circuit = breaker(clock)
     together = threading.Barrier(8)
 
     def refused() -> None:
@@ -212,7 +209,8 @@ def test_threads_that_fail_together_open_it_once(clock: Clock) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert changes == ["open"]
+    with pytest.raises(CircuitOpenError, match=f"after {THRESHOLD} failures"):
+        circuit.call(refused)
 
 
 def test_a_call_that_ends_late_changes_nothing(clock: Clock, server: Server) -> None:
@@ -226,18 +224,30 @@ def test_a_call_that_ends_late_changes_nothing(clock: Clock, server: Server) -> 
     assert circuit.state == "open"
 
 
-def test_every_change_is_told_once_with_its_reason(clock: Clock, server: Server) -> None:
-    changes: list[StateChange] = []
-    circuit = breaker(clock, changes.append)
-    fail(circuit, server)
+def test_a_block_is_guarded_like_a_call(clock: Clock, server: Server) -> None:
+    circuit = breaker(clock)
+    for _ in range(THRESHOLD):
+        with pytest.raises(ConnectionResetError), circuit:
+            raise ConnectionResetError
+    with pytest.raises(CircuitOpenError), circuit:
+        server()
+    assert server.calls == 0
     clock.now += RECOVERY_S
-    server.error = None
-    circuit.call(server)
-    assert [(change.before, change.after) for change in changes] == [
-        ("closed", "open"), ("open", "half-open"), ("half-open", "closed"),
-    ]  # fmt: skip
-    assert {change.circuit for change in changes} == {"mail server"}
-    assert isinstance(changes[0].error, ConnectionRefusedError)
+    with circuit as guard:
+        server()
+    assert (server.calls, guard, circuit.state) == (1, circuit, "closed")
+
+
+def test_blocks_may_stand_in_each_other_and_in_threads(clock: Clock) -> None:
+    circuit = CircuitBreaker(1, RECOVERY_S, clock=clock)
+    with circuit, circuit:
+        thread = threading.Thread(target=circuit.call, args=(str,))
+        thread.start()
+        thread.join()
+    assert circuit.state == "closed"
+    with suppress(ConnectionResetError), circuit, circuit:
+        raise ConnectionResetError
+    assert circuit.state == "open"
 
 
 def test_it_decorates(clock: Clock, server: Server) -> None:
@@ -307,7 +317,9 @@ def test_a_sales_database_that_is_down_is_asked_no_more_often_than_the_setting_s
     assert Unreachable.calls == attempts
     sales = summary["sources"][2]
     assert sales["status"] == "failed"
-    assert f"the sales database is left alone after {attempts} failures" in sales["error"]
+    assert (
+        f"circuit open: no call to the sales database after {attempts} failures" in sales["error"]
+    )
     assert "the server is down" in sales["error"]
     assert summary["exit_code"] == 3
 
@@ -329,10 +341,10 @@ def test_a_warehouse_that_is_down_is_left_alone_until_the_time_is_over(
             pass
     assert len(calls) == 3
     db = DatabaseManager("Server=s;Database=d", access=Access(breaker_failures=2))
-    for told in ("is down", "is down", "left alone", "left alone"):
-        with pytest.raises(LoadingError, match=told) as caught, db:
+    for reason in ("is down", "is down", "circuit open", "circuit open"):
+        with pytest.raises(LoadingError, match=reason) as caught, db:
             pass
-        assert is_transient(caught.value) == (told == "is down")
+        assert is_transient(caught.value) == (reason == "is down")
     assert len(calls) == 5
 
 

@@ -1,20 +1,28 @@
 """Which errors pass by themselves, and how a call is tried again after one."""
 
+import errno
+import gzip
 import inspect
 import logging
+import smtplib
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import assert_type
 
 import duckdb
 import pytest
 
+from etl.engines import database  # noqa: F401  # the engines bring their codes
 from etl.engines.odbc import pyodbc
 from etl.errors import ConfigurationError, LoadingError
-from etl.resilience.retry import RetryEvent, is_data_error, is_transient, retry_with_backoff
+from etl.resilience import retry
+from etl.resilience.retry import RetryEvent, retry_with_backoff
+from etl.resilience.transient import is_data_error, is_transient
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -168,9 +176,47 @@ def test_connection_and_timeout_errors_of_python_are_transient(error: Exception)
     assert is_transient(error)
 
 
-@pytest.mark.parametrize("error", [OSError("disk full"), FileNotFoundError("a.csv"), ValueError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("the share is away"),
+        OSError(errno.EIO, "Input/output error"),
+        OSError(errno.ESTALE, "Stale file handle"),
+        BlockingIOError(),
+        InterruptedError(),
+    ],
+)
+def test_errors_of_files_and_shares_that_may_pass_are_transient(error: Exception) -> None:
+    assert is_transient(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError("a.csv"),
+        PermissionError("a.csv"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EROFS, "Read-only file system"),
+        smtplib.SMTPAuthenticationError(535, b"no"),
+        gzip.BadGzipFile("not a gzipped file"),
+        ValueError(),
+    ],
+)
 def test_other_errors_of_python_are_final(error: Exception) -> None:
     assert not is_transient(error)
+
+
+def test_a_locked_sqlite_database_is_transient(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as writer, closing(sqlite3.connect(path, 0.0)) as reader:
+        writer.execute("CREATE TABLE t (n INTEGER)")
+        writer.execute("BEGIN EXCLUSIVE")
+        locked = raised_by(lambda: reader.execute("SELECT * FROM t"))
+        writer.rollback()
+        no_table = raised_by(lambda: reader.execute("SELECT * FROM missing"))
+    assert is_transient(locked)
+    assert is_transient(sqlite3.OperationalError("database is locked"))
+    assert not is_transient(no_table)
 
 
 @pytest.mark.parametrize(
@@ -270,8 +316,10 @@ def lost(times: int) -> list[BaseException]:
     return [ConnectionResetError(f"lost {number}") for number in range(1, times + 1)]
 
 
-def longest(ceiling_s: float) -> float:
-    return ceiling_s
+@pytest.fixture
+def longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes each wait as long as it can be."""
+    monkeypatch.setattr(retry._RANDOM, "uniform", lambda _, ceiling_s: ceiling_s)
 
 
 def test_a_call_that_succeeds_is_made_once_and_waits_for_nothing() -> None:
@@ -314,9 +362,29 @@ def test_an_error_that_is_not_transient_is_raised_at_once() -> None:
 def test_the_caller_may_say_which_errors_to_try_again() -> None:
     flaky = Flaky(ValueError("odd"))
     again = retry_with_backoff(
-        retry_on=lambda error: isinstance(error, ValueError), sleep=lambda _: None
+        exceptions=lambda error: isinstance(error, ValueError), sleep=lambda _: None
     )
     assert again(flaky)() == "done"
+
+
+@pytest.mark.parametrize("exceptions", [ValueError, (KeyError, ValueError), Exception])
+def test_classes_of_errors_may_be_named_for_another_attempt(
+    exceptions: type[Exception] | tuple[type[Exception], ...],
+) -> None:
+    again = retry_with_backoff(exceptions=exceptions, sleep=lambda _: None)
+    assert again(Flaky(ValueError("odd")))() == "done"
+    named = retry_with_backoff(exceptions=KeyError, sleep=lambda _: None)
+    flaky = Flaky(ConnectionResetError())
+    assert isinstance(raised_by(named(flaky)), ConnectionResetError)
+    assert flaky.calls == 1
+
+
+@pytest.mark.parametrize(
+    "exceptions", ["ValueError", ValueError("odd"), (), (ValueError, "x"), KeyboardInterrupt, None]
+)
+def test_what_is_no_class_of_errors_is_refused_at_decoration(exceptions: object) -> None:
+    with pytest.raises(ConfigurationError, match="exceptions"):
+        retry_with_backoff(exceptions=exceptions)  # type: ignore[arg-type]  # the mistake under test
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(3)])
@@ -325,7 +393,7 @@ def test_a_request_to_stop_passes_even_when_everything_is_to_be_tried_again(
 ) -> None:
     flaky = Flaky(stop)
     with pytest.raises(type(stop)):
-        retry_with_backoff(retry_on=lambda _: True)(flaky)()
+        retry_with_backoff(exceptions=lambda _: True)(flaky)()
     assert flaky.calls == 1
 
 
@@ -339,16 +407,17 @@ def test_a_request_to_stop_during_a_wait_ends_the_call() -> None:
     assert flaky.calls == 1
 
 
+@pytest.mark.usefixtures("longest")
 def test_the_longest_wait_grows_by_the_factor_up_to_the_cap() -> None:
     waits: list[float] = []
-    again = retry_with_backoff(5, 3.0, max_wait_s=30, jitter=longest, sleep=waits.append)
+    again = retry_with_backoff(5, 3.0, sleep=waits.append)
     again(Flaky(*lost(5)))()
     assert waits == [3.0, 9.0, 27.0, 30.0, 30.0]
 
 
 def test_a_factor_of_nothing_waits_for_nothing() -> None:
     waits: list[float] = []
-    retry_with_backoff(2, 0, jitter=longest, sleep=waits.append)(Flaky(*lost(2)))()
+    retry_with_backoff(2, 0, sleep=waits.append)(Flaky(*lost(2)))()
     assert waits == [0.0, 0.0]
 
 
@@ -360,34 +429,37 @@ def test_each_wait_is_drawn_between_nothing_and_its_ceiling() -> None:
     assert max(waits) - min(waits) > 2  # fifty draws this close together: odds below 1e-24
 
 
-def test_no_wait_is_begun_that_would_pass_the_total_time() -> None:
+def test_no_wait_is_begun_that_would_pass_the_total_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry._RANDOM, "uniform", lambda *_: 5.0)
     waits: list[float] = []
     errors = lost(9)
-    again = retry_with_backoff(9, max_total_s=15, jitter=lambda _: 5.0, sleep=waits.append)
+    again = retry_with_backoff(9, max_total_s=15, sleep=waits.append)
     assert raised_by(again(Flaky(*errors))) is errors[3]
     assert waits == [5.0, 5.0, 5.0]
 
 
-def test_a_listener_is_told_of_each_attempt_that_will_be_repeated() -> None:
-    told: list[RetryEvent] = []
+@pytest.mark.usefixtures("longest")
+def test_a_listener_hears_of_each_attempt_that_will_be_repeated() -> None:
+    heard: list[RetryEvent] = []
     errors = lost(3)
 
     def load() -> str:
-        raise errors[len(told)]
+        raise errors[len(heard)]
 
-    again = retry_with_backoff(2, jitter=longest, sleep=lambda _: None, on_retry=told.append)
+    again = retry_with_backoff(2, sleep=lambda _: None, on_retry=heard.append)
     raised_by(again(load))
-    name = "test_a_listener_is_told_of_each_attempt_that_will_be_repeated.<locals>.load"
-    assert told == [RetryEvent(1, 2.0, errors[0], name), RetryEvent(2, 4.0, errors[1], name)]
+    name = "test_a_listener_hears_of_each_attempt_that_will_be_repeated.<locals>.load"
+    assert heard == [RetryEvent(1, 2.0, errors[0], name), RetryEvent(2, 4.0, errors[1], name)]
 
 
+@pytest.mark.usefixtures("longest")
 def test_without_a_listener_a_warning_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def load_customers(answers: list[BaseException]) -> str:
         if answers:
             raise answers.pop()
         return "done"
 
-    again = retry_with_backoff(jitter=longest, sleep=lambda _: None)
+    again = retry_with_backoff(sleep=lambda _: None)
     again(load_customers)(lost(1))
     assert [(record.name, record.levelno) for record in caplog.records] == [
         ("etl.resilience.retry", logging.WARNING)
@@ -456,10 +528,18 @@ def test_threads_share_a_decorated_function() -> None:
     assert sorted(done) == ["a", "b"]
 
 
-@pytest.mark.parametrize(("retries", "factor"), [(-1, 2.0), (3, -0.5), (3, float("nan"))])
+@pytest.mark.parametrize(
+    ("retries", "factor"),
+    [(-1, 2.0), (3, -0.5), (3, float("nan")), ("3", 2.0), (2.5, 2.0), (True, 2.0), (3, "2")],
+)
 def test_limits_that_make_no_sense_are_refused(retries: int, factor: float) -> None:
     with pytest.raises(ConfigurationError):
         retry_with_backoff(retries, factor)
+
+
+def test_what_is_no_function_cannot_be_decorated() -> None:
+    with pytest.raises(ConfigurationError, match="only a function"):
+        retry_with_backoff()(5)  # type: ignore[arg-type]  # the mistake under test
 
 
 def test_forgotten_brackets_are_explained() -> None:
