@@ -33,7 +33,12 @@ from data_transformation import (
     standardize_customer_data,
 )
 from etl import process
-from etl.alerts.notifier import AlertThrottler, simulate_email_alert, simulate_slack_notification
+from etl.alerts.notifier import (
+    AlertThrottler,
+    process_quality_alerts,
+    simulate_email_alert,
+    simulate_slack_notification,
+)
 from etl.alerts.run_alerts import with_alerts
 from etl.errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from etl.history.summary import RunSummary
@@ -43,11 +48,8 @@ from etl.monitoring.logs import close_logging, setup_logging
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
 from etl.pipeline.run import run_job
-from etl.quality.data_quality import (
-    detect_data_anomalies,
-    process_quality_alerts,
-    run_data_quality_checks,
-)
+from etl.quality.anomalies import detect_data_anomalies
+from etl.quality.checks import run_data_quality_checks
 from etl.resilience.circuit_breaker import CircuitBreaker
 from etl.resilience.retry import retry_with_backoff
 from etl.settings.config import (

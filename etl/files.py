@@ -8,9 +8,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from filelock import FileLock
 
@@ -64,6 +65,24 @@ def make_private(path: Path) -> None:
         mode = path.stat().st_mode & 0o777
         if mode & ~_mode:
             path.chmod(mode & _mode)
+
+
+def open_private(path: str | Path, mode: str, *, errors: str = "strict") -> TextIOWrapper:
+    """Open a text file of UTF-8 that `file_mode()` applies to, also when it was there before.
+
+    Args:
+        path: the file.
+        mode: as `open` takes it.
+        errors: what to do about characters that UTF-8 has not, as `open` takes it.
+    """
+    make_private(Path(path))
+    return cast(
+        "TextIOWrapper",
+        open(  # the caller closes it; only `open` takes an opener
+            path, mode, encoding="utf-8", errors=errors,
+            opener=lambda name, flags: os.open(name, flags, _mode),
+        ),
+    )  # fmt: skip
 
 
 class AtomicFile:

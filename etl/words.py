@@ -1,6 +1,6 @@
-"""Figures for people: counts, seconds, bytes, instants."""
+"""Figures and foreign text put into words for people: counts, times, sizes, untrusted text."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 UNKNOWN = "unknown"
 
@@ -49,6 +49,43 @@ def _two_units(small: int, per_large: int, *, names: tuple[str, str]) -> str:
     return f"{large:,} {names[0]} {rest} {names[1]}" if rest else f"{large:,} {names[0]}"
 
 
+def duration_words(seconds: float) -> str:
+    """Return a duration in full words, for running text.
+
+    Example:
+        >>> duration_words(145.2), duration_words(0.42), duration_words(3660)
+        ('2 minutes 25 seconds', '0.4 seconds', '1 hour 1 minute')
+    """
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f} seconds"
+    minutes, rest = divmod(int(seconds), _MINUTE_S)
+    hours, minutes = divmod(minutes, _MINUTE_S)
+    units = (("hour", hours), ("minute", minutes), ("second", 0 if hours else rest))
+    return " ".join(counted(count, name) for name, count in units if count)
+
+
+def age_words(span: timedelta) -> str:
+    """Return how long ago something was, in the unit that fits.
+
+    Example:
+        >>> [age_words(timedelta(hours=hours)) for hours in (30, 72, 0.01)]
+        ['30 hours', '3 days', '0 minutes']
+    """
+    minutes = max(0, int(span.total_seconds() // _MINUTE_S))  # a clock may have gone back
+    units = ((2 * 24 * 60, 24 * 60, "day"), (2 * 60, 60, "hour"), (0, 1, "minute"))
+    return next(counted(minutes // unit, name) for least, unit, name in units if minutes >= least)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, in the plural unless there is one.
+
+    Example:
+        >>> counted(1, "run"), counted(1200, "record")
+        ('1 run', '1,200 records')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def bytes_words(size: int | None) -> str:
     """A size in the unit that suits it.
 
@@ -86,3 +123,30 @@ def instant_words(instant: datetime | None) -> str:
         '2024-01-20 02:30'
     """
     return UNKNOWN if instant is None else f"{instant:%Y-%m-%d %H:%M}"
+
+
+# Control characters move the cursor, end a line or turn text around; a terminal obeys them, and
+# so does a browser. Half a surrogate pair cannot be written as UTF-8 at all.
+_UNPRINTABLE = (
+    *range(0x20),
+    *range(0x7F, 0xA0),
+    *range(0x2028, 0x202F),  # line and paragraph separator, bidirectional embeddings
+    *range(0x2066, 0x206A),  # bidirectional isolates
+    *range(0xD800, 0xE000),  # surrogates
+)
+_ESCAPES = {code: ascii(chr(code))[1:-1] for code in _UNPRINTABLE}
+
+
+def printable(text: str) -> str:
+    r"""The text on one line, with every character that would be obeyed shown as its escape.
+
+    Args:
+        text: anything, such as a value from a source or the message of a driver.
+
+    Example:
+        >>> printable("cod\u202egpj")
+        'cod\\u202egpj'
+        >>> printable("naïve 日本")
+        'naïve 日本'
+    """
+    return text.translate(_ESCAPES)

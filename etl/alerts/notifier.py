@@ -7,11 +7,20 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict
+from typing import Any, Dict, List
 
-from etl.alerts.alert import CRITICAL, Alert, alert_of, cleaned, harmless
+from etl.alerts.alert import (
+    CRITICAL,
+    ERROR,
+    WARNING,
+    Alert,
+    alert_of,
+    cleaned,
+    harmless,
+    quality_actions,
+)
 from etl.alerts.delivery import Delivery, DeliveryError
-from etl.alerts.files import EMAIL_LOG, SLACK_LOG, AlertFiles
+from etl.alerts.folder import EMAIL_LOG, SLACK_LOG, AlertFiles
 from etl.alerts.texts import NOT_DELIVERED, email_entry, slack_entry
 from etl.alerts.throttling import SENT, AlertThrottler
 from etl.history.runs import utc_now
@@ -282,3 +291,51 @@ class CriticalAlertHandler(logging.Handler):
         alert = alert_of(record_facts(record) | {"severity": CRITICAL})
         kind = alert.error_type.split(" ")[0] or "message"
         self._notifier.notify(f"critical_{record.name}_{kind}", email=alert)
+
+
+_STAGE = "Data Quality"
+
+
+def process_quality_alerts(
+    anomalies: List[Dict],  # type: ignore[type-arg]  # the public signature is fixed
+    alert_config: AlertConfig,
+    *,
+    notifier: Notifier | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> None:
+    """Alerts about anomalies: a critical one by e-mail and in Slack, others in Slack.
+
+    Of the same type and table one is told per ALERT_THROTTLE_MINUTES, across runs.
+
+    Args:
+        anomalies: dicts with `type`, `table`, `severity` and `message`; other keys are told as
+            figures.
+        alert_config: the settings of alerts.
+        notifier: what the alerts of a run share; one of its own when left out.
+        context: what else is known of the run, such as `run_id` and `environment`.
+
+    Example:
+        >>> process_quality_alerts([], AlertConfig())
+    """
+    notifier = notifier or Notifier.of(alert_config)
+    for anomaly in anomalies:
+        kind, table = anomaly.get("type", "anomaly"), anomaly.get("table", "warehouse")
+        alert = _alert({**(context or {}), **anomaly})
+        if alert.severity == CRITICAL:
+            email, slack = alert, replace(alert, severity=ERROR)
+            notifier.notify(f"quality_{kind}_{table}", email=email, slack=slack)
+        else:
+            warning = replace(alert, severity=WARNING)
+            notifier.notify(f"quality_{kind}_{table}", slack=warning)
+
+
+def _alert(details: Mapping[str, Any]) -> Alert:
+    alert = alert_of(details)
+    return replace(
+        alert,
+        headline="Data Quality Anomaly",
+        stage=alert.stage or _STAGE,
+        status="ANOMALY",
+        records_affected=alert.records_affected or f"see {alert.topic or 'the warehouse'}",
+        actions=alert.actions or quality_actions(),
+    )

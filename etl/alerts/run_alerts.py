@@ -12,9 +12,8 @@ from typing import Any
 
 from etl.alerts.alert import CRITICAL, ERROR, SUCCESS, WARNING, Alert, alert_of
 from etl.alerts.delivery import Delivery
-from etl.alerts.notifier import CriticalAlertHandler, Notifier, error_facts
-from etl.alerts.quality_alerts import process_quality_alerts
-from etl.alerts.state import AlertState
+from etl.alerts.folder import AlertState
+from etl.alerts.notifier import CriticalAlertHandler, Notifier, error_facts, process_quality_alerts
 from etl.alerts.texts import time_text
 from etl.engines.database import Access, DatabaseManager
 from etl.errors import (

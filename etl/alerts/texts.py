@@ -12,6 +12,7 @@ from datetime import datetime
 from etl.alerts.alert import CRITICAL, ERROR, INFO, SUCCESS, WARNING, Alert, harmless
 from etl.process import peak_memory_mb
 from etl.settings.config import AlertConfig
+from etl.words import duration_words
 
 BOT_NAME = "ETL Monitor"
 SIMULATED, NOT_DELIVERED = "SIMULATION", "NOT DELIVERED"
@@ -191,7 +192,7 @@ def _slack_facts(alert: Alert) -> str:
     given = (
         ("Status", alert.status or _STATUS.get(alert.severity, alert.severity)),
         ("Stage", alert.stage),
-        ("Duration", "" if alert.seconds is None else duration(alert.seconds)),
+        ("Duration", "" if alert.seconds is None else duration_words(alert.seconds)),
         ("Records Processed", alert.records_processed),
         ("Environment", alert.environment),
     )
@@ -249,18 +250,3 @@ def time_text(moment: datetime) -> str:
         '2024-01-20 14:30:45 UTC'
     """
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def duration(seconds: float) -> str:
-    """So many seconds in words.
-
-    Example:
-        >>> duration(145.2), duration(0.42), duration(3660)
-        ('2 minutes 25 seconds', '0.4 seconds', '1 hour 1 minute')
-    """
-    if seconds < 60:  # noqa: PLR2004  # a minute
-        return f"{seconds:.1f} seconds"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    units = (("hour", hours), ("minute", minutes), ("second", 0 if hours else rest))
-    return " ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in units if count)

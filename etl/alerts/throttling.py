@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from etl.alerts.files import DECISIONS_LOG, AlertFiles
-from etl.alerts.state import AlertState
+from etl.alerts.folder import DECISIONS_LOG, AlertFiles, AlertState
 from etl.errors import ConfigurationError
 from etl.settings.config import AlertConfig
 

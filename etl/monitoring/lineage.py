@@ -1,4 +1,4 @@
-"""What a run tells about itself: the public names for logs, metrics, lineage and health."""
+"""Where the rows of a table came from: for loads by hand, as runs record it themselves."""
 
 from pathlib import Path
 from typing import Any, Dict
@@ -7,34 +7,8 @@ from etl.engines.database import DatabaseManager
 from etl.history.lineage import counts_of, facts_of, record_lineage, tell
 from etl.history.runs import LoadCounts, run_id_after, utc_now
 from etl.history.summary import Lineage
-from etl.monitoring.health.report import pipeline_health_check
-from etl.monitoring.logs import (
-    ERROR_LOG,
-    PIPELINE_LOG,
-    carry_log_context,
-    close_logging,
-    current_log_context,
-    log_context,
-    setup_logging,
-)
-from etl.monitoring.metrics import ETLMetrics
-from etl.process import peak_memory_mb
 from etl.sources.files import trace_file
 from etl.warehouse.tables import create_tables
-
-__all__ = [
-    "ERROR_LOG",
-    "PIPELINE_LOG",
-    "ETLMetrics",
-    "carry_log_context",
-    "close_logging",
-    "current_log_context",
-    "log_context",
-    "peak_memory_mb",
-    "pipeline_health_check",
-    "setup_logging",
-    "track_data_lineage",
-]
 
 
 def track_data_lineage(
@@ -46,7 +20,7 @@ def track_data_lineage(
     run_id: str = "",
     records_rejected: int = 0,
 ) -> Dict[str, Any]:
-    """Tells from which file the rows of a table came; the pipeline's own runs do so themselves.
+    """Record from which file the rows of a table came; the pipeline's own runs do so themselves.
 
     The file is read once more for its SHA-256. It is written into the log, and into `etl_lineage`
     when the warehouse is given.
@@ -68,8 +42,8 @@ def track_data_lineage(
         ExtractionError: it cannot be read, or changed while it was read.
 
     Example:
-        >>> told = track_data_lineage("data/input/customers.csv", 160, "customer_dim")
-        >>> told["source"], told["rows"], told["target"], len(told["sha256"])
+        >>> found = track_data_lineage("data/input/customers.csv", 160, "customer_dim")
+        >>> found["source"], found["rows"], found["target"], len(found["sha256"])
         ('customers.csv', 160, 'customer_dim', 64)
     """
     path = Path(source_file)

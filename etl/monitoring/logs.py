@@ -1,24 +1,22 @@
 """Log lines with their context, and where they go: the console and two rotating files."""
 
-import functools
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import MappingProxyType
-from typing import ParamSpec, TextIO, TypeVar
+from typing import TextIO
 
 from etl.errors import ConfigurationError
-from etl.printable import printable
+from etl.files import open_private
 from etl.settings.config import LoggingConfig
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from etl.words import printable
 
 PIPELINE_LOG = "etl_pipeline.log"
 ERROR_LOG = "etl_errors.log"
@@ -41,8 +39,8 @@ def log_context(**fields: object) -> Iterator[None]:
     """Put fields on every log record that is written inside the block.
 
     Blocks nest, the inner one wins. `run_id`, `stage` and `source` are on every record, as null
-    where no block sets them. A new thread starts with an empty context: wrap what it runs in
-    `carry_log_context`.
+    where no block sets them. A new thread starts with an empty context: run its work in
+    `contextvars.copy_context()` to carry this one over.
 
     Args:
         **fields: what to put on the records.
@@ -73,28 +71,6 @@ def current_log_context() -> Mapping[str, object]:
         {}
     """
     return _context.get()
-
-
-def carry_log_context(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a function so that another thread runs it in the context of this line.
-
-    Args:
-        function: what the other thread is to run.
-
-    Example:
-        >>> from concurrent.futures import ThreadPoolExecutor
-        >>> with log_context(source="customers"), ThreadPoolExecutor() as pool:
-        ...     dict(pool.submit(carry_log_context(current_log_context)).result())
-        {'source': 'customers'}
-    """
-    context = copy_context()
-
-    @functools.wraps(function)
-    def carried(*args: P.args, **kwargs: P.kwargs) -> R:
-        # A copy for each call, because two threads cannot be inside one context.
-        return context.copy().run(function, *args, **kwargs)
-
-    return carried
 
 
 class _ContextFilter(logging.Filter):
@@ -172,7 +148,7 @@ def _check_writable(log_dir: Path) -> None:
         log_dir.mkdir(parents=True, exist_ok=True)
         for name in (PIPELINE_LOG, ERROR_LOG):
             # The handlers open their files late, where a failure could no longer stop the run.
-            (log_dir / name).open("a", encoding="utf-8").close()
+            open_private(log_dir / name, "a").close()
     except OSError as error:
         raise ConfigurationError(
             f"no log can be written to LOG_DIR {log_dir}: {error}",
@@ -185,7 +161,6 @@ def _rotating_file(config: LoggingConfig, name: str) -> "_RotatingFile":
         config.log_dir / name,
         maxBytes=config.log_max_bytes,
         backupCount=config.log_backup_count,
-        encoding="utf-8",
         delay=True,  # a file that is not open can be moved, on Windows too
     )
 
@@ -221,15 +196,18 @@ class _RotatingFile(RotatingFileHandler):
     """A log that goes on in the same file when it cannot be rotated.
 
     Windows refuses to rename a file that another process has open. A log that cannot be written
-    is told once, in one line: the load is worth more than its log.
+    is reported once, in one line: the load is worth more than its log.
     """
 
-    _told = False
+    _reported = False
+
+    def _open(self) -> TextIOWrapper:
+        return open_private(self.baseFilename, self.mode)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
-            self._tell(error)
+            self._report(error)
         else:
             super().handleError(record)
 
@@ -237,11 +215,11 @@ class _RotatingFile(RotatingFileHandler):
         try:
             super().close()
         except OSError as error:
-            self._tell(error)
+            self._report(error)
 
-    def _tell(self, error: OSError) -> None:
-        if not self._told and sys.stderr is not None:
-            self._told = True
+    def _report(self, error: OSError) -> None:
+        if not self._reported and sys.stderr is not None:
+            self._reported = True
             sys.stderr.write(
                 f"the log file {self.baseFilename} cannot be written: {error.strerror or error}. "
                 "Next: make room there, or set LOG_DIR to another folder.\n"

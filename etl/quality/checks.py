@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Dict
 
 from etl.engines.database import DatabaseManager
 from etl.history import audit as run_history
 from etl.history import lineage
-from etl.history.runs import LoadCounts
+from etl.history.runs import LoadCounts, utc_now
 from etl.quality import rules as quality_rules
 from etl.quality.rules import DEMANDING, INFO, RowRule, Rule, SetRule
 from etl.schema.tables import STAR_TABLES, Table
+from etl.warehouse.tables import create_tables
 
 PASSED, FAILED = "passed", "failed"  # else what the severity says: warning or info
 
@@ -71,6 +72,42 @@ class _Found:
         if not self.rule.share:
             return self.wrong
         return round(self.wrong / self.checked, 4) if self.checked else 0.0
+
+
+def run_data_quality_checks(
+    db_manager: DatabaseManager, *, now: datetime | None = None
+) -> Dict[str, Any]:
+    """Check the loaded tables against the quality rules.
+
+    Completeness, validity, consistency, timeliness, uniqueness, references, and whether the rows
+    are those that the loads have counted. A rule of severity `critical` or `error` that is broken
+    fails the run; `warning` and `info` are only reported.
+
+    Args:
+        db_manager: the open warehouse; missing tables are created.
+        now: the present moment, UTC; the clock's when left out.
+
+    Returns:
+        `passed`; `checks`, a list of `name`, `status` (passed, info, warning, failed), `value`,
+        `threshold`, `message`, `table`, `dimension`, `severity`, `examples` (up to ten keys of
+        what is wrong), `rows_checked`, `rows_wrong`; `scores`, 0 to 100 by the name of the source
+        and of the table; and `dimension_scores` of each table.
+
+    Example:
+        >>> with DatabaseManager("duckdb:///:memory:") as db:
+        ...     result = run_data_quality_checks(db)
+        >>> result["passed"], result["scores"]["sales_fact"]
+        (True, 100.0)
+    """
+    create_tables(db_manager)
+    checks = quality_checks(db_manager, now or utc_now())
+    dimensions = dimension_scores(checks)
+    return {
+        "passed": all(check.status != FAILED for check in checks),
+        "checks": [check.as_dict() for check in checks],
+        "scores": scores(db_manager, dimensions),
+        "dimension_scores": dimensions,
+    }
 
 
 def quality_checks(

@@ -11,9 +11,14 @@ from etl.engines.database import DatabaseManager
 from etl.history import audit as run_history
 from etl.history.runs import REPROCESS, Applied, RunPlan, utc_now
 from etl.history.summary import RunSummary
-from etl.quality.baseline import SCORE, baseline, current_metrics, without_early_volume
-from etl.quality.checks import FAILED, PASSED
-from etl.quality.data_quality import detect_data_anomalies, run_data_quality_checks
+from etl.quality.anomalies import (
+    SCORE,
+    baseline,
+    current_metrics,
+    detect_data_anomalies,
+    without_early_volume,
+)
+from etl.quality.checks import FAILED, PASSED, run_data_quality_checks
 from etl.quality.rules import INFO, WARNING
 from etl.reports.quality import write_report
 from etl.schema.tables import ETL_QUALITY

@@ -9,8 +9,8 @@ import html
 from collections.abc import Collection, Iterable, Sequence
 from typing import NewType
 
-from etl.printable import printable
 from etl.reports.page_style import STYLE
+from etl.words import printable
 
 Markup = NewType("Markup", str)
 

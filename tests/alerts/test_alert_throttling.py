@@ -1,5 +1,6 @@
 """An alert is not repeated within its window, across runs and processes, and never lost."""
 
+import errno
 import json
 import os
 import subprocess
@@ -11,8 +12,8 @@ from unittest.mock import patch
 
 import pytest
 
-from etl.alerts import state as alert_state
-from etl.alerts.files import AlertFiles
+from etl.alerts import folder as alert_state
+from etl.alerts.folder import DECISIONS_LOG, AlertFiles
 from etl.alerts.throttling import AlertThrottler
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -208,7 +209,7 @@ def test_what_is_long_past_is_forgotten(
 _DECIDE = """
 import sys
 from pathlib import Path
-from etl.alerts.files import AlertFiles
+from etl.alerts.folder import DECISIONS_LOG, AlertFiles
 from etl.alerts.throttling import AlertThrottler
 throttler = AlertThrottler(30, files=AlertFiles(Path(sys.argv[1])))
 print("ready", flush=True)
@@ -302,12 +303,36 @@ def test_where_nothing_can_be_remembered_alerts_are_sent(
     assert "alerts may be repeated" in caplog.text
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_on_a_full_disk_what_was_remembered_still_counts(
-    run: Callable[[], AlertThrottler], tmp_path: Path
+    run: Callable[[], AlertThrottler], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def full_disk(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     sent(run())
     known = state(tmp_path).read_bytes()
-    state(tmp_path).with_suffix(".tmp").symlink_to("/dev/full")
+    monkeypatch.setattr(os, "fsync", full_disk)
     assert not sent(run())
     assert state(tmp_path).read_bytes() == known
+
+
+def test_what_is_remembered_never_follows_a_planted_link(
+    run: Callable[[], AlertThrottler], tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    for suffix in (".tmp", ".json.part"):
+        state(tmp_path).with_suffix(suffix).symlink_to(victim)
+    assert sent(run())
+    assert victim.read_text() == "precious"
+    assert state(tmp_path).is_file()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights of POSIX")
+def test_files_of_alerts_are_for_their_owner_alone(
+    run: Callable[[], AlertThrottler], tmp_path: Path
+) -> None:
+    (tmp_path / DECISIONS_LOG).touch(0o644)
+    sent(run())
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o600}, modes

@@ -22,12 +22,12 @@ from etl.alerts.notifier import (
     CriticalAlertHandler,
     Notifier,
     email_alert,
+    process_quality_alerts,
     simulate_email_alert,
     simulate_slack_notification,
     slack_alert,
 )
-from etl.alerts.quality_alerts import process_quality_alerts
-from etl.monitoring.lineage import close_logging, log_context, setup_logging
+from etl.monitoring.logs import close_logging, log_context, setup_logging
 from etl.settings.config import AlertConfig, LoggingConfig, load_config
 
 if sys.platform != "win32":

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from etl.monitoring.health.error_trends import common_errors
+from etl.monitoring.health.runs import common_errors
 
 
 def runs(counts: Sequence[int], **reject: str) -> list[Mapping[str, Any]]:

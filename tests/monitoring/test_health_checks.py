@@ -22,7 +22,7 @@ from pipeline_runs import Project, command
 
 from etl.engines.database import DatabaseManager
 from etl.history.runs import utc_now
-from etl.monitoring.health.folders import space_check
+from etl.monitoring.health.files import space_check
 from etl.schema.source_columns import SALES_COLUMNS
 from etl.settings.connection_strings import joined, parse
 from etl.warehouse.tables import create_tables
@@ -277,7 +277,7 @@ def test_a_source_is_told_with_its_size_and_age(project: Project) -> None:
     path.write_bytes(b"x" * 2500)
     os.utime(path, (time.time() - 3 * 86400 - 60,) * 2)
     check = found(health(project), "customers file")
-    assert (check["value"], check["message"]) == (2500, "customers.csv: 2.5 KB, 3 days old")
+    assert (check["value"], check["message"]) == (2500, "customers.csv: 2.5 kB, 3 days old")
 
 
 def test_a_source_without_a_byte_fails(project: Project) -> None:

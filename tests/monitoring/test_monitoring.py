@@ -16,16 +16,15 @@ from typing import Any
 import pytest
 
 from etl.errors import ConfigurationError, ETLError
-from etl.monitoring.lineage import (
+from etl.monitoring.logs import (
     ERROR_LOG,
     PIPELINE_LOG,
-    ETLMetrics,
-    carry_log_context,
     close_logging,
     current_log_context,
     log_context,
     setup_logging,
 )
+from etl.monitoring.metrics import ETLMetrics
 from etl.settings.config import LoggingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -436,40 +435,6 @@ def test_an_extra_field_wins_over_the_context(config: LoggingConfig) -> None:
 def test_a_context_field_must_not_be_one_that_records_have(field: str) -> None:
     with pytest.raises(ValueError, match=field), log_context(**{field: "x"}):
         pass
-
-
-def test_a_thread_has_the_context_only_if_it_is_carried_over(config: LoggingConfig) -> None:
-    setup_logging(config)
-    with log_context(source="customers"):
-        plain = threading.Thread(target=logger.info, args=("plain",))
-        carried = threading.Thread(target=carry_log_context(logger.info), args=("carried",))
-    for thread in (plain, carried):
-        thread.start()
-        thread.join()
-    assert {line["message"]: line["source"] for line in lines_of(config)} == {
-        "plain": None,
-        "carried": "customers",
-    }
-
-
-def test_several_threads_run_one_carried_function_at_once() -> None:
-    together = threading.Barrier(2, timeout=10)
-    seen: list[object] = []
-
-    def work(number: int) -> None:
-        with log_context(number=number):
-            together.wait()
-            seen.append(dict(current_log_context()))
-
-    with log_context(run_id="r1"):
-        carried = carry_log_context(work)
-    threads = [threading.Thread(target=carried, args=(number,)) for number in (1, 2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {"run_id": "r1", "number": 1} in seen
-    assert {"run_id": "r1", "number": 2} in seen
 
 
 # --- metrics ---

@@ -15,7 +15,6 @@ ORDER = (
         "etl.errors",
         "etl.files",
         "etl.words",
-        "etl.printable",
         "etl.process",
     },
     {"etl.schema"},

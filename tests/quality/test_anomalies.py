@@ -10,9 +10,7 @@ from pipeline_runs import Project
 
 from etl.engines.database import DatabaseManager
 from etl.history.runs import FULL_REFRESH, INCREMENTAL, RunPlan
-from etl.quality.anomalies import MIN_RUNS
-from etl.quality.baseline import baseline, without_early_volume
-from etl.quality.data_quality import detect_data_anomalies
+from etl.quality.anomalies import MIN_RUNS, baseline, detect_data_anomalies, without_early_volume
 from etl.sources.window import EVERYTHING
 
 NORMAL = [98, 103, 100, 99, 101, 100, 102, 97, 100, 104]

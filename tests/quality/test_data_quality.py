@@ -15,7 +15,7 @@ from data_loading import validate_loaded_data
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import DUCKDB
 from etl.errors import LoadingError
-from etl.quality.data_quality import run_data_quality_checks
+from etl.quality.checks import run_data_quality_checks
 from etl.quality.rules import all_rules
 from etl.reports.quality import HTML_REPORT, JSON_REPORT, html_report
 

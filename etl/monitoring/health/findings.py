@@ -5,7 +5,6 @@ A look that goes wrong is told as a check that failed, so that it hides none of 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 from etl.errors import ETLError, WarehouseInUseError
 
@@ -65,31 +64,3 @@ def failed(name: str, what: str, next_step: str = "", **figures: object) -> Chec
         next_step = "mend what this speaks of, and check again"
     step = f". Next: {next_step}." if next_step else ""
     return Check(name, FAILED, message=what.rstrip(". ") + (step or "."), **figures)
-
-
-def size_text(size: float) -> str:
-    """Bytes in the unit that leaves the fewest digits.
-
-    Example:
-        >>> size_text(999), size_text(18_240), size_text(123_400_000_000)
-        ('999 bytes', '18.2 KB', '123.4 GB')
-    """
-    for unit, step in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if size >= step:
-            return f"{size / step:.1f} {unit}"
-    return f"{size:.0f} bytes"
-
-
-def span_text(span: timedelta) -> str:
-    """A span of time in the unit that fits.
-
-    Example:
-        >>> [span_text(timedelta(hours=hours)) for hours in (30, 72, 0.01)]
-        ['30 hours', '3 days', '0 minutes']
-    """
-    minutes = max(0, int(span.total_seconds() // 60))  # a clock may have gone back
-    units = ((2 * 24 * 60, 24 * 60, "days"), (2 * 60, 60, "hours"))
-    for least, unit, name in units:
-        if minutes >= least:
-            return f"{minutes // unit} {name}"
-    return f"{minutes} minutes"

@@ -4,20 +4,25 @@ The warehouse is opened for reading only and without its lock; nothing is create
 that goes wrong is told as a check that failed, so that it hides none of the others.
 """
 
+import socket
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Dict
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from etl.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_OK, ConfigurationError
+from etl.monitoring.health.files import file_checks, folder_checks, sales_source_checks
 from etl.monitoring.health.findings import FAILED, PASSED, WARNING, Check, InUse, failed, guarded
-from etl.monitoring.health.folders import folder_checks
-from etl.monitoring.health.reachability import Endpoint, endpoint_of, why_unreachable
 from etl.monitoring.health.runs import journal_checks
-from etl.monitoring.health.sources import file_checks, sales_source_checks
 from etl.monitoring.health.warehouse import database_checks
 from etl.settings.config import Config, load_config, secrets_of
 from etl.settings.connection_strings import masked
+
+_TIMEOUT_S = 5.0
+_PORTS = {"https": 443, "http": 80}
 
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 
@@ -77,7 +82,63 @@ def _without_secrets(check: Check, secrets: Iterable[str]) -> Check:
     return replace(check, value=value, message=masked(check.message, secrets))
 
 
-# --- alerts ------------------------------------------------------------------------------
+# --- servers that alerts are sent to: connected to and asked nothing ---
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server, and whether its certificate is looked at too."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def endpoint_of(url: str) -> Endpoint:
+    """Where a connection for a web address goes: to its server, or to the proxy before that.
+
+    Raises:
+        ValueError: it is no web address.
+
+    Example:
+        >>> endpoint_of("https://127.0.0.1/services/T0/B0/x")
+        Endpoint(host='127.0.0.1', port=443, tls=True)
+    """
+    parts = urlsplit(url)
+    if not parts.hostname or parts.scheme not in _PORTS:
+        raise ValueError("no web address")
+    proxy = getproxies().get(parts.scheme)
+    if proxy and not _is_local(parts.hostname) and not proxy_bypass(parts.hostname):
+        before = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+        return Endpoint(before.hostname or "", before.port or _PORTS["http"])
+    tls = parts.scheme == "https"
+    return Endpoint(parts.hostname, parts.port or _PORTS[parts.scheme], tls)
+
+
+def _is_local(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.")
+
+
+def why_unreachable(endpoint: Endpoint, *, timeout_s: float = _TIMEOUT_S) -> str:
+    """Tries to connect, and says what hinders it; empty when nothing does.
+
+    Args:
+        endpoint: the server.
+        timeout_s: how long to wait for it.
+    """
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), timeout_s) as connection:
+            if endpoint.tls:
+                context = ssl.create_default_context()
+                context.wrap_socket(connection, server_hostname=endpoint.host).close()
+    except TimeoutError:
+        return f"no answer within {timeout_s:g} s"
+    except (OSError, UnicodeError) as error:  # a name of more than 63 letters is no host
+        return getattr(error, "strerror", None) or str(error)
+    return ""
 
 
 def _alerts(config: Config) -> Iterator[Check]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from etl.engines import dialect as sql_dialects
 from etl.engines.database import Access, DatabaseManager
 from etl.engines.duckdb import IN_MEMORY_CONNECTION
+from etl.monitoring.health.files import may_access, shown_path, warehouse_file
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
-from etl.monitoring.health.folders import may_access, shown_path, warehouse_file
 from etl.monitoring.health.runs import error_checks, last_run_checks
 from etl.settings.config import Config
 from etl.warehouse.tables import permanent_tables
