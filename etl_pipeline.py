@@ -13,9 +13,10 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from etl.pipeline.arguments import check_arguments, parse_arguments
+from etl.pipeline.arguments import INIT, check_arguments, parse_arguments
+from etl.places import is_called_by_name, working_folder
 
-if __name__ == "__main__":
+if __name__ == "__main__" or is_called_by_name():
     parse_arguments(sys.argv[1:])  # --help and wrong usage end here, before Arrow is loaded
 
 from data_extraction import extract_customers_csv, extract_products_json, extract_sales_database
@@ -47,6 +48,7 @@ from etl.monitoring.lineage import track_data_lineage
 from etl.monitoring.logs import close_logging, setup_logging
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
+from etl.pipeline.begin import begin_in
 from etl.pipeline.run import run_job
 from etl.quality.anomalies import detect_data_anomalies
 from etl.quality.checks import run_data_quality_checks
@@ -99,6 +101,8 @@ __all__ = [
     "validate_loaded_data",
 ]
 
+_logger = logging.getLogger(__name__)
+
 
 def run_etl_pipeline(
     config: Config | None = None, args: argparse.Namespace | None = None
@@ -131,6 +135,8 @@ def _run_logged(
     config: Config, args: argparse.Namespace, critical_handler: logging.Handler | None
 ) -> RunSummary:
     setup_logging(_logging_config(config, args), critical_handler=critical_handler)
+    if config.files.is_sample:
+        _logger.info("data/input is empty: this run loads the sample that comes with the program")
     return run_job(config, args)
 
 
@@ -145,6 +151,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(sys.argv[1:] if argv is None else argv)
     try:
         check_arguments(args)
+        if args.command == INIT:
+            return _begin()
         config = load_config(args.env)
         if args.print_schema:
             return _print_schema(config)
@@ -154,6 +162,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return _run_and_print(config, args)
+
+
+def _begin() -> int:
+    try:
+        for line in begin_in(working_folder()):
+            print(line)
+    except OSError as error:
+        raise ETLError(f"{error.filename} cannot be made: {error.strerror}") from error
+    return EXIT_OK
 
 
 def _print_schema(config: Config) -> int:

@@ -31,8 +31,9 @@ from etl.history import audit as run_history
 from etl.history.runs import utc_now
 from etl.history.summary import Check, RunSummary, SourceOutcome, TableCounts
 from etl.monitoring.logs import PIPELINE_LOG, log_context
+from etl.places import working_folder
 from etl.resilience.transient import is_transient
-from etl.settings.config import PROJECT_DIR, Config
+from etl.settings.config import Config
 from etl.words import UNKNOWN, count_words
 
 logger = logging.getLogger(__name__)
@@ -135,8 +136,8 @@ class _Telling:
 
 
 def _shown(path: Path) -> str:
-    inside = path.is_relative_to(PROJECT_DIR)
-    return (path.relative_to(PROJECT_DIR) if inside else path).as_posix()
+    folder = working_folder()
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 
 
 def _last_success(config: Config, state: AlertState, *, reached: bool) -> str:

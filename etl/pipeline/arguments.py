@@ -1,12 +1,16 @@
 """The command line: what can be asked for, and what is refused at once."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 
 from etl.errors import ConfigurationError
 from etl.history.runs import BACKFILL, FULL_REFRESH, INCREMENTAL, ONE_DATE, REPROCESS
+from etl.pipeline.completion import SHELLS, completion_script
+from etl.places import COMMAND, command, is_called_by_name
 from etl.sources.window import EVERYTHING, Window, parse_day, since_watermark, whole_days
+from etl.version import VERSION
 
 _EXAMPLES = """\
 examples:
@@ -33,17 +37,23 @@ exit codes:
   4 the warehouse is in use by another process
 """
 
+INIT = "init"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser, so that the documentation can be checked against it."""
+    """Return the parser, so that the documentation can be checked against it."""
     parser = argparse.ArgumentParser(
-        prog="etl_pipeline.py",
+        prog=COMMAND if is_called_by_name() else "etl_pipeline.py",
         description="Load customers, products and sales into the warehouse.",
-        epilog=_EXAMPLES,
+        epilog=_EXAMPLES.replace("python etl_pipeline.py", command()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "command", nargs="?", choices=[INIT],
+        help="make .env.example and the data folders here, and do nothing else",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"{COMMAND} {VERSION}")
     parser.add_argument(
         "--env", choices=["dev", "test", "prod"], default="dev",
         help="which .env.<env> to use on top of .env (default: dev)",
@@ -90,6 +100,24 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "--log-level", choices=LOG_LEVELS, type=str.upper,
         help="what the console shows (default: LOG_LEVEL)",
     )  # fmt: skip
+    what.add_argument(
+        "--print-completion", action=_PrintCompletion, choices=SHELLS,
+        help="print a script that completes this command in that shell, and do nothing else",
+    )  # fmt: skip
+
+
+class _PrintCompletion(argparse.Action):
+    """Prints the script and ends, as --help does."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        sys.stdout.write(completion_script(parser, str(values)))
+        parser.exit()
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -125,6 +153,7 @@ def mode_of(args: argparse.Namespace) -> str:
             ("--full-refresh", args.full_refresh),
             ("--reprocess-rejected", args.reprocess_rejected is not None),
             ("--health-check", args.health_check),
+            (INIT, getattr(args, "command", None) == INIT),
         )
         if given
     ]

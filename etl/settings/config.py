@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from etl.errors import ConfigurationError
+from etl.places import INSTALLED, SAMPLE, working_folder
 from etl.settings.connection_strings import braced, parse, secrets_in, shown
 from etl.settings.kinds import (
     DUCKDB_PREFIX,
@@ -47,7 +48,6 @@ from etl.settings.kinds import (
 )
 from etl.settings.layers import MASK, Given, Layers, Setting, read_layers
 
-PROJECT_DIR = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ("dev", "test", "prod")
 
 
@@ -80,7 +80,7 @@ class _Section(BaseSettings):
     def __init__(self, *, layers: Layers | None = None, **arguments: object) -> None:
         if unknown := arguments.keys() - type(self).model_fields:
             raise TypeError(f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}")
-        layers = (layers or read_layers(_settings(), base_dir=PROJECT_DIR)).under(arguments)
+        layers = (layers or read_layers(_settings(), base_dir=working_folder())).under(arguments)
         values, wrong = self._read(layers)
         try:
             super().__init__(**values)
@@ -228,6 +228,15 @@ class DatabaseConfig(_Section):
         yield from _both_or_none(given, "DB_USERNAME", "DB_PASSWORD")
 
 
+def _wants_the_sample(layers: Layers) -> bool:
+    """Whether an installed program was given nothing of its user's yet: no file, no database."""
+    own = {"INPUT_DIR", "CUSTOMERS_FILE", "PRODUCTS_FILE", "SALES_FILE",
+           "SALES_DB_CONNECTION_STRING", "DB_CONNECTION_STRING", "DB_SERVER"}
+    if not INSTALLED or layers.environment == "prod" or own & layers.given.keys():
+        return False
+    return not any(layers.folder("INPUT_DIR").glob("*"))
+
+
 class FileConfig(_Section):
     """Files: what is read, and where results go. Relative paths count from the project folder."""
 
@@ -245,6 +254,18 @@ class FileConfig(_Section):
     file_mode: FileMode = _setting(
         "0600", "rights of the files that a run makes, as chmod takes them; 0640 opens them to the "
         "group, and their folders with them")
+
+    @classmethod
+    def _read(cls, layers: Layers) -> tuple[dict[str, Any], set[str]]:
+        values, wrong = super()._read(layers)
+        if _wants_the_sample(layers):
+            values["input_dir"] = SAMPLE
+        return values, wrong
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the sample that comes with the installed program is loaded, for want of files."""
+        return INSTALLED and self.input_dir == SAMPLE
 
     @property
     def environment_dir(self) -> Path:
@@ -402,13 +423,17 @@ class Config:
 
 
 def load_config(
-    env: str = "dev", *, base_dir: Path = PROJECT_DIR, environ: Mapping[str, str] | None = None
+    env: str = "dev",
+    *,
+    base_dir: Path | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Config:
     """Read and check all settings.
 
     Args:
         env: dev, test or prod; chooses `.env.<env>`.
-        base_dir: folder of the .env files, from which relative paths count too.
+        base_dir: folder of the .env files, from which relative paths count too; the project folder
+            of a checkout, or the current folder of an installed package, when left out.
         environ: stands in for the process environment.
 
     Raises:
@@ -421,7 +446,7 @@ def load_config(
     """
     if env not in ENVIRONMENTS:
         raise ConfigurationError(f"no environment {env!r}", choices=", ".join(ENVIRONMENTS))
-    layers = read_layers(_settings(), env, base_dir=base_dir, environ=environ)
+    layers = read_layers(_settings(), env, base_dir=base_dir or working_folder(), environ=environ)
     sections: dict[str, Any] = {}
     problems: list[str] = []
     for name, section in SECTIONS.items():

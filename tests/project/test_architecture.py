@@ -16,6 +16,8 @@ ORDER = (
         "etl.files",
         "etl.words",
         "etl.process",
+        "etl.places",
+        "etl.version",
     },
     {"etl.schema"},
     {"etl.rejects", "etl.settings"},

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import render_readme
-from setting_docs import env_example_text
 
 from etl.pipeline.arguments import build_parser
+from etl.settings.example import env_example_text
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -29,7 +29,10 @@ from etl.settings.config import (
     settings_table,
 )
 from etl.settings.connection_strings import braced
+from etl.settings.example import env_example_text
 from etl.settings.layers import read_layers
+
+ROOT = Path(__file__).resolve().parents[2]
 
 NAMES = [
     "DB_CONNECTION_STRING",
@@ -272,7 +275,7 @@ def test_a_section_takes_arguments_above_all_layers(monkeypatch: pytest.MonkeyPa
 
 def test_a_secret_argument_is_checked_and_completed_like_a_setting() -> None:
     made = DatabaseConfig(db_server=None, db_connection_string=SecretStr("duckdb:///x.duckdb"))
-    path = (config.PROJECT_DIR / "x.duckdb").as_posix()
+    path = (ROOT / "x.duckdb").as_posix()
     assert made.connection_string.get_secret_value() == f"duckdb:///{path}"
     with pytest.raises(ConfigurationError, match=r"DB_CONNECTION_STRING = \*\*\* \(argument\)"):
         DatabaseConfig(db_server=None, db_connection_string=SecretStr("x.duckdb"))
@@ -302,8 +305,8 @@ def test_files_and_relative_paths_belong_to_the_project_folder_from_any_director
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
     project.mkdir()
     elsewhere.mkdir()
-    shutil.copy(config.PROJECT_DIR / "config.py", project)
-    shutil.copytree(config.PROJECT_DIR / "etl", project / "etl")
+    shutil.copy(ROOT / "config.py", project)
+    shutil.copytree(ROOT / "etl", project / "etl")
     write(project, ".env", "LOG_LEVEL=ERROR\n")
     write(elsewhere, ".env", "LOG_LEVEL=DEBUG\n")
     code = (
@@ -658,7 +661,7 @@ def test_a_secret_is_in_no_text_of_a_configuration(secret: str) -> None:
     shown += [str(section.model_dump()) + section.model_dump_json() for section in sections]
     settings = {setting.name: setting for setting in settings_table()}
     environ = secret_settings(secret)
-    shown.append(repr(read_layers(settings, base_dir=config.PROJECT_DIR, environ=environ)))
+    shown.append(repr(read_layers(settings, base_dir=ROOT, environ=environ)))
     assert "s3cr3t" not in "".join(shown)
 
 
@@ -697,19 +700,19 @@ def test_masked_settings_shows_every_setting_and_which_secrets_are_set() -> None
 
 
 def test_the_example_file_is_what_the_declarations_say() -> None:
-    text = (config.PROJECT_DIR / ".env.example").read_text(encoding="utf-8")
-    assert text == setting_docs.env_example_text()
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert text == env_example_text()
 
 
 def test_the_example_file_with_everything_uncommented_changes_nothing(tmp_path: Path) -> None:
-    lines = setting_docs.env_example_text().splitlines()
+    lines = env_example_text().splitlines()
     text = "\n".join(line.removeprefix("#") for line in lines if not line.startswith("# "))
     assert text.count("=") == len(NAMES)
     assert load(write(tmp_path, ".env", text)) == load(tmp_path)
 
 
 def test_the_example_file_holds_one_line_of_help_and_one_commented_line_per_setting() -> None:
-    blocks = setting_docs.env_example_text().split("\n\n")
+    blocks = env_example_text().split("\n\n")
     for setting in settings_table():
         (block,) = [block for block in blocks if f"\n#{setting.name}=" in block]
         assert block.startswith(f"# {setting.help}\n")

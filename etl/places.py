@@ -1,0 +1,33 @@
+"""Where the program works, how it is called, and what travels with it.
+
+In a checkout it works in the project folder, from whatever directory it is called. Installed, it
+works in the current folder, and the sample data lie in the package.
+"""
+
+import sys
+from pathlib import Path
+
+COMMAND = "nightly-etl"
+_PACKAGE = Path(__file__).resolve().parent
+SAMPLE = _PACKAGE / "sample"  # the build puts it there: a checkout has none
+INSTALLED = SAMPLE.is_dir()
+
+
+def working_folder() -> Path:
+    """Return the folder of `.env`, from which relative paths count too."""
+    return Path.cwd() if INSTALLED else _PACKAGE.parent
+
+
+def is_called_by_name() -> bool:
+    """Return whether this process is the installed command, rather than a script or a library."""
+    return Path(sys.argv[0]).stem == COMMAND
+
+
+def command() -> str:
+    """Return how to call the pipeline again, as help and messages name it.
+
+    Example:
+        >>> command()
+        'python etl_pipeline.py'
+    """
+    return COMMAND if is_called_by_name() else "python etl_pipeline.py"
