@@ -1,21 +1,24 @@
-"""Loading: a source is staged whole, held against the gate, and merged in transactions.
+"""Loading records, validating what was loaded, and keeping what failed.
 
-The pipeline loads blocks of columns through `stage_source`; `load_customers`, `load_products`
-and `load_sales` take plain records and go the same way.
+The pipeline stages and merges blocks of columns; `load_customers`, `load_products` and
+`load_sales` take plain records and go the same way.
 """
 
 import csv
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List
 
 import pyarrow as pa
 
 from etl.engines.database import DatabaseManager
+from etl.errors import LoadingError
 from etl.history import audit as run_history
-from etl.history.runs import MANUAL, Applied, RunPlan, Staged, utc_now
+from etl.history.runs import MANUAL, Applied, RunPlan, utc_now
 from etl.quality.checks import PASSED, quality_checks
 from etl.rejects import (
     BAD_TEXT,
@@ -27,11 +30,16 @@ from etl.rejects import (
     RULE,
     UNREADABLE,
     guarded_cell,
+    reject_block,
 )
 from etl.resilience.transient import is_transient
-from etl.rules.records import staged_from_records
+from etl.rules.checks import LoadBlock
+from etl.rules.records import Records, records_of, staged_from_records
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
+from etl.settings.config import ProcessingConfig
 from etl.sources.window import EVERYTHING
+from etl.warehouse.intake import Intake, stage_source
+from etl.warehouse.staging import known_rows
 from etl.warehouse.tables import create_tables
 from etl.warehouse.transactions import Limits, Load, load_staged
 
@@ -46,22 +54,39 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+# Rows per MERGE and transaction, where the engine merges in batches.
+BATCH_SIZE: int = ProcessingConfig.model_fields["batch_size"].default
+
 
 # --- plain records -----------------------------------------------------------------------
 
 
-def load_customers(customers: List[Dict], db_manager: DatabaseManager) -> Dict:  # type: ignore[type-arg]  # the public signature is fixed
-    """Inserts new customers and updates those in which something differs.
+def load_customers(
+    customers: List[Dict],  # type: ignore[type-arg]  # the public signature is fixed
+    db_manager: DatabaseManager,
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> Dict:  # type: ignore[type-arg]  # likewise
+    """Insert new customers and update those in which something differs.
+
+    A column that a record does not carry is left as it is in the warehouse; one that is there and
+    empty (None) empties it. Records of one key build on each other in their order.
 
     Args:
-        customers: records with the columns of `customer_dim`, as `standardize_customer_data`
-            returns them; of equal keys the last one wins.
+        customers: a list of dicts, a pandas or polars DataFrame, or an Arrow table, with columns of
+            `customer_dim`, as `standardize_customer_data` returns them.
         db_manager: the open warehouse; missing tables are created.
+        batch_size: rows per MERGE and transaction on SQL Server; the other engines load all rows
+            in one.
 
     Returns:
         `processed`, `inserted`, `updated`, `unchanged`, `failed`, `duplicates`,
         `changed_columns` (updated rows per column), `errors` (the failed records with their
         reason) and `duration_seconds`.
+
+    Raises:
+        LoadingError: a record has a column that the table lacks; nothing is loaded.
+        TransformationError: the records are of another kind.
 
     Example:
         >>> with DatabaseManager("duckdb:///:memory:") as db:
@@ -70,18 +95,23 @@ def load_customers(customers: List[Dict], db_manager: DatabaseManager) -> Dict: 
         >>> first["inserted"], again["updated"], again["changed_columns"]
         (1, 1, {'name': 1})
     """
-    return _load_records(CUSTOMER_DIM, customers, db_manager)
+    return _load_records(CUSTOMER_DIM, customers, db_manager, batch_size)
 
 
-def load_products(products: List[Dict], db_manager: DatabaseManager) -> Dict:  # type: ignore[type-arg]  # the public signature is fixed
-    """Inserts new products and updates those in which something differs.
+def load_products(
+    products: List[Dict],  # type: ignore[type-arg]  # the public signature is fixed
+    db_manager: DatabaseManager,
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> Dict:  # type: ignore[type-arg]  # likewise
+    """Insert new products and update those in which something differs.
 
     Sales whose product has another cost now get their profit restated.
 
     Args:
-        products: records with the columns of `product_dim`, as `enrich_product_data` returns
-            them.
-        db_manager: the open warehouse; missing tables are created.
+        products: records with columns of `product_dim`, as `enrich_product_data` returns them.
+        db_manager: as for `load_customers`, and so are the columns that a record does not carry.
+        batch_size: as for `load_customers`.
 
     Returns:
         The same figures as `load_customers`.
@@ -91,36 +121,42 @@ def load_products(products: List[Dict], db_manager: DatabaseManager) -> Dict:  #
         ...     load_products([{"product_id": "P1", "price": 9.5}], db)["inserted"]
         1
     """
-    return _load_records(PRODUCT_DIM, products, db_manager)
+    return _load_records(PRODUCT_DIM, products, db_manager, batch_size)
 
 
-def load_sales(sales: List[Dict], db_manager: DatabaseManager) -> Dict:  # type: ignore[type-arg]  # the public signature is fixed
-    """Inserts new sales and updates those in which something differs.
+def load_sales(
+    sales: List[Dict],  # type: ignore[type-arg]  # the public signature is fixed
+    db_manager: DatabaseManager,
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> Dict:  # type: ignore[type-arg]  # likewise
+    """Insert new sales and update those in which something differs.
 
     Customers and products that are not known yet get placeholder rows. Customer status and
-    profit are worked out in the warehouse, from all its sales; what the records say is not used.
+    profit are computed in the warehouse, from all its sales; what the records say is not used.
 
     Args:
-        sales: records with the columns of `sales_fact`, as `process_sales_transactions` returns
-            them.
-        db_manager: the open warehouse; missing tables are created.
+        sales: records with columns of `sales_fact`, as `process_sales_transactions` returns them.
+        db_manager: as for `load_customers`, and so are the columns that a record does not carry.
+        batch_size: as for `load_customers`.
 
     Returns:
         The same figures as `load_customers`.
     """
-    return _load_records(SALES_FACT, sales, db_manager)
+    return _load_records(SALES_FACT, sales, db_manager, batch_size)
 
 
 def _load_records(
-    table: Table, records: List[Dict[str, Any]], db: DatabaseManager
+    table: Table, given: object, db: DatabaseManager, batch_size: int
 ) -> Dict[str, Any]:
-    started = time.perf_counter()
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    started, records = time.perf_counter(), records_of(given, table.source)
+    _require_known(table, records.names)
     create_tables(db)
     failures = _Failures(records)
-    load = Load(db, _manual_plan(db), Limits(), failures.refuse)
-    block, rejected = staged_from_records(table, records)
-    failures.add(rejected)
-    applied = _load_manually(load, table, (block, rejected), len(records))
+    load = Load(db, _manual_plan(db), Limits(batch_rows=batch_size), failures.refuse)
+    applied = _load_manually(load, table, records, failures)
     counts = applied.of(table)
     logger.info(
         "%s: %d inserted, %d updated, %d unchanged, %d failed", table.name, counts.rows_inserted,
@@ -139,26 +175,49 @@ def _load_records(
     }
 
 
+def _require_known(table: Table, names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in table.names]
+    if not unknown:
+        return
+    close = {n: get_close_matches(str(n), table.names, n=1) for n in unknown}
+    meant = ", ".join(f"{found[0]} instead of {name}" for name, found in close.items() if found)
+    raise LoadingError(
+        f"{table.name} has no column {', '.join(map(str, unknown))}; nothing was loaded",
+        choices=", ".join(table.names),
+        next_step=f"did you mean {meant}?" if meant else "leave it out of the records",
+    )
+
+
 class _Failures:
     """The failed records as they were given, with the class and the reason of the failure."""
 
-    def __init__(self, records: List[Dict[str, Any]]) -> None:
+    def __init__(self, records: Records) -> None:
         self.reported: List[Dict[str, Any]] = []
         self._records = records
 
-    def add(self, rejected: pa.RecordBatch) -> None:
-        """Adds records that were rejected before they reached the database."""
+    def write(self, rejected: pa.RecordBatch) -> None:
+        """Add rejected records; a duplicate has not failed."""
         for row in rejected.to_pylist():
-            self._tell(row["source_row"], row["error_class"], f"{row['field']}: {row['reason']}")
+            if row["error_class"] != DUPLICATE:
+                reason = ": ".join(part for part in (row["field"], row["reason"]) if part)
+                self._add(row["source_row"], row["error_class"], reason)
 
     def refuse(self, _table: Table, refused: pa.Table, reason: str) -> None:
-        """Adds records that the database refused."""
-        for row in refused.column("source_row").to_pylist():
-            self._tell(row, REFUSED, reason)
+        """Add records that the database refused while it merged them."""
+        self.write(_set_aside(refused, REFUSED, reason))
 
-    def _tell(self, row: int, error_class: str, error: str) -> None:
-        failed = self._records[row - 1] | {"error_class": error_class, "error": error}
+    def _add(self, row: int, error_class: str, error: str) -> None:
+        failed = self._records.record(row - 1) | {"error_class": error_class, "error": error}
         self.reported.append(failed)
+
+
+def _set_aside(staged: pa.Table, error_class: str, reason: str) -> pa.RecordBatch:
+    """Staged records as rejected ones; the first column behind `source_row` is the key."""
+    rows = staged.column("source_row").to_pylist()
+    keys = staged.drop_columns(["source_row"]).column(0).to_pylist()
+    common = {"error_class": error_class, "reason": reason}
+    found = [{"source_row": r, "record_key": k, **common} for r, k in zip(rows, keys, strict=True)]
+    return reject_block((), found)
 
 
 def _manual_plan(db: DatabaseManager) -> RunPlan:
@@ -166,42 +225,29 @@ def _manual_plan(db: DatabaseManager) -> RunPlan:
     return RunPlan(run_history.next_run_id(db, now), MANUAL, MANUAL, EVERYTHING, now)
 
 
-def _load_manually(
-    load: Load, table: Table, blocks: tuple[pa.RecordBatch, pa.RecordBatch], rows_read: int
-) -> Applied:
-    run_history.begin_run(load.db, load.plan)
+def _load_manually(load: Load, table: Table, records: Records, failures: _Failures) -> Applied:
+    db, run_id = load.db, load.plan.run_id
+    run_history.begin_run(db, load.plan)
     try:
-        applied = load_staged(load, [_stage_records(load, table, blocks, rows_read)])
+        staged, _ = stage_source(load, table, _intake(db, table, records, failures))
+        applied = load_staged(load, [staged])
     except BaseException as error:
-        run_history.finish_run(
-            load.db, load.plan.run_id, status=run_history.FAILED, finished_at=utc_now(),
-            error=str(error),
-        )  # fmt: skip
+        failed = run_history.FAILED
+        run_history.finish_run(db, run_id, status=failed, finished_at=utc_now(), error=str(error))
         raise
-    run_history.finish_run(
-        load.db, load.plan.run_id, status=run_history.SUCCESS, finished_at=utc_now()
-    )
+    run_history.finish_run(db, run_id, status=run_history.SUCCESS, finished_at=utc_now())
     return applied
 
 
-def _stage_records(
-    load: Load, table: Table, blocks: tuple[pa.RecordBatch, pa.RecordBatch], rows_read: int
-) -> Staged:
-    accepted, rejected = blocks
-    staging = load.staging(table)
-    staging.begin()
-    refused = staging.append(accepted)
-    for each in refused:
-        load.refuse(table, pa.Table.from_batches([each.rows]), each.reason)
-    staging.append_rejected_keys(rejected)
-    staging.verify()
-    losers = staging.remove_duplicates()
-    return Staged(
-        table, staging.rows, staging.rejected, rows_read,
-        rows_rejected=rejected.num_rows + sum(each.rows.num_rows for each in refused),
-        rows_duplicate=0 if losers is None else int(losers.num_rows),
+def _intake(db: DatabaseManager, table: Table, records: Records, failures: _Failures) -> Intake:
+    accepted, rejected = staged_from_records(table, records, partial(known_rows, db, table))
+    return Intake(
+        [LoadBlock(accepted, rejected, {})],
+        failures,
+        originals=lambda losers: _set_aside(losers, DUPLICATE, ""),
+        refusal=lambda refused, reason: _set_aside(refused, REFUSED, reason),
         partial=True,
-    )  # fmt: skip
+    )
 
 
 # --- validation --------------------------------------------------------------------------

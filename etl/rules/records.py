@@ -15,13 +15,13 @@ from etl.errors import TransformationError
 from etl.rejects import BAD_TEXT, MALFORMED, VALUE_CHARACTERS, one_block, reject_block
 from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
+from etl.rules.absent import Key, Known, Row, fill_absent
 from etl.rules.checks import Checks
 from etl.rules.columns import Reading
 from etl.schema.tables import Column, Kind, Role, Table
 
 _KINDS = "a list of dicts, a pandas or polars DataFrame, an Arrow table"
 _ROW = "source_row"
-_INFERRED = "is_inferred"
 
 # An Arrow array, or a list of the values where Arrow has no one type for them.
 _Values: TypeAlias = Any
@@ -325,14 +325,22 @@ def _shown(value: object) -> str | None:
     return text and text.encode("utf-8", "backslashreplace").decode()
 
 
-def staged_from_records(table: Table, given: object) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+def _nothing_known(_keys: pa.Table) -> dict[Key, Row]:
+    return {}
+
+
+def staged_from_records(
+    table: Table, given: object, known: Known = _nothing_known
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Build a block for staging from records with a table's columns.
 
-    What a record lacks is empty, `is_inferred` false; what it has besides is ignored.
+    A column that a record does not carry keeps what the warehouse holds, and is empty for a new
+    key. The flag of placeholders becomes false. What a record has besides is ignored.
 
     Args:
         table: the warehouse table.
         given: records of any kind, see `records_of`.
+        known: looks up rows of the warehouse by their keys.
 
     Returns:
         The block, `source_row` counting from 1, and the rejected records.
@@ -345,15 +353,24 @@ def staged_from_records(table: Table, given: object) -> tuple[pa.RecordBatch, pa
     """
     columns = table.with_role(Role.SOURCE)
     names = tuple(column.name for column in columns)
-    block, unfit = block_from_records(given, names)
-    if _INFERRED in names:
-        block = _filled(block, _INFERRED, "false")
+    records = records_of(given)
+    block, unfit = block_from_records(records, names)
+    if table.placeholder:
+        block = _filled(block, table.placeholder, "false")
+    present = {
+        name: records.present(name).take(pc.subtract(block.column(_ROW), 1))
+        for name in names
+        if name not in (*table.key, table.placeholder)
+    }
     readings = {column.name: _read(block.column(column.name), column) for column in columns}
     checks = Checks(block, names)
-    checks.missing({c.name: readings[c.name].missing for c in columns if c.required})
+    missing = {c.name: readings[c.name].missing for c in columns if c.required}
+    checks.missing({n: pc.and_(rows, present.get(n, True)) for n, rows in missing.items()})
     checks.bad_text()
     values = {name: reading.values for name, reading in readings.items()}
     checks.columns_fit(table, values, readings)
+    values = fill_absent(table, values, present, failed=checks.failed, known=known)
+    checks.missing({name: pc.is_null(values[name]) for name in missing})
     transformed = checks.result(table, values, {})
     return transformed.accepted, one_block([unfit, transformed.rejected])
 

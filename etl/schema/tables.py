@@ -411,6 +411,12 @@ def batch_table(table: Table) -> Table:
     return replace(staged, name=f"batch_{table.name}", key=table.key, columns=columns)
 
 
+def key_table(table: Table) -> Table:
+    """Return a table for keys whose rows are wanted."""
+    columns = tuple(replace(table.column(name), references=None) for name in table.key)
+    return Table(f"keys_of_{table.name}", f"keys of {table.name}", table.key, columns)
+
+
 def rejected_key_table(table: Table) -> Table:
     """Return the table of the keys of a source's rejected records, until it is loaded."""
     return Table(

@@ -4,12 +4,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import pyarrow as pa
 
 from etl.errors import HeldBackError
 from etl.history.runs import Staged
-from etl.rejects import RejectedFile
 from etl.rules.checks import LoadBlock
 from etl.schema.tables import Table
 from etl.sources.window import EVERYTHING, Window
@@ -19,6 +19,13 @@ from etl.warehouse.transactions import Load
 # Given staged records, finds them as the source wrote them, as rejected records.
 Originals = Callable[[pa.Table], pa.RecordBatch]
 Refusal = Callable[[pa.Table, str], pa.RecordBatch]
+
+
+class Rejects(Protocol):
+    """Takes rejected records."""
+
+    def write(self, rejected: pa.RecordBatch) -> None:
+        """Add a block of them."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class Intake:
     """
 
     blocks: Iterable[LoadBlock]
-    rejects: RejectedFile
+    rejects: Rejects
     originals: Originals
     refusal: Refusal
     window: Window = EVERYTHING

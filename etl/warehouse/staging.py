@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -24,6 +25,7 @@ from etl.schema.arrow import staged_schema
 from etl.schema.tables import (
     Table,
     batch_table,
+    key_table,
     rejected_key_table,
     staging_table,
 )
@@ -223,6 +225,30 @@ def newest_staged(
     """Return the time of the newest staged record that does not lie in the future."""
     newest: datetime | None = db.value(staging_sql.newest_staged(table, rows), (now,))
     return newest
+
+
+def known_rows(
+    db: DatabaseManager, table: Table, keys: pa.Table
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Return what the warehouse holds of some keys: by key, the row with its staged columns.
+
+    Args:
+        db: the warehouse, outside a transaction.
+        table: the table.
+        keys: its key columns, without repetitions.
+    """
+    if not keys.num_rows:
+        return {}
+    wanted = key_table(table)
+    temporary = sql_dialects.temporary_table(db.dialect, wanted)
+    db.execute(sql_dialects.drop_temporary(db.dialect, wanted.name))
+    db.execute(sql_dialects.create_temporary(db.dialect, temporary))
+    for block in keys.combine_chunks().to_batches():
+        db.append(temporary, block)
+    query = staging_sql.select_rows_of_keys(table, temporary.name)
+    blocks = db.blocks(query, staged_schema(table), _CHUNK_ROWS)
+    rows = [row for block in blocks for row in block.to_pylist()]
+    return {tuple(row[name] for name in table.key): row for row in rows}
 
 
 # --- batches -----------------------------------------------------------------------------

@@ -74,6 +74,15 @@ def delete_duplicates(dialect: Dialect, rows: str) -> str:
     )
 
 
+def select_rows_of_keys(table: Table, keys: str) -> str:
+    """The rows of a table whose keys stand in another one."""
+    columns = listed(table.with_role(Role.SOURCE), "target.")
+    return (
+        f"SELECT {columns} FROM {quoted(table.name)} AS target "
+        f"JOIN {quoted(keys)} AS wanted ON {same_key(table, 'wanted', 'target')};"
+    )
+
+
 # --- batches -----------------------------------------------------------------------------
 
 

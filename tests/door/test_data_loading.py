@@ -1,11 +1,14 @@
 """Loading plain records, validating what was loaded, and keeping what failed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas
+import polars
+import pyarrow as pa
 import pytest
 from engines import Engine
 from pipeline_runs import read_csv
@@ -140,6 +143,71 @@ def test_the_loads_of_records_are_in_the_history(db: DatabaseManager) -> None:
     load_customers([{"customer_id": "C1"}], db)
     assert db.query("SELECT mode, status FROM etl_run") == [("manual", "success")]
     assert db.query("SELECT table_name, rows_inserted FROM etl_load") == [("customer_dim", 1)]
+
+
+# --- records of any kind, columns that they do not carry --------------------------------------
+
+
+def test_a_column_that_a_record_does_not_carry_is_left_as_it_is(db: DatabaseManager) -> None:
+    load_customers(standardize_customer_data([ANN]), db)
+    result = load_customers([{"customer_id": "C1", "phone": "n/a", "email": None}], db)
+    assert result["changed_columns"] == {"phone": 1, "email": 1}
+    row = "SELECT name, email, phone, source_segment, is_inferred FROM customer_dim"
+    assert db.query(row) == [("Ann Lee", None, "n/a", "premium", False)]
+
+
+def test_a_sale_known_already_may_lack_columns_that_a_new_one_needs(db: DatabaseManager) -> None:
+    load_sales(process_sales_transactions([SALE], [], []), db)
+    records = [{"transaction_id": "T1", "sales_rep_id": "R2"}, {"transaction_id": "T9"}]
+    result = load_sales(records, db)
+    assert counts(result) == (2, 0, 1, 0, 1, 0)
+    assert result["errors"] == [
+        {"transaction_id": "T9", "error_class": "missing",
+         "error": "customer_id: customer_id must not be empty"}
+    ]  # fmt: skip
+    assert db.query("SELECT quantity, sales_rep_id FROM sales_fact") == [(2, "R2")]
+
+
+def test_records_of_one_key_build_on_each_other(db: DatabaseManager) -> None:
+    records: list[dict[str, object]] = [
+        {"customer_id": "C1", "name": "Ann", "phone": "1"},
+        {"customer_id": "C1", "address": "x" * 501},  # too long, so nothing builds on it
+        {"customer_id": " C1", "phone": None, "email": "a@b.org"},
+    ]
+    assert counts(load_customers(records, db)) == (3, 1, 0, 0, 1, 1)
+    row = "SELECT name, phone, email, address FROM customer_dim"
+    assert db.query(row) == [("Ann", None, "a@b.org", None)]
+
+
+def test_an_unknown_column_is_named_with_the_one_that_was_meant(db: DatabaseManager) -> None:
+    with pytest.raises(LoadingError, match=r"customer_dim has no column frist_name") as error:
+        load_customers([{"customer_id": "C1"}, {"customer_id": "C2", "frist_name": "Ann"}], db)
+    assert "did you mean first_name instead of frist_name" in str(error.value)
+    assert "customer_dim" not in db.table_names()
+
+
+@pytest.mark.parametrize("kind", [pa.Table.from_pylist, pandas.DataFrame, polars.DataFrame])
+def test_frames_load_like_lists_of_dicts(db: DatabaseManager, kind: Callable[..., Any]) -> None:
+    records: list[dict[str, object]] = [
+        {"product_id": "P1", "price": 9.5},
+        {"product_id": "P2", "price": None},
+    ]
+    assert counts(load_products(kind(records), db)) == (2, 2, 0, 0, 0, 0)
+    assert counts(load_products(records, db)) == (2, 0, 0, 2, 0, 0)
+    price = "SELECT price FROM product_dim ORDER BY product_id"
+    assert db.query(price) == [(Decimal("9.50"),), (None,)]
+
+
+def test_a_batch_has_as_many_rows_as_asked_for(db: DatabaseManager) -> None:
+    records = [{"customer_id": f"C{n}"} for n in range(5)]
+    assert load_customers(records, db, batch_size=2)["inserted"] == 5
+    batches = db.value("SELECT batches FROM etl_load")
+    assert batches == (4 if db.dialect.batched else 1)  # the last one closes the load
+
+
+def test_a_batch_of_no_rows_is_refused(db: DatabaseManager) -> None:
+    with pytest.raises(ValueError, match="batch_size must be at least 1, not 0"):
+        load_customers([], db, batch_size=0)
 
 
 # --- validation ----------------------------------------------------------------------------

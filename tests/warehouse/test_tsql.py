@@ -39,6 +39,7 @@ from etl.schema.tables import (
     Role,
     Table,
     batch_table,
+    key_table,
     rejected_key_table,
     staging_table,
 )
@@ -90,6 +91,9 @@ def _staging(table: Table) -> Iterator[tuple[str, str]]:
     yield "select_batch_rows", staging_sql.select_batch_rows(rows)
     yield "fill_batch", staging_sql.fill_batch(table, stage=rows, batch=one.name)
     yield "select_staged_row", staging_sql.select_staged_row(table, rows)
+    keys = _temporary(key_table(table))
+    yield "create_keys", sql_dialects.create_temporary(SQL_SERVER, keys)
+    yield "select_rows_of_keys", staging_sql.select_rows_of_keys(table, keys.name)
     yield "delete_staged_row", staging_sql.delete_staged_row(rows)
 
 

@@ -1,0 +1,1 @@
+SELECT target."product_id", target."name", target."category", target."source_category", target."brand", target."model", target."price", target."cost", target."price_category", target."quantity", target."inventory_status", target."warehouse", target."is_inferred" FROM "product_dim" AS target JOIN "#keys_of_product_dim" AS wanted ON wanted."product_id" = target."product_id";

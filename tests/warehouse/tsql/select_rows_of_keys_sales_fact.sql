@@ -1,0 +1,1 @@
+SELECT target."transaction_id", target."customer_id", target."product_id", target."quantity", target."unit_price", target."discount_amount", target."total_amount", target."commission", target."value_tier", target."transaction_date", target."sales_rep_id" FROM "sales_fact" AS target JOIN "#keys_of_sales_fact" AS wanted ON wanted."transaction_id" = target."transaction_id";
