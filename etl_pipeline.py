@@ -42,6 +42,7 @@ from etl.alerts.notifier import (
 )
 from etl.alerts.run_alerts import with_alerts
 from etl.errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
+from etl.files import private_files
 from etl.history.summary import RunSummary
 from etl.monitoring.health.report import pipeline_health_check
 from etl.monitoring.lineage import track_data_lineage
@@ -125,10 +126,11 @@ def run_etl_pipeline(
     args = args or parse_arguments([])
     config = config or load_config(args.env)
     check_arguments(args)
-    try:
-        return with_alerts(config, partial(_run_logged, config, args), quiet=args.dry_run)
-    finally:
-        close_logging()
+    with private_files(config.files.file_permissions):
+        try:
+            return with_alerts(config, partial(_run_logged, config, args), quiet=args.dry_run)
+        finally:
+            close_logging()
 
 
 def _run_logged(

@@ -67,12 +67,12 @@ class Project:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.input = folder / "input"
-        self.output = folder / "output"
+        self.output = folder / "output" / "dev"  # what the dev environment makes
         self.logs = folder / "logs"
         self.input.mkdir(parents=True, exist_ok=True)
         self.settings = {
             "INPUT_DIR": str(self.input),
-            "OUTPUT_DIR": str(self.output),
+            "OUTPUT_DIR": str(self.output.parent),
             "LOG_DIR": str(self.logs),
             **settings,
         }
@@ -93,7 +93,7 @@ class Project:
 
     @property
     def warehouse(self) -> Path:
-        return self.output / "dev" / "warehouse.duckdb"
+        return self.output / "warehouse.duckdb"
 
     @property
     def connection_string(self) -> str:

@@ -113,7 +113,7 @@ def status_of(error: BaseException) -> str:
 
 def journal_path(config: Config) -> Path:
     """Where the journal of these settings is."""
-    return config.files.output_dir / JOURNAL
+    return config.files.environment_dir / JOURNAL
 
 
 @contextmanager

@@ -22,7 +22,7 @@ examples:
       the sales of a month again (backfill)
   python etl_pipeline.py --env prod --full-refresh
       everything; what is no longer in the sources leaves the warehouse
-  python etl_pipeline.py --reprocess-rejected data/output/rejected/customers_corrected.csv
+  python etl_pipeline.py --reprocess-rejected data/output/dev/rejected/customers_corrected.csv
       the rejected records of that file, after a person has mended them
   python etl_pipeline.py --dry-run --json
       what a run would change, as JSON; writes nothing
@@ -86,7 +86,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     what.add_argument(
         "--export", choices=["csv", "parquet"],
-        help="also write the loaded tables to OUTPUT_DIR/processed",
+        help="also write the loaded tables to OUTPUT_DIR/<env>/processed",
     )  # fmt: skip
     what.add_argument(
         "--print-schema", action="store_true", help="print the tables as SQL, and do nothing else"

@@ -2,14 +2,12 @@
 
 import argparse
 import logging
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from etl.engines.database import Access, DatabaseManager
@@ -51,6 +49,14 @@ from etl.pipeline.loads import (
     run_loads,
     sources_of,
 )
+from etl.pipeline.workspace import (
+    PROCESSED,
+    QUALITY,
+    REJECTED,
+    clear_leftovers,
+    require_writable,
+    scratch_folder,
+)
 from etl.quality.judge import NOT_JUDGED, Judged, judge, report
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.resilience.retry import retry_with_backoff
@@ -65,8 +71,6 @@ from etl.warehouse.tables import create_tables
 R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
-
-_SCRATCH = "tmp"  # under OUTPUT_DIR
 
 _STATUS = {
     EXIT_OK: run_history.SUCCESS,
@@ -90,7 +94,7 @@ class Job:
     @property
     def output(self) -> Path:
         """Where results go."""
-        return self.config.files.output_dir
+        return self.config.files.environment_dir
 
 
 def run_job(config: Config, args: argparse.Namespace) -> RunSummary:
@@ -104,6 +108,8 @@ def run_job(config: Config, args: argparse.Namespace) -> RunSummary:
     record = RunRecord(config, mode_of(args), asked)
     if args.dry_run:
         return _run(config, args, record)
+    with _failure_logged():
+        require_writable(config)
     with _on_the_page(config), journaled(record):
         record.summary = _run(config, args, record)
         return record.summary
@@ -117,7 +123,7 @@ def _on_the_page(config: Config) -> Iterator[None]:
     finally:
         try:
             entries = read_entries(journal_path(config), most=MOST_RUNS)
-            write_dashboard(entries, config.files.output_dir / DASHBOARD)
+            write_dashboard(entries, config.files.environment_dir / DASHBOARD)
         except Exception as error:  # the load is worth more than its page
             logger.error("the page over the runs was not written: %s", error, exc_info=True)
 
@@ -126,7 +132,9 @@ def _run(config: Config, args: argparse.Namespace, record: RunRecord) -> RunSumm
     metrics = ETLMetrics()
     with ExitStack() as stack:
         with _failure_logged():
-            scratch = _scratch_folder(config, args, stack)
+            # engines keep files there open to the end, so it is removed after they are closed
+            parent = None if args.dry_run else config.files.environment_dir
+            scratch = stack.enter_context(scratch_folder(parent))
             db = stack.enter_context(_warehouse(config, args, scratch))
             plan = record.plan = _plan(db, config, args)
         with log_context(run_id=plan.run_id), _failure_logged():
@@ -150,21 +158,6 @@ def _failure_logged() -> Iterator[None]:
 
 
 # --- planning ----------------------------------------------------------------------------
-
-
-def _scratch_folder(config: Config, args: argparse.Namespace, stack: ExitStack) -> Path:
-    """Where engines spill to: a folder of this run's own, removed after they are closed.
-
-    The engine keeps its files there open to the end, and cannot close without them.
-    """
-    parent = None if args.dry_run else config.files.output_dir / _SCRATCH  # writes nothing there
-    if parent is not None:
-        parent.mkdir(parents=True, exist_ok=True)
-    return Path(
-        stack.enter_context(
-            TemporaryDirectory(prefix="etl-", dir=parent, ignore_cleanup_errors=True)
-        )
-    )
 
 
 def _warehouse(config: Config, args: argparse.Namespace, scratch: Path) -> DatabaseManager:
@@ -254,7 +247,7 @@ def _preview(job: Job) -> RunSummary:
 def _load(job: Job) -> RunSummary:
     run_history.begin_run(job.db, job.plan)
     try:
-        _clear_leftovers(job)
+        clear_leftovers(job.output)
         summary = _load_and_validate(job)
     except BaseException as error:
         _finish_failed(job, error)
@@ -265,7 +258,7 @@ def _load(job: Job) -> RunSummary:
     )  # fmt: skip
     _kept(job, finish)
     job.record.in_history = True
-    report(job.output / "quality", summary)
+    report(job.output / QUALITY, summary)
     return replace(summary, in_history=True)
 
 
@@ -278,16 +271,6 @@ def _kept(job: Job, work: Callable[[], R]) -> R:
         return work()
 
     return retry_with_backoff(processing.max_retries, processing.retry_backoff_factor)(attempt)()
-
-
-def _clear_leftovers(job: Job) -> None:
-    """Removes what a killed run has left; nobody else works here while the warehouse is open."""
-    for scratch in (job.output / _SCRATCH).iterdir():
-        if scratch.name != job.scratch.name:
-            shutil.rmtree(scratch, ignore_errors=True)
-    for folder in ("rejected", "processed", "quality"):
-        for part in (job.output / folder).glob("*.part"):
-            part.unlink(missing_ok=True)
 
 
 def _finish_failed(job: Job, error: BaseException) -> None:
@@ -344,7 +327,7 @@ def _run_loads(job: Job, *, dry_run: bool = False) -> tuple[tuple[SourceOutcome,
     with console.progress(names, enabled=not job.args.json) as on_progress:
         run = Run(
             job.db, job.config, job.plan, job.metrics, dry_run=dry_run,
-            on_progress=on_progress, rejected_folder=job.output / "rejected",
+            on_progress=on_progress, rejected_folder=job.output / REJECTED,
             ledger=job.record.ledger,
         )  # fmt: skip
         outcomes, applied = run_loads(run, sources)
@@ -366,7 +349,7 @@ def _export(job: Job) -> tuple[list[Path], list[str]]:
     if not job.args.export:
         return [], []
     try:
-        return export_tables(job.db, job.output / "processed", job.args.export), []
+        return export_tables(job.db, job.output / PROCESSED, job.args.export), []
     except ETLError as error:  # the load itself is done
         logger.error("%s", error, exc_info=True)  # the message is the error's own
         return [], [f"export: {error}"]

@@ -114,7 +114,7 @@ def _rows(path: Path, text: str) -> Iterator[list[str]]:
     if not rows or not set(_NEEDED) <= set(rows[0]):
         raise ConfigurationError(
             f"{path} is no file of rejected records: it lacks the columns {', '.join(_NEEDED)}",
-            choices="the files in OUTPUT_DIR/rejected, corrected",
+            choices="the files in OUTPUT_DIR/<env>/rejected, corrected",
             next_step="give such a file",
         )
     yield from ([unguarded_cell(cell) for cell in row] for row in rows)

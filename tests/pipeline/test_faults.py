@@ -154,7 +154,7 @@ def test_on_a_full_disk_sources_stay_whole_and_the_next_run_makes_up_for_it(
 def test_where_the_engine_cannot_spill_the_next_run_makes_up_for_it(
     project: Project, undisturbed: Tables, small_disk: Callable[[Path, int], None]
 ) -> None:
-    small_disk(project.output / "tmp", 4)
+    small_disk(project.output / "scratch", 4)
     project.settings["DUCKDB_MEMORY_LIMIT"] = "10MB"
     result = ended(start(project))
     assert result.returncode in (1, 3)
@@ -171,14 +171,14 @@ def test_what_the_engine_has_spilled_is_removed_only_after_it_is_closed(
     folders: list[int] = []
 
     def watched(session: DuckdbSession) -> None:
-        folders.append(len(list((project.output / "tmp").iterdir())))
+        folders.append(len(list((project.output / "scratch").iterdir())))
         close(session)
 
     monkeypatch.setattr(DuckdbSession, "close", watched)
     assert project.run()["exit_code"] == 0
     assert folders
     assert all(folders)
-    assert not list((project.output / "tmp").iterdir())
+    assert not list((project.output / "scratch").iterdir())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -220,8 +220,8 @@ def test_a_warehouse_that_was_damaged_later_is_left_alone(
 
 @pytest.mark.parametrize(
     ("blocked", "argv"),
-    [("", ()), ("rejected", ()), ("tmp", ()), ("processed", ("--export", "parquet"))],
-    ids=["output", "rejected", "tmp", "processed"],
+    [("", ()), ("rejected", ()), ("scratch", ()), ("processed", ("--export", "parquet"))],
+    ids=["output", "rejected", "scratch", "processed"],
 )
 def test_a_folder_that_cannot_be_made_is_named_and_the_next_run_makes_up_for_it(
     project: Project,

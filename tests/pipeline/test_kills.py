@@ -256,7 +256,7 @@ def assert_nothing_is_left_behind(project: Project) -> None:
     told |= {project.output / "quality" / name for name in (JSON_REPORT, HTML_REPORT)}
     told |= {project.output / JOURNAL, project.output / DASHBOARD}
     assert files - told == (set() if project.engine.is_server else {project.warehouse})
-    assert not list((project.output / "tmp").glob("*"))
+    assert not list((project.output / "scratch").glob("*"))
     assert not list(project.output.glob("*.tmp"))
     assert not list((project.folder / "scratch").iterdir())
 

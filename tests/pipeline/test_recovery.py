@@ -1,5 +1,6 @@
 """What the next run makes of one that was killed, and balances."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pipeline_runs import Project
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.history.audit import require_balance
+from etl.pipeline.workspace import MARK, scratch_folder
 
 pytestmark = pytest.mark.usefixtures("every_engine")
 
@@ -128,13 +130,42 @@ def test_a_source_that_failed_is_loaded_by_the_next_run(project: Project) -> Non
 
 def test_what_a_killed_run_has_left_is_cleared(project: Project) -> None:
     project.run()
-    parts = [project.output / "rejected" / "x.csv.part", project.output / "tmp" / "w" / "spill"]
-    for part in parts:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text("left")
+    left = project.output / "scratch" / "etl-killed"
+    parts = [left / MARK, left / "warehouse" / "spill"]
+    parts += [project.output / "rejected" / "sales_20240101T000000.000000Z.csv.abcdefgh.part"]
+    fill(parts)
     project.run()
     assert not any(part.exists() for part in parts)
-    assert not list((project.output / "tmp").iterdir())
+    assert not list((project.output / "scratch").iterdir())
+
+
+def fill(files: Sequence[Path]) -> None:
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("left")
+
+
+def test_what_no_run_made_is_not_touched(project: Project) -> None:
+    folder, output = project.output.parent, project.output
+    mine = [
+        folder / "tmp" / "thesis" / "chapter 1.txt",
+        folder / "prod" / "scratch" / "etl-running" / MARK,
+        folder / "prod" / "rejected" / "sales_20240101T000000.000000Z.csv.abcdefgh.part",
+        output / "scratch" / "mine" / "notes.txt",
+        output / "scratch" / "etl-mine" / "notes.txt",
+        output / "rejected" / "movie.mkv.part",
+    ]
+    fill(mine)
+    project.run()
+    assert all(path.read_text() == "left" for path in mine)
+
+
+def test_a_run_of_the_same_environment_keeps_its_scratch_space(project: Project) -> None:
+    with scratch_folder(project.output) as scratch:
+        (scratch / "spill").write_text("of the other run")
+        project.run()
+        assert (scratch / "spill").exists()
+    assert not list((project.output / "scratch").iterdir())
 
 
 def test_a_run_that_does_not_balance_fails_and_says_by_how_much(project: Project) -> None:

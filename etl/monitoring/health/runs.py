@@ -78,7 +78,7 @@ def journal_checks(config: Config, known: Container[str]) -> Iterator[Check]:
 
 
 def _entries(config: Config) -> list[dict[str, Any]]:
-    return read_entries(config.files.output_dir / JOURNAL)
+    return read_entries(config.files.environment_dir / JOURNAL)
 
 
 def _recent_errors(entries: Sequence[Mapping[str, Any]]) -> Iterator[Check]:

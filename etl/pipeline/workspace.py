@@ -1,0 +1,112 @@
+"""The folder of an environment: scratch space of its own for each run, and what killed runs left.
+
+A run removes only what a run of its environment made: folders with the mark of a run that is over,
+and half-written files under the names that this package gives them.
+"""
+
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from etl.errors import ETLError
+from etl.files import PART, locked
+from etl.history.journal import JOURNAL
+from etl.reports.dashboard import DASHBOARD
+from etl.schema.source_columns import SOURCE_COLUMNS
+from etl.schema.tables import STAR_TABLES
+from etl.settings.config import Config
+
+REJECTED, PROCESSED, QUALITY = "rejected", "processed", "quality"
+SCRATCH = "scratch"
+# Locked as long as its run is under way.
+MARK = ".nightly-etl-scratch"
+_PREFIX = "etl-"
+
+# Which files are written where, by the start of their names.
+_WRITTEN = {
+    "": (DASHBOARD, JOURNAL),
+    REJECTED: tuple(f"{source}_" for source in SOURCE_COLUMNS),
+    PROCESSED: tuple(f"{table.name}." for table in STAR_TABLES),
+    QUALITY: ("quality_report.",),
+}
+_HALF_WRITTEN = re.compile(rf"\.[a-z0-9_]{{8}}{re.escape(PART)}$")
+# Another run, which cannot have the warehouse, may be writing its page meanwhile.
+_ABANDONED_S = 3600
+
+
+def require_writable(config: Config) -> None:
+    """Make the folder of the environment, and see that files can be made in it.
+
+    Raises:
+        ETLError: it cannot be written.
+    """
+    folder = config.files.environment_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ETLError(
+            f"OUTPUT_DIR cannot be used: {folder} cannot be written: {error.strerror or error}",
+            next_step="set OUTPUT_DIR to a folder that this user may write to, on a disk with room",
+            code="output_not_writable",
+        ) from error
+
+
+@contextmanager
+def scratch_folder(environment_dir: Path | None) -> Iterator[Path]:
+    """Make a folder of this run's own, to which engines spill; it is removed at the end.
+
+    Args:
+        environment_dir: where it goes; None for the system's folder of temporary files.
+
+    Example:
+        >>> with scratch_folder(None) as folder:
+        ...     folder.is_dir()
+        True
+        >>> folder.exists()
+        False
+    """
+    parent = environment_dir and environment_dir / SCRATCH
+    if parent:
+        parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(
+            prefix=_PREFIX, dir=parent, ignore_cleanup_errors=True
+        ) as folder,
+        locked(Path(folder, MARK)),
+    ):
+        yield Path(folder)
+
+
+def clear_leftovers(environment_dir: Path) -> None:
+    """Remove what killed runs of this environment left."""
+    for folder in (environment_dir / SCRATCH).glob(f"{_PREFIX}*"):
+        if _is_abandoned(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    for name, prefixes in _WRITTEN.items():
+        for part in (environment_dir / name).glob(f"*{PART}"):
+            ours = part.name.startswith(prefixes) and _HALF_WRITTEN.search(part.name)
+            if ours and (name or _is_old(part)):
+                part.unlink(missing_ok=True)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    if not (folder / MARK).is_file():
+        with suppress(OSError):  # one that is not empty is not ours
+            folder.rmdir()
+        return False
+    try:
+        with locked(folder / MARK, wait_s=0):
+            return True
+    except OSError:  # its run is under way, or this disk knows no locks
+        return False
+
+
+def _is_old(path: Path) -> bool:
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime > _ABANDONED_S
+    return False
