@@ -33,7 +33,7 @@ from etl.rejects import (
     reject_block,
 )
 from etl.resilience.transient import is_transient
-from etl.rules.checks import LoadBlock
+from etl.rules.blocks import LoadBlock
 from etl.rules.records import Records, records_of, staged_from_records
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
 from etl.settings.config import ProcessingConfig

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from etl.errors import TransformationError
 from etl.rejects import one_block
+from etl.rules.blocks import LoadBlock
 from etl.rules.business import (
     DEFAULT_RULES,
     Rules,
@@ -23,7 +24,6 @@ from etl.rules.business import (
     transform_products,
     transform_sales,
 )
-from etl.rules.checks import LoadBlock
 from etl.rules.records import block_from_records
 from etl.schema.source_columns import COMPLETED, CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import FIRST_TIME, REPEAT, SALES_FACT, Role

@@ -29,13 +29,13 @@ from etl.pipeline.read_ahead import ReadAhead
 from etl.rejects import DUPLICATE, REFUSED, RejectedFile, file_name, reject_schema
 from etl.resilience.retry import retry_with_backoff
 from etl.rules import columns as field_rules
+from etl.rules.blocks import Block, LoadBlock
 from etl.rules.business import Rules, transform_customers, transform_products, transform_sales
-from etl.rules.checks import LoadBlock
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
 from etl.settings.config import Config
-from etl.sources.blocks import Block
 from etl.sources.corrected import CorrectedFile
+from etl.sources.csv_reader import CsvFormat
 from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.files import FileTrace
 from etl.sources.products import read_product_originals, read_products
@@ -105,15 +105,18 @@ def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Sourc
         default_cost_ratio=config.processing.default_cost_ratio,
         commission_rate=config.processing.commission_rate,
     )
-    files, encoding = config.files, config.files.csv_encoding
+    files, written = config.files, CsvFormat(encoding=config.files.csv_encoding)
     customers, products = FileTrace(), FileTrace()
     return (
         Source(
             "customers", CUSTOMER_DIM, CUSTOMER_COLUMNS, window,
-            read=lambda: read_customers(files.customers_path, encoding=encoding, trace=customers),
+            read=lambda: read_customers(files.customers_path, csv_format=written, trace=customers),
             transform=lambda block: transform_customers(block, rules),
             originals=lambda losers: read_csv_originals(
-                files.customers_path, CUSTOMER_COLUMNS, rows=losers["source_row"], encoding=encoding
+                files.customers_path,
+                CUSTOMER_COLUMNS,
+                rows=losers["source_row"],
+                csv_format=written,
             ),
             path=str(files.customers_path), trace=customers,
         ),
@@ -131,13 +134,13 @@ def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Sourc
 
 
 def _sales_source(config: Config, window: Window, rules: Rules, scratch: str) -> Source:
-    files, encoding = config.files, config.files.csv_encoding
+    files, written = config.files, CsvFormat(encoding=config.files.csv_encoding)
     configured = config.database.sales_db_connection_string
     connection = configured.get_secret_value() if configured else f"{CSV_SCHEME}{files.sales_path}"
 
     reading = SalesReading(
         chunk_rows=config.processing.chunk_rows,
-        encoding=encoding,
+        csv_format=written,
         memory_limit=config.processing.duckdb_memory_limit,
         scratch=scratch,
         breaker=sales_breaker(
@@ -150,7 +153,7 @@ def _sales_source(config: Config, window: Window, rules: Rules, scratch: str) ->
         if configured:  # a query cannot be asked again for the same rows
             return losers.select(["source_row", *SALES_COLUMNS])
         return read_csv_originals(
-            files.sales_path, SALES_COLUMNS, rows=losers["source_row"], encoding=encoding
+            files.sales_path, SALES_COLUMNS, rows=losers["source_row"], csv_format=written
         )
 
     return Source(

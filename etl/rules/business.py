@@ -17,7 +17,8 @@ from etl.errors import TransformationError
 from etl.rejects import OUT_OF_RANGE, RULE
 from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
-from etl.rules.checks import Checks, LoadBlock, range_words
+from etl.rules.blocks import LoadBlock
+from etl.rules.checks import Checks, range_words
 from etl.rules.columns import Reading
 from etl.schema.arrow import arrow_type
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS

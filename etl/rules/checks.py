@@ -1,7 +1,7 @@
 """Judging a block: which records keep the rules, and why the others do not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,49 +17,10 @@ from etl.rejects import (
     reject_schema,
 )
 from etl.rules import columns as field_rules
+from etl.rules.blocks import LoadBlock
 from etl.rules.columns import Reading
 from etl.schema.arrow import staged_schema
 from etl.schema.tables import Column, Kind, Table
-
-
-@dataclass(frozen=True)
-class LoadBlock:
-    """A transformed block: what can be staged of it, and what was rejected.
-
-    Attributes:
-        accepted: `source_row` and the staged columns of the table.
-        rejected: records that cannot be loaded, see `etl.rejects.reject_schema`.
-        notes: how many accepted records had a flaw that does not cost them their place.
-        unparsed: how many of the rejected ones could not even be split into their fields.
-        examined: records of the source that extraction looked at for it.
-    """
-
-    accepted: pa.RecordBatch
-    rejected: pa.RecordBatch
-    notes: Mapping[str, int]
-    unparsed: int = 0
-    examined: int = 0
-
-    @property
-    def rows(self) -> int:
-        """Records read."""
-        return int(self.accepted.num_rows + self.rejected.num_rows)
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it takes."""
-        return int(self.accepted.nbytes + self.rejected.nbytes)
-
-    def with_unparsed(self, unparsed: pa.RecordBatch, examined: int) -> "LoadBlock":
-        """Return the block together with the records that could not be split.
-
-        Args:
-            unparsed: those records, as rejected ones.
-            examined: records of the source that extraction looked at.
-        """
-        parts = [each for each in (unparsed, self.rejected) if each.num_rows]
-        rejected = one_block(parts) if len(parts) > 1 else (parts or [self.rejected])[0]
-        return replace(self, rejected=rejected, unparsed=unparsed.num_rows, examined=examined)
 
 
 @dataclass(frozen=True)

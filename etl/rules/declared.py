@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from etl.errors import ConfigurationError, TransformationError
 from etl.rejects import RULE
 from etl.rules import columns as field_rules
-from etl.rules.checks import Checks, LoadBlock
+from etl.rules.blocks import LoadBlock
+from etl.rules.checks import Checks
 from etl.rules.columns import Reading
 from etl.rules.dates import AS_FOUND, DateReading, read_dates, read_timestamps
 from etl.schema.arrow import arrow_type, staged_schema

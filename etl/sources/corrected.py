@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from etl.errors import ConfigurationError
 from etl.rejects import DUPLICATE, MALFORMED, reject_block, unguarded_cell
 from etl.rules import columns as field_rules
+from etl.rules.blocks import Block
 from etl.schema.source_columns import SOURCE_COLUMNS
-from etl.sources.blocks import Block
 from etl.sources.files import FileTrace, byte_chunks, open_source
 
 # What a row must have besides the source's own columns.

@@ -5,44 +5,42 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from etl.rules.blocks import Block
 from etl.schema.arrow import text_schema
 from etl.schema.source_columns import CUSTOMER_COLUMNS
-from etl.sources.blocks import Block, csv_block
-from etl.sources.csv_reader import read_csv_blocks
+from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
 from etl.sources.files import FileTrace
 
 
 def read_customers(
-    path: Path, *, encoding: str = "utf-8", trace: FileTrace | None = None
+    path: Path, *, csv_format: CsvFormat = PLAIN, trace: FileTrace | None = None
 ) -> Iterator[Block]:
-    """Streams the customers file.
+    """Read the customers file as a stream of blocks.
 
     Args:
         path: the file.
-        encoding: of the file.
-        trace: is told what was read.
+        csv_format: how it is written.
+        trace: is filled with what was read.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValidationError: a required column is missing, or the file is empty.
         ExtractionError: it cannot be read, or not as this encoding.
     """
-    columns = CUSTOMER_COLUMNS
-    for block in read_csv_blocks(path, columns=columns, encoding=encoding, trace=trace):
-        yield csv_block(block, CUSTOMER_COLUMNS)
+    return read_csv_blocks(path, CUSTOMER_COLUMNS, csv_format=csv_format, trace=trace)
 
 
 def read_csv_originals(
-    path: Path, columns: tuple[str, ...], *, rows: pa.Array, encoding: str
+    path: Path, columns: tuple[str, ...], *, rows: pa.Array, csv_format: CsvFormat = PLAIN
 ) -> pa.Table:
-    """Reads single records of a CSV file again, as they were written.
+    """Read single records of a CSV file again, as they were written.
 
     Args:
         path: the file.
         columns: the source's columns.
         rows: the source rows that are wanted.
-        encoding: of the file.
+        csv_format: how the file is written.
     """
     only = rows.to_numpy(zero_copy_only=False)
-    blocks = read_csv_blocks(path, columns=columns, encoding=encoding, only_rows=only)
+    blocks = read_csv_blocks(path, columns, csv_format=csv_format, only_rows=only)
     return pa.Table.from_batches([block.records for block in blocks], text_schema(columns))

@@ -10,10 +10,10 @@ import pyarrow as pa
 from etl.rejects import MALFORMED, reject_block
 from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
+from etl.rules.blocks import Block
 from etl.rules.records import BadValueError, storable
 from etl.schema.arrow import text_schema
 from etl.schema.source_columns import PRODUCT_COLUMNS
-from etl.sources.blocks import Block
 from etl.sources.files import FileTrace
 from etl.sources.json_reader import JsonItem, read_json_items
 

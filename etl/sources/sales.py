@@ -26,10 +26,10 @@ from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import is_transient
 from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
+from etl.rules.blocks import Block
 from etl.schema.arrow import text_schema
 from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
-from etl.sources.blocks import Block, csv_block
-from etl.sources.csv_reader import CsvBlock, read_csv_blocks
+from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
 from etl.sources.files import FileTrace
 from etl.sources.window import Window
 
@@ -45,7 +45,7 @@ class SalesReading:
 
     Attributes:
         chunk_rows: rows fetched at a time.
-        encoding: of the CSV file.
+        csv_format: how the CSV file is written.
         memory_limit: of the engine that sorts the CSV file, such as `512MB`; empty for its own.
         scratch: folder to which it spills; empty for one of the system's.
         breaker: leaves the database alone when it cannot be reached; None for one per reading.
@@ -53,7 +53,7 @@ class SalesReading:
     """
 
     chunk_rows: int = 50_000
-    encoding: str = "utf-8"
+    csv_format: CsvFormat = PLAIN
     memory_limit: str = ""
     scratch: str = ""
     breaker: CircuitBreaker | None = None
@@ -210,13 +210,16 @@ class _SalesFile:
 
     def blocks(self) -> Iterator[Block]:
         """Its blocks, whose records have a status besides, and timestamps."""
-        columns = (*SALES_COLUMNS, "status")
-        encoding, trace = self.reading.encoding, self.reading.trace
-        for block in read_csv_blocks(self.path, columns=columns, encoding=encoding, trace=trace):
-            yield self._typed(block)
+        blocks = read_csv_blocks(
+            self.path,
+            SALES_COLUMNS,
+            besides=("status",),
+            csv_format=self.reading.csv_format,
+            trace=self.reading.trace,
+        )
+        return map(self._typed, blocks)
 
-    def _typed(self, block: CsvBlock) -> Block:
-        plain = csv_block(block, SALES_COLUMNS)
+    def _typed(self, block: Block) -> Block:
         status = field_rules.clean_text(block.records.column("status"))
         dates = field_rules.read_timestamps(block.records.column("transaction_date"))
         completed = pc.fill_null(pc.equal(status, COMPLETED), False)
@@ -224,7 +227,7 @@ class _SalesFile:
         undated = _undated(block.records, pc.and_(completed, pc.is_null(dates)))
         values = {n: block.records.column(n) for n in block.records.schema.names}
         records = pa.RecordBatch.from_pydict(values | {"status": status, "transaction_date": dates})
-        return Block(records, one_block([plain.rejected, undated]), plain.examined)
+        return Block(records, one_block([block.rejected, undated]), block.examined)
 
     def _count_other(self, status: pa.Array, completed: pa.Array) -> None:
         others = pc.fill_null(status.filter(pc.invert(completed)), "(none)")

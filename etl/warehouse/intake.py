@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from etl.errors import HeldBackError
 from etl.history.runs import Staged
-from etl.rules.checks import LoadBlock
+from etl.rules.blocks import LoadBlock
 from etl.schema.tables import Table
 from etl.sources.window import EVERYTHING, Window
 from etl.warehouse.staging import Staging

@@ -17,8 +17,8 @@ from data_transformation import (
 )
 from etl.errors import TransformationError
 from etl.rejects import reject_schema
+from etl.rules.blocks import LoadBlock
 from etl.rules.business import Rules, transform_customers, transform_products, transform_sales
-from etl.rules.checks import LoadBlock
 from etl.rules.records import block_from_records
 from etl.schema.arrow import staged_schema
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS

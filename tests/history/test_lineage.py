@@ -13,7 +13,7 @@ from pipeline_runs import Project, Record
 
 from etl.engines.database import DatabaseManager
 from etl.history.journal import JOURNAL, read_entries
-from etl.sources.csv_reader import read_csv_blocks
+from etl.sources.csv_reader import CsvFormat, read_csv_blocks
 from etl.sources.files import FileTrace
 from etl.sources.json_reader import read_json_items
 from etl_pipeline import track_data_lineage
@@ -121,12 +121,8 @@ def test_the_hash_is_of_the_bytes_whatever_the_block_and_the_encoding(
 ) -> None:
     path, trace = tmp_path / "a.csv", FileTrace()
     path.write_text("a,b\r\n1,é\n2,y", encoding=encoding)
-    columns = ("a", "b")
-    list(
-        read_csv_blocks(
-            path, columns=columns, encoding=encoding, longest_line_bytes=block_bytes, trace=trace
-        )
-    )
+    written = CsvFormat(encoding, block_bytes)
+    list(read_csv_blocks(path, ("a", "b"), csv_format=written, trace=trace))
     assert (trace.sha256, trace.bytes) == (sha256(path), path.stat().st_size)
 
 

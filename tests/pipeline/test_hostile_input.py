@@ -30,10 +30,10 @@ from pipeline_runs import Project, Record, command, write_customers, write_sales
 from etl.engines.database import Access, DatabaseManager
 from etl.errors import ExtractionError, HeldBackError, ValidationError
 from etl.rules import values as value_rules
+from etl.rules.blocks import Block
 from etl.rules.business import transform_customers, transform_products, transform_sales
 from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import STAR_TABLES
-from etl.sources.blocks import Block
 from etl.sources.customers import read_customers
 from etl.sources.products import read_products
 from etl.sources.sales import read_sales

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from etl.errors import ExtractionError
-from etl.sources.csv_reader import read_csv_blocks
+from etl.sources.csv_reader import CsvFormat, read_csv_blocks
 from etl.sources.files import FileSignature, file_signature, open_source
 from etl.sources.json_reader import read_json_items
 
@@ -27,7 +27,7 @@ def json_text(word: str) -> str:
 
 
 def read_csv(path: Path) -> Iterator[object]:
-    return read_csv_blocks(path, columns=("a", "b"), longest_line_bytes=64)
+    return read_csv_blocks(path, ("a", "b"), csv_format=CsvFormat(longest_line_bytes=64))
 
 
 def read_json(path: Path) -> Iterator[object]:
@@ -151,7 +151,7 @@ def test_a_link_that_is_turned_to_another_file_is_a_change(tmp_path: Path) -> No
 
 def test_a_change_counts_also_when_it_comes_after_the_last_byte(tmp_path: Path) -> None:
     path = old_file(tmp_path / "source", "a,b\n1,old\n")
-    blocks = read_csv_blocks(path, columns=("a", "b"))
+    blocks = read_csv_blocks(path, ("a", "b"))
     next(blocks)  # the only one
     extend(path)  # whoever wrote it has not finished yet
     with pytest.raises(ExtractionError, match="changed while it was read"):

@@ -3,11 +3,13 @@
 import contextlib
 import gzip
 import os
+import re
 import threading
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import ExtractionError, ValidationError
+from etl.rejects import MALFORMED
+from etl.rules.blocks import Block
 from etl.sources import csv_reader as csv_blocks
-from etl.sources.csv_reader import (
-    MOST_LINES,
-    MOST_RECORD_BYTES,
-    CsvBlock,
-    MalformedRecord,
-    read_csv_blocks,
-)
+from etl.sources.csv_lines import MOST_LINES, MOST_RECORD_BYTES
+from etl.sources.csv_reader import CsvFormat, read_csv_blocks
 
 Row = tuple[int, str, str]  # source row, a, b
 NOBODY = 65534
@@ -38,13 +37,17 @@ def write(folder: Path, content: str | bytes) -> Path:
     return path
 
 
-def read(path: Path, *, encoding: str = "utf-8", block_bytes: int = 2**20) -> list[CsvBlock]:
-    return list(
-        read_csv_blocks(path, columns=("a", "b"), encoding=encoding, longest_line_bytes=block_bytes)
-    )
+class Malformed(NamedTuple):
+    source_row: int
+    raw_text: str
+    reason: str
 
 
-def rows_of(blocks: list[CsvBlock]) -> list[Row]:
+def read(path: Path, *, encoding: str = "utf-8", block_bytes: int = 2**20) -> list[Block]:
+    return list(read_csv_blocks(path, ("a", "b"), csv_format=CsvFormat(encoding, block_bytes)))
+
+
+def rows_of(blocks: list[Block]) -> list[Row]:
     return [
         (row["source_row"], row["a"], row["b"])
         for block in blocks
@@ -52,8 +55,17 @@ def rows_of(blocks: list[CsvBlock]) -> list[Row]:
     ]
 
 
-def malformed_of(blocks: list[CsvBlock]) -> list[MalformedRecord]:
-    return [record for block in blocks for record in block.malformed]
+def malformed_of(blocks: list[Block]) -> list[Malformed]:
+    return [malformed for block in blocks for malformed in malformed_of_block(block)]
+
+
+def malformed_of_block(block: Block) -> list[Malformed]:
+    rejected = block.rejected
+    assert set(rejected["error_class"].to_pylist()) <= {MALFORMED}
+    columns = ("source_row", "raw_record", "reason")
+    return [
+        Malformed(*row) for row in zip(*(rejected[c].to_pylist() for c in columns), strict=True)
+    ]
 
 
 def read_text(folder: Path, content: str | bytes) -> tuple[list[Row], list[tuple[int, str]]]:
@@ -69,7 +81,7 @@ def test_the_wanted_columns_come_in_the_wanted_order_and_others_are_left_out(
     tmp_path: Path,
 ) -> None:
     path = write(tmp_path, "b,x,a\n1,2,3\n")
-    (block,) = read_csv_blocks(path, columns=("a", "b"))
+    (block,) = read_csv_blocks(path, ("a", "b"))
     assert block.records.schema == pa.schema(
         [("source_row", pa.int64()), ("a", pa.string()), ("b", pa.string())]
     )
@@ -145,8 +157,8 @@ def test_a_wrong_number_of_fields_costs_the_record_and_the_file_goes_on(tmp_path
     blocks = read(write(tmp_path, 'a,b\n1\n2,3\n"4",5,6\r\n7,8\n'))
     assert rows_of(blocks) == [(3, "2", "3"), (5, "7", "8")]
     assert malformed_of(blocks) == [
-        MalformedRecord(2, "1", 1, 2, "1 field where 2 are expected"),
-        MalformedRecord(4, '"4",5,6', 3, 2, "3 fields where 2 are expected"),
+        Malformed(2, "1", "1 field where 2 are expected"),
+        Malformed(4, '"4",5,6', "3 fields where 2 are expected"),
     ]
 
 
@@ -154,7 +166,7 @@ def test_text_after_a_closing_quote_costs_its_line(tmp_path: Path) -> None:
     blocks = read(write(tmp_path, 'a,b\n1,"2"x\n3,4\n'))
     assert rows_of(blocks) == [(3, "3", "4")]
     assert malformed_of(blocks) == [
-        MalformedRecord(2, '1,"2"x', 2, 2, "text after the closing quote of field 2")
+        Malformed(2, '1,"2"x', "text after the closing quote of field 2")
     ]
 
 
@@ -170,8 +182,8 @@ def test_a_quote_never_closed_costs_only_its_line(tmp_path: Path) -> None:
     blocks = read(write(tmp_path, 'a,b\n1,"2\n3,4\n5,6\n'))
     assert rows_of(blocks) == [(3, "3", "4"), (4, "5", "6")]
     assert malformed_of(blocks) == [
-        MalformedRecord(
-            2, '1,"2', 2, 2, "the quote that opens field 2 is not closed before the end of the file"
+        Malformed(
+            2, '1,"2', "the quote that opens field 2 is not closed before the end of the file"
         )
     ]
 
@@ -224,7 +236,7 @@ def test_an_open_quote_is_given_up_before_fifty_huge_lines_are_held_in_memory(
     line = "x" * (MOST_RECORD_BYTES // 4)
     path = write(tmp_path, f'a,b\n1,"{line}\n' + f"{line}\n" * 8)
     blocks = read(path, block_bytes=len(line) + 8)
-    assert len(blocks[0].malformed) < 8
+    assert len(malformed_of(blocks[:1])) < 8
     assert [bad.source_row for bad in malformed_of(blocks)] == list(range(2, 11))
 
 
@@ -364,7 +376,7 @@ def test_an_unknown_encoding_names_the_setting(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 def test_utf16_and_utf32_are_recognised_by_their_mark(tmp_path: Path, encoding: str) -> None:
-    with pytest.raises(ExtractionError, match=f"set CSV_ENCODING={encoding}"):
+    with pytest.raises(ExtractionError, match=f"set CSV_ENCODING to {encoding}"):
         read(write(tmp_path, "a,b\n1,2\n".encode(encoding)))
 
 
@@ -440,7 +452,7 @@ def is_open(path: Path) -> bool:
 
 def test_the_file_is_closed_when_the_reading_is_abandoned(tmp_path: Path) -> None:
     path = write(tmp_path, "a,b\n" + "1,2\n" * 100)
-    blocks = read_csv_blocks(path, columns=("a", "b"), longest_line_bytes=64)
+    blocks = read_csv_blocks(path, ("a", "b"), csv_format=CsvFormat(longest_line_bytes=64))
     next(blocks)
     assert is_open(path)
     blocks.close()  # type: ignore[attr-defined]  # every generator has it, an Iterator need not
@@ -449,11 +461,11 @@ def test_the_file_is_closed_when_the_reading_is_abandoned(tmp_path: Path) -> Non
 
 def test_the_file_is_closed_after_an_error_and_at_the_end(tmp_path: Path) -> None:
     path = write(tmp_path, "a,b\n1,2\n")
-    blocks = read_csv_blocks(path, columns=("a", "nowhere"))
+    blocks = read_csv_blocks(path, ("a", "nowhere"))
     with pytest.raises(ValidationError):
         next(blocks)
     assert not is_open(path)
-    blocks = read_csv_blocks(path, columns=("a", "b"))
+    blocks = read_csv_blocks(path, ("a", "b"))
     assert len(list(blocks)) == 1
     assert not is_open(path)
 
@@ -579,7 +591,7 @@ def model(text: str, width: int) -> tuple[list[tuple[object, ...]], list[tuple[o
             if taken.good:
                 good.append((row, *taken.fields))
             else:
-                malformed.append((row, lines[0][0], taken.found, width))
+                malformed.append((row, lines[0][0], taken.found))
         lines, row = lines[used:], row + 1
     return good, malformed
 
@@ -615,16 +627,19 @@ def actual(
     columns = tuple(HEADERS[width].split(","))
     good: list[tuple[object, ...]] = []
     malformed: list[tuple[object, ...]] = []
-    for block in read_csv_blocks(
-        path, columns=columns, encoding=encoding, longest_line_bytes=block_bytes
-    ):
+    for block in read_csv_blocks(path, columns, csv_format=CsvFormat(encoding, block_bytes)):
         block.records.validate(full=True)
         good += [tuple(row.values()) for row in block.records.to_pylist()]
         malformed += [
-            (bad.source_row, bad.raw_text, bad.found_fields, bad.expected_fields)
-            for bad in block.malformed
+            (bad.source_row, bad.raw_text, found_fields(bad.reason))
+            for bad in malformed_of_block(block)
         ]
     return good, malformed
+
+
+def found_fields(reason: str) -> int:
+    """Every reason begins with the number of fields found, or names the field at fault."""
+    return int(re.findall(r"[0-9]+", reason)[0])
 
 
 @settings(max_examples=300, deadline=None)
@@ -682,7 +697,7 @@ def test_any_bytes_are_read_or_end_in_an_error_of_this_package(
     except ExtractionError:
         return
     assert header or b"a" in content.lower()
-    assert all(record.expected_fields >= 2 for record in malformed_of(blocks))
+    assert all(malformed.reason for malformed in malformed_of(blocks))
 
 
 def test_a_block_of_short_lines_is_cut_before_its_lines_become_too_many(
@@ -691,9 +706,9 @@ def test_a_block_of_short_lines_is_cut_before_its_lines_become_too_many(
     monkeypatch.setattr(csv_blocks, "MOST_BLOCK_LINES", 10)
     path = tmp_path / "customers.csv"
     path.write_text("a,b\n" + "x\n" * 95 + "1,2\n", encoding="utf-8")
-    blocks = list(read_csv_blocks(path, columns=("a", "b")))
-    assert max(len(block.malformed) for block in blocks) <= 20
-    assert [record.source_row for block in blocks for record in block.malformed] == [*range(2, 97)]
+    blocks = list(read_csv_blocks(path, ("a", "b")))
+    assert max(block.rejected.num_rows for block in blocks) <= 20
+    assert [record.source_row for record in malformed_of(blocks)] == [*range(2, 97)]
     assert blocks[-1].records.to_pylist() == [{"source_row": 97, "a": "1", "b": "2"}]
 
 
@@ -709,7 +724,10 @@ def test_single_rows_are_read_as_they_are_among_all(
 ) -> None:
     path = write(tmp_path, ROWS_OF_ALL_KINDS)
     blocks = read_csv_blocks(
-        path, columns=("a", "b"), longest_line_bytes=block_bytes, only_rows=np.array(only, np.int64)
+        path,
+        ("a", "b"),
+        csv_format=CsvFormat(longest_line_bytes=block_bytes),
+        only_rows=np.array(only, np.int64),
     )
     wanted = [row for row in rows_of(read(path)) if row[0] in only]
     assert rows_of(list(blocks)) == wanted
