@@ -35,7 +35,7 @@ from etl.warehouse.tables import create_tables, schema_script
 
 pytestmark = pytest.mark.usefixtures("postgresql")
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "postgresql.md"
 
 
 @pytest.fixture
@@ -311,16 +311,15 @@ def test_a_server_without_merge_is_refused(database: str, monkeypatch: pytest.Mo
         DatabaseManager(database).__enter__()
 
 
-# --- the README ----------------------------------------------------------------------------
+# --- the documents -------------------------------------------------------------------------
 
 
-def test_the_rights_that_the_readme_gives_a_login_are_enough(
+def test_the_rights_that_the_page_gives_a_login_are_enough(
     project: Project, postgresql: Postgres
 ) -> None:
     admin, schema = project.connection_string, project.connection_string.rpartition("%3D")[2]
     login = f"readme_{schema}"
-    section = README.read_text("utf-8").partition("### PostgreSQL")[2]
-    statements = section.partition("```sql\n")[2].partition("```")[0]
+    statements = PAGE.read_text("utf-8").partition("```sql\n")[2].partition("```")[0]
     statements = statements.replace("nightly_etl", login).replace("public", schema)
     with DatabaseManager(admin) as db:
         db.execute(schema_script(admin))

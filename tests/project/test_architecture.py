@@ -1,13 +1,23 @@
 """The shape of the house: five modules at the door, rooms behind them, imports downwards only."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from architecture_docs import (
+    FILES,
+    imported,
+    modules_imported,
+    name_of,
+    room_of,
+    rooms_diagram,
+    rooms_imported,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-DOOR = {"config", "data_extraction", "data_loading", "data_transformation", "etl_pipeline"}
+THE_DOOR = {"config", "data_extraction", "data_loading", "data_transformation", "etl_pipeline"}
 
 # A room imports only from rooms in lines above its own; modules directly in `etl` are the ground.
 ORDER = (
@@ -34,39 +44,10 @@ ORDER = (
     {"etl_pipeline"},
 )
 RANK_OF = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
-FILES = sorted([*ROOT.glob("*.py"), *(ROOT / "etl").rglob("*.py")])
-
-
-def name_of(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def room_of(module: str) -> str:
-    """The room of a module: the first folder below `etl`, or the module itself."""
-    return ".".join(module.split(".")[:2]) if module.startswith("etl.") else module
-
-
-def imported(path: Path) -> Iterator[str]:
-    """The modules of ours that a file imports."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        yield from (name for name in names if name.split(".")[0] in DOOR | {"etl"})
-
-
-def rooms_imported(path: Path) -> set[str]:
-    own = room_of(name_of(path))
-    found = {name if name.startswith("etl.") else name.split(".")[0] for name in imported(path)}
-    return {room_of(name) for name in found} - {own}
 
 
 def test_five_modules_stand_at_the_door() -> None:
-    assert {path.stem for path in ROOT.glob("*.py")} == DOOR
+    assert {path.stem for path in ROOT.glob("*.py")} == THE_DOOR
 
 
 def test_every_room_has_its_place_in_the_order() -> None:
@@ -83,7 +64,7 @@ def test_no_room_imports_the_door() -> None:
     """Installed, a foreign `config.py` in the folder of the user must do no harm."""
     behind = [path for path in FILES if path.parent != ROOT]
     assert {
-        name_of(p) for p in behind if DOOR & {name.split(".")[0] for name in imported(p)}
+        name_of(p) for p in behind if THE_DOOR & {name.split(".")[0] for name in imported(p)}
     } == set()
 
 
@@ -103,15 +84,8 @@ def test_nothing_is_imported_inside_a_function(path: Path) -> None:
 
 
 def test_no_modules_of_a_room_import_each_other_in_a_circle() -> None:
-    names = {name_of(path) for path in FILES}
-    arrows = {name_of(path): {m for m in _modules(path) if m in names} for path in FILES}
+    arrows = {name_of(path): modules_imported(path) for path in FILES}
     assert list(_circles(arrows)) == []
-
-
-def _modules(path: Path) -> Iterator[str]:
-    for name in imported(path):
-        yield name
-        yield name.rpartition(".")[0]
 
 
 def _circles(arrows: dict[str, set[str]]) -> Iterator[str]:
@@ -125,3 +99,38 @@ def _circles(arrows: dict[str, set[str]]) -> Iterator[str]:
             ahead |= arrows[module] - seen
         if start in seen:
             yield start
+
+
+# --- docs/architecture.md --------------------------------------------------------------------
+
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+WAYS = re.findall(
+    r"^## (The way of [^\n]+)\n.*?```mermaid\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL
+)
+
+
+def steps(diagram: str) -> list[tuple[Path, Path]]:
+    """The arrows of a diagram: the files at both of their ends."""
+    found = re.findall(r"^    (\S+\.py) -->\|[^|]+\| (\S+\.py)$", diagram, re.MULTILINE)
+    assert len(found) == len(diagram.strip().splitlines()) - 1, "a line that is no arrow"
+    return [(ROOT / start, ROOT / end) for start, end in found]
+
+
+def test_the_ways_of_a_record_an_alert_and_a_check_are_drawn() -> None:
+    assert [title for title, _ in WAYS] == [
+        f"The way of {thing}" for thing in ("a record", "an alert", "a check")
+    ]
+
+
+@pytest.mark.parametrize("diagram", [diagram for _, diagram in WAYS], ids=[t for t, _ in WAYS])
+def test_each_step_of_a_way_joins_modules_of_which_one_imports_the_other(diagram: str) -> None:
+    for start, end in steps(diagram):
+        assert start.exists() and end.exists(), (start, end)
+        joined = {name_of(end)} & modules_imported(start) | {name_of(start)} & modules_imported(end)
+        assert joined, f"{name_of(start)} and {name_of(end)} do not know each other"
+
+
+def test_every_room_is_explained() -> None:
+    drawn = set(re.findall(r"\w+", rooms_diagram().partition("TD")[2]))
+    explained = set(re.findall(r"^- \*\*(\w+)\*\*:", PAGE, re.MULTILINE))
+    assert explained == drawn - THE_DOOR

@@ -1,4 +1,4 @@
-"""What runs elsewhere, on Docker and on GitHub, held against what it must agree with."""
+"""What runs elsewhere, on Docker and on GitHub, compared with what it must agree with."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,7 @@ from engines import SQL_SERVER
 ROOT = Path(__file__).resolve().parents[2]
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "sql-server.md").read_text(encoding="utf-8")
 COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 WORKFLOW = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
 BINARIES = "${{ matrix.bin }}"
@@ -46,7 +47,7 @@ def test_only_this_machine_can_reach_the_server() -> None:
     assert server()["ports"] == ["127.0.0.1:1433:1433"]
 
 
-def test_the_password_comes_from_outside_and_a_missing_one_is_told() -> None:
+def test_the_password_comes_from_outside_and_a_missing_one_is_reported() -> None:
     environment = server()["environment"]
     passwords = {value for name, value in environment.items() if "PASSWORD" in name}
     (password,) = passwords
@@ -68,9 +69,10 @@ def test_what_the_server_holds_outlives_it() -> None:
 # --- the workflow ------------------------------------------------------------------------
 
 
-def test_the_readme_starts_the_server_of_the_compose_file() -> None:
+def test_the_documents_start_the_server_of_the_compose_file() -> None:
     assert "docker compose up --wait" in README
-    assert f"docker compose exec sqlserver {server()['healthcheck']['test'][1]} " in README
+    assert "docker compose up --wait" in PAGE
+    assert f"docker compose exec sqlserver {server()['healthcheck']['test'][1]} " in PAGE
 
 
 def test_duckdb_is_tested_on_each_system_and_python() -> None:
@@ -85,11 +87,11 @@ def test_both_jobs_call_the_test_command_of_the_readme() -> None:
     assert [call.replace(BINARIES, ".venv/bin") for call in calls] == [readme_command()] * 2
 
 
-def test_the_tests_are_told_of_the_server() -> None:
+def test_the_tests_know_the_server() -> None:
     environment = job("sqlserver")["steps"][-1]["env"]
     assert list(environment) == [SQL_SERVER.variable]
     assert "Driver=" not in environment[SQL_SERVER.variable]
-    assert SQL_SERVER.variable in README
+    assert SQL_SERVER.variable in PAGE
 
 
 def test_the_workflow_tests_the_server_of_the_compose_file() -> None:

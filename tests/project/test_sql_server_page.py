@@ -1,4 +1,4 @@
-"""The README's section on SQL Server: its T-SQL is T-SQL, its commands and settings are ours."""
+"""The page on SQL Server: its T-SQL is T-SQL, its commands and settings are ours."""
 
 import re
 import shlex
@@ -19,9 +19,8 @@ from etl.warehouse.tables import schema_script
 
 ROOT = Path(__file__).resolve().parents[2]
 
-TITLE = "\n### SQL Server: from a server to the first load\n"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SECTION = re.split(r"\n#{2,3} ", README.split(TITLE)[1])[0]
+SECTION = (ROOT / "docs" / "sql-server.md").read_text(encoding="utf-8")
+USAGE = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
 
 # What sqlglot knows no trees for and passes on unread.
 UNREAD = {"CREATE LOGIN", "CREATE USER", "ALTER ROLE", "ALTER DATABASE"}
@@ -117,8 +116,8 @@ def test_every_setting_that_is_named_exists() -> None:
 
 
 def test_the_end_of_the_summary_is_the_one_that_the_program_prints(tmp_path: Path) -> None:
-    told = blocks("text")[-1].splitlines()
-    printed = README.split("<!-- first-run -->")[1].split("<!-- /first-run -->")[0]
-    where, end = (re.sub(r"\d{8}T\d{6}\.\d{6}Z", "RUN", line) for line in told)
+    written = blocks("text")[-1].splitlines()
+    printed = USAGE.split("<!-- first-run -->")[1].split("<!-- /first-run -->")[0]
+    where, end = (re.sub(r"\d{8}T\d{6}\.\d{6}Z", "RUN", line) for line in written)
     assert where == f"warehouse: {prod(tmp_path).database.display_name}"
     assert end in re.sub(r"\d{8}T\d{6}\.\d{6}Z", "RUN", printed).splitlines()

@@ -1,8 +1,9 @@
-"""Renders the parts of README.md that come from the program: output, help, settings, tables.
+"""Renders the parts of README.md and docs/ that come from the program: output, help, tables.
 
-    python scripts/render_readme.py
+    python scripts/render_docs.py
 
-The tests check that README.md is what this renders, times and run ids aside.
+A part stands between `<!-- name -->` and `<!-- /name -->`. The tests check that the documents are
+what this renders, times and run ids aside.
 """
 
 import os
@@ -10,12 +11,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from architecture_docs import modules_table, rooms_diagram  # noqa: E402  # needs the path
 from schema_docs import dictionary_markdown  # noqa: E402  # likewise
 from setting_docs import settings_markdown  # noqa: E402  # likewise
 
@@ -23,7 +26,7 @@ from etl.engines.dialect import DUCKDB  # noqa: E402  # likewise
 from etl.pipeline.arguments import build_parser  # noqa: E402  # needs the path
 from etl.quality.rules import rules_markdown  # noqa: E402  # likewise
 
-README = ROOT / "README.md"
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
 def run_twice() -> tuple[str, str]:
@@ -98,26 +101,52 @@ def fenced(text: str) -> str:
     return "\n".join(["```text", *lines, "```"])
 
 
-def rendered(readme: str) -> str:
-    """The README with its rendered parts made anew."""
+def short(output: str) -> str:
+    """The output without what stands between its first table and its last line."""
+    lines = output.splitlines()
+    end = next(number for number, line in enumerate(lines) if line.startswith("└"))
+    return "\n".join([*lines[: end + 1], "...", *lines[-2:]])
+
+
+def exit_codes() -> str:
+    """The exit codes that the help names."""
+    codes = build_parser().format_help().partition("exit codes:\n")[2].partition("\n\n")[0]
+    rows = [line.split(maxsplit=1) for line in codes.splitlines() if line.strip()]
+    return "\n".join(["| Exit code | |", "|---|---|", *(f"| {n} | {text} |" for n, text in rows)])
+
+
+def parts() -> dict[str, str]:
+    """Every part that is rendered, by its name."""
     first, second = run_twice()
     email, slack = alerts()
-    parts = {
+    return {
+        "short-run": short(first),
         "first-run": first,
         "second-run": second,
         "help": fenced(build_parser().format_help()),
+        "exit-codes": exit_codes(),
         "health-check": health_check(),
         "email-alert": email,
         "slack-alert": slack,
         "settings": settings_markdown().strip(),
         "checks": rules_markdown(DUCKDB),
         "tables": dictionary_markdown(),
+        "rooms": rooms_diagram(),
+        "modules": modules_table(),
     }
-    for name, text in parts.items():
-        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        before, rest = readme.split(start)
-        readme = f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}"
-    return readme
+
+
+def rendered(document: str, made: Mapping[str, str]) -> str:
+    """The text of a document with its rendered parts made anew.
+
+    Raises:
+        KeyError: a part that nothing renders.
+    """
+
+    def part(found: re.Match[str]) -> str:
+        return f"<!-- {found[1]} -->\n{made[found[1]]}\n<!-- /{found[1]} -->"
+
+    return re.sub(r"<!-- ([a-z-]+) -->\n(?s:.*?)<!-- /\1 -->", part, document)
 
 
 # What differs from run to run: run ids, times, rates, memory, space, ages, versions, hosts.
@@ -140,12 +169,19 @@ _VOLATILE = (
 )
 
 
-def without_times(readme: str) -> str:
-    """The README with everything that differs from run to run made equal."""
+def without_times(document: str) -> str:
+    """The text with everything that differs from run to run made equal."""
     for pattern, stand_in in _VOLATILE:
-        readme = pattern.sub(stand_in, readme)
-    return readme
+        document = pattern.sub(stand_in, document)
+    return document
+
+
+def main() -> None:
+    """Renders all documents."""
+    made = parts()
+    for path in DOCUMENTS:
+        path.write_text(rendered(path.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
+    main()
