@@ -117,7 +117,8 @@ def test_every_call_of_the_tests_names_files_that_exist(document: str, command: 
 )
 def test_every_file_that_is_named_exists(document: str, name: str) -> None:
     of_the_user = {"pipeline.toml"}
-    assert name in of_the_user or (ROOT / name).exists()
+    beside = (ROOT / document).parent / name
+    assert name in of_the_user or (ROOT / name).exists() or beside.exists()
 
 
 def test_every_setting_that_is_named_exists() -> None:
