@@ -1,4 +1,4 @@
-"""Makes up the journal of so many nightly runs, and writes the page over it.
+"""Make up the journal of so many nightly runs, and write the page over it.
 
     python scripts/sample_journal.py 30 page.html
 
@@ -8,7 +8,8 @@ use it; nothing of it comes from a real warehouse.
 
 import hashlib
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +17,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from etl.reports.dashboard import write_dashboard  # noqa: E402  # needs the path
+from etl.reports.business_charts import Amount, Business  # noqa: E402  # needs the path
+from etl.reports.dashboard import dashboard  # noqa: E402
+from etl.reports.samples import Sample  # noqa: E402
 
 Entry = dict[str, Any]
 
@@ -41,6 +44,20 @@ _COLUMNS = {
     "product_dim": ("price", "price_category", "quantity", "inventory_status"),
     "sales_fact": ("discount_amount", "total_amount", "profit_amount"),
 }
+_REJECTED = {
+    "customers": (
+        Sample("118", "", "customer_id", "", "customer_id is required"),
+        Sample("2041", "", "", "C02040,Ann,Lee,ann@example.com", "4 fields, not 8"),
+    ),
+    "sales": (
+        Sample("77", "T0081977", "quantity", "0", "quantity must not be 0"),
+        Sample("345", "T0082245", "transaction_date", "2025-02-30", "no such date"),
+        Sample("801", "T0082701", "discount_amount", "99.00", "the discount is above the gross"),
+    ),
+}
+_CATEGORIES = {"Electronics": 0.44, "Home": 0.27, "Sports": 0.17, "Books": 0.09, "unknown": 0.03}
+_SEGMENTS = {"Premium Plus": 0.38, "Standard Plus": 0.31, "Basic": 0.22, "Incomplete Profile": 0.09}
+
 _CHECKS = ("row_count", "unique", "required")
 _SCORES = {"completeness": 98.4, "validity": 94.0, "uniqueness": 99.2, "consistency": 99.8}
 # One run in so many is not a clean one.
@@ -48,7 +65,7 @@ _ODD_NIGHTS = {"attention": 0.04, "failed": 0.02, "in_use": 0.015, "killed": 0.0
 
 
 def sample_journal(nights: int, *, seed: int = 1, last: str = "success") -> list[Entry]:
-    """The entries of so many nights, oldest first.
+    """Return the entries of so many nights, oldest first.
 
     Args:
         nights: how many.
@@ -107,6 +124,7 @@ def _seconds(random: Random, night: int) -> float:
 
 def _load(random: Random, night: int, started: datetime, status: str, seconds: float) -> Entry:
     rejects = [row for row in _rejects(random, night, status) if row["rows"]]
+    rejected = {row["source"] for row in rejects}
     tables = {
         table: _counts(random, night, table, sum(r["rows"] for r in rejects if r["source"] == name))
         for name, table, _ in _SOURCES
@@ -120,8 +138,9 @@ def _load(random: Random, night: int, started: datetime, status: str, seconds: f
         "window": f"sales from {started - timedelta(days=3):%Y-%m-%d} on" if night else "all sales",
         "warehouse": "DWH01/Sales",
         "sources": [
-            {"source": name, "table": table, "status": "loaded", "error": "", "rejected_file": "",
-             "notes": {}}
+            {"source": name, "table": table, "status": "loaded", "error": "", "notes": {},
+             "rejected_file": f"data/output/prod/rejected/{name}_{started:%Y%m%dT%H%M%S}.csv"
+             if name in rejected else ""}
             for name, table, _ in _SOURCES
         ],
         "tables": tables,
@@ -249,9 +268,72 @@ def _traced(
     }
 
 
+def held_back(entry: Entry) -> Entry:
+    """Return a run with its first source held back: too many of its records were rejected."""
+    first, *others = entry["sources"]
+    counts = entry["tables"][first["table"]]
+    read, refused = counts["rows_read"], counts["rows_read"] // 5
+    none = {name: 0 for name in counts if name.startswith("rows_")}
+    message = f"{refused:,} of {read:,} records were rejected (20.0%, up to 10% pass)"
+    tables = {**entry["tables"], first["table"]: {
+        **counts, **none, "rows_read": read, "rows_rejected": refused}}  # fmt: skip
+    return {
+        **entry, "status": "attention", "exit_code": 3, "tables": tables, "error": message,
+        "sources": [{**first, "status": "held back", "error": message}, *others],
+        "attention": [f"{first['source']}: {message}"],
+        "rejects": [
+            {"source": first["source"], "error_class": "missing", "field": "customer_id",
+             "rows": refused},
+            *(row for row in entry["rejects"] if row["source"] != first["source"]),
+        ],
+    }  # fmt: skip
+
+
+def sample_business(until: date, *, seed: int = 1) -> Business:
+    """Return made-up figures of a year of sales."""
+    random = Random(seed)  # noqa: S311  # sample figures, no secret
+    days = []
+    for back in reversed(range(395)):
+        day = until - timedelta(days=back)
+        weekend = 1.6 if day.weekday() >= 5 else 1.0  # noqa: PLR2004  # Saturday
+        sales = round(130 * weekend * (1 - back / 1200) * random.lognormvariate(0, 0.18))
+        days.append(Amount(str(day), Decimal(sales * 8713) / 100, sales))
+    names = list(dict.fromkeys(day.name[:7] for day in days))[-13:]
+    months = [_month(name, [day for day in days if day.name[:7] == name]) for name in names]
+    whole = sum(month.revenue for month in months)
+    sold = sum(month.sales for month in months)
+
+    def groups(shares: dict[str, float]) -> tuple[Amount, ...]:
+        return tuple(
+            Amount(name, round(whole * Decimal(share), 2), round(sold * share))
+            for name, share in shares.items()
+        )
+
+    return Business(until, tuple(days[-60:]), tuple(months), groups(_CATEGORIES), groups(_SEGMENTS))
+
+
+def _month(name: str, days: list[Amount]) -> Amount:
+    revenue, sales = sum((day.revenue for day in days), Decimal(0)), sum(day.sales for day in days)
+    return Amount(name, revenue, sales, sales // 9, sales // 3)
+
+
+def sample_page(nights: int, *, last: str = "success") -> str:
+    """Return the page over so many made-up nights, with all its parts.
+
+    Args:
+        nights: how many.
+        last: how the last run ended; `held back` is one with a source that was held back.
+    """
+    journal = sample_journal(nights, last="attention" if last == "held back" else last)
+    if last == "held back":
+        journal[-1] = held_back(journal[-1])
+    until = (FIRST_NIGHT + timedelta(days=nights - 2)).date()
+    return dashboard(journal, business=sample_business(until), samples=_REJECTED)
+
+
 def main(nights: str = "30", path: str = "dashboard.html", last: str = "success") -> None:
-    """Writes a page over so many made-up nights."""
-    write_dashboard(sample_journal(int(nights), last=last), Path(path))
+    """Write a page over so many made-up nights."""
+    Path(path).write_text(sample_page(int(nights), last=last), encoding="utf-8", newline="\n")
     print(f"{path}: {Path(path).stat().st_size:,} bytes")
 
 

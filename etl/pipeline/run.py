@@ -58,6 +58,7 @@ from etl.pipeline.workspace import (
     scratch_folder,
 )
 from etl.quality.judge import NOT_JUDGED, Judged, judge, report
+from etl.reports.business import BUSINESS, business_figures, write_business
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.resilience.retry import retry_with_backoff
 from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
@@ -259,7 +260,17 @@ def _load(job: Job) -> RunSummary:
     _kept(job, finish)
     job.record.in_history = True
     report(job.output / QUALITY, summary)
+    _keep_business(job)
     return replace(summary, in_history=True)
+
+
+def _keep_business(job: Job) -> None:
+    """Keep the figures of the sales for the page; what hinders it is logged."""
+    try:
+        figures = _kept(job, partial(business_figures, job.db))
+        write_business(job.output / BUSINESS, figures, job.plan.run_id)
+    except (ETLError, OSError) as error:  # the load itself is done
+        logger.error("the page has no new figures of the sales: %s", error, exc_info=True)
 
 
 def _kept(job: Job, work: Callable[[], R]) -> R:

@@ -15,6 +15,7 @@ from pathlib import Path
 from etl.errors import ETLError
 from etl.files import PART, locked
 from etl.history.journal import JOURNAL
+from etl.reports.business import BUSINESS
 from etl.reports.dashboard import DASHBOARD
 from etl.schema.source_columns import SOURCE_COLUMNS
 from etl.schema.tables import STAR_TABLES
@@ -28,7 +29,7 @@ _PREFIX = "etl-"
 
 # Which files are written where, by the start of their names.
 _WRITTEN = {
-    "": (DASHBOARD, JOURNAL),
+    "": (DASHBOARD, BUSINESS, JOURNAL),
     REJECTED: tuple(f"{source}_" for source in SOURCE_COLUMNS),
     PROCESSED: tuple(f"{table.name}." for table in STAR_TABLES),
     QUALITY: ("quality_report.",),

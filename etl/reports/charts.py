@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from etl.reports.page import NOTHING, Markup, escaped, joined
+from markupsafe import Markup
+
+from etl.reports.page import NOTHING, escaped
 
 # Units of x per slot; a bar leaves a little of its slot free.
 _SLOT = 10
 _BAR = 8
-# With fewer runs than this the bars would be slabs.
+_SIDE = (_SLOT - _BAR) // 2
+# With fewer runs, or fewer days or months, than this the bars would be slabs.
 _FEWEST_SLOTS = 24
+_FEWEST_COLUMNS = 8
 _LANE_HEIGHT = 22
 # A value so many times what nine in ten stay below would flatten them: it is cut off.
 _FAR_ABOVE = 4
@@ -27,10 +31,12 @@ _STROKE = 14
 _ROUND_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 # Labels of the x axis nearer to its end than this, in per cent, do not stand centred.
 _EDGE = 12
-# The flow is this long; a stream of few records is still seen.
-_FLOW = 100
-_THINNEST = 3.0
-_FAN_OUT = 0.8
+# A flow of all records is so many pixels wide; a label needs so many.
+_FLOW = 96.0
+_LABEL = 27.0
+_ACROSS = 100
+# A band thinner than this, in pixels, has a thread of one pixel along it.
+_THREAD = 1.5
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Point:
         lane: which lane its tick stands in, from the top.
         tooltip: what a mouse finds there; plain text.
         when: its label on the x axis; plain text.
+        link: the id of the part of the page that has more of it.
     """
 
     value: float | None
@@ -50,6 +57,24 @@ class Point:
     lane: int = 0
     tooltip: str = ""
     when: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a chart of amounts, with its parts from the bottom up."""
+
+    when: str
+    parts: tuple[float, ...]
+    tooltip: str = ""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A drawn flow: the picture, and the height in pixels of the lane that each band ends in."""
+
+    picture: Markup
+    lanes: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +100,7 @@ class Axis:
     cut: bool = False
 
     def y(self, value: float) -> float:
-        """Pixels from the top of the picture; a value outside stands at the edge."""
+        """Return pixels from the top of the picture; a value outside stands at the edge."""
         share = (value - self.bottom) / ((self.top - self.bottom) or 1.0)
         return round(self.above + self.height * (1 - min(max(share, 0.0), 1.0)), 1)
 
@@ -87,7 +112,7 @@ def axis_for(
     summary: str,
     height: int = 96,
 ) -> Axis:
-    """An axis from zero up over all values, or over all but a few that would flatten the others.
+    """Return an axis from zero up over all values, or over all but a few that flatten the others.
 
     Args:
         values: what the chart shows.
@@ -108,7 +133,7 @@ def axis_for(
 
 
 def nice_top(largest: float) -> float:
-    """A round number at or above the largest value, for the upper edge of a chart.
+    """Return a round number at or above the largest value, for the upper edge of a chart.
 
     Example:
         >>> nice_top(0.23), nice_top(37), nice_top(0)
@@ -122,9 +147,9 @@ def nice_top(largest: float) -> float:
 
 
 def bars_under_lanes(
-    points: Sequence[Point], axis: Axis, *, lanes: Sequence[tuple[str, Markup]]
+    points: Sequence[Point], axis: Axis, *, lanes: Sequence[tuple[str, str]]
 ) -> Markup:
-    """A bar per run, and above it a tick in the lane of its outcome.
+    """Draw a bar per run, and above it a tick in the lane of its outcome.
 
     Args:
         points: the runs, oldest first.
@@ -138,17 +163,46 @@ def bars_under_lanes(
     """
     axis = _below(axis, lanes)
     shapes = [_ticks(points, index, state) for index, (state, _) in enumerate(lanes)]
-    shapes += [_bars(points, axis, state) for state in sorted({p.state for p in points})]
-    hits = joined(_hit(index, point, axis) for index, point in enumerate(points))
+    shapes += [
+        _rectangles(
+            [(i, axis.bottom, p.value or 0.0) for i, p in enumerate(points) if p.state == state],
+            axis, f"took {state}",
+        )
+        for state in sorted({point.state for point in points})
+    ]  # fmt: skip
     names = [
-        Markup(f'<span style="top:{_lane_y(index):g}px">{name}</span>')
+        Markup('<span style="top:{:g}px">{}</span>').format(_lane_y(index), escaped(name))
         for index, (_, name) in enumerate(lanes)
     ]
-    return _plot(points, axis, Markup(f"{joined(shapes)}{hits}"), names=joined(names))
+    return _plot(points, axis, NOTHING.join(shapes), names=NOTHING.join(names), pointed=True)
+
+
+def columns(bars: Sequence[Column], axis: Axis, *, colours: Sequence[str]) -> Markup:
+    """Draw amounts as columns of one or more parts.
+
+    Args:
+        bars: from left to right.
+        axis: the y axis.
+        colours: the colour class of each part, from the bottom.
+
+    Example:
+        >>> svg = columns([Column("May", (1.0, 1.0))], Axis(2, str, "s"), colours=["a", "b"])
+        >>> '<path class="b" d="M1 48h8v-48h-8z"/>' in svg
+        True
+    """
+    shapes = [
+        _rectangles(
+            [(index, sum(bar.parts[:place]), bar.parts[place]) for index, bar in enumerate(bars)],
+            axis, colour,
+        )
+        for place, colour in enumerate(colours)
+    ]  # fmt: skip
+    points = [Point(None, when=bar.when, tooltip=bar.tooltip) for bar in bars]
+    return _plot(points, axis, NOTHING.join(shapes), fewest=_FEWEST_COLUMNS, pointed=True)
 
 
 def curve(points: Sequence[Point], axis: Axis, *, usual: float | None = None) -> Markup:
-    """A line over the runs that have a value, with a dot at the last.
+    """Draw a line over the runs that have a value, with a dot at the last.
 
     Args:
         points: the runs, oldest first.
@@ -167,17 +221,14 @@ def curve(points: Sequence[Point], axis: Axis, *, usual: float | None = None) ->
     ]
     if not places:
         return _plot(points, axis, NOTHING)
-    last_x, last_y = places[-1]
     style = "curve" if len(places) <= _MOST_DOTS else "curve fine"
-    line = Markup(
-        f'<path class="{style}" d="{_line(places)}"/><path class="dot" d="M{last_x} {last_y:g}h0"/>'
-    )
-    mark = _level(axis.y(usual), points, "usual") if usual is not None else NOTHING
-    return _plot(points, axis, Markup(f"{mark}{line}"))
+    mark = _level(axis.y(usual), _slots(len(points)), "usual") if usual is not None else NOTHING
+    line = _path(style, _line(places)) + _path("dot", "M{} {:g}h0".format(*places[-1]))
+    return _plot(points, axis, mark + line)
 
 
 def share_bar(parts: Sequence[tuple[str, float]]) -> Markup:
-    """One bar of parts beside each other; the figures stand next to it, so it has no text.
+    """Draw one bar of parts beside each other; the figures stand next to it, so it has no text.
 
     Args:
         parts: colour class and share (0..1) of each.
@@ -188,74 +239,65 @@ def share_bar(parts: Sequence[tuple[str, float]]) -> Markup:
     """
     shapes, x = [], 0.0
     for colour, share in parts:
-        width = 100 * share
-        shapes.append(f'<rect class="{colour}" x="{x:.4g}" width="{width:.4g}" height="10"/>')
-        x += width
+        shape = Markup('<rect class="{}" x="{:.4g}" width="{:.4g}" height="10"/>')
+        shapes.append(shape.format(colour, x, 100 * share))
+        x += 100 * share
     return Markup(
         '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="back" width="100" height="10"/>{"".join(shapes)}</svg>'
-    )
+        '<rect class="back" width="100" height="10"/>{}</svg>'
+    ).format(NOTHING.join(shapes))
 
 
-def key(colour: str) -> Markup:
-    """The small square that says which colour a word has in a chart."""
-    return Markup(
-        '<svg class="key" viewBox="0 0 1 1" aria-hidden="true">'
-        f'<rect class="{colour}" width="1" height="1"/></svg>'
-    )
+def flow(parts: Sequence[tuple[str, int]]) -> Flow:
+    """Draw a stream of records that parts into its fates; each band is as wide as its share.
 
-
-def flow(parts: Sequence[tuple[str, int]], *, down: bool = False) -> Markup:
-    """A stream of records that parts into its fates, each of which ends in a lane of equal width.
+    A thread of one pixel shows where a band goes that is too thin to be seen.
 
     Args:
         parts: colour class and number of records of each fate.
-        down: it runs from top to bottom, not from left to right.
 
     Example:
-        >>> flow([("f-plain", 3), ("f-rejected", 1)]).count("<path")
-        2
+        >>> flow([("f-plain", 3), ("f-rejected", 1)]).lanes
+        (72.0, 27.0)
     """
     total = sum(rows for _, rows in parts) or 1
-    lane = _FLOW / (len(parts) or 1)
-    starts = _starts([rows / total for _, rows in parts])
-    shapes = []
-    for index, (colour, rows) in enumerate(parts):
-        thick = max(lane * _FAN_OUT * rows / total, _THINNEST)
-        centre = lane * (index + 0.5)
-        band = (*starts[index], centre - thick / 2, centre + thick / 2)
-        shapes.append(f'<path class="{colour}" d="{_band(band, down=down)}"/>')
-    return Markup(
-        f'<svg class="flow" viewBox="0 0 {_FLOW} {_FLOW}" preserveAspectRatio="none" '
-        f'aria-hidden="true">{"".join(shapes)}</svg>'
-    )
+    widths = [_FLOW * rows / total for _, rows in parts]
+    lanes = tuple(max(width, _LABEL) for width in widths)
+    start, lane, shapes = (sum(lanes) - sum(widths)) / 2, 0.0, []
+    for (colour, _), width, height in zip(parts, widths, lanes, strict=True):
+        shapes.append(_band(colour, start, lane + (height - width) / 2, width))
+        start, lane = start + width, lane + height
+    picture = Markup(
+        '<svg class="flow" height="{0:g}" viewBox="0 0 {1} {0:g}" preserveAspectRatio="none" '
+        'aria-hidden="true">{2}</svg>'
+    ).format(lane, _ACROSS, NOTHING.join(shapes))
+    return Flow(picture, lanes)
 
 
 # --- parts of a flow -------------------------------------------------------------------------
 
 
-def _starts(shares: Sequence[float]) -> list[tuple[float, float]]:
-    """Where each band begins; bands too thin to be seen are widened at the others' cost."""
-    widened = [max(share * _FLOW, _THINNEST) for share in shares]
-    scale, edge, starts = _FLOW / (sum(widened) or 1), 0.0, []
-    for width in widened:
-        starts.append((edge, edge + width * scale))
-        edge += width * scale
-    return starts
+def _band(colour: str, start: float, end: float, width: float) -> Markup:
+    """Draw a band from left to right; its upper edge goes from `start` to `end`."""
+    there = f"M0 {start:.6g}{_bend(_ACROSS, start, end)}"
+    back = f"L{_ACROSS} {end + width:.6g}{_bend(0, end + width, start + width)}z"
+    if width >= _THREAD:
+        return _path(colour, there + back)
+    first, last = start + width / 2, end + width / 2
+    thread = _path(f"thread t{colour}", f"M0 {first:.6g}{_bend(_ACROSS, first, last)}")
+    return _path(colour, there + back) + thread
 
 
-def _band(edges: tuple[float, float, float, float], *, down: bool) -> str:
-    start, start_end, end, end_end = edges
-    near, far, half = 0, _FLOW, _FLOW / 2
-    corners = [
-        (near, start), (half, start), (half, end), (far, end),
-        (far, end_end), (half, end_end), (half, start_end), (near, start_end),
-    ]  # fmt: skip
-    texts = [f"{y:.4g} {x:.4g}" if down else f"{x:.4g} {y:.4g}" for x, y in corners]
-    return "M{}C{} {} {}L{}C{} {} {}z".format(*texts)
+def _bend(x: int, y_from: float, y_to: float) -> str:
+    half = _ACROSS // 2
+    return f"C{half} {y_from:.6g} {half} {y_to:.6g} {x} {y_to:.6g}"
 
 
 # --- parts of a plot -------------------------------------------------------------------------
+
+
+def _path(style: str, d: str) -> Markup:
+    return Markup('<path class="{}" d="{}"/>').format(style, d) if d else NOTHING
 
 
 def _below(axis: Axis, lanes: Sequence[object]) -> Axis:
@@ -268,34 +310,36 @@ def _lane_y(index: int) -> float:
 
 
 def _ticks(points: Sequence[Point], lane: int, state: str) -> Markup:
-    """Dots where there is room for them, strokes where there is not."""
+    """Draw dots where there is room for them, strokes where there is not."""
     half = 0 if len(points) <= _MOST_DOTS else _STROKE // 2
     d = "".join(
         f"M{index * _SLOT + _SLOT // 2} {_lane_y(lane) - half:g}v{2 * half}"
         for index, point in enumerate(points)
         if point.lane == lane
     )
-    shape = "stroke" if half else "dots"
-    return Markup(
-        f'{_level(_lane_y(lane), points, "grid")}<path class="lane {shape} {state}" d="{d}"/>'
-    )
+    level = _level(_lane_y(lane), _slots(len(points)), "grid")
+    return level + _path(f"lane {'stroke' if half else 'dots'} {state}", d)
 
 
-def _bars(points: Sequence[Point], axis: Axis, state: str) -> Markup:
-    foot, side = axis.y(axis.bottom), (_SLOT - _BAR) // 2
+def _rectangles(parts: Iterable[tuple[int, float, float]], axis: Axis, style: str) -> Markup:
+    """Draw rectangles of one colour: the slot of each, where it begins, and how high it is."""
     d = "".join(
-        f"M{index * _SLOT + side} {foot:g}h{_BAR}v{axis.y(p.value) - foot:g}h-{_BAR}z"
-        for index, p in enumerate(points)
-        if p.state == state and p.value is not None
+        f"M{index * _SLOT + _SIDE} {axis.y(foot):g}h{_BAR}"
+        f"v{axis.y(foot + height) - axis.y(foot):g}h-{_BAR}z"
+        for index, foot, height in parts
+        if height > 0
     )
-    return Markup(f'<path class="took {state}" d="{d}"/>') if d else NOTHING
+    return _path(style, d)
 
 
-def _hit(index: int, point: Point, axis: Axis) -> Markup:
-    return Markup(
-        f'<rect class="hit" x="{index * _SLOT}" width="{_SLOT}" '
-        f'height="{axis.above + axis.height}"><title>{escaped(point.tooltip)}</title></rect>'
+def _hit(index: int, point: Point, height: int) -> Markup:
+    """Draw what shows a tooltip, and leads to the part of the page that has more."""
+    shape = Markup('<path d="M{} 0h{}v{}h-{}z"/><title>{}</title>').format(
+        index * _SLOT, _SLOT, height, _SLOT, escaped(point.tooltip)
     )
+    if not point.link:
+        return Markup("<g>{}</g>").format(shape)
+    return Markup('<a href="#{}" tabindex="-1">{}</a>').format(point.link, shape)
 
 
 def _line(places: Sequence[tuple[int, float]]) -> str:
@@ -306,48 +350,73 @@ def _line(places: Sequence[tuple[int, float]]) -> str:
     return f"M{x} {y:g}" + "".join(steps)
 
 
-def _slots(points: Sequence[Point]) -> int:
-    return max(len(points), _FEWEST_SLOTS)
+def _slots(count: int, fewest: int = _FEWEST_SLOTS) -> int:
+    return max(count, fewest)
 
 
-def _level(y: float, points: Sequence[Point], style: str) -> Markup:
-    return Markup(f'<path class="{style}" d="M0 {y:g}H{_slots(points) * _SLOT}"/>')
+def _level(y: float, slots: int, style: str) -> Markup:
+    return _path(style, f"M0 {y:g}H{slots * _SLOT}")
 
 
 def _plot(
-    points: Sequence[Point], axis: Axis, shapes: Markup, *, names: Markup = NOTHING
+    points: Sequence[Point],
+    axis: Axis,
+    shapes: Markup,
+    *,
+    names: Markup = NOTHING,
+    fewest: int = _FEWEST_SLOTS,
+    pointed: bool = False,
 ) -> Markup:
-    height = axis.above + axis.height
+    """Put a picture into its frame: levels and their words, labels below, what a mouse finds."""
+    height, slots = axis.above + axis.height, _slots(len(points), fewest)
     levels = (axis.top, (axis.top + axis.bottom) / 2, axis.bottom)
-    lines = joined(
-        _level(axis.y(level), points, "grid base" if level == axis.bottom else "grid")
-        for level in levels
+    lines = NOTHING.join(
+        _level(axis.y(each), slots, "grid base" if each == axis.bottom else "grid")
+        for each in levels
     )
-    texts = joined(
-        Markup(f'<span style="top:{axis.y(level):g}px">{escaped(_level_words(axis, level))}</span>')
-        for level in levels
+    texts = NOTHING.join(
+        Markup('<span style="top:{:g}px">{}</span>').format(axis.y(each), _words(axis, each))
+        for each in levels
     )
+    hits = NOTHING.join(_hit(i, point, height) for i, point in enumerate(points) if pointed)
+    frame = f'height="{height}" viewBox="0 0 {slots * _SLOT} {height}" preserveAspectRatio="none"'
     return Markup(
-        f'<div class="plot"><div class="ys" aria-hidden="true">{names}{texts}</div>\n'
-        f'<svg role="img" aria-label="{escaped(axis.summary)}" height="{height}" '
-        f'viewBox="0 0 {_slots(points) * _SLOT} {height}" preserveAspectRatio="none">'
-        f'{lines}{shapes}</svg>\n<div class="xs" aria-hidden="true">{_dates(points)}</div></div>'
-    )
+        '<div class="plot"><div class="ys" aria-hidden="true">{names}{texts}</div>\n'
+        '<svg role="img" aria-label="{summary}" {frame}>{shapes}</svg>{hits}\n'
+        '<div class="xs" aria-hidden="true">{dates}</div></div>'
+    ).format(
+        names=names, texts=texts, summary=escaped(axis.summary), frame=_safe(frame),
+        shapes=lines + shapes, dates=_dates(points, slots),
+        hits=_layer(hits, frame) if hits else NOTHING,
+    )  # fmt: skip
 
 
-def _level_words(axis: Axis, level: float) -> str:
+def _safe(attributes: str) -> Markup:
+    return Markup(attributes)  # noqa: S704  # numbers alone
+
+
+def _layer(hits: Markup, frame: str) -> Markup:
+    """A layer over the picture, for the mouse alone: keyboards find the same in the list."""
+    return Markup('<svg class="hits" aria-hidden="true" {}>{}</svg>').format(_safe(frame), hits)
+
+
+def _words(axis: Axis, level: float) -> str:
     return f"≥ {axis.say(level)}" if axis.cut and level == axis.top else axis.say(level)
 
 
-def _dates(points: Sequence[Point]) -> Markup:
-    """The first, the middle and the last label, as far as they have room."""
-    wanted = [0, len(points) // 2, len(points) - 1] if len(points) >= _FEWEST_SLOTS else [0]
-    return joined(_date(index, points) for index in wanted if points)
+def _dates(points: Sequence[Point], slots: int) -> Markup:
+    """Write the first, the middle and the last label, as far as they have room."""
+    full = len(points) >= slots
+    wanted = (0, len(points) // 2, len(points) - 1) if full else (0, len(points) - 1)
+    near = len(points) < slots / 2
+    places = dict.fromkeys(wanted[:1] if near else wanted)
+    return NOTHING.join(_date(index, points[index].when, slots) for index in places if points)
 
 
-def _date(index: int, points: Sequence[Point]) -> Markup:
-    at = 100 * (index + 0.5) / _slots(points)
+def _date(index: int, when: str, slots: int) -> Markup:
+    at = 100 * (index + 0.5) / slots
     place = "first" if at < _EDGE else "last" if at > 100 - _EDGE else "mid"
     left = {"first": 0.0, "last": 100.0}.get(place, at)
-    text = escaped(points[index].when)
-    return Markup(f'<span class="{place}" style="left:{left:.4g}%">{text}</span>')
+    return Markup('<span class="{}" style="left:{:.4g}%">{}</span>').format(
+        place, left, escaped(when)
+    )

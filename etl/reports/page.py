@@ -1,37 +1,66 @@
-"""The frame of every HTML page that a run writes, and its building blocks.
+"""The frame of every page that a run writes: templates that escape whatever they are given.
 
 A page is one file without scripts, fonts or pictures from elsewhere: it opens from disk, out of
-an e-mail and without a network. `Markup` is text that is safe to stand in it; data becomes
-`Markup` only by way of `escaped`, which the type checker watches over.
+an e-mail and without a network. Text from outside stays text: the templates escape markup, and
+characters that a browser would obey are shown as their escapes.
 """
 
-import html
-from collections.abc import Collection, Iterable, Sequence
-from typing import NewType
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from etl.reports.page_style import STYLE
-from etl.words import printable
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-Markup = NewType("Markup", str)
+from etl.words import (
+    bytes_words,
+    count_words,
+    instant_words,
+    percent_words,
+    printable,
+    seconds_words,
+)
 
 NOTHING = Markup("")
 
-# Nothing is fetched and nothing runs, even if something unsafe should ever stand in the page.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_TEMPLATES = Path(__file__).parent / "templates"
+# Below it an average is shown with its digits after the point.
+_WHOLE_FROM = 10
+
+
+def render(template: str, **values: Any) -> Markup:
+    """Fill a template.
+
+    Args:
+        template: the name of its file.
+        values: what it shows; a name that it asks for and that is missing is an error.
+
+    Example:
+        >>> "No run has been written down yet" in render("no_runs.html")
+        True
+    """
+    return Markup(_environment().get_template(template).render(values))  # noqa: S704  # autoescaped
+
+
+def macro(template: str, name: str) -> Callable[..., Markup]:
+    """Return one macro of a template as a function."""
+    found: Callable[..., Markup] = getattr(_environment().get_template(template).module, name)
+    return found
 
 
 def escaped(value: object) -> Markup:
-    r"""Data as text of a page or of an attribute in double quotes; never as markup.
+    r"""Return data as text of a page or of an attribute in quotes; never as markup.
 
     Example:
-        >>> escaped("<b>\x00 & more")
+        >>> str(escaped("<b>\x00 & more"))
         '&lt;b&gt;\\x00 &amp; more'
     """
-    return Markup(html.escape(printable(str(value))))
+    return value if isinstance(value, Markup) else escape(printable(str(value)))
 
 
 def shortened(text: str, limit: int) -> str:
-    """The text, cut to so many characters.
+    """Return the text, cut to so many characters.
 
     Example:
         >>> shortened("abcdef", 4)
@@ -41,112 +70,54 @@ def shortened(text: str, limit: int) -> str:
 
 
 def isolated(value: object) -> Markup:
-    """Data within a line: text that runs from right to left does not turn its neighbours around.
+    r"""Return data within a line: right-to-left text does not turn its neighbours around.
 
     Example:
-        >>> isolated("a&b"), isolated("\u05d0")
+        >>> str(isolated("a&b")), str(isolated("\u05d0"))
         ('a&amp;b', '<bdi>\u05d0</bdi>')
     """
     text = escaped(value)
-    return text if text.isascii() else Markup(f"<bdi>{text}</bdi>")
+    return text if text.isascii() else Markup("<bdi>{}</bdi>").format(text)
 
 
 def breakable(value: object) -> Markup:
-    """The name of a column or a table; a narrow screen may break it after an underscore.
+    """Return the name of a column or table; a narrow screen may break it after an underscore.
 
     Example:
-        >>> breakable("customer_dim")
+        >>> str(breakable("customer_dim"))
         'customer_<wbr>dim'
     """
-    return Markup(isolated(value).replace("_", "_<wbr>"))
+    return isolated(value).replace("_", Markup("_<wbr>"))
 
 
-def joined(parts: Iterable[Markup], *, by: str = "") -> Markup:
-    """Parts one after another."""
-    return Markup(by.join(parts))
+def lines(message: str) -> Markup:
+    """Return a message with its line ends kept."""
+    return Markup("\n").join(map(isolated, message.replace("\t", "    ").splitlines()))
 
 
-def page(title: str, body: Markup) -> str:
-    """A whole page.
-
-    Args:
-        title: what the tab of a browser shows; plain text.
-        body: headings and sections.
+def rows_words(value: float | None) -> str:
+    """Return a number of rows, which an average can have made a fraction.
 
     Example:
-        >>> page("Runs", Markup("<h1>Runs</h1>")).startswith("<!DOCTYPE html>")
-        True
+        >>> rows_words(12345.6), rows_words(0.25)
+        ('12,346', '0.25')
     """
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<title>{escaped(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    if value is None:
+        return count_words(None)
+    return f"{value:,.0f}" if value >= _WHOLE_FROM or float(value).is_integer() else f"{value:.3g}"
 
 
-def section(name: str, heading: str, body: Markup, *, lead: Markup = NOTHING) -> Markup:
-    """A part of a page with its heading.
-
-    Args:
-        name: what links within the page point to.
-        heading: plain text.
-        body: what stands below.
-        lead: a sentence between both.
-    """
-    intro = f'<p class="lead">{lead}</p>' if lead else ""
-    return Markup(
-        f'<section id="{escaped(name)}" aria-labelledby="{escaped(name)}-heading">\n'
-        f'<h2 id="{escaped(name)}-heading">{escaped(heading)}</h2>{intro}\n{body}\n</section>\n'
-    )
-
-
-def table(
-    caption: str,
-    headings: Sequence[str],
-    rows: Iterable[Sequence[Markup]],
-    *,
-    texts: Collection[int] = (0,),
-) -> Markup:
-    """A table that scrolls by itself where the screen is too narrow; the first cell heads its row.
-
-    Args:
-        caption: what it shows; plain text, for those who cannot see the heading above.
-        headings: one per column; plain text.
-        rows: cells.
-        texts: places of the columns that hold text; all others hold numbers.
-
-    Example:
-        >>> "<td>1</td>" in table("counts", ["name", "rows"], [[escaped("a"), escaped(1)]])
-        True
-    """
-    head = joined(
-        Markup(f'<th scope="col"{_kind(index, texts)}>{breakable(heading)}</th>')
-        for index, heading in enumerate(headings)
-    )
-    body = joined((_row(row, texts) for row in rows), by="\n")
-    return Markup(
-        f'<div class="scroll" role="region" aria-label="{escaped(caption)}" tabindex="0"><table>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
-    )
-
-
-def _row(cells: Sequence[Markup], texts: Collection[int]) -> Markup:
-    first, *others = cells
-    rest = joined(
-        Markup(f"<td{_kind(index, texts)}>{cell}</td>")
-        for index, cell in enumerate(others, start=1)
-    )
-    return Markup(f'<tr><th scope="row">{first}</th>{rest}</tr>')
-
-
-def _kind(index: int, texts: Collection[int]) -> str:
-    return ' class="t"' if index in texts else ""
-
-
-def folded(summary: str, body: Markup) -> Markup:
-    """What a reader may open; it needs no script."""
-    return Markup(f"<details><summary>{escaped(summary)}</summary>\n{body}\n</details>")
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        finalize=escaped, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "number": count_words, "duration": seconds_words, "size": bytes_words,
+        "percent": percent_words, "moment": instant_words, "average": rows_words,
+        "short": shortened, "isolated": isolated, "breakable": breakable, "lines": lines,
+    }  # fmt: skip
+    style = (_TEMPLATES / "style.css").read_text("utf-8")
+    environment.globals["style"] = Markup(style)  # noqa: S704  # a file of ours
+    return environment

@@ -302,11 +302,11 @@ def test_the_page_stands_alone_in_light_and_dark(project: Project) -> None:
     project.run()
     text = (project.output / "quality" / HTML_REPORT).read_text("utf-8")
     page = Page(text)
-    assert page.links == []
+    assert {link[0] for link in page.links} == {"#"}  # within the page
     assert "script" not in page.tags
     assert not re.search(r"url\(|@import|https?://", text)
-    assert "color-scheme: light dark" in text
-    assert "prefers-color-scheme: dark" in text
+    assert re.search(r"color-scheme: ?light dark", text)
+    assert re.search(r"prefers-color-scheme: ?dark", text)
 
 
 def test_what_comes_from_the_data_is_escaped_in_the_page() -> None:
@@ -328,7 +328,7 @@ def test_what_comes_from_the_data_is_escaped_in_the_page() -> None:
 def test_a_report_that_cannot_be_written_is_told_and_the_run_goes_on(
     project: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
-    project.output.mkdir(exist_ok=True)
+    project.output.mkdir(parents=True, exist_ok=True)
     (project.output / "quality").write_text("a file where the folder should be")
     assert project.run()["exit_code"] == 0
     assert "the quality report is not written" in caplog.text

@@ -1,20 +1,24 @@
 """Charts drawn from figures: what is drawn is measured and compared with the figures."""
 
 import re
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from etl.reports.charts import (
     Axis,
+    Column,
     Point,
     axis_for,
     bars_under_lanes,
+    columns,
     curve,
     flow,
     nice_top,
     share_bar,
 )
-from etl.reports.page import escaped
 
 AXIS = Axis(10.0, "{:g} s".format, "durations", height=100)
 
@@ -42,13 +46,13 @@ def test_a_bar_is_as_high_as_its_value() -> None:
 
 def test_a_run_has_a_tick_in_the_lane_of_its_outcome() -> None:
     points = [Point(1.0, lane=0), Point(1.0, "bad", lane=1), Point(1.0, lane=0)]
-    lanes = [("good", escaped("success")), ("bad", escaped("failed"))]
+    lanes = [("good", "success"), ("bad", "failed")]
     svg = bars_under_lanes(points, AXIS, lanes=lanes)
     assert 'class="lane dots good" d="M5 11v0M25 11v0"' in svg
     assert 'class="lane dots bad" d="M15 33v0"' in svg
 
 
-def test_a_run_tells_what_it_was_when_pointed_at() -> None:
+def test_a_run_shows_what_it_was_when_pointed_at() -> None:
     svg = bars_under_lanes([Point(1.0, tooltip="a<b")], AXIS, lanes=[])
     assert "<title>a&lt;b</title>" in svg
 
@@ -104,14 +108,63 @@ def test_the_parts_of_a_bar_are_as_wide_as_their_shares() -> None:
     ]
 
 
-def test_a_flow_begins_as_wide_as_its_parts_and_shows_the_smallest() -> None:
-    starts = [
-        (float(top), float(bottom))
-        for top, bottom in re.findall(
-            r'd="M0 ([\d.]+)C.*? 0 ([\d.]+)z"', flow([("a", 75), ("b", 25)])
-        )
-    ]
-    assert starts == [(0, 75), (75, 100)]
-    thin = flow([("a", 1_000_000), ("b", 1)])
-    top, bottom = re.findall(r'd="M0 ([\d.]+)C.*? 0 ([\d.]+)z"', thin)[1]
-    assert float(bottom) - float(top) > 2
+def bands(svg: str) -> list[tuple[float, float]]:
+    """How wide each band of a flow is where it begins and where it ends, pixels."""
+    found = []
+    for d in re.findall(r'<path class="f-[^"]*" d="([^"]*)"', svg):
+        figures = [float(figure) for figure in re.findall(r"-?[\d.]+(?:e-?\d+)?", d)]
+        start, end, far_end, near_end = figures[1], figures[7], figures[9], figures[15]
+        found.append((near_end - start, far_end - end))
+    return found
+
+
+COUNTS = st.lists(st.integers(1, 10**6), min_size=1, max_size=6)
+
+
+@given(COUNTS)
+def test_each_band_of_a_flow_is_as_wide_as_its_figure_at_both_ends(counts: list[int]) -> None:
+    drawn = bands(flow([("f-plain", count) for count in counts]).picture)
+    for count, (start, end) in zip(counts, drawn, strict=True):
+        share = count / sum(counts)
+        assert start == pytest.approx(96 * share, abs=2e-3)
+        assert end == pytest.approx(96 * share, abs=2e-3)
+
+
+def test_148_of_160_records_are_a_band_of_so_much_of_the_whole() -> None:
+    widths, _ = bands(flow([("f-inserted", 148), ("f-rejected", 12)]).picture)
+    assert widths == pytest.approx((96 * 148 / 160, 96 * 148 / 160))
+
+
+@given(COUNTS)
+def test_the_bands_of_a_flow_do_not_overlap_and_have_room_for_their_words(
+    counts: list[int],
+) -> None:
+    drawn = flow([("f-plain", count) for count in counts])
+    assert all(lane >= 27 for lane in drawn.lanes)
+    edges = []
+    for d in re.findall(r'<path class="f-[^"]*" d="([^"]*)"', drawn.picture):
+        figures = [float(figure) for figure in re.findall(r"-?[\d.]+(?:e-?\d+)?", d)]
+        edges.append((figures[7], figures[9]))
+    assert all(upper[1] <= lower[0] + 1e-3 for upper, lower in pairwise(edges))
+
+
+def test_a_band_too_thin_to_be_seen_has_a_thread_along_it() -> None:
+    svg = flow([("f-plain", 1_000_000), ("f-rejected", 1)]).picture
+    assert re.findall(r'class="thread (t[\w-]+)"', svg) == ["tf-rejected"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), min_size=1, max_size=20))
+def test_the_parts_of_a_column_are_as_high_as_their_figures(
+    figures: list[tuple[int, int]],
+) -> None:
+    axis = Axis(2_000_000.0, str, "amounts", height=1000)
+    svg = columns([Column("day", parts) for parts in figures], axis, colours=["low", "high"])
+    for place, colour in enumerate(("low", "high")):
+        drawn = re.findall(r"M(\d+) [\d.]+h8v(-?[\d.]+)h-8z", path_of(svg, colour))
+        heights = {int(x) // 10: -float(height) for x, height in drawn}
+        for index, parts in enumerate(figures):
+            assert heights.get(index, 0) == pytest.approx(parts[place] / 2000, abs=0.11)
+
+
+def path_of(svg: str, style: str) -> str:
+    return "".join(re.findall(rf'<path class="{style}" d="([^"]*)"', svg))

@@ -1,5 +1,6 @@
 """Each run refreshes the page over the runs, however it ends, and no run fails because of it."""
 
+import csv
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -36,7 +37,7 @@ def test_a_run_that_loads_is_on_the_page_and_the_summary_says_where(project: Pro
     assert summary["page"] == str(project.output / "dashboard.html")
     words = words_of(project)
     assert summary["run_id"] in words
-    assert "Loaded and clean" in words
+    assert "Loaded, 27 records rejected" in words
 
 
 def test_a_run_that_fails_before_it_reaches_the_warehouse_is_on_the_page(
@@ -69,8 +70,31 @@ def test_a_source_that_failed_flows_nowhere(project: Project) -> None:
     (project.input / "products.json").write_text('{"products": [', encoding="utf-8")
     project.run()
     page = (project.output / "dashboard.html").read_text("utf-8")
-    _, _, products = page.partition("products <span")
-    route, _, _ = products.partition("</ul>")
-    assert "0</b> rows" in route
+    _, _, products = page.partition("product_dim <span")
+    route, _, after = products.partition("</ul>")
+    assert "failed" in route
     assert "<path" not in route
-    assert "<path" in page
+    assert "<path" in after
+
+
+def test_a_source_that_was_held_back_shows_what_was_rejected_and_where(project: Project) -> None:
+    lines = (project.input / "customers.csv").read_text("utf-8").splitlines()
+    broken = [line.replace(",", ";") for line in lines[1:60]]
+    (project.input / "customers.csv").write_text("\n".join([*lines, *broken]), encoding="utf-8")
+    summary = project.run()
+    (rejected,) = (s["rejected_file"] for s in summary["sources"] if s["source"] == "customers")
+    words = words_of(project)
+    assert "Loaded, but customers held back" in words
+    assert "customers → customer_dim held back" in words
+    assert f"All of them are in {rejected}" in words
+
+
+def test_the_samples_are_records_of_the_rejected_files(project: Project) -> None:
+    project.run()
+    (path,) = (project.output / "rejected").glob("sales_*.csv")
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        rejected = [row for row in csv.DictReader(lines) if row["error_class"] != "duplicate"]
+    words = words_of(project)
+    shown = [row for row in rejected if " ".join(row["reason"].split()) in words]
+    kinds = {(row["error_class"], row["field"]) for row in rejected}
+    assert len({(row["error_class"], row["field"]) for row in shown}) >= min(5, len(kinds))
