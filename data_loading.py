@@ -5,7 +5,9 @@ The pipeline stages and merges blocks of columns; `load_customers`, `load_produc
 """
 
 import csv
+import io
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -17,6 +19,7 @@ import pyarrow as pa
 
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
+from etl.files import write_atomically
 from etl.history import audit as run_history
 from etl.history.runs import MANUAL, Applied, RunPlan, utc_now
 from etl.quality.checks import PASSED, quality_checks
@@ -254,7 +257,7 @@ def _intake(db: DatabaseManager, table: Table, records: Records, failures: _Fail
 
 
 def validate_loaded_data(db_manager: DatabaseManager) -> Dict:  # type: ignore[type-arg]  # the public signature is fixed
-    """Checks the loaded tables: counts, keys, required values, references, recomputed values.
+    """Check the loaded tables: counts, keys, required values, references, recomputed values.
 
     These are the quality checks whose failure is an error; `run_data_quality_checks` has all.
 
@@ -294,12 +297,12 @@ def handle_loading_errors(
     *,
     retry: Retry | None = None,
 ) -> Dict[str, Any]:
-    """Writes failed records to a CSV file, classified, and tries the recoverable ones again.
+    """Write failed records to a CSV file, classified, and try the recoverable ones again.
 
     Args:
-        failed_records: the records; `error` holds the exception or message, `error_class` the
-            class if it is known, as in the `errors` of `load_customers`.
-        error_log_path: the CSV file; it is written anew, whole or not at all.
+        failed_records: the records; `error` or `error_message` holds the exception or message,
+            `error_class` the class if it is known, as in the `errors` of `load_customers`.
+        error_log_path: the CSV file; what is in it stays, and the records are put below.
         retry: loads records again, such as `lambda records: load_customers(records, db)`; it is
             called once with the records whose error is transient.
 
@@ -315,11 +318,11 @@ def handle_loading_errors(
         {'data_quality': 1}
     """
     classes = [classify_error(record) for record in failed_records]
-    _write_errors(Path(error_log_path), failed_records, classes)
+    _append_errors(Path(error_log_path), failed_records, classes)
     recoverable = [
         _without_error(record)
         for record, name in zip(failed_records, classes, strict=True)
-        if name == "transient"
+        if name == TRANSIENT
     ]
     retried = len(recoverable) if retry and recoverable else 0
     recovered = retried - int(retry(recoverable)["failed"]) if retry and retried else 0
@@ -333,43 +336,73 @@ def handle_loading_errors(
     }
 
 
+TRANSIENT, CONSTRAINT, DATA_QUALITY = "transient", "constraint_violation", "data_quality"
+
+# SQLSTATEs, numbers of SQL Server, and the words of the engines, by class; the first that is found
+# in a message counts. A state or number stands by itself, not within a longer one.
+_SIGNS = {
+    TRANSIENT: re.compile(
+        r"deadlock|\b(08[0-9a-z]{3}|40001|40p01|55p03|hyt0[01]|1205|1222)\b"
+        r"|communication link|connection (reset|refused|lost|closed|was forcibly closed)"
+        r"|timed? ?out|database is locked|could not serialize"
+    ),
+    CONSTRAINT: re.compile(
+        r"\b(23[0-9a-z]{3}|2601|2627|547|515)\b|constraint|duplicate key|foreign key|unique index"
+    ),
+    DATA_QUALITY: re.compile(
+        r"\b(22[0-9a-z]{3}|8152|2628|8114|8115|245|241)\b|truncat|too long|conver(t|sion)"
+        r"|overflow|out of range|invalid (input|value|date|number)"
+    ),
+}
+
+
 def classify_error(record: Mapping[str, Any]) -> str:
-    """The kind of failure of a record, from its `error_class` or its `error`.
+    """Return the kind of failure of a record, from its `error_class`, `error` or `error_message`.
 
     Example:
         >>> classify_error({"error": TimeoutError("no answer")})
         'transient'
+        >>> classify_error({"error_message": "[08S01] Communication link failure"})
+        'transient'
+        >>> classify_error({"error": "String or binary data would be truncated"})
+        'data_quality'
     """
-    known, error = record.get("error_class"), record.get("error")
+    known, error = record.get("error_class"), _error_of(record)
     if known == DUPLICATE:
         return "duplicate"
     if known in _DATA_QUALITY:
-        return "data_quality"
+        return DATA_QUALITY
     if isinstance(error, BaseException) and is_transient(error):
-        return "transient"
+        return TRANSIENT
     text = str(error).lower()
-    # SQLSTATE class 23, and the words of SQL Server, PostgreSQL and DuckDB for it
-    if any(word in text for word in ("23000", "23505", "23503", "constraint", "duplicate key")):
-        return "constraint_violation"
-    # SQLSTATE class 22: data exceptions
-    if any(word in text for word in ("22001", "22003", "22007", "22018", "conversion", "truncat")):
-        return "data_quality"
-    return "other"
+    return next((name for name, sign in _SIGNS.items() if sign.search(text)), "other")
+
+
+_ERROR_NAMES = ("error", "error_message", "error_class")
+
+
+def _error_of(record: Mapping[str, Any]) -> Any:
+    return record.get("error") or record.get("error_message") or ""
 
 
 def _without_error(record: Mapping[str, Any]) -> Dict[str, Any]:
-    return {key: value for key, value in record.items() if key not in ("error", "error_class")}
+    return {key: value for key, value in record.items() if key not in _ERROR_NAMES}
 
 
-def _write_errors(path: Path, records: List[Dict[str, Any]], classes: List[str]) -> None:
-    names = list(dict.fromkeys(name for record in records for name in _without_error(record)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("error_type", "error_class", "error", *names))
-        for record, name in zip(records, classes, strict=True):
-            told = (name, record.get("error_class", ""), record.get("error", ""))
-            cells = (*told, *(record.get(column) for column in names))
-            writer.writerow([guarded_cell(c) if isinstance(c, str) else c for c in cells])
-    part.replace(path)
+def _append_errors(path: Path, records: List[Dict[str, Any]], classes: List[str]) -> None:
+    """Writes the file anew, with what was in it and the columns that come with the records."""
+    rows: List[Dict[str, str]] = []
+    if path.exists():
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, restkey="rest"))
+    for record, name in zip(records, classes, strict=True):
+        error = {"error_type": name, "error_class": record.get("error_class", "")}
+        cells = {**error, "error": str(_error_of(record)), **_without_error(record)}
+        rows.append({n: guarded_cell(v) if isinstance(v, str) else v for n, v in cells.items()})
+    first = ("error_type", "error_class", "error")
+    names = dict.fromkeys([*first, *(name for row in rows for name in row)])
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(names), restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode("utf-8-sig"))

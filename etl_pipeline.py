@@ -64,7 +64,7 @@ from etl.settings.config import (
     ProcessingConfig,
     load_config,
 )
-from etl.warehouse.tables import schema_script
+from etl.warehouse.tables import schema_script, upgrade_script
 
 __all__ = [
     "AlertConfig",
@@ -176,7 +176,9 @@ def _begin() -> int:
 
 
 def _print_schema(config: Config) -> int:
-    print(schema_script(config.database.connection_string.get_secret_value()))
+    connection = config.database.connection_string.get_secret_value()
+    parts = (schema_script(connection), upgrade_script(connection))
+    print("\n\n".join(part for part in parts if part))
     return EXIT_OK
 
 

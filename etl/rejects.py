@@ -107,13 +107,19 @@ def guarded_cell(text: str | None) -> str:
 _GUARDED = "^[" + "".join(f"\\x{{{ord(start):x}}}" for start in (*_FORMULA_STARTS, _GUARD)) + "]"
 
 
-def _guarded_cells(column: pa.Array) -> pa.Array:
-    """`guarded_cell` over a column; what is empty is null, which is written as an empty cell."""
+def guarded_cells(column: pa.Array) -> pa.Array:
+    """Return a column of texts with `guarded_cell` applied; nulls stay."""
     dangerous = pc.match_substring_regex(column, _GUARDED)
     if dangerous.true_count:
         guarded = pc.binary_join_element_wise(_GUARD, column, "")
         column = pc.if_else(dangerous, guarded, column)
-    return pc.if_else(pc.equal(column, ""), None, column)
+    return column
+
+
+def _cells(column: pa.Array) -> pa.Array:
+    """The cells of a column; what is empty is null, which is written as an empty cell."""
+    guarded = guarded_cells(column)
+    return pc.if_else(pc.equal(guarded, ""), None, guarded)
 
 
 def unguarded_cell(cell: str) -> str:
@@ -186,7 +192,7 @@ class RejectedFile:
             return
         rows, *texts = rejected.columns
         stamp = [pa.repeat(each, rejected.num_rows) for each in (self._run_id, self._source)]
-        cells = [*stamp, rows, *(_guarded_cells(text) for text in texts)]
+        cells = [*stamp, rows, *(_cells(text) for text in texts)]
         lines = _csv_lines(pa.RecordBatch.from_arrays(cells, _header(rejected)))
         try:
             self._opened(rejected).write(lines)

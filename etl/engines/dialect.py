@@ -7,7 +7,7 @@ text is kept to what DuckDB, PostgreSQL and SQL Server share; where they part, a
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from etl.schema.tables import Column, Index, Kind, Table
+from etl.schema.tables import Column, Default, Index, Kind, Table
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,13 @@ class Dialect:
         has_right: whether this login has `{right}` on table `{name}`; empty: there are no rights.
         may_create: whether it may create tables; likewise.
         table_names: query for the tables that an unqualified name can mean.
+        catalog: query for the columns of tables and views that an unqualified name can mean, those
+            of the schema that it means first: schema, table, kind of table, column, type, width,
+            precision, scale, whether it may be empty, default.
+        kinds: by the name of a type in that catalog, the kind of column that it can hold.
+        now: the present moment in UTC, as a default.
+        add_column: adds the column `{column}` to the table `{table}`.
+        filled: what makes a new column's default the value of rows that are there.
         script_start: what a script of its statements begins with.
         has_keys: whether primary and foreign keys and indexes are declared.
         batched: whether a source is merged in batches, a transaction each; else in one.
@@ -70,6 +77,11 @@ class Dialect:
     has_right: str
     may_create: str
     table_names: str
+    catalog: str
+    kinds: Mapping[str, Kind]
+    now: str
+    add_column: str
+    filled: str
     script_start: str
     has_keys: bool
     batched: bool
@@ -80,6 +92,15 @@ class Dialect:
         """Whether staging tables outlast a connection, and with it a run."""
         return bool(self.create_staging)
 
+
+_CATALOG = """SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, c.COLUMN_NAME, c.DATA_TYPE,
+    c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION, c.NUMERIC_SCALE, c.IS_NULLABLE,
+    c.COLUMN_DEFAULT
+FROM INFORMATION_SCHEMA.TABLES AS t
+JOIN INFORMATION_SCHEMA.COLUMNS AS c
+    ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME{also}
+WHERE {visible}
+ORDER BY {first}, t.TABLE_NAME, c.ORDINAL_POSITION;"""
 
 DUCKDB = Dialect(
     name="DuckDB",
@@ -112,6 +133,23 @@ DUCKDB = Dialect(
     role="",
     grant="",
     table_names="SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES;",
+    catalog=_CATALOG.format(
+        also=" AND c.TABLE_CATALOG = t.TABLE_CATALOG",
+        visible="t.TABLE_CATALOG = current_database()",
+        first="CASE WHEN t.TABLE_SCHEMA = current_schema() THEN 0 ELSE 1 END",
+    ),
+    kinds={
+        "varchar": Kind.TEXT,
+        "integer": Kind.INTEGER,
+        "bigint": Kind.BIGINT,
+        "decimal": Kind.DECIMAL,
+        "boolean": Kind.BOOLEAN,
+        "date": Kind.DATE,
+        "timestamp": Kind.TIMESTAMP,
+    },
+    now="make_timestamp(epoch_us(now()))",  # a conversion between zones would need an extension
+    add_column="ALTER TABLE {table} ADD COLUMN {column};",
+    filled="",
     script_start="",
     has_right="",
     may_create="",
@@ -168,6 +206,24 @@ SQL_SERVER = Dialect(
         "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES "
         "WHERE TABLE_SCHEMA IN (SCHEMA_NAME(), N'dbo');"
     ),
+    catalog=_CATALOG.format(
+        also="",
+        visible="t.TABLE_SCHEMA IN (SCHEMA_NAME(), N'dbo')",
+        first="CASE WHEN t.TABLE_SCHEMA = SCHEMA_NAME() THEN 0 ELSE 1 END",
+    ),
+    kinds={
+        "nvarchar": Kind.TEXT,
+        "int": Kind.INTEGER,
+        "bigint": Kind.BIGINT,
+        "decimal": Kind.DECIMAL,
+        "numeric": Kind.DECIMAL,
+        "bit": Kind.BOOLEAN,
+        "date": Kind.DATE,
+        "datetime2": Kind.TIMESTAMP,
+    },
+    now="SYSUTCDATETIME()",
+    add_column="ALTER TABLE {table} ADD {column};",
+    filled=" WITH VALUES",
     script_start="SET QUOTED_IDENTIFIER ON;",  # off in sqlcmd and in steps of SQL Server Agent
     has_keys=True,
     batched=True,
@@ -210,6 +266,24 @@ POSTGRESQL = Dialect(
         "SELECT tablename FROM pg_catalog.pg_tables "
         "WHERE schemaname = ANY (current_schemas(false));"
     ),
+    catalog=_CATALOG.format(
+        also="",
+        visible="t.TABLE_SCHEMA = ANY (current_schemas(false))",
+        first="array_position(current_schemas(false), CAST(t.TABLE_SCHEMA AS NAME))",
+    ),
+    kinds={
+        "character varying": Kind.TEXT,
+        "text": Kind.TEXT,
+        "integer": Kind.INTEGER,
+        "bigint": Kind.BIGINT,
+        "numeric": Kind.DECIMAL,
+        "boolean": Kind.BOOLEAN,
+        "date": Kind.DATE,
+        "timestamp without time zone": Kind.TIMESTAMP,
+    },
+    now="(now() AT TIME ZONE 'UTC')",
+    add_column="ALTER TABLE {table} ADD COLUMN {column};",
+    filled="",
     script_start="",
     has_keys=True,
     batched=False,
@@ -352,11 +426,30 @@ def drop_temporary(dialect: Dialect, name: str) -> str:
     return f"DROP TABLE IF EXISTS {temporary(dialect, name)};"
 
 
+def add_column(dialect: Dialect, table: Table, column: Column) -> str:
+    """DDL that adds a column to a table that stays: with its default, or empty.
+
+    Example:
+        >>> from etl.schema.tables import CUSTOMER_DIM, ETL_LOAD
+        >>> add_column(POSTGRESQL, CUSTOMER_DIM, CUSTOMER_DIM.column("phone"))
+        'ALTER TABLE "customer_dim" ADD COLUMN "phone" VARCHAR(50) NULL;'
+        >>> add_column(SQL_SERVER, ETL_LOAD, ETL_LOAD.column("batches"))
+        'ALTER TABLE "etl_load" ADD "batches" INT DEFAULT 0 NULL WITH VALUES;'
+    """
+    text = _column_line(dialect, replace(column, required=False))
+    text += dialect.filled if column.default else ""
+    return dialect.add_column.format(table=quoted(table.name), column=text)
+
+
 def _column_lines(dialect: Dialect, table: Table) -> list[str]:
-    return [
-        f"    {quoted(c.name)} {sql_type(dialect, c)}{' NOT NULL' if c.required else ' NULL'}"
-        for c in table.columns
-    ]
+    return [f"    {_column_line(dialect, column)}" for column in table.columns]
+
+
+def _column_line(dialect: Dialect, column: Column) -> str:
+    values = {Default.FALSE: dialect.false, Default.ZERO: "0", Default.NOW: dialect.now}
+    default = f" DEFAULT {values[column.default]}" if column.default else ""
+    empty = "NOT NULL" if column.required else "NULL"
+    return f"{quoted(column.name)} {sql_type(dialect, column)}{default} {empty}"
 
 
 def _key_lines(table: Table) -> Iterable[str]:

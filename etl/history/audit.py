@@ -32,6 +32,7 @@ from etl.schema.tables import (
     ETL_COLUMN_CHANGE,
     ETL_LOAD,
     ETL_RUN,
+    ETL_SETTING,
     ETL_WATERMARK,
     Column,
     Kind,
@@ -312,6 +313,45 @@ def move_watermark(
     db.execute('DELETE FROM "etl_watermark" WHERE "table_name" = ?;', (table.name,))
     row = {"table_name": table.name, "watermark": reached, "run_id": plan.run_id}
     _insert(db, ETL_WATERMARK, row)
+
+
+def record_settings(
+    db: DatabaseManager, plan: RunPlan, table: Table, settings: Mapping[str, str]
+) -> None:
+    """Record the settings with which a run computes rows of a table.
+
+    A run that computes every row of it anew replaces what earlier runs have recorded.
+
+    Args:
+        db: the warehouse, in the transaction of the load.
+        plan: the run.
+        table: the table.
+        settings: by name, the value as text.
+    """
+    if plan.full_refresh or not (table.window or plan.is_partial):
+        db.execute('DELETE FROM "etl_setting" WHERE "table_name" = ?;', (table.name,))
+    for setting, value in settings.items():
+        row = {"table_name": table.name, "setting": setting, "value": value, "run_id": plan.run_id}
+        place = (table.name, setting, value)
+        db.execute(
+            'DELETE FROM "etl_setting" '
+            'WHERE "table_name" = ? AND "setting" = ? AND "value" = ?;', place
+        )  # fmt: skip
+        _insert(db, ETL_SETTING, row)
+
+
+def read_settings(db: DatabaseManager) -> dict[str, dict[str, list[str]]]:
+    """Return the settings that computed the rows: by table and setting, the values, oldest first.
+
+    More than one value means that some rows were computed with each of them.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for table_name, setting, value in db.query(
+        'SELECT "table_name", "setting", "value" FROM "etl_setting" '
+        'ORDER BY "table_name", "setting", "run_id";'
+    ):
+        found.setdefault(table_name, {}).setdefault(setting, []).append(value)
+    return found
 
 
 def expected_rows(db: DatabaseManager, table: Table) -> int:

@@ -86,7 +86,8 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     what.add_argument(
         "--export", choices=["csv", "parquet"],
-        help="also write the loaded tables to OUTPUT_DIR/<env>/processed",
+        help="also write the loaded tables to OUTPUT_DIR/<env>/processed; in csv a text that a "
+        "spreadsheet would run as a formula gets an apostrophe in front, parquet is exact",
     )  # fmt: skip
     what.add_argument(
         "--print-schema", action="store_true", help="print the tables as SQL, and do nothing else"

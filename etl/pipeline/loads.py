@@ -291,7 +291,21 @@ def _load_of(run: Run, sources: Sequence[Source]) -> Load:
         retry_backoff_factor=processing.retry_backoff_factor,
         max_reject_rate=processing.max_reject_rate,
     )
-    return Load(run.db, run.plan, limits, partial(_refuse, run, sources))
+    return Load(run.db, run.plan, limits, partial(_refuse, run, sources), rule_settings(run.config))
+
+
+def rule_settings(config: Config) -> dict[str, dict[str, str]]:
+    """Return by table the settings that its rows are computed with, as texts; empty: not set."""
+    processing = config.processing
+    named: dict[str, dict[str, object]] = {
+        CUSTOMER_DIM.name: {"DEFAULT_AREA_CODE": processing.default_area_code},
+        PRODUCT_DIM.name: {"DEFAULT_COST_RATIO": processing.default_cost_ratio},
+        SALES_FACT.name: {"COMMISSION_RATE": processing.commission_rate},
+    }
+    return {
+        table: {name: "" if value is None else str(value) for name, value in settings.items()}
+        for table, settings in named.items()
+    }
 
 
 def _refuse(

@@ -30,6 +30,14 @@ class Role(Enum):
     UPDATED = "updated"  # written by the load: when a value of the row last changed
 
 
+class Default(Enum):
+    """What a column holds when a statement does not name it; each dialect writes it its own way."""
+
+    FALSE = "false"
+    ZERO = "zero"
+    NOW = "now"  # in UTC
+
+
 @dataclass(frozen=True)
 class Column:
     """One column.
@@ -38,6 +46,7 @@ class Column:
         width: of a text, in UTF-16 code units, as SQL Server counts NVARCHAR.
         references: the table whose key it holds.
         exact: compared and sorted by code point, whatever the collation of the database.
+        default: what statements that do not name it write, and rows that were there before it.
     """
 
     name: str
@@ -50,6 +59,7 @@ class Column:
     references: "Table | None" = None
     role: Role = Role.SOURCE
     exact: bool = False
+    default: Default | None = None
 
 
 @dataclass(frozen=True)
@@ -132,17 +142,30 @@ _text = partial(Column, kind=Kind.TEXT)
 _key = partial(Column, kind=Kind.TEXT, width=KEY_WIDTH, required=True, exact=True)
 _money = partial(Column, kind=Kind.DECIMAL, precision=18, scale=2)
 _flag = partial(Column, kind=Kind.BOOLEAN)
-_count = partial(Column, kind=Kind.INTEGER, required=True)
+_count = partial(Column, kind=Kind.INTEGER, required=True, default=Default.ZERO)
 _time = partial(Column, kind=Kind.TIMESTAMP)
 
 _WRITTEN = (
-    _time("created_date", "when the row was first loaded, UTC", required=True, role=Role.CREATED),
-    _time("updated_date", "when a value of it last changed, UTC", required=True, role=Role.UPDATED),
+    _time(
+        "created_date",
+        "when the row was first loaded, UTC",
+        required=True,
+        role=Role.CREATED,
+        default=Default.NOW,
+    ),
+    _time(
+        "updated_date",
+        "when a value of it last changed, UTC",
+        required=True,
+        role=Role.UPDATED,
+        default=Default.NOW,
+    ),
 )
 _INFERRED = _flag(
     "is_inferred",
     "true while only sales have named it and its own record has not come",
     required=True,
+    default=Default.FALSE,
 )
 
 CUSTOMER_DIM = Table(
@@ -338,6 +361,17 @@ ETL_READ_KEY = Table(
     indexes=(Index(("table_name", "record_key"), "which runs have read a key"),),
 )  # fmt: skip
 
+ETL_SETTING = Table(
+    "etl_setting", "settings with which rows of a table were computed",
+    ("table_name", "setting", "value"),
+    columns=(
+        _TABLE_NAME,
+        _text("setting", "such as COMMISSION_RATE", width=50, required=True, exact=True),
+        _text("value", "as text, empty when it was not set", width=100, required=True, exact=True),
+        _RUN_ID,
+    ),
+)  # fmt: skip
+
 # What a sale is to its customer.
 FIRST_TIME, REPEAT = "First-time", "Repeat"
 
@@ -351,6 +385,7 @@ AUDIT_TABLES = (
     ETL_QUALITY,
     ETL_LINEAGE,
     ETL_WATERMARK,
+    ETL_SETTING,
 )
 ALL_TABLES = (*STAR_TABLES, *AUDIT_TABLES)
 
@@ -394,7 +429,7 @@ def staging_table(table: Table, *, permanent: bool = False) -> Table:
         ('batch', 'source_row')
     """
     staged = tuple(
-        replace(c, required=False, exact=True, references=None)
+        replace(c, required=False, exact=True, references=None, default=None)
         for c in table.with_role(Role.SOURCE)
     )
     tags = (_RUN_ID, _BATCH, _SOURCE_ROW) if permanent else (_SOURCE_ROW,)

@@ -1,4 +1,9 @@
-"""Writes the loaded tables to files, each whole or not at all."""
+"""Writes the loaded tables to files, each whole or not at all.
+
+A text in a CSV file that a spreadsheet would run as a formula (it begins with = + - @ or a control
+character) gets an apostrophe in front, and so does one that begins with an apostrophe: whoever
+reads such a file takes one away. Parquet files hold every text as it is.
+"""
 
 import os
 from pathlib import Path
@@ -12,6 +17,7 @@ from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.files import AtomicFile
+from etl.rejects import guarded_cells
 from etl.schema.arrow import arrow_schema
 from etl.schema.tables import STAR_TABLES, Table
 
@@ -20,12 +26,12 @@ _CHUNK_ROWS = 100_000
 
 
 def export_tables(db: DatabaseManager, folder: Path, file_format: str) -> list[Path]:
-    """Writes every table of the star schema, sorted by key.
+    """Write every table of the star schema, sorted by key.
 
     Args:
         db: the open warehouse.
         folder: where the files go; made when missing.
-        file_format: `csv` (UTF-8, with a header) or `parquet`.
+        file_format: `csv` (UTF-8, with a header, formulas guarded) or `parquet` (exact).
 
     Returns:
         The files.
@@ -41,10 +47,17 @@ def _export(db: DatabaseManager, table: Table, path: Path) -> Path:
     try:
         with AtomicFile(path) as file, _writer(file, schema, path.suffix) as writer:
             for block in db.blocks(sql_dialects.select_all(table), schema, _CHUNK_ROWS):
-                writer.write_table(pa.Table.from_batches([block]))
+                safe = _guarded(block) if path.suffix == ".csv" else block
+                writer.write_table(pa.Table.from_batches([safe]))
     except OSError as error:
         raise _cannot_write(path, error) from error
     return path
+
+
+def _guarded(block: pa.RecordBatch) -> pa.RecordBatch:
+    texts = (pa.types.is_string(kind) for kind in block.schema.types)
+    columns = [guarded_cells(c) if t else c for c, t in zip(block.columns, texts, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=block.schema)
 
 
 def _cannot_write(path: Path, error: OSError) -> LoadingError:

@@ -1,51 +1,210 @@
-"""The tables of the warehouse: which there must be, and how they come about."""
+"""The tables of the warehouse: which there must be, how they come about and are kept up."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from etl.engines import dialect as sql_dialects
-from etl.engines.database import DatabaseManager, dialect_of
+from etl.engines.database import Access, DatabaseManager, dialect_of
+from etl.engines.dialect import Dialect
 from etl.errors import LoadingError
-from etl.schema.tables import ALL_TABLES, Table, staging_tables
+from etl.schema.tables import ALL_TABLES, Column, Kind, Table, staging_tables
+
+logger = logging.getLogger(__name__)
+
+_RUN_SCRIPT = "have somebody who may change tables run what --print-schema prints"
 
 
-def permanent_tables(dialect: sql_dialects.Dialect) -> tuple[Table, ...]:
-    """The tables that stay in the warehouse, in the order in which references allow them."""
+def permanent_tables(dialect: Dialect) -> tuple[Table, ...]:
+    """Return the tables that stay, in the order in which references allow them."""
     return (*ALL_TABLES, *(staging_tables() if dialect.stages_permanently else ()))
 
 
-def create_tables(db: DatabaseManager) -> None:
-    """Creates the tables that are missing; never drops or alters one.
-
-    For a warehouse that is open for reading only, empty temporary ones stand in for those that
-    are missing, and for those through which rows would go.
-    """
-    known = db.table_names()
-    if db.access.read_only:
-        known -= {table.name for table in staging_tables()}
-    missing = [table for table in permanent_tables(db.dialect) if table.name not in known]
-    if not missing:
-        return
-    try:
-        with db.transaction():
-            for table in missing:
-                _create(db, table)
-    except LoadingError as error:
-        names = ", ".join(table.name for table in missing)
-        raise LoadingError(
-            f"missing tables cannot be created ({names}): {error}",
-            next_step="have somebody who may create tables run what --print-schema prints",
-        ) from error
-
-
-def _create(db: DatabaseManager, table: Table) -> None:
-    if db.access.read_only:
-        db.create_stand_in(table)
-        return
-    db.execute(sql_dialects.create_table(db.dialect, table))
-
-
 def schema_script(connection_string: str) -> str:
-    """The DDL of all tables as one script, in the dialect of a connection string."""
+    """Return the DDL of all tables as one script, in the dialect of a connection string."""
     dialect = dialect_of(connection_string)
     tables = permanent_tables(dialect)
     statements = [sql_dialects.create_table(dialect, table) for table in tables]
     script = [dialect.script_start, *statements, sql_dialects.grants(dialect, tables)]
     return "\n\n".join(part for part in script if part)
+
+
+def upgrade_script(connection_string: str) -> str:
+    """Return what adds the columns that an existing warehouse lacks, as it is now.
+
+    Where it cannot be looked at, the script is a comment that says so.
+    """
+    try:
+        with DatabaseManager(connection_string, access=Access(read_only=True)) as db:
+            found = schema_differences(db)
+            return "\n".join(_added(db.dialect, found))
+    except LoadingError as error:
+        reason = " ".join(str(error).split())
+        return f"-- Columns that an existing warehouse lacks are not shown: {reason}"
+
+
+# --- what there is -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A column as the catalog of the warehouse describes it."""
+
+    type_name: str
+    width: int | None
+    precision: int | None
+    scale: int | None
+    nullable: str
+    default: str | None
+
+    @property
+    def words(self) -> str:
+        """The type for people."""
+        return f"{self.type_name}({self.width})" if self.width else self.type_name
+
+    @property
+    def must_be_given(self) -> bool:
+        """Whether an INSERT that does not name it fails."""
+        return self.nullable == "NO" and self.default is None
+
+    def holds(self, column: Column, dialect: Dialect) -> bool:
+        """Whether everything fits that the column is declared to hold."""
+        kind = dialect.kinds.get(self.type_name.partition("(")[0].lower())
+        if kind is Kind.BIGINT and column.kind is Kind.INTEGER:
+            return True
+        if kind is not column.kind:
+            return False
+        if kind is Kind.TEXT:
+            return self.width is None or self.width < 0 or self.width >= column.width
+        if kind is Kind.DECIMAL and self.precision is not None:
+            whole = self.precision - (self.scale or 0)
+            return self.scale == column.scale and whole >= column.precision - column.scale
+        return True
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How a warehouse differs from what a load needs.
+
+    Attributes:
+        tables: that are missing; a load creates them.
+        columns: that are missing, each with its table; a load adds them.
+        problems: what only a person can change, a sentence each.
+    """
+
+    tables: tuple[Table, ...] = ()
+    columns: tuple[tuple[Table, Column], ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def statements(self, dialect: Dialect) -> list[str]:
+        """Return the DDL that creates and adds what is missing."""
+        created = [sql_dialects.create_table(dialect, table) for table in self.tables]
+        return [*created, *_added(dialect, self)]
+
+
+def _added(dialect: Dialect, found: Differences) -> list[str]:
+    return [sql_dialects.add_column(dialect, table, column) for table, column in found.columns]
+
+
+def schema_differences(db: DatabaseManager) -> Differences:
+    """Compare the tables of a warehouse with their declarations; change nothing.
+
+    Columns that are there besides are ignored, and so are wider types.
+    """
+    found, views = _catalog(db)
+    wanted = permanent_tables(db.dialect)
+    known = [table for table in wanted if table.name in found]
+    return Differences(
+        tuple(table for table in wanted if table.name not in found),
+        tuple((t, c) for t in known for c in t.columns if c.name not in found[t.name]),
+        tuple(
+            problem
+            for table in known
+            for problem in (
+                [f"{table.name} is a view where a table is needed"]
+                if table.name in views
+                else _problems(db.dialect, table, found[table.name])
+            )
+        ),
+    )
+
+
+def _catalog(db: DatabaseManager) -> tuple[dict[str, dict[str, _Found]], set[str]]:
+    """The columns of what each unqualified name means, and the names that mean a view."""
+    found: dict[str, dict[str, _Found]] = {}
+    schemas: dict[str, str] = {}
+    views: set[str] = set()
+    for schema, table, kind, column, *rest in db.query(db.dialect.catalog):
+        if schemas.setdefault(table, schema) == schema:
+            found.setdefault(table, {})[column] = _Found(*rest)
+            views |= {table} if "VIEW" in kind else set()
+    return found, views
+
+
+def _problems(dialect: Dialect, table: Table, found: dict[str, _Found]) -> Iterator[str]:
+    for name, column in found.items():
+        if name not in table.names:
+            if column.must_be_given:
+                yield f"{table.name}.{name} must not be empty, and no load knows it"
+        elif not column.holds(table.column(name), dialect):
+            wanted = sql_dialects.sql_type(dialect, table.column(name))
+            yield f"{table.name}.{name} is {column.words} where {wanted} is needed"
+
+
+# --- making it so ------------------------------------------------------------------------
+
+
+def create_tables(db: DatabaseManager) -> None:
+    """Create the tables and add the columns that are missing; drop nothing, alter no column.
+
+    For a warehouse that is open for reading only, empty temporary tables are used in place of
+    those that are missing, and of those through which rows would go.
+
+    Raises:
+        LoadingError: something differs that only a person can change, or this login may not
+            create tables; nothing is written.
+    """
+    found = schema_differences(db)
+    if found.problems:
+        raise LoadingError(
+            f"the tables are not as they must be: {'; '.join(found.problems)}",
+            next_step="change the type or give a default (ALTER TABLE), or rename what is in the "
+            "way, so that it is made anew; nothing was written",
+        )
+    if db.access.read_only:
+        _replace_missing(db, found)
+    elif found.tables or found.columns:
+        _make(db, found)
+
+
+def _replace_missing(db: DatabaseManager, found: Differences) -> None:
+    staging = [table for table in staging_tables() if table in permanent_tables(db.dialect)]
+    columns = [(table, column) for table, column in found.columns if table not in staging]
+    if columns:
+        raise LoadingError(
+            f"the warehouse lacks columns ({_column_names(columns)}), and is open for reading only",
+            next_step="load it once, which adds them",
+        )
+    for table in dict.fromkeys((*found.tables, *staging)):
+        db.create_stand_in(table)
+
+
+def _make(db: DatabaseManager, found: Differences) -> None:
+    names = ", ".join(table.name for table in found.tables)
+    columns = _column_names(found.columns)
+    try:
+        with db.transaction():
+            for statement in found.statements(db.dialect):
+                db.execute(statement)
+    except LoadingError as error:
+        missing = " and ".join(part for part in (names, columns) if part)
+        raise LoadingError(
+            f"missing tables or columns cannot be created ({missing}): {error}",
+            next_step=_RUN_SCRIPT,
+        ) from error
+    if columns:
+        logger.warning("columns that the warehouse lacked were added: %s", columns)
+
+
+def _column_names(columns: Iterable[tuple[Table, Column]]) -> str:
+    return ", ".join(f"{table.name}.{column.name}" for table, column in columns)

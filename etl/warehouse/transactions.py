@@ -5,9 +5,9 @@ answer to a commit the next attempt can see whether it happened.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -53,12 +53,14 @@ class Load:
 
     Attributes:
         refuse: takes the records that the database refuses, before that is committed.
+        settings: by table, those that its rows are computed with, as texts.
     """
 
     db: DatabaseManager
     plan: RunPlan
     limits: Limits
     refuse: Refuse
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def staging(self, table: Table) -> staging.Staging:
         """A staging area for the records of a table."""
@@ -175,6 +177,9 @@ def _vanished(load: Load, staged: Staged, *, live: int | None, still_there: int)
 
 def _record_reading(load: Load, staged: Staged) -> None:
     record_read_keys(load.db, load.plan, staged)
+    settings = load.settings.get(staged.table.name)
+    if settings and staged.rows_read > staged.rows_rejected:
+        run_history.record_settings(load.db, load.plan, staged.table, settings)
     if staged.table.window:
         _record_window_read(load, staged)
 

@@ -15,6 +15,7 @@ from pipeline_runs import read_csv
 
 from data_loading import (
     DatabaseManager,
+    classify_error,
     handle_loading_errors,
     load_customers,
     load_products,
@@ -281,6 +282,43 @@ def test_failed_records_are_written_classified(tmp_path: Path) -> None:
     assert [record["customer_id"] for record in written] == ["", "C2", "C3", "C4", "C5"]
     assert [record["error_type"] for record in written] == [
         "data_quality", "constraint_violation", "duplicate", "transient", "other",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Transaction (Process ID 52) was deadlocked on lock resources", "transient"),
+        ("('40001', 'deadlock victim')", "transient"),
+        ("[08S01] [Microsoft][ODBC Driver 18] Communication link failure", "transient"),
+        ("Query timeout expired", "transient"),
+        ("IO Error: database is locked", "transient"),
+        ("'23000', 'INSERT conflicted with the FOREIGN KEY'", "constraint_violation"),
+        ("Cannot insert duplicate key row in 'dbo.t' (2601)", "constraint_violation"),
+        ('violates not-null constraint "x"', "constraint_violation"),
+        ("String or binary data would be truncated (2628)", "data_quality"),
+        ("value too long for type character varying(50)", "data_quality"),
+        ("Conversion failed when converting date", "data_quality"),
+        ("Arithmetic overflow error converting numeric (8115)", "data_quality"),
+        ("no idea what 508001 means", "other"),
+        ("", "other"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["error", "error_message"])
+def test_the_text_of_an_error_says_its_class(name: str, text: str, kind: str) -> None:
+    assert classify_error({"customer_id": "C1", name: text}) == kind
+
+
+def test_a_second_call_appends(tmp_path: Path) -> None:
+    path = tmp_path / "failed.csv"
+    handle_loading_errors([{"customer_id": "C1", "error": "=x"}], str(path))
+    handle_loading_errors([{"product_id": "P1", "error_message": "deadlock"}], str(path))
+    handle_loading_errors([], str(path))
+    assert read_csv(path) == [
+        {"error_type": "other", "error_class": "", "error": "'=x", "customer_id": "C1",
+         "product_id": ""},
+        {"error_type": "transient", "error_class": "", "error": "deadlock", "customer_id": "",
+         "product_id": "P1"},
     ]  # fmt: skip
 
 

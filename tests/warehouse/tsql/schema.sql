@@ -15,9 +15,9 @@ CREATE TABLE "customer_dim" (
     "segment" NVARCHAR(100) NULL,
     "source_segment" NVARCHAR(100) NULL,
     "registration_date" DATE NULL,
-    "is_inferred" BIT NOT NULL,
-    "created_date" DATETIME2(6) NOT NULL,
-    "updated_date" DATETIME2(6) NOT NULL,
+    "is_inferred" BIT DEFAULT 0 NOT NULL,
+    "created_date" DATETIME2(6) DEFAULT SYSUTCDATETIME() NOT NULL,
+    "updated_date" DATETIME2(6) DEFAULT SYSUTCDATETIME() NOT NULL,
     CONSTRAINT "pk_customer_dim" PRIMARY KEY ("customer_id")
 );
 END;
@@ -37,9 +37,9 @@ CREATE TABLE "product_dim" (
     "quantity" INT NULL,
     "inventory_status" NVARCHAR(20) NULL,
     "warehouse" NVARCHAR(100) NULL,
-    "is_inferred" BIT NOT NULL,
-    "created_date" DATETIME2(6) NOT NULL,
-    "updated_date" DATETIME2(6) NOT NULL,
+    "is_inferred" BIT DEFAULT 0 NOT NULL,
+    "created_date" DATETIME2(6) DEFAULT SYSUTCDATETIME() NOT NULL,
+    "updated_date" DATETIME2(6) DEFAULT SYSUTCDATETIME() NOT NULL,
     CONSTRAINT "pk_product_dim" PRIMARY KEY ("product_id")
 );
 END;
@@ -61,8 +61,8 @@ CREATE TABLE "sales_fact" (
     "customer_status" NVARCHAR(20) NOT NULL,
     "transaction_date" DATETIME2(6) NOT NULL,
     "sales_rep_id" NVARCHAR(50) NULL,
-    "created_date" DATETIME2(6) NOT NULL,
-    "updated_date" DATETIME2(6) NOT NULL,
+    "created_date" DATETIME2(6) DEFAULT SYSUTCDATETIME() NOT NULL,
+    "updated_date" DATETIME2(6) DEFAULT SYSUTCDATETIME() NOT NULL,
     CONSTRAINT "pk_sales_fact" PRIMARY KEY ("transaction_id"),
     CONSTRAINT "fk_sales_fact_customer_id" FOREIGN KEY ("customer_id") REFERENCES "customer_dim" ("customer_id"),
     CONSTRAINT "fk_sales_fact_product_id" FOREIGN KEY ("product_id") REFERENCES "product_dim" ("product_id")
@@ -96,17 +96,17 @@ BEGIN
 CREATE TABLE "etl_load" (
     "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
     "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
-    "rows_read" INT NOT NULL,
-    "rows_inserted" INT NOT NULL,
-    "rows_updated" INT NOT NULL,
-    "rows_unchanged" INT NOT NULL,
-    "rows_rejected" INT NOT NULL,
-    "rows_duplicate" INT NOT NULL,
-    "rows_inferred" INT NOT NULL,
-    "rows_restated" INT NOT NULL,
-    "rows_vanished" INT NOT NULL,
-    "rows_removed" INT NOT NULL,
-    "batches" INT NOT NULL,
+    "rows_read" INT DEFAULT 0 NOT NULL,
+    "rows_inserted" INT DEFAULT 0 NOT NULL,
+    "rows_updated" INT DEFAULT 0 NOT NULL,
+    "rows_unchanged" INT DEFAULT 0 NOT NULL,
+    "rows_rejected" INT DEFAULT 0 NOT NULL,
+    "rows_duplicate" INT DEFAULT 0 NOT NULL,
+    "rows_inferred" INT DEFAULT 0 NOT NULL,
+    "rows_restated" INT DEFAULT 0 NOT NULL,
+    "rows_vanished" INT DEFAULT 0 NOT NULL,
+    "rows_removed" INT DEFAULT 0 NOT NULL,
+    "batches" INT DEFAULT 0 NOT NULL,
     "seconds" DECIMAL(12, 3) NOT NULL,
     CONSTRAINT "pk_etl_load" PRIMARY KEY ("run_id", "table_name")
 );
@@ -118,7 +118,7 @@ CREATE TABLE "etl_column_change" (
     "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
     "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
     "column_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
-    "rows_changed" INT NOT NULL,
+    "rows_changed" INT DEFAULT 0 NOT NULL,
     CONSTRAINT "pk_etl_column_change" PRIMARY KEY ("run_id", "table_name", "column_name")
 );
 END;
@@ -167,10 +167,10 @@ CREATE TABLE "etl_lineage" (
     "sha256" NVARCHAR(64) NULL,
     "modified_at" DATETIME2(6) NULL,
     "extracted_at" DATETIME2(6) NULL,
-    "rows_read" INT NOT NULL,
-    "rows_inserted" INT NOT NULL,
-    "rows_updated" INT NOT NULL,
-    "rows_rejected" INT NOT NULL,
+    "rows_read" INT DEFAULT 0 NOT NULL,
+    "rows_inserted" INT DEFAULT 0 NOT NULL,
+    "rows_updated" INT DEFAULT 0 NOT NULL,
+    "rows_rejected" INT DEFAULT 0 NOT NULL,
     "recorded_at" DATETIME2(6) NOT NULL,
     CONSTRAINT "pk_etl_lineage" PRIMARY KEY ("run_id", "table_name")
 );
@@ -183,6 +183,17 @@ CREATE TABLE "etl_watermark" (
     "watermark" DATETIME2(6) NOT NULL,
     "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
     CONSTRAINT "pk_etl_watermark" PRIMARY KEY ("table_name")
+);
+END;
+
+IF OBJECT_ID(N'etl_setting', N'U') IS NULL
+BEGIN
+CREATE TABLE "etl_setting" (
+    "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "setting" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "value" NVARCHAR(100) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    CONSTRAINT "pk_etl_setting" PRIMARY KEY ("table_name", "setting", "value")
 );
 END;
 
@@ -286,6 +297,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_read_key" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_quality" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_lineage" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_watermark" TO etl_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_setting" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_customer_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "rejected_customer_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_product_dim" TO etl_loader;

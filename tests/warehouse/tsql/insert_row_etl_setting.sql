@@ -1,0 +1,1 @@
+INSERT INTO "etl_setting" ("table_name", "setting", "value", "run_id") VALUES (?, ?, ?, ?);
