@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from etl.pipeline.arguments import INIT, check_arguments, parse_arguments
+from etl.pipeline.arguments import INIT, arguments_of_run, check_arguments, parse_arguments
 from etl.places import is_called_by_name, working_folder
 
 if __name__ == "__main__" or is_called_by_name():
@@ -35,12 +35,12 @@ from data_transformation import (
 )
 from etl import process
 from etl.alerts.notifier import (
-    AlertThrottler,
     process_quality_alerts,
     simulate_email_alert,
     simulate_slack_notification,
 )
 from etl.alerts.run_alerts import with_alerts
+from etl.alerts.throttling import AlertThrottler
 from etl.errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from etl.files import private_files
 from etl.history.summary import RunSummary
@@ -128,7 +128,10 @@ def run_etl_pipeline(
     check_arguments(args)
     with private_files(config.files.file_permissions):
         try:
-            return with_alerts(config, partial(_run_logged, config, args), quiet=args.dry_run)
+            return with_alerts(
+                config, partial(_run_logged, config, args),
+                quiet=args.dry_run, arguments=arguments_of_run(args),
+            )  # fmt: skip
         finally:
             close_logging()
 

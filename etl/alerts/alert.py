@@ -1,14 +1,19 @@
-"""What there is to tell in an alert, as one value, and nothing in it as data have it.
+"""What an alert says, as one value: the facts, what to do, and no secret in them.
 
 Secrets are masked and control characters spelt out before any text is made of it.
 """
 
+import errno
 import re
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
+from etl.places import command
 from etl.settings.connection_strings import masked
+from etl.words import counted
 
 CRITICAL, ERROR, WARNING, INFO, SUCCESS = "CRITICAL", "ERROR", "WARNING", "INFO", "SUCCESS"
 
@@ -18,7 +23,7 @@ _TRACE_CHARACTERS, _MESSAGE_CHARACTERS = 20_000, 5000
 
 @dataclass(frozen=True)
 class Alert:
-    """What there is to tell; what is not known is left empty.
+    """What an alert says; what is not known is left empty.
 
     Attributes:
         severity: CRITICAL, ERROR, WARNING, INFO or SUCCESS.
@@ -26,7 +31,8 @@ class Alert:
         topic: what it happened to.
         status: how that stands.
         stage: of the pipeline.
-        error_type: class of the error.
+        error_type: class of the error, and of those that caused it.
+        cause: the error that the others came from, with its class.
         message: what happened.
         records_affected: how many records of what.
         records_processed: how many of how many.
@@ -47,6 +53,7 @@ class Alert:
     status: str = ""
     stage: str = ""
     error_type: str = ""
+    cause: str = ""
     message: str = ""
     records_affected: str = ""
     records_processed: str = ""
@@ -84,21 +91,26 @@ _ALIASES = {
     "last_successful_run": "last_success",
     "recommended_actions": "actions",
 }
+_SECOND_UNITS = ("", "s", "sec", "seconds")
 _FIELDS = frozenset(field.name for field in fields(Alert))
 
 
 def alert_of(details: Mapping[str, object]) -> Alert:
-    """The alert that a dict of details describes.
+    """Return the alert that a dict of details describes.
 
     Args:
         details: attributes of `Alert`, or other usual names for them such as `error_message`;
-            what has none of these names becomes a further figure.
+            what has none of these names becomes a further figure. An exception gives its class,
+            text, trace and next step; a count of `records_affected` its unit.
 
     Example:
-        >>> alert = alert_of({"severity": "critical", "error_message": "refused", "rows": 1247})
-        >>> alert.severity, alert.message, alert.stats
-        ('CRITICAL', 'refused', (('Rows', '1,247'),))
+        >>> alert = alert_of({"severity": "critical", "error": ValueError("no"), "rows": 1247})
+        >>> alert.severity, alert.error_type, alert.message, alert.stats
+        ('CRITICAL', 'ValueError', 'no', (('Rows', '1,247'),))
+        >>> alert_of({"records_affected": 1, "processing_time": "145.2"}).records_affected
+        '1 record'
     """
+    details = _with_error(details)
     known: dict[str, object] = {}
     others: list[tuple[str, str]] = []
     for name, value in details.items():
@@ -115,10 +127,26 @@ def alert_of(details: Mapping[str, object]) -> Alert:
     return Alert(**values, stats=stats)
 
 
+def _with_error(details: Mapping[str, object]) -> Mapping[str, object]:
+    """Add what the exception among the details says, where the caller says nothing else."""
+    error = next((each for each in details.values() if isinstance(each, BaseException)), None)
+    if error is None:
+        return details
+    others = {name: value for name, value in details.items() if value is not error}
+    said = {_ALIASES.get(name, name) for name in others}
+    return others | {n: v for n, v in error_facts(error).items() if n not in said}
+
+
 def _figure(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return "" if value is None else "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _records(value: object) -> str:
+    text = _figure(value)
+    whole = text.replace(",", "").isdecimal()
+    return counted(int(text.replace(",", "")), "record") if whole else text
 
 
 def _severity(value: object) -> str:
@@ -126,7 +154,13 @@ def _severity(value: object) -> str:
 
 
 def _seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    if isinstance(value, str):
+        number, _, unit = value.strip().partition(" ")
+        value = number if unit.strip() in _SECOND_UNITS else None
+    try:
+        return float(value) if isinstance(value, int | float | str) else None
+    except ValueError:
+        return None
 
 
 def _lines(value: object) -> tuple[str, ...]:
@@ -138,26 +172,28 @@ def _lines(value: object) -> tuple[str, ...]:
 _READ: dict[str, Callable[[object], Any]] = {
     "severity": _severity,
     "seconds": _seconds,
+    "records_affected": _records,
     "actions": _lines,
     "held_back": lambda value: value if isinstance(value, int) else 0,
     "stats": lambda value: value,
 }
 
 
-# --- nothing as it stands ----------------------------------------------------------------
+# --- no secret, no control character -----------------------------------------------------
 
+# Every repetition is bounded, or ends at a character that it cannot hold: no text makes one slow.
 _PASSWORD = re.compile(
-    r"""\b(pwd|password|passwd|secret|token|api[_-]?key)(\s*[=:]\s*)
-    (?: \{[^}]*\} | "[^"]*" | '[^']*' | [^\s;,'"]+ )""",
+    r"""\b(pwd|password|passwd|secret|token|api[_-]?key)(\s{0,20}[=:]\s{0,20})
+    (?: \{[^}]{0,500}\} | "[^"]{0,500}" | '[^']{0,500}' | [^\s;,'"]+ )""",
     re.IGNORECASE | re.VERBOSE,
 )
-_LOGIN = re.compile(r"(?<=://)[^/\s@]+:[^/\s@]*@")
+_LOGIN = re.compile(r"(?<=://)[^\s/]*@")
 _HOOK = re.compile(r"(?<=://hooks\.slack\.com/)[^\s\"']+")
 _FRAME = re.compile(r"^(?===)", re.MULTILINE)
 
 
 def harmless(text: str, secrets: Iterable[str]) -> str:
-    r"""The text without secrets, and with its control characters spelt out.
+    r"""Return the text without secrets, and with its control characters spelt out.
 
     Args:
         text: from anywhere, such as a driver's message.
@@ -175,7 +211,7 @@ def harmless(text: str, secrets: Iterable[str]) -> str:
 
 
 def cleaned(alert: Alert, secrets: Iterable[str]) -> Alert:
-    """The alert with all its texts made harmless, and those of one line put on one."""
+    """Return the alert with all its texts made harmless, and those of one line put on one."""
     hidden = tuple(secrets)
 
     def line(text: str) -> str:
@@ -199,143 +235,233 @@ def cleaned(alert: Alert, secrets: Iterable[str]) -> Alert:
 def _actions(alert: Alert) -> tuple[str, ...]:
     if alert.actions or not alert.is_bad:
         return alert.actions
-    return recommended_actions(alert.error_type, alert.message)
+    return recommended_actions(alert.error_type)
 
 
-CONNECTION = "connection"
-MISSING_FILE = "missing file"
-MALFORMED = "malformed source"
-HELD_BACK = "held back"
-IN_USE = "in use"
-DISK = "disk"
-CONFIGURATION = "configuration"
-QUALITY = "quality"
-REFUSED = "refused by the database"
-MEMORY = "memory"
-UNKNOWN = "unknown"
+# --- errors ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Sign:
-    """How an error of a kind is known: by its class, or by words of its message."""
+def error_facts(error: BaseException) -> dict[str, Any]:
+    """Return what an error says for an alert: details as `alert_of` takes them.
 
-    kind: str
-    classes: str = ""
-    words: str = ""
+    Example:
+        >>> facts = error_facts(TimeoutError("slow"))
+        >>> facts["error_type"], facts["message"]
+        ('TimeoutError', 'slow')
+    """
+    chain = list(causes(error))
+    first = chain[-1]
+    return {
+        "error_type": " caused by ".join(map(_class_name, chain)),
+        "cause": "" if first is error else f"{_class_name(first)}: {first}",
+        "message": str(error) or type(error).__name__,
+        "stack_trace": _trace(error),
+        "actions": recommended_actions(error),
+    }
 
-    def fits(self, error_type: str, message: str) -> bool:
-        by_class = bool(self.classes) and re.search(self.classes, error_type) is not None
-        return by_class or (bool(self.words) and re.search(self.words, message, re.I) is not None)
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, then what caused it, down to the first cause."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__
 
 
-# The first that fits counts: words that tell of the machine before classes that tell of the stage.
-_SIGNS = (
-    _Sign(IN_USE, "WarehouseInUse"),
-    _Sign(HELD_BACK, "HeldBack"),
-    _Sign(DISK, words=r"no space left|disk quota|file too large|read-only file system|disk full"),
-    _Sign(MEMORY, "MemoryError|OutOfMemory", r"out of memory"),
-    _Sign(
+def _class_name(error: BaseException) -> str:
+    module = type(error).__module__
+    own = module == "builtins" or "." in module
+    return type(error).__name__ if own else f"{module}.{type(error).__name__}"
+
+
+def _trace(error: BaseException) -> str:
+    """The trace without the frames of attempts and breakers, which say nothing of the error."""
+    trace = traceback.TracebackException.from_exception(error)
+    each: traceback.TracebackException | None = trace
+    seen: set[int] = set()
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        kept = [f for f in each.stack if not _REPEATING.intersection(Path(f.filename).parts)]
+        each.stack = traceback.StackSummary.from_list(kept)
+        each = each.__cause__ or each.__context__
+    return "".join(trace.format())
+
+
+_REPEATING = frozenset({"tenacity", "resilience", "futures"})
+
+
+def fault_key(error: BaseException) -> str:
+    """Return what tells errors with another cause apart: by it alerts are held back.
+
+    Example:
+        >>> from etl.errors import LoadingError
+        >>> fault_key(LoadingError("no driver", code="driver_missing"))
+        'LoadingError.driver_missing'
+        >>> fault_key(OSError(28, "No space left on device"))
+        'OSError.ENOSPC'
+    """
+    parts = [part for each in causes(error) for part in (type(each).__name__, _code(each)) if part]
+    return ".".join(dict.fromkeys(parts))
+
+
+def _code(error: BaseException) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    known = (
+        getattr(error, "code", None),
+        getattr(error, "sqlstate", None),
+        errno.errorcode.get(number) if number else None,
+    )
+    return next((code for code in known if isinstance(code, str) and code), "")
+
+
+# --- what to do --------------------------------------------------------------------------
+
+CONNECTION, DRIVER, MISSING_FILE, MALFORMED = "connection", "driver", "missing file", "malformed"
+HELD_BACK, IN_USE, DISK, MEMORY = "held back", "in use", "disk", "memory"
+CONFIGURATION, QUALITY, REFUSED, UNKNOWN = "configuration", "quality", "refused", "unknown"
+
+# The kind of an error by its code, its errno or a class in its chain of causes. The first line
+# that fits counts: what tells of the machine stands before what tells of the stage.
+_KINDS: tuple[tuple[str, frozenset[str]], ...] = (
+    (IN_USE, frozenset({"WarehouseInUseError"})),
+    (HELD_BACK, frozenset({"HeldBackError"})),
+    (DRIVER, frozenset({"driver_missing", "driver_unfit", "odbc_missing", "package_missing"})),
+    (DISK, frozenset({"ENOSPC", "EDQUOT", "EFBIG", "EROFS", "DiskFull", "IOException"})),
+    (MEMORY, frozenset({"MemoryError", "OutOfMemory", "OutOfMemoryException"})),
+    (
         CONNECTION,
-        r"CircuitOpen|Connection|Timeout|OperationalError|InterfaceError|gaierror",
-        r"login timeout|cannot be reached|connection (was )?(refused|reset|lost|closed)"
-        r"|circuit open|communication link|login failed|\[08\w{3}\]|\[HYT0\d\]|\[28000\]"
-        r"|could not connect",
+        frozenset({
+            "CircuitOpenError", "ConnectionError", "ConnectionRefusedError", "TimeoutError",
+            "OperationalError", "InterfaceError", "gaierror", "DatabaseConnectionError",
+        }),
     ),
-    _Sign(MISSING_FILE, "FileNotFound", r"does not exist|no file|no such file"),
-    _Sign(CONFIGURATION, "ConfigurationError|SettingsError"),
-    _Sign(QUALITY, "Quality|Anomal|_anomaly|^(volume|performance|quality)"),
-    _Sign(MALFORMED, "ValidationError|ExtractionError|JSON|Unicode|Parser"),
-    _Sign(REFUSED, "LoadingError|CommitUnknown|ProgrammingError|DataError|IntegrityError"),
-)
+    (MISSING_FILE, frozenset({"FileNotFoundError"})),
+    (DISK, frozenset({"PermissionError"})),
+    (CONFIGURATION, frozenset({"ConfigurationError", "SettingsError"})),
+    (QUALITY, frozenset({"QualityCheckFailed"})),
+    (MALFORMED, frozenset({
+        "ValidationError", "ExtractionError", "JSONDecodeError", "UnicodeError", "ParserError",
+    })),
+    (REFUSED, frozenset({"LoadingError", "ProgrammingError", "DataError", "IntegrityError"})),
+)  # fmt: skip
 
+_AGAIN = "Run the pipeline again; it loads what is missing: {again}"
+_ROLLED_BACK = "Run the pipeline again; what was not committed was rolled back: {again}"
+_CHECK = "Check what a run needs: {program} --health-check"
 _ACTIONS = {
     CONNECTION: (
-        "Check that the database server runs and answers: python etl_pipeline.py --health-check",
+        "Check that the database server runs and answers: {program} --health-check",
         "Check name, port and firewall between this host and the server",
         "Check that the login is neither locked nor expired",
-        "Run the pipeline again; what was not loaded is taken up",
+        _AGAIN,
+    ),
+    DRIVER: (
+        "Install what the error names, for the user and the Python that run the pipeline",
+        "Check it: {program} --health-check",
+        _AGAIN,
     ),
     MISSING_FILE: (
-        "Look at the job that delivers the file: did it run, and to the right folder?",
+        "Check the job that delivers the file: did it run, and to the right folder?",
         "Check INPUT_DIR and the name of the file in the settings, and the rights of this user",
-        "Run the pipeline again once the file is there; it loads what is missing",
+        _AGAIN,
     ),
     MALFORMED: (
         "Open the source at the place that the error names, and compare it with the last good one",
         "Have it delivered again by whoever writes it",
-        "Run the pipeline again; the other sources need nothing",
+        _AGAIN,
     ),
     HELD_BACK: (
-        "Open the rejected file in OUTPUT_DIR/rejected: it names row, field, value and reason",
-        "Find out what changed at the source since the last successful run, and have it mended",
-        "If so many rejected records are right, raise MAX_REJECT_RATE, and run the pipeline again",
+        "Open the file of rejected records: it names row, field, value and reason",
+        "Find out what changed at the source since the last successful run, and have it corrected",
+        "If so many rejected records are right, raise MAX_REJECT_RATE",
+        _AGAIN,
     ),
     IN_USE: (
         "See which process the message names, and whether it still works",
         "End it, or wait for it; a reader that keeps a DuckDB file open counts too",
         "Set LOCK_WAIT_SECONDS, or start the runs further apart",
+        _AGAIN,
     ),
     DISK: (
-        "Make room on the disk that the error names, or give the user the right to write there",
-        "See how much is free: python etl_pipeline.py --health-check",
-        "Run the pipeline again; what was not committed was rolled back",
+        "Make room on the disk that the error names, or give this user the right to write there",
+        "See how much is free: {program} --health-check",
+        _ROLLED_BACK,
     ),
     MEMORY: (
         "See what else takes memory on this host",
         "Lower CHUNK_ROWS and DUCKDB_MEMORY_LIMIT",
-        "Run the pipeline again; what was not committed was rolled back",
+        _ROLLED_BACK,
     ),
     CONFIGURATION: (
         "Correct the setting or the argument that the error names; .env.example explains each",
-        "Check it: python etl_pipeline.py --health-check",
+        "Check it: {program} --health-check",
     ),
     QUALITY: (
         "Compare the figure with those of the last runs, in the tables etl_load and etl_quality",
-        "Look at the source: was it delivered whole, and once?",
-        "If the tables are wrong, load them anew: python etl_pipeline.py --full-refresh",
+        "Check the source: was it delivered whole, and once?",
+        "If the tables are wrong, load them again: {program} --full-refresh",
     ),
     REFUSED: (
         "Read the message of the database: a right, a table, or the values of a record",
-        "Check tables and rights: python etl_pipeline.py --health-check",
-        "Run the pipeline again; what was not committed was rolled back",
+        "Check tables and rights: {program} --health-check",
+        _ROLLED_BACK,
     ),
     UNKNOWN: (
         "Read the stack trace, and the lines of this run in the log file",
-        "Check what a run needs: python etl_pipeline.py --health-check",
-        "Run the pipeline again; what was not committed was rolled back",
+        _CHECK,
+        _ROLLED_BACK,
     ),
 }
 
 
-def kind_of_error(error_type: str, message: str) -> str:
-    """The kind of an error, for what is to be done about it.
-
-    Example:
-        >>> kind_of_error("FileNotFoundError", "data/input/customers.csv")
-        'missing file'
-        >>> kind_of_error("ExtractionError", "[08001] TCP Provider: connection refused")
-        'connection'
-    """
-    fitting = (sign.kind for sign in _SIGNS if sign.fits(error_type, message))
-    return next(fitting, UNKNOWN)
-
-
-def recommended_actions(error_type: str, message: str) -> tuple[str, ...]:
-    """What to do about an error: its own next step first, then what fits errors of its kind.
+def kind_of_error(error: BaseException | str) -> str:
+    """Return the kind of an error, which decides what is to be done about it.
 
     Args:
-        error_type: its class, with those it was caused by.
-        message: what it says.
+        error: the error, or the names of its class and of those that caused it.
 
     Example:
-        >>> recommended_actions("ConfigurationError", "BATCH_SIZE = 'x'. Next: correct it.")[0]
+        >>> kind_of_error(FileNotFoundError("data/input/customers.csv"))
+        'missing file'
+        >>> kind_of_error("ExtractionError caused by pyodbc.OperationalError")
+        'connection'
+    """
+    if isinstance(error, str):
+        names = set(re.findall(r"\w+", error))
+    else:
+        chain = list(causes(error))
+        names = {cls.__name__ for each in chain for cls in type(each).__mro__}
+        names |= {_code(each) for each in chain}
+    return next((kind for kind, signs in _KINDS if signs & names), UNKNOWN)
+
+
+def recommended_actions(
+    error: BaseException | str, *, program: str = "", again: str = ""
+) -> tuple[str, ...]:
+    """Return what to do about an error: its own next step first, then what fits its kind.
+
+    Args:
+        error: the error, or the names of its class and of those that caused it.
+        program: the command of the pipeline, with its environment if there is one.
+        again: the command that does the same run again; `program` alone when left out.
+
+    Example:
+        >>> from etl.errors import ConfigurationError
+        >>> recommended_actions(ConfigurationError("BATCH_SIZE = 'x'", next_step="correct it"))[0]
         'Correct it'
     """
-    own = re.findall(r"Next: (.+?)(?:\.(?=\s|$)|$)", message)
-    steps = [f"{step[0].upper()}{step[1:]}" for step in own[:1]]
-    return (*steps, *_ACTIONS[kind_of_error(error_type, message)])
+    own = getattr(error, "next_step", "") or ""
+    steps = [f"{own[0].upper()}{own[1:]}"] if own else []
+    return (*steps, *_filled(kind_of_error(error), program, again))
 
 
-def quality_actions() -> tuple[str, ...]:
-    """What to do about figures that look wrong."""
-    return _ACTIONS[QUALITY]
+def quality_actions(*, program: str = "") -> tuple[str, ...]:
+    """Return what to do about figures that look wrong."""
+    return _filled(QUALITY, program)
+
+
+def _filled(kind: str, program: str, again: str = "") -> tuple[str, ...]:
+    program = program or command()
+    return tuple(step.format(program=program, again=again or program) for step in _ACTIONS[kind])

@@ -27,7 +27,7 @@ EMAIL_LOG = "email_alerts.log"
 SLACK_LOG = "slack_notifications.log"
 DECISIONS_LOG = "throttling_decisions.log"
 
-_LOCK_WAIT_S = 2.0  # far longer than anybody keeps it
+_LOCK_WAIT_S = 10.0  # far longer than anybody keeps it
 
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,6 @@ No alert fails a run: what goes wrong with one is logged, and the run goes on.
 """
 
 import logging
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List
@@ -16,6 +15,8 @@ from etl.alerts.alert import (
     Alert,
     alert_of,
     cleaned,
+    error_facts,
+    fault_key,
     harmless,
     quality_actions,
 )
@@ -26,31 +27,21 @@ from etl.alerts.throttling import SENT, AlertThrottler
 from etl.history.runs import utc_now
 from etl.settings.config import AlertConfig
 
-__all__ = [
-    "AlertThrottler",
-    "CriticalAlertHandler",
-    "Notifier",
-    "email_alert",
-    "error_facts",
-    "record_facts",
-    "simulate_email_alert",
-    "simulate_slack_notification",
-    "slack_alert",
-]
-
 logger = logging.getLogger(__name__)
 
 _SEND = "send"
+_KEY_CHARACTERS = 60
 
 
 def simulate_email_alert(error_details: Dict, config: AlertConfig) -> bool:  # type: ignore[type-arg]  # the public signature is fixed
-    """Writes an e-mail about an error to `email_alerts.log`, or sends it with ALERT_MODE=send.
+    """Write an e-mail about an error to `email_alerts.log`, or send it with ALERT_MODE=send.
 
     Args:
         error_details: what is known, such as `severity`, `stage`, `error_type`, `error_message`,
-            `records_affected`, `processing_time` (seconds), `stack_trace`,
-            `last_successful_run`; other keys are told as figures. Actions are recommended by the
-            error unless `recommended_actions` has them.
+            `records_affected` (a count or text), `processing_time` (seconds), `stack_trace`,
+            `last_successful_run`; an exception gives its class, text, trace and next step; other
+            keys are shown as figures. Actions are recommended by the error unless
+            `recommended_actions` has them.
         config: the settings of alerts.
 
     Returns:
@@ -78,10 +69,10 @@ def simulate_slack_notification(
     *,
     details: Mapping[str, object] | None = None,
 ) -> bool:
-    """Writes a message to `slack_notifications.log`, or posts it with ALERT_MODE=send.
+    """Write a message to `slack_notifications.log`, or post it with ALERT_MODE=send.
 
     Args:
-        message: what to tell.
+        message: what happened.
         level: `critical`, `error`, `warning`, `info` or `success`; decides channel and mentions.
         config: the settings of alerts.
         details: what else is known, as for `simulate_email_alert`.
@@ -93,10 +84,10 @@ def simulate_slack_notification(
 
 
 def email_alert(alert: Alert, config: AlertConfig, delivery: Delivery | None = None) -> bool:
-    """Tells an alert by e-mail, or in the file of simulated ones.
+    """Send an alert by e-mail, or write it to the file of simulated ones.
 
     Args:
-        alert: what to tell.
+        alert: what to report.
         config: the settings of alerts.
         delivery: what the deliveries of a run share.
 
@@ -104,14 +95,14 @@ def email_alert(alert: Alert, config: AlertConfig, delivery: Delivery | None = N
         Whether it was delivered; in `send` mode without a mail server it is only written.
     """
     send = (delivery or Delivery()).send_email if config.can_email else None
-    return _told(_Way("e-mail", EMAIL_LOG, email_entry, send), alert, config)
+    return _delivered(_Channel("e-mail", EMAIL_LOG, email_entry, send), alert, config)
 
 
 def slack_alert(alert: Alert, config: AlertConfig, delivery: Delivery | None = None) -> bool:
-    """Tells an alert in Slack, or in the file of simulated messages.
+    """Post an alert to Slack, or write it to the file of simulated messages.
 
     Args:
-        alert: what to tell.
+        alert: what to report.
         config: the settings of alerts.
         delivery: what the deliveries of a run share.
 
@@ -119,12 +110,12 @@ def slack_alert(alert: Alert, config: AlertConfig, delivery: Delivery | None = N
         Whether it was delivered; in `send` mode without a webhook it is only written.
     """
     send = (delivery or Delivery()).post_to_slack if config.can_slack else None
-    return _told(_Way("message to Slack", SLACK_LOG, slack_entry, send), alert, config)
+    return _delivered(_Channel("message to Slack", SLACK_LOG, slack_entry, send), alert, config)
 
 
 @dataclass(frozen=True)
-class _Way:
-    """One of the ways to tell an alert; `send` is None when its settings are not complete."""
+class _Channel:
+    """Where alerts go to; `send` is None when its settings are not complete."""
 
     name: str
     file: str
@@ -132,39 +123,40 @@ class _Way:
     send: Callable[[Alert, AlertConfig], None] | None
 
 
-def _told(way: _Way, alert: Alert, config: AlertConfig) -> bool:
+def _delivered(channel: _Channel, alert: Alert, config: AlertConfig) -> bool:
     try:
         alert = cleaned(alert, config.secrets)
-        if config.alert_mode == _SEND and way.send is not None:
-            return _sent(way, way.send, alert, config)
-        text = way.entry(alert, config, utc_now())
-        written = AlertFiles.of(config).append(way.file, text)
+        if config.alert_mode == _SEND and channel.send is not None:
+            return _sent(channel, channel.send, alert, config)
+        text = channel.entry(alert, config, utc_now())
+        written = AlertFiles.of(config).append(channel.file, text)
     except Exception as error:  # noqa: BLE001  # whatever it is, it must not fail the run
-        told = harmless(f"{type(error).__name__}: {error}", config.secrets)
-        logger.warning("the %s of an alert was not told: %s", way.name, told)
+        reason = harmless(f"{type(error).__name__}: {error}", config.secrets)
+        logger.warning("the %s of an alert was not written: %s", channel.name, reason)
         return False
     return written and config.alert_mode != _SEND
 
 
 def _sent(
-    way: _Way, send: Callable[[Alert, AlertConfig], None], alert: Alert, config: AlertConfig
+    channel: _Channel, send: Callable[[Alert, AlertConfig], None], alert: Alert, config: AlertConfig
 ) -> bool:
     try:
         send(alert, config)
     except DeliveryError as error:
-        told = harmless(str(error), config.secrets)
+        reason = harmless(str(error), config.secrets)
         logger.error(  # noqa: TRY400  # the trace of a delivery says nothing more
-            "the %s of an alert was not delivered, it stands in %s: %s", way.name, way.file, told
-        )
-        text = way.entry(alert, config, utc_now(), NOT_DELIVERED)
-        AlertFiles.of(config).append(way.file, text)
+            "the %s of an alert was not delivered; it is in %s: %s",
+            channel.name, config.alerts_dir / channel.file, reason,
+        )  # fmt: skip
+        text = channel.entry(alert, config, utc_now(), NOT_DELIVERED)
+        AlertFiles.of(config).append(channel.file, text)
         return False
     return True
 
 
 @dataclass(frozen=True)
 class Notifier:
-    """Tells the alerts of a run: each in its ways, unless one of its kind was told lately.
+    """Sends the alerts of a run, each unless one of its kind was sent lately.
 
     Attributes:
         config: the settings of alerts.
@@ -178,7 +170,7 @@ class Notifier:
 
     @classmethod
     def of(cls, config: AlertConfig, delivery: Delivery | None = None) -> "Notifier":
-        """A notifier that remembers in LOG_DIR/alerts, for ALERT_THROTTLE_MINUTES."""
+        """Return a notifier that remembers in LOG_DIR/alerts, for ALERT_THROTTLE_MINUTES."""
         files = AlertFiles.of(config)
         throttler = AlertThrottler(config.alert_throttle_minutes, files=files)
         return cls(config, throttler, delivery or Delivery())
@@ -186,15 +178,15 @@ class Notifier:
     def notify(
         self, alert_key: str, *, email: Alert | None = None, slack: Alert | None = None
     ) -> bool:
-        """Tells an alert unless it is held back; delivered one way or the other, it is told.
+        """Send an alert unless it is held back; one channel that takes it is enough.
 
         Args:
             alert_key: what kind of alert it is.
-            email: what to tell by e-mail.
-            slack: what to tell in Slack.
+            email: what to report by e-mail.
+            slack: what to report in Slack.
 
         Returns:
-            Whether it was told.
+            Whether it was sent, or written where alerts are simulated.
         """
         if not self.throttler.should_send_alert(alert_key):
             reason = self.throttler.throttled_reason(alert_key)
@@ -202,15 +194,25 @@ class Notifier:
             logger.info("alert %s is held back: %s", alert_key, reason)
             return False
         held_back = self.throttler.held_back(alert_key)
-        told = [name for name, way in self._ways(email, slack, held_back) if way()]
-        if not told:
+        done = [name for name, send in self._channels(email, slack, held_back) if send()]
+        if not done:
             self.throttler.log_alert_failed(alert_key, "not delivered; the log says why")
             return False
         self.throttler.log_alert_sent(alert_key)
-        logger.info("alert %s: %s", alert_key, " and ".join(told))
+        self._log(alert_key, " and ".join(done))
         return True
 
-    def _ways(
+    def _log(self, alert_key: str, channels: str) -> None:
+        if self.config.alert_mode == _SEND:
+            logger.info("alert %s sent: %s", alert_key, channels)
+        else:
+            folder = self.config.alerts_dir
+            logger.info(
+                "alert %s (%s) written to %s, not sent: ALERT_MODE is %s",
+                alert_key, channels, folder, self.config.alert_mode,
+            )  # fmt: skip
+
+    def _channels(
         self, email: Alert | None, slack: Alert | None, held_back: int
     ) -> Iterator[tuple[str, Callable[[], bool]]]:
         if email is not None:
@@ -221,43 +223,19 @@ class Notifier:
             yield "Slack", lambda: slack_alert(post, self.config, self.delivery)
 
     def notify_always(self, alert_key: str, slack: Alert) -> bool:
-        """Tells something in Slack that is never held back, such as a success."""
-        told = slack_alert(slack, self.config, self.delivery)
-        if told:
+        """Report something in Slack that is never held back, such as a success."""
+        sent = slack_alert(slack, self.config, self.delivery)
+        if sent:
             self.throttler.log_alert_decision(alert_key, SENT, "never held back")
-        return told
+            self._log(alert_key, "Slack")
+        return sent
 
 
-# --- errors and log records --------------------------------------------------------------
-
-
-def error_facts(error: BaseException) -> dict[str, Any]:
-    """What an error says for an alert: `error_type`, `message` and `stack_trace`.
-
-    Example:
-        >>> error_facts(TimeoutError("slow"))["error_type"]
-        'TimeoutError'
-    """
-    return {
-        "error_type": " caused by ".join(_class_names(error)),
-        "message": str(error) or type(error).__name__,
-        "stack_trace": "".join(traceback.format_exception(error)),
-    }
-
-
-def _class_names(error: BaseException) -> Iterator[str]:
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        module = type(cause).__module__
-        own = module == "builtins" or "." in module
-        yield type(cause).__name__ if own else f"{module}.{type(cause).__name__}"
-        cause = cause.__cause__
+# --- log records -------------------------------------------------------------------------
 
 
 def record_facts(record: logging.LogRecord) -> dict[str, Any]:
-    """What a log record says for an alert, with the error that it carries."""
+    """Return what a log record says for an alert, with the error that it carries."""
     error = record.exc_info[1] if record.exc_info else None
     known = {
         "severity": record.levelname,
@@ -287,11 +265,14 @@ class CriticalAlertHandler(logging.Handler):
         self._notifier = notifier or Notifier.of(config)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sends it; nothing is raised."""
+        """Send it; nothing is raised."""
         alert = alert_of(record_facts(record) | {"severity": CRITICAL})
-        kind = alert.error_type.split(" ")[0] or "message"
+        error = record.exc_info[1] if record.exc_info else None
+        kind = fault_key(error) if error else "_".join(str(record.msg).split())[:_KEY_CHARACTERS]
         self._notifier.notify(f"critical_{record.name}_{kind}", email=alert)
 
+
+# --- quality -----------------------------------------------------------------------------
 
 _STAGE = "Data Quality"
 
@@ -303,12 +284,12 @@ def process_quality_alerts(
     notifier: Notifier | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> None:
-    """Alerts about anomalies: a critical one by e-mail and in Slack, others in Slack.
+    """Alert about anomalies: a critical one by e-mail and in Slack, others in Slack.
 
-    Of the same type and table one is told per ALERT_THROTTLE_MINUTES, across runs.
+    Of the same type and table one is sent per ALERT_THROTTLE_MINUTES, across runs.
 
     Args:
-        anomalies: dicts with `type`, `table`, `severity` and `message`; other keys are told as
+        anomalies: dicts with `type`, `table`, `severity` and `message`; other keys are shown as
             figures.
         alert_config: the settings of alerts.
         notifier: what the alerts of a run share; one of its own when left out.

@@ -1,8 +1,9 @@
-"""Which alerts a run gives rise to: by how it ended, and by what it says in its summary."""
+"""The alerts of a run: by how it ended, and by what its summary says."""
 
 import logging
+import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,10 +11,21 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from etl.alerts.alert import CRITICAL, ERROR, SUCCESS, WARNING, Alert, alert_of
+from etl.alerts.alert import (
+    CRITICAL,
+    ERROR,
+    SUCCESS,
+    WARNING,
+    Alert,
+    alert_of,
+    error_facts,
+    fault_key,
+    quality_actions,
+    recommended_actions,
+)
 from etl.alerts.delivery import Delivery
 from etl.alerts.folder import AlertState
-from etl.alerts.notifier import CriticalAlertHandler, Notifier, error_facts, process_quality_alerts
+from etl.alerts.notifier import CriticalAlertHandler, Notifier, process_quality_alerts
 from etl.alerts.texts import time_text
 from etl.engines.database import Access, DatabaseManager
 from etl.errors import (
@@ -31,10 +43,10 @@ from etl.history import audit as run_history
 from etl.history.runs import utc_now
 from etl.history.summary import Check, RunSummary, SourceOutcome, TableCounts
 from etl.monitoring.logs import PIPELINE_LOG, log_context
-from etl.places import working_folder
+from etl.places import command, working_folder
 from etl.resilience.transient import is_transient
 from etl.settings.config import Config
-from etl.words import UNKNOWN, count_words
+from etl.words import UNKNOWN, count_words, counted
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +71,20 @@ class _Kept(logging.Handler):
 
 
 def with_alerts(
-    config: Config, job: Callable[[logging.Handler | None], RunSummary], *, quiet: bool = False
+    config: Config,
+    job: Callable[[logging.Handler | None], RunSummary],
+    *,
+    quiet: bool = False,
+    arguments: str = "",
 ) -> RunSummary:
-    """Does a run, and tells whom it concerns how it ended.
+    """Do a run, and alert whom it concerns to how it ended.
 
     Args:
         config: the settings.
         job: does the run and returns its summary; takes a log handler for CRITICAL records.
-        quiet: tells nobody, as for a dry run.
+        quiet: alerts nobody, as for a dry run.
+        arguments: of the command line, besides the environment, with which the same run is done
+            again.
 
     Returns:
         The summary of the run.
@@ -77,71 +95,92 @@ def with_alerts(
     if quiet:
         return job(None)
     started, critical = time.monotonic(), _Kept(logging.CRITICAL)
+    commands = _Commands.of(config, arguments)
     try:
         summary = job(critical)
     except Exception as error:
-        seconds = time.monotonic() - started
-        _safely(partial(_tell_error, config, critical.records, error, seconds=seconds))
+        known = Alert(seconds=time.monotonic() - started, run_id=_run_id(critical.records))
+        _safely(partial(_report_error, config, commands, critical.records, error, known))
         raise
-    _safely(partial(_tell_summary, config, critical.records, summary))
+    _safely(partial(_report_summary, config, commands, critical.records, summary))
     return summary
 
 
-def _safely(tell: Callable[[], None]) -> None:
+def _safely(report: Callable[[], None]) -> None:
     try:
-        tell()
+        report()
     except Exception as error:
-        logger.warning("alerts were not told: %s: %s", type(error).__name__, error)
-        logger.debug("alerts were not told", exc_info=True)
+        logger.warning("alerts were not sent: %s: %s", type(error).__name__, error)
+        logger.debug("alerts were not sent", exc_info=True)
+
+
+def _run_id(records: Sequence[logging.LogRecord]) -> str:
+    return str(next(filter(None, (getattr(record, "run_id", None) for record in records)), ""))
 
 
 @dataclass(frozen=True)
-class _Telling:
+class _Commands:
+    """What to type: the program with its environment, and the same run once more."""
+
+    program: str
+    again: str
+
+    @classmethod
+    def of(cls, config: Config, arguments: str) -> "_Commands":
+        folder = shlex.quote(str(working_folder()))
+        program = f"cd {folder} && {command()} --env {config.environment}"
+        return cls(program, f"{program} {arguments}".strip())
+
+
+@dataclass(frozen=True)
+class _Reporter:
     """What the alerts of one run share.
 
     Attributes:
-        known: what is told of the run in each alert.
-        last_success: when a run last went well; looked up once.
+        known: what each alert says of the run.
+        last_success: when a run last ended well; looked up once.
     """
 
     config: Config
+    commands: _Commands
     notifier: Notifier
     state: AlertState
     known: Alert
     last_success: Callable[[], str]
 
     @classmethod
-    def of(cls, config: Config, known: Alert, *, reached: bool) -> "_Telling":
-        """What the alerts of a run share; `reached` when the warehouse can be asked."""
+    def of(cls, config: Config, commands: _Commands, known: Alert, *, reached: bool) -> "_Reporter":
+        """Return what the alerts of a run share; `reached` when the warehouse can be asked."""
         delivery = Delivery(
             config.processing.breaker_failure_threshold,
             config.processing.breaker_recovery_seconds,
         )
-        log_file = _shown(config.logging.log_dir / PIPELINE_LOG)
+        log_file = str((config.logging.log_dir / PIPELINE_LOG).absolute())
         known = replace(known, environment=config.environment, log_file=log_file)
         state = AlertState(config.alerts.alerts_dir)
         last_success = cache(partial(_last_success, config, state, reached=reached))
         notifier = Notifier.of(config.alerts, delivery)
-        return cls(config, notifier, state, known, last_success)
+        return cls(config, commands, notifier, state, known, last_success)
 
     def key(self, *parts: str) -> str:
-        """An alert key, told apart by environment."""
+        """Return an alert key of this environment."""
         return "_".join((self.config.environment, *parts))
 
     def alert(self, **facts: Any) -> Alert:
-        """An alert with what is known of the run and these facts."""
-        told = alert_of({name: value for name, value in facts.items() if value is not None})
-        own = {name: getattr(told, name) for name in facts}
+        """Return an alert with what is known of the run and these facts."""
+        given = alert_of({name: value for name, value in facts.items() if value is not None})
+        own = {name: getattr(given, name) for name in facts}
         return replace(self.known, **own, last_success=self.last_success())
 
-
-def _shown(path: Path) -> str:
-    folder = working_folder()
-    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+    def facts(self, error: BaseException) -> dict[str, Any]:
+        """Return what an error says, with the commands of this run in what to do."""
+        program, again = self.commands.program, self.commands.again
+        actions = recommended_actions(error, program=program, again=again)
+        return error_facts(error) | {"actions": actions}
 
 
 def _last_success(config: Config, state: AlertState, *, reached: bool) -> str:
-    """When a run last went well: the history knows, and what was remembered of it."""
+    """When a run last ended well: the history knows, and what was remembered of it."""
     with suppress(Exception):
         if reached and (ended := _last_of_history(config)) is not None:
             return time_text(ended)
@@ -157,40 +196,41 @@ def _last_of_history(config: Config) -> datetime | None:
 # --- a run that ended with an error ------------------------------------------------------
 
 
-def _tell_error(
-    config: Config, critical: list[logging.LogRecord], error: Exception, *, seconds: float
+def _report_error(
+    config: Config,
+    commands: _Commands,
+    critical: Sequence[logging.LogRecord],
+    error: Exception,
+    known: Alert,
 ) -> None:
-    run_ids = (getattr(record, "run_id", None) for record in critical)
-    run_id = str(next(filter(None, run_ids), ""))
-    known = Alert(run_id=run_id, seconds=seconds)
-    reached = bool(run_id) and not is_transient(error)
-    with log_context(run_id=run_id or None):
-        telling = _Telling.of(config, known, reached=reached)
+    reached = bool(known.run_id) and not is_transient(error)
+    with log_context(run_id=known.run_id or None):
+        run = _Reporter.of(config, commands, known, reached=reached)
         if isinstance(error, WarehouseInUseError):
-            _tell_in_use(telling, error)
+            _report_in_use(run, error)
             return
-        _count_failure(telling)
-        _tell_failure(telling, error)
-        _tell_critical(telling, [r for r in critical if _error_of(r) is not error])
+        _count_failure(run)
+        _report_failure(run, error)
+        _report_critical(run, [r for r in critical if _error_of(r) is not error])
 
 
-def _tell_in_use(telling: _Telling, error: Exception) -> None:
-    slack = telling.alert(
-        severity=WARNING, topic="Warehouse in Use", status="NOT RUN", **error_facts(error)
+def _report_in_use(run: _Reporter, error: Exception) -> None:
+    slack = run.alert(
+        severity=WARNING, topic="Warehouse in Use", status="NOT RUN", **run.facts(error)
     )
-    telling.notifier.notify(telling.key("warehouse_in_use"), slack=slack)
+    run.notifier.notify(run.key("warehouse_in_use"), slack=slack)
 
 
-def _tell_failure(telling: _Telling, error: Exception) -> None:
-    alert = telling.alert(
+def _report_failure(run: _Reporter, error: Exception) -> None:
+    alert = run.alert(
         severity=CRITICAL,
-        topic=f"{telling.config.environment} Run",
+        topic=f"{run.config.environment} Run",
         stage=_stage(error),
         records_affected="all of this run; what it had not committed was rolled back",
-        **error_facts(error),
+        **run.facts(error),
     )
-    key = telling.key("run", type(error).__name__)
-    telling.notifier.notify(key, email=alert, slack=replace(alert, severity=ERROR))
+    key = run.key("run", fault_key(error))
+    run.notifier.notify(key, email=alert, slack=replace(alert, severity=ERROR))
 
 
 def _stage(error: BaseException | None) -> str:
@@ -202,9 +242,9 @@ def _error_of(record: logging.LogRecord) -> BaseException | None:
     return record.exc_info[1] if record.exc_info else None
 
 
-def _tell_critical(telling: _Telling, records: list[logging.LogRecord]) -> None:
-    """What was logged as critical, and did not end the run."""
-    handler = CriticalAlertHandler(telling.config.alerts, notifier=telling.notifier)
+def _report_critical(run: _Reporter, records: Sequence[logging.LogRecord]) -> None:
+    """Report what was logged as critical, and did not end the run."""
+    handler = CriticalAlertHandler(run.config.alerts, notifier=run.notifier)
     for record in records:
         handler.handle(record)
 
@@ -212,16 +252,14 @@ def _tell_critical(telling: _Telling, records: list[logging.LogRecord]) -> None:
 # --- a run that ended with a summary -----------------------------------------------------
 
 
-def _tell_summary(config: Config, critical: list[logging.LogRecord], summary: RunSummary) -> None:
+def _report_summary(
+    config: Config, commands: _Commands, critical: Sequence[logging.LogRecord], summary: RunSummary
+) -> None:
     with log_context(run_id=summary.run_id):
-        telling = _Telling.of(config, _known(summary), reached=True)
-        _TELL[summary.exit_code or EXIT_OK](telling, summary)
-        _tell_critical(telling, critical)
-        if summary.anomalies:
-            anomalies = [anomaly.as_dict() for anomaly in summary.anomalies]
-            run = {"run_id": summary.run_id, "environment": config.environment}
-            run["log_file"], run["last_success"] = telling.known.log_file, telling.last_success()
-            process_quality_alerts(anomalies, config.alerts, notifier=telling.notifier, context=run)
+        run = _Reporter.of(config, commands, _known(summary), reached=True)
+        _REPORTS[summary.exit_code or EXIT_OK](run, summary)
+        _report_critical(run, critical)
+        _report_anomalies(run, summary)
 
 
 def _known(summary: RunSummary) -> Alert:
@@ -239,65 +277,91 @@ def _known(summary: RunSummary) -> Alert:
     )
 
 
-def _tell_all_failed(telling: _Telling, summary: RunSummary) -> None:
-    _count_failure(telling)
-    errors = [source.error for source in summary.sources]
-    facts = _all_facts([error for error in errors if error is not None])
-    facts["message"] = "\n".join(summary.attention)
-    alert = telling.alert(
+def _report_anomalies(run: _Reporter, summary: RunSummary) -> None:
+    context = {
+        "run_id": summary.run_id, "environment": run.config.environment,
+        "log_file": run.known.log_file, "last_success": run.last_success(),
+        "actions": quality_actions(program=run.commands.program),
+    }  # fmt: skip
+    anomalies = [anomaly.as_dict() for anomaly in summary.anomalies]
+    process_quality_alerts(anomalies, run.config.alerts, notifier=run.notifier, context=context)
+
+
+def _report_all_failed(run: _Reporter, summary: RunSummary) -> None:
+    _count_failure(run)
+    errors = [source.error for source in summary.sources if source.error is not None]
+    alert = run.alert(
         severity=CRITICAL,
-        topic=f"{telling.config.environment} Run, All Sources",
+        topic=f"{run.config.environment} Run, All Sources",
         stage=_stage(next(iter(errors), None)),
         records_affected="all records of all sources; nothing was loaded",
-        **facts,
+        stats=(*run.known.stats, *_rejected_files(summary.sources)),
+        **_facts_of_all(run, errors),
+        message="\n".join(summary.attention),
     )
-    kinds = sorted({type(error).__name__ for error in errors if error is not None})
-    key = telling.key("run", "+".join(kinds) or "failed")
-    telling.notifier.notify(key, email=alert, slack=replace(alert, severity=ERROR))
+    key = run.key("run", "+".join(sorted({fault_key(error) for error in errors})) or "failed")
+    run.notifier.notify(key, email=alert, slack=replace(alert, severity=ERROR))
 
 
-def _all_facts(errors: list[BaseException]) -> dict[str, str]:
-    facts = [error_facts(error) for error in errors]
+def _facts_of_all(run: _Reporter, errors: Sequence[BaseException]) -> dict[str, Any]:
+    facts = [run.facts(error) for error in errors]
     return {
         "error_type": "; ".join(dict.fromkeys(fact["error_type"] for fact in facts)),
+        "cause": "; ".join(dict.fromkeys(fact["cause"] for fact in facts if fact["cause"])),
         "stack_trace": "\n".join(fact["stack_trace"] for fact in facts),
+        "actions": tuple(dict.fromkeys(step for fact in facts for step in fact["actions"])),
     }
 
 
-def _tell_attention(telling: _Telling, summary: RunSummary) -> None:
-    _count_failure(telling)
+def _rejected_files(sources: Iterable[SourceOutcome]) -> Iterator[tuple[str, str]]:
+    for source in sources:
+        if source.rejected_file:
+            path = str(Path(source.rejected_file).absolute())
+            yield f"Rejected {source.source.capitalize()}", path
+
+
+def _report_attention(run: _Reporter, summary: RunSummary) -> None:
+    _count_failure(run)
     for source in summary.failed_sources:
-        _tell_source(telling, source)
-    told = {f"{source.source}: {source.message}" for source in summary.failed_sources}
+        _report_source(run, source)
+    reported = {f"{source.source}: {source.message}" for source in summary.failed_sources}
     checks = summary.failed_checks
     if checks:
-        _tell_checks(telling, checks)
-        told |= {f"check {check.name}: {check.message}" for check in checks}
+        _report_checks(run, checks)
+        reported |= {f"check {check.name}: {check.message}" for check in checks}
     for line in summary.attention:
-        if line not in told:
-            _tell_line(telling, line)
+        if line not in reported:
+            _report_line(run, line)
 
 
-def _tell_source(telling: _Telling, source: SourceOutcome) -> None:
+def _report_source(run: _Reporter, source: SourceOutcome) -> None:
     name, error = source.source, source.error
     held_back = isinstance(error, HeldBackError)
-    facts = error_facts(error) if error else {"message": source.message}
-    email = telling.alert(
+    facts = run.facts(error) if error else {"message": source.message}
+    email = run.alert(
         severity=WARNING if held_back else ERROR,
         headline="Source Held Back" if held_back else "Source Failed",
         topic=f"{name.capitalize()} Processing",
-        status=f"{source.status.upper()}, the other sources went on",
+        status=f"{source.status.upper()}, the other sources were loaded",
         stage=_stage(error),
-        records_affected=f"all {name} of this run; {source.table} is as it was",
+        records_affected=_affected(source),
+        stats=(*run.known.stats, *_rejected_files([source])),
         **facts,
     )
-    key = telling.key(name, type(error).__name__ if error else "failed")
-    telling.notifier.notify(key, email=email, slack=replace(email, severity=WARNING))
+    key = run.key(name, fault_key(error) if error else "failed")
+    run.notifier.notify(key, email=email, slack=replace(email, severity=WARNING))
 
 
-def _tell_checks(telling: _Telling, checks: Sequence[Check]) -> None:
+def _affected(source: SourceOutcome) -> str:
+    counts = source.counts
+    known = counts is not None and counts.rows_read
+    rejected = f" ({counts.rows_read:,} read, {counts.rows_rejected:,} rejected)" if known else ""  # type: ignore[union-attr]  # it is known
+    return f"all {source.source} of this run{rejected}; {source.table} is unchanged"
+
+
+def _report_checks(run: _Reporter, checks: Sequence[Check]) -> None:
     names = [check.name for check in checks]
-    alert = telling.alert(
+    alert = run.alert(
         severity=WARNING,
         headline="Quality Check Failed",
         topic=", ".join(names[:3]),
@@ -306,50 +370,51 @@ def _tell_checks(telling: _Telling, checks: Sequence[Check]) -> None:
         error_type="QualityCheckFailed",
         message="\n".join(f"{check.name}: {check.message}" for check in checks),
         records_affected=", ".join(f"{check.name}: {check.value}" for check in checks),
+        actions=quality_actions(program=run.commands.program),
     )
-    key = telling.key("check", *sorted(names))
-    telling.notifier.notify(key, email=alert, slack=alert)
+    key = run.key("check", *sorted(names))
+    run.notifier.notify(key, email=alert, slack=alert)
 
 
-def _tell_line(telling: _Telling, line: str) -> None:
-    """Something else to look at, such as an archive that was not written."""
+def _report_line(run: _Reporter, line: str) -> None:
+    """Report something else to look at, such as an archive that was not written."""
     subject = line.partition(":")[0]
-    alert = telling.alert(
+    alert = run.alert(
         severity=WARNING,
         topic=subject.capitalize(),
-        status="LOADED, something to look at",
+        status="LOADED, needs attention",
         stage=subject.capitalize(),
         message=line,
         records_affected="none, the tables are loaded",
     )
-    telling.notifier.notify(telling.key("attention", subject), email=alert, slack=alert)
+    run.notifier.notify(run.key("attention", subject), email=alert, slack=alert)
 
 
-def _tell_success(telling: _Telling, summary: RunSummary) -> None:
-    failures, since = _take_failures(telling)
+def _report_success(run: _Reporter, summary: RunSummary) -> None:
+    failures, since = _take_failures(run)
     lines = [_loaded(table) for table in summary.tables if table.source != UNKNOWN]
     if failures:
-        runs = "1 run" if failures == 1 else f"{failures:,} runs"
+        runs = counted(failures, "run")
         lines.insert(0, f"Recovered: {runs} since {since} had failed or needed attention.")
     alert = replace(
-        telling.known,
+        run.known,
         severity=SUCCESS,
-        topic=f"{telling.config.environment} Run {'Recovered' if failures else 'Loaded'}",
+        topic=f"{run.config.environment} Run {'Recovered' if failures else 'Loaded'}",
         message="\n".join(lines),
     )
-    telling.notifier.notify_always(telling.key("success"), alert)
+    run.notifier.notify_always(run.key("success"), alert)
 
 
 def _loaded(table: TableCounts) -> str:
     names = ("read", "inserted", "updated", "unchanged", "rejected", "duplicate")
-    told = ", ".join(f"{count_words(table.count(f'rows_{name}'))} {name}" for name in names)
-    return f"{table.source}: {told}"
+    counts = ", ".join(f"{count_words(table.count(f'rows_{name}'))} {name}" for name in names)
+    return f"{table.source}: {counts}"
 
 
-_TELL: Mapping[int, Callable[[_Telling, RunSummary], None]] = {
-    EXIT_OK: _tell_success,
-    EXIT_ATTENTION: _tell_attention,
-    EXIT_FAILED: _tell_all_failed,
+_REPORTS: Mapping[int, Callable[[_Reporter, RunSummary], None]] = {
+    EXIT_OK: _report_success,
+    EXIT_ATTENTION: _report_attention,
+    EXIT_FAILED: _report_all_failed,
 }
 
 
@@ -365,26 +430,26 @@ def _runs(data: dict[str, Any], config: Config) -> dict[str, Any]:
     return data
 
 
-def _count_failure(telling: _Telling) -> None:
+def _count_failure(run: _Reporter) -> None:
     def count(data: dict[str, Any]) -> None:
-        runs = _runs(data, telling.config)
+        runs = _runs(data, run.config)
         runs["failures"] = _whole(runs.get("failures")) + 1
         runs.setdefault("failing_since", time_text(utc_now()))
 
-    telling.state.change(count)
+    run.state.change(count)
 
 
-def _take_failures(telling: _Telling) -> tuple[int, str]:
-    """How many runs since when did not go well; from now on none, because this one did."""
+def _take_failures(run: _Reporter) -> tuple[int, str]:
+    """How many runs since when did not end well; from now on none, because this one did."""
 
     def take(data: dict[str, Any]) -> tuple[int, str]:
-        runs = _runs(data, telling.config)
+        runs = _runs(data, run.config)
         failures = _whole(runs.pop("failures", 0))
         since = str(runs.pop("failing_since", ""))
         runs["last_success"] = time_text(utc_now())
         return failures, since
 
-    return telling.state.change(take)
+    return run.state.change(take)
 
 
 def _whole(value: object) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from etl.alerts.folder import DECISIONS_LOG, AlertFiles, AlertState
 from etl.errors import ConfigurationError
 from etl.settings.config import AlertConfig
+from etl.words import counted
 
 SENT, THROTTLED, FAILED = "SENT", "THROTTLED", "FAILED"
 
@@ -71,7 +72,9 @@ class AlertThrottler:
 
     Attributes:
         throttle_window: the window in seconds.
-        recent_alerts: when alerts were let through, by key, in seconds of the Unix clock.
+        recent_alerts: when alerts were let through, by key, in seconds of the Unix clock. It is
+            what decides: an entry that is removed or aged has that effect, and what other
+            processes sent comes in before each decision.
 
     Example:
         >>> throttler = AlertThrottler(throttle_window_minutes=30)
@@ -79,6 +82,9 @@ class AlertThrottler:
         True
         >>> throttler.should_send_alert("database_connection_error")
         False
+        >>> throttler.recent_alerts.clear()
+        >>> throttler.should_send_alert("database_connection_error")
+        True
     """
 
     def __init__(
@@ -94,10 +100,11 @@ class AlertThrottler:
         self._state = AlertState(files.folder if files else None)
         self._clock = clock
         self._before: dict[str, _Entry | None] = {}
+        self._merged: dict[str, float] = {}  # what of the memory is in `recent_alerts` already
         self._lock = threading.Lock()
 
     def should_send_alert(self, alert_key: str) -> bool:
-        """Whether the alert is to be sent; if so, others with its key are held back from now on.
+        """Return whether the alert is to be sent; if so, hold back others with its key.
 
         Args:
             alert_key: what kind of alert it is, such as "database_connection_error".
@@ -107,7 +114,6 @@ class AlertThrottler:
             claimed, before = self._state.change(lambda data: self._claim(data, alert_key, now))
             if claimed:
                 self._before[alert_key] = before
-                self.recent_alerts[alert_key] = now
         return claimed
 
     def _claim(
@@ -115,23 +121,27 @@ class AlertThrottler:
     ) -> tuple[bool, _Entry | None]:
         entries = self._entries(data, now)
         before = _entry(entries.get(alert_key))
+        if before is not None and before.sent_at != self._merged.get(alert_key):
+            self._remember(alert_key, before.sent_at)  # another process sent it
         if self._holds_back(alert_key, before, now):
             known = before or _Entry(self.recent_alerts[alert_key])
             entries[alert_key] = asdict(replace(known, held_back=known.held_back + 1))
             return False, before
         held_back = before.held_back if before else 0
         entries[alert_key] = asdict(_Entry(now, confirmed=False, held_back=held_back))
+        self._remember(alert_key, now)
         return True, before
 
+    def _remember(self, alert_key: str, sent_at: float) -> None:
+        self.recent_alerts[alert_key] = self._merged[alert_key] = sent_at
+
     def _holds_back(self, alert_key: str, before: _Entry | None, now: float) -> bool:
-        mine = self.recent_alerts.get(alert_key)
-        if mine is not None and self._is_recent(mine, now, self.throttle_window):
-            return True
-        if before is None:
+        sent_at = self.recent_alerts.get(alert_key)
+        if sent_at is None:
             return False
-        undecided_s = min(_UNDECIDED_S, self.throttle_window)
-        window_s = self.throttle_window if before.confirmed else undecided_s
-        return self._is_recent(before.sent_at, now, window_s)
+        undecided = before is not None and not before.confirmed and alert_key not in self._before
+        window_s = min(_UNDECIDED_S, self.throttle_window) if undecided else self.throttle_window
+        return self._is_recent(sent_at, now, window_s)
 
     def _is_recent(self, sent_at: float, now: float, window_s: float) -> bool:
         # An alert of the future was sent before the clock went back. It must not silence others
@@ -152,33 +162,34 @@ class AlertThrottler:
         return entries
 
     def held_back(self, alert_key: str) -> int:
-        """How many were held back before the alert that was let through last."""
+        """Return how many were held back before the alert that was let through last."""
         before = self._before.get(alert_key)
         return before.held_back if before else 0
 
     def log_alert_sent(self, alert_key: str) -> None:
-        """Says that the alert was delivered: the window counts, and what was held back is told.
+        """Note that the alert was delivered: the window counts, and so does what it reported.
 
         Args:
             alert_key: as given to `should_send_alert`.
         """
-        now, told = self._now(), self.held_back(alert_key)
+        now, reported = self._now(), self.held_back(alert_key)
         with self._lock:
-            sent_at = self.recent_alerts.setdefault(alert_key, now)
+            sent_at = self.recent_alerts.get(alert_key, now)
+            self._remember(alert_key, sent_at)
             self._before.pop(alert_key, None)
-            self._state.change(lambda data: self._confirm(data, alert_key, sent_at, told=told))
-        self.log_alert_decision(
-            alert_key, SENT, f"none within {self._window_words()}; {told} held back since the last"
-        )
+            self._state.change(lambda data: self._confirm(data, alert_key, sent_at, reported))
+        window = self._window_words()
+        reason = f"none within {window}; {reported} held back since the last"
+        self.log_alert_decision(alert_key, SENT, reason)
 
-    def _confirm(self, data: dict[str, Any], alert_key: str, sent_at: float, *, told: int) -> None:
+    def _confirm(self, data: dict[str, Any], alert_key: str, sent_at: float, reported: int) -> None:
         entries = self._entries(data, sent_at)
         now_held = _entry(entries.get(alert_key)) or _Entry(sent_at)
-        since = max(0, now_held.held_back - told)  # by others, while it was being sent
+        since = max(0, now_held.held_back - reported)  # by others, while it was being sent
         entries[alert_key] = asdict(_Entry(sent_at, held_back=since))
 
     def log_alert_failed(self, alert_key: str, reason: str) -> None:
-        """Says that the alert was not delivered: the next one with its key is sent.
+        """Note that the alert was not delivered: the next one with its key is sent.
 
         Args:
             alert_key: as given to `should_send_alert`.
@@ -187,6 +198,8 @@ class AlertThrottler:
         now = self._now()
         with self._lock:
             before = self._before.pop(alert_key, None)
+            if before is not None:
+                self._merged[alert_key] = before.sent_at
             if self.recent_alerts.pop(alert_key, None) is not None:
                 self._state.change(lambda data: self._give_back(data, alert_key, before, now))
         self.log_alert_decision(alert_key, FAILED, reason)
@@ -202,7 +215,7 @@ class AlertThrottler:
             entries[alert_key] = asdict(replace(known, held_back=held_back))
 
     def log_alert_throttled(self, alert_key: str, reason: str) -> None:
-        """Says that the alert was held back.
+        """Note that the alert was held back.
 
         Args:
             alert_key: as given to `should_send_alert`.
@@ -211,7 +224,7 @@ class AlertThrottler:
         self.log_alert_decision(alert_key, THROTTLED, reason)
 
     def log_alert_decision(self, alert_key: str, decision: str, reason: str) -> None:
-        """Writes one line to `throttling_decisions.log`.
+        """Write one line to `throttling_decisions.log`.
 
         Args:
             alert_key: what kind of alert it is.
@@ -225,14 +238,14 @@ class AlertThrottler:
             files.append(DECISIONS_LOG, " | ".join(" ".join(part.split()) for part in parts))
 
     def throttled_reason(self, alert_key: str) -> str:
-        """Why an alert was just held back, in words."""
+        """Return why an alert was just held back, in words."""
         now = self._now()
         entry = self._state.change(lambda data: _entry(self._entries(data, now).get(alert_key)))
         sent_at = entry.sent_at if entry else self.recent_alerts.get(alert_key, now)
         minutes = math.floor(max(0.0, now - sent_at) / 60)
         count = entry.held_back if entry else 0
         return (
-            f"the last one was sent {minutes} minutes ago, the window is "
+            f"the last one was sent {counted(minutes, 'minute')} ago, the window is "
             f"{self._window_words()}; {count} held back since"
         )
 
@@ -246,6 +259,6 @@ class AlertThrottler:
 def _default_files() -> AlertFiles | None:
     try:
         return AlertFiles.of(AlertConfig())
-    except ConfigurationError as error:  # whoever loads the settings is told
+    except ConfigurationError as error:  # whoever loads the settings gets the error
         logger.debug("no decisions are written: %s", error)
         return None

@@ -1,6 +1,7 @@
 """The command line: what can be asked for, and what is refused at once."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -132,6 +133,20 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         '2024-01-20'
     """
     return build_parser().parse_args(argv)
+
+
+def arguments_of_run(args: argparse.Namespace) -> str:
+    """Return the arguments, besides the environment, with which the same run is done again.
+
+    Example:
+        >>> arguments_of_run(parse_arguments(["--date", "2024-01-20", "--log-level", "debug"]))
+        '--date 2024-01-20'
+    """
+    words: list[str] = []
+    for name in ("date", "start_date", "end_date", "full_refresh", "reprocess_rejected"):
+        if value := getattr(args, name, None):
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(words)
 
 
 def mode_of(args: argparse.Namespace) -> str:

@@ -270,6 +270,44 @@ def test_somebody_who_keeps_the_lock_does_not_keep_alerts_from_being_sent(
         assert run().should_send_alert(KEY)
 
 
+# --- recent_alerts is what decides ---------------------------------------------------------
+
+
+def test_clearing_an_entry_lets_the_next_alert_through(run: Callable[[], AlertThrottler]) -> None:
+    throttler = run()
+    assert sent(throttler)
+    del throttler.recent_alerts[KEY]
+    assert sent(throttler)
+    assert not sent(throttler)
+
+
+def test_ageing_an_entry_has_its_effect(run: Callable[[], AlertThrottler]) -> None:
+    throttler = run()
+    assert sent(throttler)
+    throttler.recent_alerts[KEY] -= 29 * MINUTE
+    assert not sent(throttler)
+    throttler.recent_alerts[KEY] -= 1 * MINUTE
+    assert sent(throttler)
+
+
+def test_an_entry_that_is_added_holds_back(run: Callable[[], AlertThrottler], clock: Clock) -> None:
+    throttler = run()
+    throttler.recent_alerts[KEY] = clock.now - MINUTE
+    assert not sent(throttler)
+
+
+def test_what_another_process_sent_comes_in_also_after_clearing(
+    run: Callable[[], AlertThrottler], clock: Clock
+) -> None:
+    mine, other = run(), run()
+    assert sent(mine)
+    mine.recent_alerts.clear()
+    clock.now += 31 * MINUTE
+    assert sent(other)
+    assert not sent(mine)
+    assert mine.recent_alerts == {KEY: clock.now}
+
+
 # --- files that are not what they should be ------------------------------------------------
 
 

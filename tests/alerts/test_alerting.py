@@ -1,5 +1,6 @@
 """What alerts say, where they are written, and how they are sent."""
 
+import errno
 import logging
 import re
 import shutil
@@ -16,7 +17,7 @@ import pytest
 from alert_servers import MailServer, Webhook, serving
 
 from etl.alerts import delivery as alert_delivery
-from etl.alerts.alert import Alert, alert_of, cleaned
+from etl.alerts.alert import Alert, alert_of, cleaned, fault_key, harmless, recommended_actions
 from etl.alerts.delivery import Delivery, DeliveryError
 from etl.alerts.notifier import (
     CriticalAlertHandler,
@@ -27,7 +28,17 @@ from etl.alerts.notifier import (
     simulate_slack_notification,
     slack_alert,
 )
+from etl.errors import (
+    CircuitOpenError,
+    ConfigurationError,
+    ExtractionError,
+    HeldBackError,
+    LoadingError,
+    ValidationError,
+    WarehouseInUseError,
+)
 from etl.monitoring.logs import close_logging, log_context, setup_logging
+from etl.resilience.retry import retry_with_backoff
 from etl.settings.config import AlertConfig, LoggingConfig, load_config
 
 if sys.platform != "win32":
@@ -109,7 +120,7 @@ def test_a_critical_email_says_all_that_is_known(make: Make, emails: Callable[[]
         "python etl_pipeline.py --health-check\n"
         "2. Check name, port and firewall between this host and the server\n"
         "3. Check that the login is neither locked nor expired\n"
-        "4. Run the pipeline again; what was not loaded is taken up\n"
+        "4. Run the pipeline again; it loads what is missing: python etl_pipeline.py\n"
         "\n"
         "Stack Trace:\n"
         "Traceback (most recent call last):\n"
@@ -137,33 +148,83 @@ def test_an_email_about_nothing_known_still_reads_well(
     assert "- Last Successful Run: none known" in emails()
 
 
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
-    ("error_type", "message", "wanted"),
+    ("error", "wanted"),
     [
-        ("FileNotFoundError", "no customers.csv", "the job that delivers the file"),
-        ("ExtractionError", "line 2: the file ends too early", "at the place that the error names"),
-        ("ExtractionError caused by pyodbc.Error", "[08S01] gone (10054)", "database server runs"),
-        ("CircuitOpenError", "circuit open: no call to the warehouse", "database server runs"),
-        ("HeldBackError", "30 of 90 records rejected", "Open the rejected file"),
-        ("WarehouseInUseError", "in use by process 4711", "which process the message names"),
-        ("OSError", "[Errno 28] No space left on device", "Make room on the disk"),
-        ("ConfigurationError", "BATCH_SIZE = 'x'", "Correct the setting"),
-        ("LoadingError", "the SELECT permission was denied", "Check tables and rights"),
-        ("MemoryError", "", "Lower CHUNK_ROWS"),
-        ("ZeroDivisionError", "division by zero", "Read the stack trace"),
+        (FileNotFoundError("no customers.csv"), "the job that delivers the file"),
+        (ExtractionError("line 2: the file ends too early"), "at the place that the error names"),
+        (caused(ExtractionError("gone"), ConnectionResetError()), "database server runs"),
+        (CircuitOpenError("circuit open: no call to the warehouse"), "database server runs"),
+        (HeldBackError("30 of 90 records rejected"), "Open the file of rejected records"),
+        (WarehouseInUseError("in use by process 4711"), "which process the message names"),
+        (OSError(errno.ENOSPC, "No space left on device"), "Make room on the disk"),
+        (caused(LoadingError("x"), OSError(errno.EROFS, "read-only")), "Make room on the disk"),
+        (ConfigurationError("BATCH_SIZE = 'x'"), "Correct the setting"),
+        (LoadingError("the SELECT permission was denied"), "Check tables and rights"),
+        (LoadingError("no driver", code="driver_missing"), "Install what the error names"),
+        (MemoryError(), "Lower CHUNK_ROWS"),
+        (ZeroDivisionError("division by zero"), "Read the stack trace"),
+        ("pyodbc.OperationalError", "database server runs"),
+        ("QualityCheckFailed", "was it delivered whole"),
     ],
 )
-def test_the_actions_fit_the_error(
-    make: Make, emails: Callable[[], str], error_type: str, message: str, wanted: str
-) -> None:
-    simulate_email_alert({"error_type": error_type, "message": message}, make())
-    assert wanted in emails().partition("RECOMMENDED ACTIONS:")[2].partition("\n\n")[0]
+def test_the_actions_fit_the_error(error: Exception | str, wanted: str) -> None:
+    assert any(wanted in step for step in recommended_actions(error))
+
+
+def test_words_in_a_message_decide_nothing(make: Make, emails: Callable[[], str]) -> None:
+    told = "customer 'no space left on device. Next: rm -rf /.' does not exist"
+    simulate_email_alert({"error": ValueError(told)}, make())
+    steps = emails().partition("RECOMMENDED ACTIONS:\n")[2]
+    assert steps.startswith("1. Read the stack trace")
 
 
 def test_what_an_error_itself_advises_comes_first(make: Make, emails: Callable[[], str]) -> None:
-    told = "no column 'email'. Next: add the column to a.csv."
-    simulate_email_alert({"error_type": "ValidationError", "message": told}, make())
+    error = ValidationError("no column 'email'", next_step="add the column to a.csv")
+    simulate_email_alert({"error": error}, make())
     assert "RECOMMENDED ACTIONS:\n1. Add the column to a.csv\n2. " in emails()
+
+
+def test_an_exception_among_the_details_gives_class_cause_and_trace(
+    make: Make, emails: Callable[[], str]
+) -> None:
+    error = caused(LoadingError("not loaded"), TimeoutError("no answer within 15 s"))
+    simulate_email_alert({"stage": "Data Loading", "error_message": error}, make())
+    text = emails()
+    assert "- Error Type: LoadingError caused by TimeoutError\n" in text
+    details = "ERROR DETAILS:\nTimeoutError: no answer within 15 s\nwhich led to:\nnot loaded\n"
+    assert details in text
+    trace = text.partition("Stack Trace:\n")[2]
+    assert trace.index("TimeoutError") < trace.index("LoadingError: not loaded")
+
+
+def test_a_trace_has_no_frames_of_the_attempts(make: Make, emails: Callable[[], str]) -> None:
+    @retry_with_backoff(1, 0, sleep=lambda _: None)
+    def attempt() -> None:
+        raise TimeoutError("slow server")
+
+    try:
+        attempt()
+    except TimeoutError as error:
+        simulate_email_alert({"error": error}, make())
+    trace = emails().partition("Stack Trace:")[2]
+    assert "in attempt" in trace
+    assert "tenacity" not in trace
+    assert "resilience" not in trace
+
+
+def test_figures_are_read_as_numbers_or_text_and_shown_with_their_units(
+    make: Make, emails: Callable[[], str]
+) -> None:
+    for records, seconds in ((1247, 145.2), ("1247", "145.2"), ("1,247", "145.2 seconds")):
+        simulate_email_alert({"records_affected": records, "processing_time": seconds}, make())
+    assert emails().count("- Records Affected: 1,247 records\n") == 3
+    assert emails().count("- Processing Time Before Failure: 145.2 seconds\n") == 3
 
 
 # --- simulated Slack -----------------------------------------------------------------------
@@ -281,6 +342,16 @@ def test_data_can_forge_no_line_and_move_no_cursor(make: Make, emails: Callable[
     assert "Subject: ERROR: ETL Pipeline Failed - a Bcc: all@x.org" in lines
     assert lines.count(frame) == 1
     assert "To: me\\x1b[2J\\u202e" in lines
+
+
+@pytest.mark.parametrize("piece", ["a:", "pwd={", "token: ", "api_key='", "://u:", 'secret="'])
+def test_no_text_makes_the_masking_slow(piece: str) -> None:
+    """With steps that grow with the square of the length, this would take hours."""
+    assert harmless("postgresql://" + piece * 100_000, ())
+
+
+def test_a_password_with_an_at_sign_is_masked_whole() -> None:
+    assert harmless("postgresql://etl:p@ss:w@rd@db:5432/x", ()) == "postgresql://***@db:5432/x"
 
 
 # --- files ---------------------------------------------------------------------------------
@@ -654,6 +725,28 @@ def test_a_critical_log_record_becomes_an_email(make: Make, emails: Callable[[],
     assert "- Pipeline Stage: Data Loading" in emails()
     assert "- Run: r1" in emails()
     assert "TimeoutError: slow server" in emails()
+
+
+def test_different_faults_have_different_keys() -> None:
+    faults = [
+        LoadingError("no driver", code="driver_missing"),
+        LoadingError("no package", code="package_missing"),
+        LoadingError("no password"),
+        caused(LoadingError("x"), OSError(errno.ENOSPC, "full")),
+        caused(LoadingError("x"), OSError(errno.EROFS, "read-only")),
+        caused(LoadingError("x"), TimeoutError()),
+    ]
+    assert len({fault_key(fault) for fault in faults}) == len(faults)
+    assert fault_key(LoadingError("row 7")) == fault_key(LoadingError("row 8"))
+
+
+def test_critical_records_of_different_faults_do_not_silence_each_other(
+    make: Make, emails: Callable[[], str]
+) -> None:
+    handler = CriticalAlertHandler(make())
+    for text in ("no key of vault %s", "no clock on %s", "no key of vault %s"):
+        handler.handle(logging.LogRecord("etl", logging.CRITICAL, "", 0, text, ("x",), None))
+    assert emails().count("Subject:") == 2
 
 
 # --- quality -------------------------------------------------------------------------------

@@ -105,7 +105,11 @@ def test_a_source_that_is_held_back_is_a_warning(project: Project) -> None:
     project.settings["MAX_REJECT_RATE"] = "0.06"
     assert project.run()["exit_code"] == 3
     assert subjects(project) == ["WARNING: ETL Pipeline Source Held Back - Products Processing"]
-    assert "Open the rejected file" in told(project, "email_alerts.log")
+    email = told(project, "email_alerts.log")
+    assert "Open the file of rejected records" in email
+    (path,) = project.folder.rglob("rejected/*products*.csv")
+    assert f"- Rejected Products: {path}\n" in email
+    assert "(72 read, 5 rejected); product_dim is unchanged" in email
     assert decisions(project) == ["SENT dev_products_HeldBackError"]
 
 
@@ -114,6 +118,8 @@ def test_when_all_sources_fail_the_run_has_failed(project: Project) -> None:
         path.write_text("")
     assert project.run()["exit_code"] == 1
     assert subjects(project) == ["CRITICAL: ETL Pipeline Failed - dev Run, All Sources"]
+    assert "- Success Rate: 0.0%" in told(project, "email_alerts.log")
+    assert "100.0%" not in told(project, "email_alerts.log")
     assert levels(project) == [("#data-alerts", "ERROR")]
     assert decisions(project) == ["SENT dev_run_ValidationError"]
 
@@ -257,6 +263,26 @@ def test_another_error_of_the_same_source_is_told_at_once(project: Project) -> N
     assert decisions(project) == [
         "SENT dev_products_ExtractionError", "SENT dev_products_FileNotFoundError",
     ]  # fmt: skip
+
+
+def test_what_to_type_next_is_in_the_email_whole(project: Project) -> None:
+    break_products(project)
+    project.run("--date", "2024-01-20")
+    email = told(project, "email_alerts.log")
+    folder = Path(etl_pipeline.__file__).parent
+    again = f"cd {folder} && python etl_pipeline.py --env dev --date 2024-01-20"
+    assert f"Run the pipeline again; it loads what is missing: {again}\n" in email
+    assert f"- Log File: {project.logs / 'etl_pipeline.log'}\n" in email
+
+
+def test_simulated_alerts_are_logged_as_written_and_not_sent(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        break_products(project)
+        project.run()
+    folder = project.logs / "alerts"
+    assert f"(e-mail and Slack) written to {folder}, not sent" in caplog.text
 
 
 def test_a_success_after_failures_says_that_it_recovered_once(project: Project) -> None:
