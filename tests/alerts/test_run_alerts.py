@@ -15,8 +15,9 @@ from pipeline_runs import Project, command, ended, start
 
 import etl_pipeline
 from etl.alerts import run_alerts
-from etl.errors import LoadingError
-from etl.history.summary import Anomaly, RunSummary
+from etl.errors import HeldBackError, LoadingError
+from etl.history.runs import LoadCounts
+from etl.history.summary import Anomaly, RunSummary, SourceOutcome
 from etl.pipeline.run import run_job
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "input"
@@ -107,10 +108,26 @@ def test_a_source_that_is_held_back_is_a_warning(project: Project) -> None:
     assert subjects(project) == ["WARNING: ETL Pipeline Source Held Back - Products Processing"]
     email = told(project, "email_alerts.log")
     assert "Open the file of rejected records" in email
-    (path,) = project.folder.rglob("rejected/*products*.csv")
-    assert f"- Rejected Products: {path}\n" in email
-    assert "(72 read, 5 rejected); product_dim is unchanged" in email
     assert decisions(project) == ["SENT dev_products_HeldBackError"]
+
+
+def test_the_email_names_the_file_of_the_rejected_records_and_counts_them(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_back = SourceOutcome(
+        "products", "product_dim", "held back", LoadCounts(rows_read=72, rows_rejected=5),
+        HeldBackError("5 of 72 rejected"), "5 of 72 rejected", rejected_file="out/products.csv",
+    )  # fmt: skip
+
+    def with_held_back(*args: Any) -> RunSummary:
+        return replace(run_job(*args), exit_code=3, status="attention", sources=(held_back,))
+
+    monkeypatch.setattr(etl_pipeline, "run_job", with_held_back)
+    project.run()
+    email = told(project, "email_alerts.log")
+    assert f"- Rejected Products: {Path('out/products.csv').absolute()}\n" in email
+    affected = "all products of this run (72 read, 5 rejected); product_dim is unchanged"
+    assert f"- Records Affected: {affected}\n" in email
 
 
 def test_when_all_sources_fail_the_run_has_failed(project: Project) -> None:
