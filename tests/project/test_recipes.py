@@ -76,7 +76,8 @@ def test_the_recipes_are_those_that_were_promised() -> None:
     ]  # fmt: skip
 
 
-def test_a_column_that_was_added_is_loaded(copy: Copy) -> None:
+def test_a_column_that_was_added_is_loaded_into_a_warehouse_that_lacks_it(copy: Copy) -> None:
+    copy.run()
     copy.follow("Add a column")
     customers = copy.folder / "data/input/customers.csv"
     head, *lines = customers.read_text(encoding="utf-8-sig").splitlines()
