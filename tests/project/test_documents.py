@@ -113,12 +113,30 @@ def test_every_call_of_the_tests_names_files_that_exist(document: str, command: 
 
 @pytest.mark.parametrize(
     ("document", "name"),
-    sorted(set(of_each(r"`((?:[\w.]+/)*\.?[\w-]+\.(?:py|example|txt|toml|lock|yaml|yml|md))`"))),
+    sorted(
+        set(
+            of_each(r"`((?:[\w.]+/)*\.?[\w-]+\.(?:py|example|txt|toml|lock|yaml|yml|md|css))`")
+        )
+    ),
 )
 def test_every_file_that_is_named_exists(document: str, name: str) -> None:
     of_the_user = {"pipeline.toml"}
     beside = (ROOT / document).parent / name
     assert name in of_the_user or (ROOT / name).exists() or beside.exists()
+
+
+def test_every_library_has_its_reason() -> None:
+    table = DOCUMENTS["docs/architecture.md"].partition("## Libraries")[2]
+    explained = {name for row in re.findall(r"^\| ([^|]+) \|", table, re.M) for name in words(row)}
+    files = ("requirements.txt", "requirements-sqlserver.txt", "requirements-postgresql.txt")
+    text = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in files)
+    required = set(re.findall(r"^([A-Za-z][\w-]*)", text, re.MULTILINE))
+    assert required == explained - {"Package", "---"}
+
+
+def words(row: str) -> list[str]:
+    """The packages of a row of the table."""
+    return re.sub(r"\(.*?\)", "", row).replace(",", " ").split()
 
 
 def test_every_setting_that_is_named_exists() -> None:
