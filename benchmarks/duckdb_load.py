@@ -37,7 +37,8 @@ from rich.console import Console
 
 sys.path.append(str(ROOT))
 
-from etl.engines.dialect import DUCKDB, quoted, sql_type
+from etl.engines.dialect import quoted, sql_type
+from etl.engines.duckdb import DUCKDB
 from etl.schema.tables import STAR_TABLES, Role, Table
 
 SEED = 20240120

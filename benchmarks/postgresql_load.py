@@ -27,7 +27,8 @@ from psycopg import sql
 from pyarrow import csv
 from server_load import COLUMNS, FIRST, RERUN, Comparison, Dlt, Place, Ratio, Tool
 
-from etl.engines.dialect import POSTGRESQL, listed
+from etl.engines.dialect import listed
+from etl.engines.postgresql import POSTGRESQL
 
 sys.path.append(str(ROOT / "tests"))
 

@@ -22,9 +22,9 @@ import server_load
 from measuring import BenchmarkError
 from server_load import COLUMNS, FIRST, RERUN, Comparison, Dlt, Place, Ratio, Tool
 
-from etl.engines import odbc_connections
-from etl.engines.dialect import SQL_SERVER
+from etl.engines import odbc
 from etl.engines.odbc import installed_drivers
+from etl.engines.sql_server import SQL_SERVER
 from etl.schema.tables import Column, Kind
 from etl.settings.connection_strings import joined, masked, parse
 
@@ -48,7 +48,7 @@ def to_sql_with(chunk_rows: int | None) -> Callable[[Place, str], float]:
         engine = sqlalchemy.create_engine(
             f"mssql+pyodbc:///?odbc_connect={quote_plus(place.connection)}", fast_executemany=True
         )
-        with closing(odbc_connections.connect(place.connection)) as connection:
+        with closing(odbc.connect(place.connection)) as connection:
             connection.execute(server_load.plain_table(SQL_SERVER))
         with engine.connect():  # what SQLAlchemy asks of a server once
             pass
@@ -142,9 +142,9 @@ def _server() -> Iterator[str]:
 
 @contextmanager
 def _fresh_database(server: str, name: str) -> Iterator[str]:
-    target = odbc_connections.target_of(parse(server), installed_drivers())
+    target = odbc.target_of(parse(server), installed_drivers())
     pairs = [pair for pair in parse(target.text) if pair[0].lower() != "database"]
-    with closing(odbc_connections.connect(joined([*pairs, ("Database", "master")]))) as connection:
+    with closing(odbc.connect(joined([*pairs, ("Database", "master")]))) as connection:
         connection.execute(f'CREATE DATABASE "{name}";')
         try:
             yield joined([*pairs, ("Database", name)])
@@ -163,13 +163,13 @@ def _drop(connection: Any, name: str) -> None:
 
 
 def _query(connection: str, query: str) -> Sequence[Sequence[object]]:
-    with closing(odbc_connections.connect(connection)) as opened:
+    with closing(odbc.connect(connection)) as opened:
         rows: Sequence[Sequence[object]] = opened.execute(query).fetchall()
         return rows
 
 
 def _masked(text: str, connection: str) -> str:
-    secrets = odbc_connections.target_of(parse(connection), installed_drivers()).passwords
+    secrets = odbc.target_of(parse(connection), installed_drivers()).passwords
     return masked(text, secrets)
 
 

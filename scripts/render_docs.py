@@ -22,7 +22,7 @@ from architecture_docs import modules_table, rooms_diagram  # noqa: E402  # need
 from schema_docs import dictionary_markdown  # noqa: E402  # likewise
 from setting_docs import settings_markdown  # noqa: E402  # likewise
 
-from etl.engines.dialect import DUCKDB  # noqa: E402  # likewise
+from etl.engines.duckdb import DUCKDB  # noqa: E402  # likewise
 from etl.pipeline.arguments import build_parser  # noqa: E402  # needs the path
 from etl.quality.rules import rules_markdown  # noqa: E402  # likewise
 

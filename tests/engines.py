@@ -17,8 +17,9 @@ import psycopg
 import pytest
 from postgres_server import PostgresServer, binaries
 
-from etl.engines import odbc_connections
-from etl.engines.database import Access, DatabaseManager
+from etl.engines import odbc
+from etl.engines.database import DatabaseManager
+from etl.engines.engine import Access
 from etl.settings.connection_strings import joined, parse
 
 _PASSWORD = "Only-for-tests-1!"  # noqa: S105  # of logins that last as long as a test
@@ -122,7 +123,7 @@ class SqlServer(Server):
         return f"ALTER ROLE etl_loader ADD MEMBER {name}"
 
     def _execute(self, statement: str) -> None:
-        connection = odbc_connections.connect(self.server)
+        connection = odbc.connect(self.server)
         try:
             connection.execute(statement)
         finally:

@@ -13,7 +13,8 @@ from typing import Any
 
 import engines
 
-from etl.engines.database import Access, DatabaseManager
+from etl.engines.database import DatabaseManager
+from etl.engines.engine import Access
 from etl.history.summary import RunSummary
 from etl.pipeline.arguments import parse_arguments
 from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS

@@ -27,7 +27,8 @@ from etl.alerts.delivery import Delivery
 from etl.alerts.folder import AlertState
 from etl.alerts.notifier import CriticalAlertHandler, Notifier, process_quality_alerts
 from etl.alerts.texts import time_text
-from etl.engines.database import Access, DatabaseManager
+from etl.engines.database import DatabaseManager
+from etl.engines.engine import Access
 from etl.errors import (
     EXIT_ATTENTION,
     EXIT_FAILED,

@@ -1,13 +1,14 @@
-"""What a block of records adds up to, in the same figures that a server gives of its rows."""
+"""What a block of records adds up to, in the same figures that SQL Server gives of its rows."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.schema.tables import Kind, Role, Table
+from etl.engines.dialect import quoted
+from etl.schema.tables import Column, Kind, Role, Table
 
 _DAY_ZERO = (date(2000, 1, 1) - date(1970, 1, 1)).days
 _MICROSECONDS_A_DAY = 86_400_000_000
@@ -18,7 +19,7 @@ ENCODINGS = ("utf-16-le", "utf-8")
 
 
 def encoding_of(text: str, digest: bytes) -> str:
-    """In which encoding a text has a SHA-256.
+    """Return in which encoding a text has a SHA-256.
 
     Raises:
         LookupError: in none that is known.
@@ -34,7 +35,7 @@ def encoding_of(text: str, digest: bytes) -> str:
 
 
 def block_checksum(table: Table, block: pa.RecordBatch, encoding: str) -> list[int]:
-    """The figures of `staging_sql.checksum`, but for a block: rows, texts, other columns.
+    """Return the figures of `server_checksum`, but for a block: rows, texts, other columns.
 
     Args:
         table: the table into which the records will be merged.
@@ -90,3 +91,53 @@ def _figures(kind: Kind, values: pa.Array) -> Iterator[int]:
 
 def _sum(values: pa.Array) -> int:
     return int(pc.sum(values).as_py() or 0)
+
+
+# --- the same in T-SQL ---------------------------------------------------------------------
+
+# A text whose bytes differ in every encoding, to find out which one a server hashes.
+PROBE = "a\u00e9\u6f22"
+
+
+def probe_encoding() -> str:
+    """Return the query for what the server makes of `PROBE`: its SHA-256."""
+    return f"SELECT HASHBYTES('SHA2_256', N'{PROBE}');"
+
+
+def server_checksum(table: Table, stage: str) -> str:
+    """Return the query for what the server holds of staged rows, in figures. Parameter: the run.
+
+    It has one row: how many rows; the sum of the first four bytes of each row's SHA-256 over
+    its texts; then a sum per other column, in its order. Whole numbers throughout, of dates
+    days, of timestamps seconds and then microseconds. For SQL Server.
+    """
+    columns = table.with_role(Role.SOURCE)
+    figures = [_hash(columns), *(figure for c in columns for figure in _sql_figures(c))]
+    sums = ",\n    ".join(f"sum(CAST({figure} AS DECIMAL(38, 0)))" for figure in figures)
+    return f'SELECT count(*),\n    {sums}\nFROM {quoted(stage)} WHERE "run_id" = ?;'
+
+
+def _hash(columns: Iterable[Column]) -> str:
+    texts = [f"coalesce({quoted(c.name)}, N'')" for c in columns if c.kind is Kind.TEXT]
+    joined = " + N'|' + ".join(texts)
+    first_bytes = f"SUBSTRING(HASHBYTES('SHA2_256', {joined}), 1, 4)"
+    return f"CAST({first_bytes} AS INT)"
+
+
+def _sql_figures(column: Column) -> tuple[str, ...]:
+    own = quoted(column.name)
+    if column.kind is Kind.DECIMAL:
+        return (f"{own} * {10**column.scale}",)
+    if column.kind is Kind.DATE:
+        return (f"DATEDIFF(DAY, '2000-01-01', {own})",)
+    if column.kind is Kind.TIMESTAMP:
+        day = f"DATEDIFF(DAY, '2000-01-01', {own})"
+        return (f"CAST({day} AS BIGINT)", _microseconds_of_day(own))
+    return () if column.kind is Kind.TEXT else (own,)
+
+
+def _microseconds_of_day(own: str) -> str:
+    seconds = (
+        f"(DATEPART(HOUR, {own}) * 3600 + DATEPART(MINUTE, {own}) * 60 + DATEPART(SECOND, {own}))"
+    )
+    return f"CAST({seconds} AS BIGINT) * 1000000 + DATEPART(MICROSECOND, {own})"

@@ -8,18 +8,17 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, List, Protocol, Self
+from typing import TYPE_CHECKING, Any, List, Self
 
 import pyarrow as pa
+from pydantic import SecretStr
 
-from etl.engines import dialect as sql_dialects
-from etl.engines.dialect import DUCKDB, POSTGRESQL, SQL_SERVER, Dialect
-from etl.engines.duckdb import DUCKDB_SCHEME, DuckdbSession
-from etl.engines.postgres_connections import POSTGRES_SCHEME
-from etl.engines.postgresql import PostgresSession
-from etl.engines.sql_server import SqlServerSession
+from etl.engines import ddl
+from etl.engines.dialect import Dialect
+from etl.engines.engine import DEFAULT_ACCESS, Access, Part, Session, driver_text
+from etl.engines.registry import engine_of
 from etl.errors import (
     CircuitOpenError,
     CommitUnknownError,
@@ -31,97 +30,42 @@ from etl.resilience.circuit_breaker import CircuitBreaker
 from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import is_transient
 from etl.schema.tables import Table
+from etl.settings.config import Config
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped,unused-ignore]
 
 logger = logging.getLogger(__name__)
 
 _LOOK_S = 1.0  # how often a warehouse in use is tried again
-# How long a server may take to notice that a connection is lost, and to let go of its lock.
+# How long a server may take to notice a lost connection, and to release its lock.
 _GHOST_S = 10.0
 
 
+def _plain(connection_string: object) -> str:
+    if isinstance(connection_string, SecretStr):
+        return connection_string.get_secret_value()
+    if isinstance(connection_string, str):
+        return connection_string
+    raise ConfigurationError(
+        f"a connection string is needed, not {type(connection_string).__name__}",
+        next_step="use DatabaseManager(config.database.connection_string), or "
+        "DatabaseManager.from_config(config)",
+    )
+
+
 def _repeatable(error: BaseException) -> bool:
-    """Whether a batch of statements that nobody knows can be done again without doing it twice."""
+    """Return whether a batch of unknown statements can be repeated without doing it twice."""
     return is_transient(error) and not isinstance(error, CommitUnknownError)
-
-
-class Session(Protocol):
-    """One open connection, whatever the engine; parameters are bound, never pasted into SQL."""
-
-    def execute(self, sql: str, params: Sequence[object] = ()) -> None:
-        """Runs one statement."""
-
-    def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Runs one query and returns its rows."""
-
-    def change(self, sql: str, params: Sequence[object] = ()) -> int:
-        """Runs one INSERT, UPDATE, DELETE or MERGE and returns how many rows it changed."""
-
-    def execute_many(self, sql: str, data: Sequence[tuple[Any, ...]]) -> None:
-        """Runs one statement once per tuple."""
-
-    def blocks(self, sql: str, schema: pa.Schema, *, chunk_rows: int) -> Iterator[pa.RecordBatch]:
-        """Runs one query and yields its rows as blocks of that schema."""
-
-    def append(
-        self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
-    ) -> None:
-        """Appends a block to a table, and the same constants to each of its rows."""
-
-    def append_parts(
-        self, table: Table, parts: Sequence[tuple[pa.RecordBatch, Mapping[str, object]]]
-    ) -> None:
-        """Appends several blocks, each with its constants; all of them or none."""
-
-    def begin(self) -> None:
-        """Begins a transaction."""
-
-    def commit(self) -> None:
-        """Commits it; whoever began it rolls back when that fails.
-
-        Raises:
-            LoadingError: a server refuses it, or the connection went before the answer came.
-        """
-
-    def rollback(self) -> None:
-        """Takes everything of it back; nothing is left to do when it has ended already."""
-
-    def is_alive(self) -> bool:
-        """Whether the connection still answers."""
-
-    def facts(self) -> dict[str, str]:
-        """`driver` and `server` with their versions; `used_by` while another run works in it."""
-
-    def close(self) -> None:
-        """Closes the connection, and releases the warehouse."""
-
-
-@dataclass(frozen=True)
-class Access:
-    """How a warehouse is opened.
-
-    Attributes:
-        read_only: nothing of it is changed, and nobody is kept out.
-        lock_wait_s: how long to wait while another run works in it, in seconds.
-        memory_limit: how much an embedded engine may use before it spills to disk, such as `1GB`.
-        temp_directory: where it spills to; empty for beside the file.
-        breaker_failures: failures to connect in a row after which it is left alone.
-        breaker_recovery_s: for how long, in seconds.
-    """
-
-    read_only: bool = False
-    lock_wait_s: float = 0.0
-    memory_limit: str = ""
-    temp_directory: str = ""
-    breaker_failures: int = 5
-    breaker_recovery_s: float = 60.0
 
 
 class DatabaseManager:
     """One connection to the warehouse, with transactions and batches.
 
     Args:
-        connection_string: `duckdb:///path`, `duckdb:///:memory:` for one that is not kept,
-            `postgresql://...`, or an ODBC string of a SQL Server.
+        connection_string: the one that is configured, as it comes; or `duckdb:///path`,
+            `duckdb:///:memory:` for one that is not kept, `postgresql://...`, or an ODBC string
+            of a SQL Server.
         access: how it is opened.
         sleep: waits for a number of seconds.
 
@@ -136,14 +80,15 @@ class DatabaseManager:
 
     def __init__(
         self,
-        connection_string: str,
+        connection_string: str | SecretStr,
         *,
-        access: Access = Access(),  # frozen
+        access: Access = DEFAULT_ACCESS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.connection_string = connection_string
+        self.connection_string = _plain(connection_string)
         self.access = access
-        self.dialect: Dialect = dialect_of(connection_string)
+        self.engine = engine_of(self.connection_string)
+        self.dialect: Dialect = self.engine.dialect
         self._sleep = sleep
         # Outlives the sources of a run, each of which tries again to get back a lost connection.
         self._breaker = CircuitBreaker(
@@ -153,6 +98,37 @@ class DatabaseManager:
         self._session: Session | None = None
         self._in_transaction = False
         self._stand_ins: dict[str, str] = {}
+
+    @classmethod
+    def from_config(
+        cls, config: Config, *, read_only: bool = False, temp_directory: str = ""
+    ) -> Self:
+        """Return a manager of the configured warehouse, with the configured limits.
+
+        Args:
+            config: the settings.
+            read_only: change nothing and keep nobody out; a file that is missing is read as an
+                empty warehouse.
+            temp_directory: where an embedded engine spills to; empty for beside its file.
+
+        Example:
+            >>> from etl.settings.config import load_config
+            >>> config = load_config(environ={"DB_CONNECTION_STRING": "duckdb:///:memory:"})
+            >>> with DatabaseManager.from_config(config) as db:
+            ...     db.value("SELECT 42")
+            42
+        """
+        processing = config.processing
+        access = Access(
+            read_only=read_only,
+            empty_if_missing=read_only,
+            lock_wait_s=processing.lock_wait_seconds,
+            memory_limit=processing.duckdb_memory_limit,
+            temp_directory=temp_directory,
+            breaker_failures=processing.breaker_failure_threshold,
+            breaker_recovery_s=processing.breaker_recovery_seconds,
+        )
+        return cls(config.database.connection_string, access=access)
 
     def __repr__(self) -> str:
         return f"DatabaseManager({self.dialect.name})"
@@ -165,7 +141,7 @@ class DatabaseManager:
         waited_s = 0.0
         while True:
             try:
-                return self._breaker.call(_open_session, self.connection_string, self.access)
+                return self._breaker.call(self.engine.open, self.connection_string, self.access)
             except WarehouseInUseError as error:
                 if waited_s >= lock_wait_s:
                     raise
@@ -208,7 +184,7 @@ class DatabaseManager:
         return self._session
 
     def revive(self) -> bool:
-        """Connects anew if the connection is gone, takes the warehouse again, and says so.
+        """Connect anew if the connection is gone, takes the warehouse again, and says so.
 
         Raises:
             WarehouseInUseError: another run has taken it meanwhile.
@@ -228,43 +204,60 @@ class DatabaseManager:
         return sql
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
-        """Runs one statement; parameters are bound, never pasted into the text."""
+        """Run one statement; parameters are bound, never pasted into the text."""
         self.session.execute(self._text(sql), params)
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Runs one query and returns its rows; for results that fit into memory."""
+        """Run one query and return its rows; for results that fit into memory."""
         return self.session.query(self._text(sql), params)
 
+    def frame(self, sql: str, params: Sequence[object] = ()) -> "pd.DataFrame":
+        """Run one query and return its rows as a pandas DataFrame.
+
+        Decimals stay exact, dates are dates. pandas is imported by the first call.
+
+        Args:
+            sql: the query, with a `?` per parameter.
+            params: the parameters, bound and never pasted into the text.
+
+        Example:
+            >>> with DatabaseManager("duckdb:///:memory:") as db:
+            ...     db.frame("SELECT ? AS n, 'a' AS t", (7,)).to_dict("records")
+            [{'n': 7, 't': 'a'}]
+        """
+        frame: pd.DataFrame = self.session.arrow(self._text(sql), params).to_pandas()
+        return frame
+
     def change(self, sql: str, params: Sequence[object] = ()) -> int:
-        """Runs one INSERT, UPDATE, DELETE or MERGE and returns how many rows it changed."""
+        """Run one INSERT, UPDATE, DELETE or MERGE and return how many rows it changed."""
         return self.session.change(self._text(sql), params)
 
     def value(self, sql: str, params: Sequence[object] = ()) -> Any:
-        """The first value of the first row."""
+        """Return the first value of the first row."""
         return self.query(sql, params)[0][0]
 
     def table_names(self) -> set[str]:
-        """The tables there are."""
+        """Return the tables there are."""
         rows = self.query(self.dialect.table_names)
         return {name for (name,) in rows} | set(self._stand_ins)
 
     def create_stand_in(self, table: Table) -> None:
-        """Makes an empty temporary table that stands in for a missing one, under its name.
+        """Make an empty temporary table that stands in for a missing one, under its name.
 
         For comparing with a warehouse that must not be changed.
         """
-        stand_in = sql_dialects.temporary_table(self.dialect, table)
-        self.execute(sql_dialects.create_temporary(self.dialect, stand_in))
+        stand_in = ddl.temporary_table(self.dialect, table)
+        self.execute(ddl.create_temporary(self.dialect, stand_in))
         self._stand_ins[table.name] = stand_in.name
 
     def blocks(self, sql: str, schema: pa.Schema, chunk_rows: int) -> Iterator[pa.RecordBatch]:
-        """Runs one query and yields its rows as Arrow blocks of at most `chunk_rows` rows."""
+        """Run one query and yield its rows as Arrow blocks of at most `chunk_rows` rows."""
         return self.session.blocks(self._text(sql), schema, chunk_rows=chunk_rows)
 
     def append(
         self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
     ) -> None:
-        """Appends a block of columns to a table; columns are matched by name.
+        """Append a block of columns to a table; columns are matched by name.
 
         Args:
             table: the table, for the types and widths that its columns declare.
@@ -273,10 +266,8 @@ class DatabaseManager:
         """
         self.session.append(self._named(table), block, constants)
 
-    def append_parts(
-        self, table: Table, parts: Sequence[tuple[pa.RecordBatch, Mapping[str, object]]]
-    ) -> None:
-        """Appends several blocks, each with its constants; all of them or none."""
+    def append_parts(self, table: Table, parts: Sequence[Part]) -> None:
+        """Append several blocks, each with its constants; all of them or none."""
         self.session.append_parts(self._named(table), parts)
 
     def _named(self, table: Table) -> Table:
@@ -284,7 +275,7 @@ class DatabaseManager:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commits at the end of the block, rolls everything in it back on any exception.
+        """Commit at the end of the block, rolls everything in it back on any exception.
 
         Raises:
             LoadingError: a transaction is open already, or it cannot be committed.
@@ -312,7 +303,7 @@ class DatabaseManager:
             raise
 
     def execute_batch(self, query: str, data: List[tuple[Any, ...]], batch_size: int = 1000) -> int:
-        """Runs a statement once per tuple, a transaction per batch, retried when transient.
+        """Run a statement once per tuple, a transaction per batch, retried when transient.
 
         Inside `with db.transaction():` the batches belong to that transaction, and nothing is
         retried, because what went before would be missing.
@@ -327,13 +318,15 @@ class DatabaseManager:
 
         Raises:
             ValueError: batch_size is less than 1.
+            LoadingError: the database refuses; the batches before the one at fault are committed.
+                The driver's error is its cause, on every engine.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         for start in range(0, len(data), batch_size):
             batch = data[start : start + batch_size]
             if self._in_transaction:
-                self.session.execute_many(query, batch)
+                self._execute_many(query, batch)
             else:
                 self._execute_one_batch(query, batch)
         return len(data)
@@ -342,42 +335,13 @@ class DatabaseManager:
     def _execute_one_batch(self, query: str, batch: List[tuple[Any, ...]]) -> None:
         self.revive()
         with self.transaction():
-            self.session.execute_many(query, batch)
+            self._execute_many(query, batch)
 
-
-def _open_session(connection_string: str, access: Access) -> Session:
-    if connection_string.startswith(DUCKDB_SCHEME):
-        return DuckdbSession.open(
-            connection_string,
-            read_only=access.read_only,
-            memory_limit=access.memory_limit,
-            temp_directory=access.temp_directory,
-        )
-    if connection_string.startswith(POSTGRES_SCHEME):
-        return PostgresSession.open(connection_string, locked=not access.read_only)
-    return SqlServerSession.open(connection_string, locked=not access.read_only)
-
-
-def dialect_of(connection_string: str) -> Dialect:
-    """The dialect that a connection string asks for.
-
-    Raises:
-        ConfigurationError: none of the engines that can be loaded.
-
-    Example:
-        >>> dialect_of("duckdb:///data/output/warehouse.duckdb").name
-        'DuckDB'
-    """
-    if connection_string.startswith(DUCKDB_SCHEME):
-        return DUCKDB
-    if connection_string.startswith(POSTGRES_SCHEME):
-        return POSTGRESQL
-    if "=" in connection_string and "://" not in connection_string:
-        return SQL_SERVER
-    raise ConfigurationError(
-        "this version loads DuckDB, SQL Server and PostgreSQL, and the configured warehouse is "
-        "another engine",
-        choices="duckdb:///path/to/file.duckdb, Server=...;Database=... (an ODBC string), "
-        "postgresql://user:password@host/database",
-        next_step="correct DB_CONNECTION_STRING, or set DB_SERVER",
-    )
+    def _execute_many(self, query: str, batch: List[tuple[Any, ...]]) -> None:
+        try:
+            self.session.execute_many(self._text(query), batch)
+        except (TypeError, ValueError, OverflowError) as error:  # a value the driver cannot send
+            raise LoadingError(
+                f"the statement cannot be run with these values: {driver_text(error)}",
+                next_step="give a tuple per row, with a value per ? that a column can hold",
+            ) from error

@@ -1,4 +1,4 @@
-"""The embedded engine: opening a DuckDB file, and a session on it.
+"""DuckDB, the embedded engine: opening its file, a session on it, and its dialect.
 
 The file's own lock keeps other processes out; the message names the one that holds it.
 """
@@ -6,137 +6,196 @@ The file's own lock keeps other processes out; the message names the one that ho
 import logging
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
 
-from etl.engines.dialect import quoted
+from etl.engines.dialect import CATALOG, Dialect, quoted
+from etl.engines.engine import Access, Engine, Part, driver_text, translated_errors
 from etl.errors import LoadingError, WarehouseInUseError
-from etl.schema.tables import Table
-
-if sys.platform != "win32":
-    import fcntl
+from etl.schema.tables import Kind, Table
 
 logger = logging.getLogger(__name__)
 
-DUCKDB_SCHEME = "duckdb:///"
+SCHEME = "duckdb:///"
 IN_MEMORY = ":memory:"
-IN_MEMORY_CONNECTION = DUCKDB_SCHEME + IN_MEMORY
 
 # What DuckDB writes when it creates a file: three headers of 4 KiB each.
 _HEADER_BYTES = 12_288
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
+# Behind the name of a warehouse and before the number of the process that is creating it. Only a
+# complete file gets the warehouse's own name, and only one of this kind is ever deleted.
+_CREATING = ".creating-"
+
+DUCKDB = Dialect(
+    name="DuckDB",
+    types={
+        # DuckDB ignores the width of a VARCHAR: transformation has checked it.
+        Kind.TEXT: "VARCHAR",
+        Kind.INTEGER: "INTEGER",
+        Kind.BIGINT: "BIGINT",
+        Kind.DECIMAL: "DECIMAL({precision}, {scale})",
+        Kind.BOOLEAN: "BOOLEAN",
+        Kind.DATE: "DATE",
+        Kind.TIMESTAMP: "TIMESTAMP",
+    },
+    exact="",
+    true="TRUE",
+    false="FALSE",
+    comparable="{text}",
+    differs="{x} IS DISTINCT FROM {y}",
+    whole_number="HUGEINT",  # decimals are divided as doubles
+    quotient="{x} // {y}",
+    computed_once="",
+    locked="",
+    temporary_name="{name}",
+    create_temporary="CREATE TEMPORARY TABLE",
+    create_temporary_as="CREATE TEMPORARY TABLE {name} AS\n{query};",
+    create_missing="CREATE TABLE IF NOT EXISTS {quoted} {body}",
+    create_staging="",
+    create_index="",
+    clear="",
+    role="",
+    grant="",
+    table_names="SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES;",
+    catalog=CATALOG.format(
+        also=" AND c.TABLECATALOG = t.TABLECATALOG",
+        visible="t.TABLECATALOG = current_database()",
+        first="CASE WHEN t.TABLE_SCHEMA = current_schema() THEN 0 ELSE 1 END",
+    ),
+    kinds={
+        "varchar": Kind.TEXT,
+        "integer": Kind.INTEGER,
+        "bigint": Kind.BIGINT,
+        "decimal": Kind.DECIMAL,
+        "boolean": Kind.BOOLEAN,
+        "date": Kind.DATE,
+        "timestamp": Kind.TIMESTAMP,
+    },
+    now="make_timestamp(epoch_us(now()))",  # a conversion between zones would need an extension
+    add_column="ALTER TABLE {table} ADD COLUMN {column};",
+    filled="",
+    script_start="",
+    has_right="",
+    may_create="",
+    # They cost half the speed, bind memory to the index and refuse honest updates. Uniqueness
+    # and references are checked before each commit.
+    has_keys=False,
+    batched=False,
+    checksummed=False,
+)
 
 
 class DuckdbSession:
-    """A connection to a DuckDB database; see `database.Session`."""
+    """A connection to a DuckDB database; see `engine.Session`."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, *, read_only: bool = False) -> None:
         self.connection = connection
         self._read_only = read_only
 
     @classmethod
-    def open(
-        cls,
-        connection_string: str,
-        *,
-        read_only: bool = False,
-        memory_limit: str = "",
-        temp_directory: str = "",
-    ) -> Self:
-        """Opens the file of a connection string, made with its folder when it is missing.
+    def open(cls, connection_string: str, access: Access) -> Self:
+        """Open the file of a connection string, made with its folder when it is missing.
 
         Raises:
             WarehouseInUseError: another process has it open.
-            LoadingError: it cannot be opened or made.
+            LoadingError: it cannot be opened or made, or is damaged.
         """
-        path = duckdb_path(connection_string)
-        settings = {"memory_limit": memory_limit, "temp_directory": temp_directory}
+        path, read_only = duckdb_path(connection_string), access.read_only
+        if path and read_only and access.empty_if_missing and not path.exists():
+            path = None
+        read_only = read_only and path is not None  # the engine opens nothing in memory so
         try:
-            if path and not read_only:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            return cls(_open(path, read_only=read_only, **settings), read_only=read_only)
+            if path and not read_only and not path.exists():
+                _create(path)
+            connection = open_duckdb(
+                str(path or IN_MEMORY), read_only=read_only,
+                memory_limit=access.memory_limit, temp_directory=access.temp_directory,
+            )  # fmt: skip
         except (duckdb.Error, OSError) as error:
             raise _connect_error(path, error) from error
+        return cls(connection, read_only=read_only)
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
-        """Runs one statement."""
-        with _translated_errors():
+        """Run one statement."""
+        with _engine_errors():
             self.connection.execute(sql, list(params))
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Runs one query and returns its rows."""
-        with _translated_errors():
+        """Run one query and return its rows."""
+        with _engine_errors():
             return self.connection.execute(sql, list(params)).fetchall()
 
+    def arrow(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
+        """Run one query and return its rows as a table."""
+        with _engine_errors():
+            return self.connection.sql(sql, params=list(params)).to_arrow_table()
+
     def change(self, sql: str, params: Sequence[object] = ()) -> int:
-        """Runs one INSERT, UPDATE, DELETE or MERGE and returns how many rows it changed."""
+        """Run one INSERT, UPDATE, DELETE or MERGE and return how many rows it changed."""
         return int(self.query(sql, params)[0][0])
 
     def execute_many(self, sql: str, data: Sequence[tuple[Any, ...]]) -> None:
-        """Runs one statement once per tuple."""
-        with _translated_errors():
+        """Run one statement once per tuple."""
+        with _engine_errors():
             self.connection.executemany(sql, data)
 
     def blocks(self, sql: str, schema: pa.Schema, *, chunk_rows: int) -> Iterator[pa.RecordBatch]:
-        """Runs one query and yields its rows as blocks of that schema."""
-        with _translated_errors():
+        """Run one query and yield its rows as blocks of that schema."""
+        with _engine_errors():
             for block in arrow_blocks(self.connection, sql, chunk_rows=chunk_rows):
                 yield block.cast(schema)
 
     def append(
         self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
     ) -> None:
-        """Appends a block to a table; columns are matched by name."""
+        """Append a block to a table; columns are matched by name."""
         for name, value in (constants or {}).items():
             block = block.append_column(name, pa.array([value] * block.num_rows))
         names = ", ".join(quoted(name) for name in block.schema.names)
         # DuckDB finds it by its name. A registered view would be kept, with all its memory, until
         # the end of the transaction.
         appended_block = pa.Table.from_batches([block])  # noqa: F841
-        with _translated_errors():
+        with _engine_errors():
             self.connection.execute(
                 f"INSERT INTO {quoted(table.name)} ({names}) SELECT {names} FROM appended_block"  # noqa: S608  # names of our own tables, quoted
             )
 
-    def append_parts(
-        self, table: Table, parts: Sequence[tuple[pa.RecordBatch, Mapping[str, object]]]
-    ) -> None:
-        """Appends several blocks, each with its constants."""
+    def append_parts(self, table: Table, parts: Sequence[Part]) -> None:
+        """Append several blocks, each with its constants."""
         for block, constants in parts:
             self.append(table, block, constants)
 
     def begin(self) -> None:
-        """Begins a transaction."""
-        with _translated_errors():
+        """Begin a transaction."""
+        with _engine_errors():
             self.connection.begin()
 
     def commit(self) -> None:
-        """Commits it."""
-        with _translated_errors():
+        """Commit it."""
+        with _engine_errors():
             self.connection.commit()
 
     def rollback(self) -> None:
-        """Takes everything of it back."""
+        """Take everything of it back."""
         with suppress(duckdb.Error):  # the engine may have rolled back already
             self.connection.rollback()
 
     def is_alive(self) -> bool:
-        """An embedded engine lives as long as the process."""
+        """Return true: an embedded engine lives as long as the process."""
         return True
 
     def facts(self) -> dict[str, str]:
-        """What is connected to; whoever else used it would have kept this session out."""
+        """Return what is connected to; whoever else used it would have kept this session out."""
         ((version,),) = self.query("SELECT version();")
         return {"driver": f"duckdb {duckdb.__version__}", "server": f"DuckDB {version}"}
 
     def close(self) -> None:
-        """Closes the file, with everything in it: by itself the engine may leave its log beside."""
+        """Close the file, with everything in it: by itself the engine may leave its log beside."""
         try:
             if not self._read_only:
                 self._checkpoint()
@@ -148,30 +207,41 @@ class DuckdbSession:
             self.execute("CHECKPOINT;")
         except (duckdb.Error, LoadingError) as error:
             logger.warning(
-                "what was committed last stands in the file's .wal, not in the warehouse's own "
-                "file: %s. Next: keep both together; the next run puts it right", error,
+                "the last commits are in the .wal file beside the warehouse, not yet in its own "
+                "file: %s. Next: keep both files together; the next run merges them", error,
             )  # fmt: skip
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
-    """Makes Ctrl-C what it is again, and says of too little memory what to do.
+def _engine_errors() -> Iterator[None]:
+    """Translate the engine's errors; Ctrl-C and too little memory have sentences of their own.
 
     When a signal comes while DuckDB works, it takes what the signal's handler raises and raises
     an error of its own, which looks like one of the query.
     """
     try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        raise LoadingError(
-            f"the embedded engine has too little memory: {str(error).splitlines()[0]}",
-            next_step="raise DUCKDB_MEMORY_LIMIT, or make room on the disk of OUTPUT_DIR, where "
-            "it puts what is larger",
-        ) from error
+        with translated_errors("DuckDB", _ERRORS):
+            yield
+    except LoadingError as error:
+        if isinstance(error.__cause__, duckdb.OutOfMemoryException):
+            raise _too_little_memory(error.__cause__) from error.__cause__
+        raise
     except RuntimeError as error:
         if str(error) != "Query interrupted":
             raise
         raise KeyboardInterrupt from error
+
+
+_ERRORS = (duckdb.Error,)
+
+
+def _too_little_memory(error: BaseException) -> LoadingError:
+    return LoadingError(
+        f"the embedded engine has too little memory: {str(error).splitlines()[0]}",
+        next_step="raise DUCKDB_MEMORY_LIMIT, or make room on the disk of OUTPUT_DIR, where "
+        "it puts what is larger",
+        code="out_of_memory",
+    )
 
 
 def arrow_blocks(
@@ -181,7 +251,7 @@ def arrow_blocks(
     *,
     chunk_rows: int,
 ) -> Iterator[pa.RecordBatch]:
-    """Runs a query and yields its rows as Arrow blocks of at most `chunk_rows` rows."""
+    """Run a query and yield its rows as Arrow blocks of at most `chunk_rows` rows."""
     reader: pa.RecordBatchReader = connection.sql(sql, params=list(params)).to_arrow_reader(
         chunk_rows
     )
@@ -189,20 +259,20 @@ def arrow_blocks(
 
 
 def duckdb_path(connection_string: str) -> Path | None:
-    """The file of a DuckDB connection string; None for a database in memory.
+    """Return the file of a DuckDB connection string; None for a database in memory.
 
     Example:
         >>> duckdb_path("duckdb:///:memory:") is None
         True
     """
-    text = connection_string.removeprefix(DUCKDB_SCHEME)
+    text = connection_string.removeprefix(SCHEME)
     return None if text == IN_MEMORY else Path(text)
 
 
 def open_duckdb(
     path: str, *, read_only: bool = False, memory_limit: str = "", temp_directory: str = ""
 ) -> duckdb.DuckDBPyConnection:
-    """Opens a DuckDB database; what is empty keeps the engine's default.
+    """Open a DuckDB database; what is empty keeps the engine's default.
 
     Args:
         path: a file, or `:memory:`.
@@ -215,81 +285,85 @@ def open_duckdb(
     return duckdb.connect(path, read_only=read_only, config=config)
 
 
-def _open(path: Path | None, *, read_only: bool, **settings: str) -> duckdb.DuckDBPyConnection:
-    name = str(path or IN_MEMORY)
-    try:
-        return open_duckdb(name, read_only=read_only, **settings)
-    except duckdb.Error as error:
-        if path is None or read_only or _HOLDER.search(str(error)):
-            raise
-        if not _remove_stub(path):
-            raise
-    return open_duckdb(name, read_only=read_only, **settings)
+def _create(path: Path) -> None:
+    """Make an empty database under another name, and give it its own once it is complete.
 
-
-def _remove_stub(path: Path) -> bool:
-    """Removes a file whose creation was cut off, by a kill or a full disk; says whether it did.
-
-    The engine would refuse it for ever, though nothing can be in it yet.
-
-    Raises:
-        WarehouseInUseError: another process is just creating it.
+    A process that is killed meanwhile leaves nothing under the name of the warehouse, which the
+    engine would refuse for ever.
     """
-    if not path.is_file():
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    made = path.with_name(f"{path.name}{_CREATING}{os.getpid()}")
+    try:
+        duckdb.connect(str(made)).close()
+        _rename_unless_there(made, path)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def _rename_unless_there(made: Path, path: Path) -> None:
+    try:
+        os.link(made, path)  # unlike a rename, it replaces nothing
+    except FileExistsError:  # another process was faster, with as empty a file
+        return
+    except OSError:  # this file system has no links
+        if not path.exists():
+            made.rename(path)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes have left that were killed while they created the file."""
+    for left in path.parent.glob(f"{path.name}{_CREATING}*"):
+        if not _is_running(left.name.rpartition("-")[2]):
+            left.unlink(missing_ok=True)
+
+
+def _is_running(process: str) -> bool:
+    if os.name == "nt" or not process.isdecimal():
+        return True  # to be left alone: nobody can tell
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
         return False
-    with path.open("r+b") as file:
-        if not _is_stub(file, path):
-            return False
-        if sys.platform != "win32":
-            _lock_stub(file, path)
-            path.unlink()
-            return True
-    path.unlink()  # Windows removes no file that is open, here or in another process
-    return True
+    except OSError:
+        return True
+    return int(process) != os.getpid()
 
 
-def _is_stub(file: IO[bytes], path: Path) -> bool:
-    if os.fstat(file.fileno()).st_size >= _HEADER_BYTES:
-        return False
-    file.seek(0)
-    start = file.read(12)
-    empty = not start or start[8:] == b"DUCK"  # the engine's mark stands behind a checksum
-    return empty and not path.with_name(f"{path.name}.wal").exists()
-
-
-if sys.platform != "win32":
-
-    def _lock_stub(file: IO[bytes], path: Path) -> None:
-        """Takes the lock that the engine itself takes, and looks again under it.
-
-        It lasts until any handle of this process on the file is closed.
-        """
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise _created_now(path) from error
-        same = path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino
-        if not (same and _is_stub(file, path)):
-            raise _created_now(path)
-
-
-def _created_now(path: Path) -> WarehouseInUseError:
-    return WarehouseInUseError(
-        f"the warehouse {path} is being created by another process",
-        next_step="wait until that process has ended, and run again",
-    )
-
-
-def _connect_error(path: Path | None, error: Exception) -> Exception:
-    holder = _HOLDER.search(str(error))
+def _connect_error(path: Path | None, error: Exception) -> LoadingError:
+    holder = _HOLDER.search(str(error))  # the engine has no other place for it
     if holder:
         program, pid = holder.groups()
         return WarehouseInUseError(
             f"the warehouse {path} is in use by {program}, process {pid}",
             next_step="wait until that process has ended, or end it, and run again",
         )
-    reason = str(error).splitlines()[0]
+    usable = path is not None and path.is_file() and os.access(path, os.R_OK)
+    if path is not None and usable and isinstance(error, duckdb.Error):
+        return _damaged(path, error)
     return LoadingError(
-        f"cannot open the warehouse {path}: {reason}",
+        f"cannot open the warehouse {path}: {driver_text(error)}",
         next_step="check the path in DB_CONNECTION_STRING or OUTPUT_DIR and who may write there",
+        code="warehouse_unreachable",
     )
+
+
+def _damaged(path: Path, error: Exception) -> LoadingError:
+    size, log = path.stat().st_size, path.with_name(f"{path.name}.wal")
+    short = f"it is cut short, {size} bytes: " if size < _HEADER_BYTES else ""
+    beside = f" with the {log.name} that belongs to it" if log.exists() else ""
+    return LoadingError(
+        f"the warehouse {path} cannot be opened: {short}{driver_text(error)}",
+        next_step=f"restore the file from a backup{beside}; or, to begin with an empty warehouse, "
+        "move it away and run with --full-refresh. Nothing of it was changed",
+        code="warehouse_damaged",
+    )
+
+
+ENGINE = Engine(
+    dialect=DUCKDB,
+    form="duckdb:///path/to/file.duckdb",
+    accepts=lambda text: text.startswith(SCHEME),
+    open=DuckdbSession.open,
+    file_of=duckdb_path,
+)

@@ -1,12 +1,23 @@
-"""The one door to pyodbc: it needs the system's ODBC manager, which is not everywhere."""
+"""ODBC: the one door to pyodbc, which driver is taken, and each refusal in a sentence.
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+ODBC needs the system's driver manager, which is not everywhere. How strongly a connection is
+encrypted, and whom it trusts, is never changed here.
+"""
+
+import platform
+import re
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from etl.errors import ExtractionError
+from etl.engines.engine import translated_errors
+from etl.errors import ETLError, ExtractionError, LoadingError
+from etl.settings.connection_strings import PASSWORDS, Pairs, joined, masked, parse, shown
 
-__all__ = ["IMPORT_PROBLEM", "OdbcSource", "installed_drivers", "pyodbc"]
+__all__ = ["IMPORT_PROBLEM", "installed_drivers", "pyodbc"]
 
 try:
     import pyodbc
@@ -18,66 +29,374 @@ else:
     # ODBC pools connections by itself on Windows only; one run needs one connection.
     pyodbc.pooling = False
 
+CHOICES = (
+    "pip install mssql-python (Linux, macOS); or Microsoft's ODBC Driver 18, from Microsoft's "
+    "package repository (Debian, Ubuntu: apt install msodbcsql18; RHEL: dnf install msodbcsql18; "
+    "macOS: brew install msodbcsql18; Windows: its installer msodbcsql.msi), see "
+    "learn.microsoft.com/sql/connect/odbc"
+)
+_MICROSOFT = re.compile(r"ODBC Driver (\d+) for SQL Server")
+_LIBRARY = re.compile(r"[/\\]|\.(so|dylib|dll)\b", re.IGNORECASE)
+
 
 def installed_drivers() -> list[str]:
-    """The ODBC drivers of this system, none when ODBC cannot be used."""
+    """Return the ODBC drivers of this system, none when ODBC cannot be used."""
     return list(pyodbc.drivers()) if pyodbc is not None else []
 
 
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    """Puts the driver's errors into a sentence; the cause still says whether they may pass."""
-    try:
-        yield
-    except Exception as error:
-        if pyodbc is None or not isinstance(error, pyodbc.Error):
-            raise
-        raise ExtractionError(
-            f"the ODBC source refused: {error.args[-1]}",
-            next_step="check SALES_DB_CONNECTION_STRING, the driver, and that the table "
-            "sales_transactions has the columns of the query",
-        ) from error
-
-
-class OdbcSource:
-    """A connection to read from, and what is read: one query, rows at a time.
+def odbc_errors(
+    name: str, *, raised: type[ETLError] = LoadingError, next_step: str = ""
+) -> AbstractContextManager[None]:
+    """Put the driver's errors into a sentence; the cause still says whether they may pass.
 
     Args:
-        connection_string: of any ODBC source.
+        name: what refuses, for the message.
+        raised: the class of error to raise.
+        next_step: what to do about it.
+    """
+    errors = (pyodbc.Error,) if pyodbc is not None else ()
+    return translated_errors(name, errors, raised=raised, next_step=next_step)
+
+
+def _require_odbc(raised: type[ETLError]) -> None:
+    if pyodbc is None:
+        raise raised(
+            f"ODBC cannot be used on this system: {IMPORT_PROBLEM}",
+            next_step="install the ODBC manager (Debian, Ubuntu: apt install unixodbc; "
+            "RHEL: dnf install unixODBC; macOS: brew install unixodbc)",
+            code="odbc_missing",
+        )
+
+
+class OdbcReader:
+    """A connection to read from, over any ODBC driver; see `engine.Reader`.
+
+    Args:
+        connection_string: of any ODBC source; without a driver one for SQL Server is chosen.
+        setting: where it was set, for messages.
 
     Raises:
         ExtractionError: there is no ODBC manager on this system, or the server or the driver
             refuses; then the driver's error is the cause.
     """
 
-    def __init__(self, connection_string: str) -> None:
-        if pyodbc is None:
-            raise ExtractionError(
-                f"ODBC cannot be used on this system: {IMPORT_PROBLEM}",
-                next_step="install the ODBC manager (Debian, Ubuntu: apt install unixodbc; "
-                "macOS: brew install unixodbc)",
-                code="odbc_missing",
+    def __init__(self, connection_string: str, setting: str) -> None:
+        _require_odbc(ExtractionError)
+        self._next_step = (
+            f"check {setting}, the driver, and that the table has the columns of the query"
+        )
+        with self._errors():
+            self._connection = pyodbc.connect(
+                with_driver(connection_string), autocommit=True, readonly=True
             )
-        with _translated_errors():
-            self._connection = pyodbc.connect(connection_string, autocommit=True, readonly=True)
+            self._server = str(self._connection.getinfo(pyodbc.SQL_DBMS_NAME))
         self._cursor: Any = None
 
     @property
-    def server(self) -> str:
-        """What kind of server it is, such as `Microsoft SQL Server`."""
-        with _translated_errors():
-            return str(self._connection.getinfo(pyodbc.SQL_DBMS_NAME))
+    def ticks_finer(self) -> bool:
+        """Whether it is SQL Server, whose DATETIME2(7) knows a tenth of a microsecond."""
+        return "SQL Server" in self._server
 
     def query(self, sql: str, params: Sequence[object]) -> None:
-        """Runs the query."""
-        with _translated_errors():
+        """Run the query."""
+        with self._errors():
             self._cursor = self._connection.cursor().execute(sql, *params)
 
     def fetchmany(self, rows: int) -> list[Any]:
-        """The next rows, none at the end."""
-        with _translated_errors():
+        """Return the next rows, none at the end."""
+        with self._errors():
             return list(self._cursor.fetchmany(rows))
 
     def close(self) -> None:
-        """Closes cursor and connection."""
+        """Close cursor and connection."""
         self._connection.close()
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return odbc_errors("the ODBC source", raised=ExtractionError, next_step=self._next_step)
+
+
+def choose_driver(
+    named: str, installed: Sequence[str], *, from_pip: Callable[[], Path | None] | None = None
+) -> str:
+    """Return what `Driver=` takes: the driver named, Microsoft's newest, or the one from pip.
+
+    Args:
+        named: name or path of a driver, empty for none.
+        installed: names of the installed drivers.
+        from_pip: finds the library that `pip install mssql-python` brings.
+
+    Raises:
+        LoadingError: there is no such driver, or none at all, or it is not fit for loading.
+
+    Example:
+        >>> choose_driver("", ["ODBC Driver 17 for SQL Server", "SQL Server"])
+        'ODBC Driver 17 for SQL Server'
+    """
+    if named:
+        return _named_driver(named, installed)
+    matches = map(_MICROSOFT.fullmatch, installed)
+    if numbered := [(int(found[1]), found[0]) for found in matches if found]:
+        return max(numbered)[1]
+    if library := (from_pip or pip_driver)():
+        return str(library)
+    raise LoadingError(
+        f"there is no ODBC driver for SQL Server; installed: {', '.join(installed) or 'none'}",
+        choices=CHOICES,
+        next_step="install one of them, or name another one in DB_DRIVER",
+        code="driver_missing",
+    )
+
+
+def _named_driver(named: str, installed: Sequence[str]) -> str:
+    refuse_unfit(named)
+    if _LIBRARY.search(named) and (Path(named).exists() or not Path(named).is_absolute()):
+        return named
+    if alike := [name for name in installed if name.lower() == named.lower()]:
+        return alike[0]
+    raise LoadingError(
+        f"the ODBC driver {named!r} is not there; installed: {', '.join(installed) or 'none'}",
+        choices=f"an installed one; {CHOICES}",
+        next_step="correct DB_DRIVER (Driver in DB_CONNECTION_STRING), or leave it out to take "
+        "the newest of Microsoft's",
+        code="driver_missing",
+    )
+
+
+def refuse_unfit(driver: str) -> None:
+    """Refuse drivers that connect to SQL Server but are not fit for loading.
+
+    Args:
+        driver: name, path, or what a connected driver calls itself.
+
+    Raises:
+        LoadingError: it is FreeTDS, or the driver called "SQL Server" that Windows brings.
+    """
+    if re.search(r"^(free)?tds|tdsodbc", driver, re.IGNORECASE):
+        why = "is FreeTDS, whose fast_executemany crashes the process"
+    elif re.search(r"^sql server$|sqlsrv32", driver, re.IGNORECASE):
+        why = "is the old one that comes with Windows and does not know DATETIME2"
+    else:
+        return
+    raise LoadingError(
+        f"the ODBC driver {driver!r} {why}",
+        choices=CHOICES,
+        next_step="install one of them, and name it in DB_DRIVER (Driver in "
+        "DB_CONNECTION_STRING) or leave that out",
+        code="driver_unfit",
+    )
+
+
+def pip_driver() -> Path | None:
+    """Return the library that `pip install mssql-python` brings, found without an import."""
+    for package in ("mssql_python_odbc", "mssql_python"):  # earlier releases had it in the second
+        spec = find_spec(package)
+        for folder in (spec and spec.submodule_search_locations) or ():
+            if library := library_in(Path(folder) / "libs"):
+                return library
+    return None
+
+
+def library_in(
+    libs: Path, *, system: str = "", machine: str = "", etc: Path = Path("/etc")
+) -> Path | None:
+    """Return the driver library for this system among those that Microsoft's package brings.
+
+    Args:
+        libs: folder `libs` of the package.
+        system: as `platform.system()` names it.
+        machine: as `platform.machine()` names it.
+        etc: where Linux distributions leave their marks.
+    """
+    arm = (machine or platform.machine()).lower() in ("arm64", "aarch64")
+    cpu = "arm64" if arm else "x86_64"
+    match system or platform.system():
+        case "Windows":
+            patterns = [f"windows/{'arm64' if arm else 'x64'}/msodbcsql*.dll"]
+        case "Darwin":
+            patterns = [f"macos/{cpu}/lib/libmsodbcsql*.dylib"]
+        case _:
+            patterns = [f"linux/{name}/{cpu}/lib/libmsodbcsql*.so*" for name in _folders(etc)]
+    return next((path for pattern in patterns for path in sorted(libs.glob(pattern))), None)
+
+
+def _folders(etc: Path) -> list[str]:
+    """The folder that mssql-python itself takes, then those that may do: SUSE on ARM has none.
+
+    Alpine is last: its library needs another C library than those of all the others.
+    """
+    marks = {"alpine-release": "alpine", "redhat-release": "rhel", "centos-release": "rhel"}
+    marks |= {"SuSE-release": "suse", "SUSE-brand": "suse"}
+    own = (folder for mark, folder in marks.items() if (etc / mark).exists())
+    return [next(own, "debian_ubuntu"), "debian_ubuntu", "rhel", "suse", "alpine"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to connect to; `where` is for messages and holds no login."""
+
+    text: str = field(repr=False)
+    where: str
+    passwords: tuple[str, ...] = field(repr=False)
+    user: str = field(repr=False)
+
+
+def target_of(pairs: Pairs, installed: Sequence[str]) -> Target:
+    """Return what to connect to, with its driver chosen, unless a data source (DSN) brings one.
+
+    Args:
+        pairs: keywords and values of a connection string.
+        installed: names of the installed drivers.
+
+    Raises:
+        LoadingError: there is no fit driver.
+    """
+    values = {keyword.lower(): value for keyword, value in pairs}
+    source = next((key for key in values if key in ("driver", "dsn", "filedsn")), "driver")
+    through = f"the data source {values.get(source)!r}"
+    if source == "driver":
+        through = choose_driver(values.get("driver", ""), installed)
+        others = (pair for pair in pairs if pair[0].lower() != "driver")
+        pairs = (("Driver", through), *others)
+    passwords = tuple(values[key] for key in PASSWORDS & values.keys())
+    return Target(
+        joined(pairs), f"{shown(pairs)} through {through}", passwords, values.get("uid", "")
+    )
+
+
+def with_driver(connection_string: str) -> str:
+    """Return the connection string of a source: as it is, if it says through what to connect.
+
+    Without a driver or data source it is one of SQL Server's, and gets a driver for that.
+
+    Example:
+        >>> with_driver("DSN=sales;UID=etl")
+        'DSN=sales;UID=etl'
+    """
+    pairs = parse(connection_string)
+    if any(keyword.lower() in ("driver", "dsn", "filedsn") for keyword, _ in pairs):
+        return connection_string
+    return target_of(pairs, installed_drivers()).text
+
+
+# ---- how drivers refuse, what that means, what to do; laid out by hand, as a table ----
+# The first that matches counts: numbers and words before SQLSTATEs, since a wrong database also
+# reports a failed login, and nearly everything reports 08001. Not all words: Windows translates.
+# fmt: off
+
+_REFUSALS: tuple[tuple[str, str, str], ...] = (
+    (r"\[IM00[2-5]\]|can't open lib",
+        "the library of the driver cannot be opened, or something that it needs is missing",
+        "check DB_DRIVER (Driver or DSN in DB_CONNECTION_STRING) and what the library needs "
+        f"(Linux: ldd, macOS: otool -L), or take another driver: {CHOICES}"),
+    # OpenSSL's words; SEC_E_UNTRUSTED_ROOT, SEC_E_WRONG_PRINCIPAL, SEC_E_CERT_EXPIRED of Windows
+    (r"certificate verify failed|\(-2146893(019|022|016)\)",
+        "nobody whom this system trusts vouches for the certificate of the server",
+        "install the certificate of the authority that signed it on this system, and name the "
+        "server in DB_SERVER as its certificate does; only on a network you trust, set "
+        "DB_TRUST_SERVER_CERTIFICATE=yes instead (DB_ENCRYPT=strict takes no notice of it)"),
+    # 20 is the client's number for a server that does not encrypt
+    (r"encryption not supported|SSL Provider|SSL routines|\(20\)",
+        "the server does not encrypt the connection in the way that is asked for",
+        "have encryption turned on at the server (TLS 1.2 or newer; DB_ENCRYPT=strict needs SQL "
+        "Server 2022); DB_ENCRYPT=no lets others read along, only for a network you trust"),
+    # cannot open, does not exist, no user in it
+    (r"\((4060|911|916)\)",
+        "there is no such database, or the login may not use it",
+        "check DB_DATABASE (Database in DB_CONNECTION_STRING), that the database is online, and "
+        "that the login has a user in it"),
+    # has expired, must be changed
+    (r"\((18487|18488)\)",
+        "the password of the login has expired or must be changed",
+        "change it on the server (ALTER LOGIN), then DB_PASSWORD (PWD in DB_CONNECTION_STRING)"),
+    # locked out, disabled
+    (r"\((18486|18470)\)",
+        "the login is locked or disabled",
+        "have it unlocked or enabled on the server (ALTER LOGIN); check DB_PASSWORD (PWD in "
+        "DB_CONNECTION_STRING), since a wrong one locks it again"),
+    # from an untrusted domain
+    (r"SSPI|Kerberos|\(18452\)",
+        "the account that runs the job has no ticket that the server accepts",
+        "set DB_USERNAME and DB_PASSWORD (UID and PWD in DB_CONNECTION_STRING), or give the "
+        "account a ticket (Linux, macOS: kinit)"),
+    (r"\[28000\]|\(18456\)",
+        "the login failed",
+        "check DB_USERNAME and DB_PASSWORD (UID and PWD in DB_CONNECTION_STRING; without them the "
+        "account that runs the job logs in); the error log of the server has the reason"),
+    (r"protocol error in TDS|handshakes before login",
+        "what answers there does not speak as SQL Server does, or is too busy to",
+        "check host and port in DB_SERVER (Server in DB_CONNECTION_STRING), and the server's load"),
+    (r"invalid value specified|keyword supplied",
+        "the driver does not take the settings: {said}",
+        "correct DB_SERVER, DB_ENCRYPT and the others, or DB_CONNECTION_STRING"),
+    (r"\[(08001|08S01|HYT0\d)\]",
+        "the server cannot be found, refuses connections, or did not answer within {seconds} s",
+        "check DB_SERVER (Server in DB_CONNECTION_STRING: host, host,port or host\\instance), that "
+        "the server runs and listens on TCP, and that no firewall is between"),
+    ("", "{said}", "check the setting that this speaks of (DB_SERVER and the others, or "
+        "DB_CONNECTION_STRING), or ask the server's administrator"),
+)
+# fmt: on
+
+
+def refusal(error: Exception, target: Target, *, login_timeout_s: int) -> LoadingError:
+    """Return the error to raise for an error of the driver, which is its cause.
+
+    Args:
+        error: what the driver raised.
+        target: what was to be connected to.
+        login_timeout_s: seconds that connecting could take.
+    """
+    text = " ".join(map(str, error.args))
+    _, what, next_step = next(row for row in _REFUSALS if re.search(row[0], text, re.IGNORECASE))
+    said = masked(text, (*target.passwords, target.user))
+    reason = what.format(said=said, seconds=login_timeout_s)
+    refused = LoadingError(f"cannot connect to {target.where}: {reason}", next_step=next_step)
+    # should the driver quote a password, the cause is an error of the same kind that does not
+    rest = [masked(str(argument), target.passwords) for argument in error.args[1:]]
+    same = rest == [*error.args[1:]]
+    refused.__cause__ = error if same else type(error)(*error.args[:1], *rest)
+    return refused
+
+
+def connect(connection_string: str, *, login_timeout_s: int = 15) -> "pyodbc.Connection":
+    """Connect to SQL Server; each statement is a transaction of its own until told otherwise.
+
+    Args:
+        connection_string: ODBC keywords and values; without a driver one is chosen.
+        login_timeout_s: seconds that connecting may take. Microsoft's driver uses up all of them
+            when the server refuses connections.
+
+    Raises:
+        ConfigurationError: the string is malformed.
+        LoadingError: there is no driver manager, no fit driver, or no connection; then the
+            driver's error is the cause, and `is_transient` tells whether it may pass.
+    """
+    _require_odbc(LoadingError)
+    target = target_of(parse(connection_string), installed_drivers())
+    try:
+        return _fit(pyodbc.connect(target.text, autocommit=True, timeout=login_timeout_s))
+    except pyodbc.Error as error:
+        refused = refusal(error, target, login_timeout_s=login_timeout_s)
+    raise refused  # outside the handler, which would chain the driver's error as it came
+
+
+def _fit(connection: "pyodbc.Connection") -> "pyodbc.Connection":
+    """Only now is it known which driver is behind a data source, or behind another name."""
+    try:
+        refuse_unfit(connection.getinfo(pyodbc.SQL_DRIVER_NAME))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def driver_in_use(connection: "pyodbc.Connection") -> str:
+    """Return library and version of the driver, such as `libmsodbcsql-18.6.so.2.1 18.06.0002`."""
+    infos = (pyodbc.SQL_DRIVER_NAME, pyodbc.SQL_DRIVER_VER)
+    return " ".join(connection.getinfo(info) for info in infos)
+
+
+def server_version(connection: "pyodbc.Connection") -> str:
+    """Return product and version of the server, such as `Microsoft SQL Server 16.00.1000`."""
+    infos = (pyodbc.SQL_DBMS_NAME, pyodbc.SQL_DBMS_VER)
+    return " ".join(connection.getinfo(info) for info in infos)

@@ -1,19 +1,38 @@
-"""A session on PostgreSQL: its settings, the advisory lock, and COPY for whatever is appended."""
+"""PostgreSQL: connecting, a session with its advisory lock and COPY, reading, and its dialect."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, Self
 
 import pyarrow as pa
 from pyarrow import csv
 
-from etl.engines import postgres_connections
-from etl.engines.dialect import quoted
-from etl.engines.postgres_connections import numbered_marks, server_cursor, translated_errors
-from etl.errors import LoadingError, WarehouseInUseError
-from etl.resilience.transient import ErrorCodes, register_codes
-from etl.schema.tables import Table
+from etl.engines.dialect import CATALOG, Dialect, quoted
+from etl.engines.engine import (
+    Access,
+    Engine,
+    Part,
+    driver_text,
+    table_of,
+    translated_errors,
+)
+from etl.errors import ETLError, ExtractionError, LoadingError, WarehouseInUseError
+from etl.resilience.transient import ErrorCodes
+from etl.schema.tables import Kind, Table
+from etl.settings.connection_strings import url_parts
 
+psycopg: Any
+try:
+    import psycopg
+except ImportError as error:  # it is an optional requirement, or finds no libpq
+    psycopg = None
+    IMPORT_PROBLEM = str(error)
+else:
+    IMPORT_PROBLEM = ""
+
+_SCHEMES = ("postgresql://", "postgres://")  # both are those of its client
+_CONNECT_TIMEOUT_S = 15
 # Whoever blocks us for longer than a minute makes error 55P03, which is tried again.
 _SETTINGS = "SET lock_timeout = '60s'; SET client_min_messages = warning;"
 # The server notices within this time that a process which waits for it has gone, and takes back
@@ -58,7 +77,67 @@ CODES = ErrorCodes(
         }
     ),
 )
-register_codes(CODES)
+POSTGRESQL = Dialect(
+    name="PostgreSQL",
+    types={
+        Kind.TEXT: "VARCHAR({width})",
+        Kind.INTEGER: "INTEGER",
+        Kind.BIGINT: "BIGINT",
+        Kind.DECIMAL: "NUMERIC({precision}, {scale})",
+        Kind.BOOLEAN: "BOOLEAN",
+        Kind.DATE: "DATE",
+        Kind.TIMESTAMP: "TIMESTAMP",
+    },
+    exact=' COLLATE "C"',
+    true="TRUE",
+    false="FALSE",
+    comparable="{text}",  # collations of databases are deterministic: equal is equal byte by byte
+    differs="{x} IS DISTINCT FROM {y}",
+    whole_number="NUMERIC(24, 0)",
+    quotient="div({x}, {y})",
+    computed_once=" OFFSET 0",  # else the planner puts the expressions in wherever they are named
+    locked="",  # transactions see one snapshot, and fail as transient where another one wrote
+    temporary_name="etl_{name}",  # it hides a table of that name, which may be somebody's
+    create_temporary="CREATE TEMPORARY TABLE",
+    create_temporary_as="CREATE TEMPORARY TABLE {name} AS\n{query};",
+    create_missing="CREATE TABLE IF NOT EXISTS {quoted} {body}",
+    # Without a log, which halves the time of staging; a crash of the server empties them.
+    create_staging="CREATE UNLOGGED TABLE IF NOT EXISTS {quoted} {body}",
+    create_index="CREATE INDEX IF NOT EXISTS",
+    clear="TRUNCATE TABLE {quoted};",  # DELETE would leave the rows for VACUUM to clean up
+    role=("DO $$ BEGIN CREATE ROLE etl_loader; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"),
+    grant="GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {quoted} TO etl_loader;",
+    has_right="has_table_privilege('{quoted}', '{right}')",
+    may_create="has_schema_privilege(current_schema(), 'CREATE')",
+    table_names=(
+        "SELECT tablename FROM pg_catalog.pg_tables "
+        "WHERE schemaname = ANY (current_schemas(false));"
+    ),
+    catalog=CATALOG.format(
+        also="",
+        visible="t.TABLE_SCHEMA = ANY (current_schemas(false))",
+        first="array_position(current_schemas(false), CAST(t.TABLE_SCHEMA AS NAME))",
+    ),
+    kinds={
+        "character varying": Kind.TEXT,
+        "text": Kind.TEXT,
+        "integer": Kind.INTEGER,
+        "bigint": Kind.BIGINT,
+        "numeric": Kind.DECIMAL,
+        "boolean": Kind.BOOLEAN,
+        "date": Kind.DATE,
+        "timestamp without time zone": Kind.TIMESTAMP,
+    },
+    now="(now() AT TIME ZONE 'UTC')",
+    add_column="ALTER TABLE {table} ADD COLUMN {column};",
+    filled="",
+    script_start="",
+    has_keys=True,
+    batched=False,
+    checksummed=False,  # COPY says how many rows it took, and takes no value that it would change
+)
+
+_READ_ONLY = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only');"
 
 _OLDEST = 150_000  # 15.0, the first version that knows MERGE
 
@@ -67,31 +146,136 @@ _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ;"
 _CSV = csv.WriteOptions(include_header=False, quoting_style="all_valid")
 
 
+# A mark for a parameter, unless it stands in a text, a name or a comment.
+_MARK = re.compile(r"""'[^']*' | "[^"]*" | --[^\n]* | (\?)""", re.VERBOSE)
+
+
+def numbered_marks(sql: str) -> str:
+    """Return the statement with `$1`, `$2` and so on, as PostgreSQL wants them, for each `?`.
+
+    Example:
+        >>> numbered_marks("SELECT 'why?' WHERE ? < ?")
+        "SELECT 'why?' WHERE $1 < $2"
+    """
+    numbers = iter(range(1, sql.count("?") + 1))
+    return _MARK.sub(lambda found: f"${next(numbers)}" if found[1] else found[0], sql)
+
+
+def connect(
+    url: str, setting: str = "DB_CONNECTION_STRING", *, raised: type[ETLError] = LoadingError
+) -> Any:
+    """Connect; statements commit by themselves, and take parameters as `$1`.
+
+    Args:
+        url: `postgresql://user:password@host:port/database`.
+        setting: where it was set, for messages.
+        raised: the class of error to raise.
+
+    Raises:
+        ETLError: psycopg is missing, or the server cannot be reached, refuses, or is too old.
+            Its cause says whether another attempt may succeed.
+    """
+    if psycopg is None:
+        raise raised(
+            f"PostgreSQL needs the package psycopg, which cannot be used: {IMPORT_PROBLEM}",
+            next_step="pip install -r requirements-postgresql.txt",
+            code="package_missing",
+        )
+    try:
+        connection = psycopg.connect(
+            url, autocommit=True, cursor_factory=psycopg.RawCursor, client_encoding="UTF8",
+            **_unless_given(url, application_name="etl_pipeline",
+                            connect_timeout=_CONNECT_TIMEOUT_S),
+        )  # fmt: skip
+    except psycopg.ProgrammingError:
+        # without the error, whose text may show a piece of the password
+        raise _unreadable(
+            setting, raised, "is no connection string that its client can read"
+        ) from None
+    except psycopg.Error as error:
+        if url_parts(url) is None:  # likewise
+            raise _unreadable(setting, raised, "can be parted in more than one way") from None
+        text = driver_text(error)
+        step = next((step for words, step in _NEXT_STEPS if words in text), "see the server's log")
+        raise raised(
+            f"PostgreSQL cannot be reached: {text}", next_step=f"{step} ({setting})"
+        ) from error
+    connection.server_cursor_factory = psycopg.RawServerCursor
+    return connection
+
+
+def _unreadable(setting: str, raised: type[ETLError], why: str) -> ETLError:
+    return raised(
+        f"PostgreSQL: {setting} {why}",
+        choices="postgresql://user:password@host:port/database, in the password %40 for @, %2F "
+        "for / and %25 for a percent sign",
+        next_step=f"correct {setting}",
+        code="connection_string",
+    )
+
+
+def _unless_given(url: str, **defaults: object) -> dict[str, object]:
+    return {name: value for name, value in defaults.items() if f"{name}=" not in url}
+
+
+# The first that the message contains counts.
+_NEXT_STEPS = (
+    ("too many clients", "wait, or raise max_connections"),
+    ("too many connections for", "wait, or raise its CONNECTION LIMIT (ALTER ROLE, DATABASE)"),
+    ("connection slots", "wait, or raise max_connections"),
+    ("password authentication failed", "correct user or password"),
+    ("no password supplied", "add the password, or a line in ~/.pgpass"),
+    ("role ", "correct the user, or have it created"),
+    ("database ", "correct the database, or have it created"),
+    ("no pg_hba.conf entry", "have pg_hba.conf let this host, user and database in"),
+    ("Connection refused", "check host and port, and that the server runs"),
+    ("resolve host", "check the host; a password with @ / : or % must be percent-encoded"),
+    ("timeout", "check host and port, and the firewall between"),
+    ("SSL", "check sslmode and the certificates"),
+)
+
+
+@contextmanager
+def server_cursor(connection: Any, name: str, **options: object) -> Iterator[Any]:
+    """Yield a cursor whose rows stay on the server; close it, also over a lost connection."""
+    cursor = connection.cursor(name, **options)
+    try:
+        yield cursor
+    finally:
+        try:
+            cursor.close()
+        except psycopg.Error:  # the connection is lost, and takes the cursor with it
+            connection.close()
+            cursor.close()
+
+
 class PostgresSession:
-    """A connection to PostgreSQL; see `database.Session`."""
+    """A connection to PostgreSQL; see `engine.Session`."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     @classmethod
-    def open(cls, connection_string: str, *, locked: bool) -> Self:
-        """Connects, and keeps other runs out of the schema.
+    def open(cls, connection_string: str, access: Access) -> Self:
+        """Connect, and keep other runs out of the schema.
 
         Args:
             connection_string: `postgresql://...`.
-            locked: whether to take the application lock, which ends with the connection.
+            access: unless it is for reading only, the application lock is taken, which ends with
+                the connection.
 
         Raises:
             WarehouseInUseError: another run has the lock.
             LoadingError: the server cannot be reached or refuses.
         """
-        session = cls(postgres_connections.connect(connection_string))
+        session = cls(connect(connection_string))
         try:
             session._require_merge()
             session.execute(_SETTINGS)
             with suppress(LoadingError):
                 session.execute(_NOTICE_THE_DEAD)
-            if locked:
+            if not access.read_only:
+                session._require_writable()
                 session._take_lock()
         except BaseException:
             session.close()
@@ -106,18 +290,34 @@ class PostgresSession:
                 next_step="use version 15 or a later one",
             )
 
+    def _require_writable(self) -> None:
+        if reason := self._read_only():
+            raise LoadingError(
+                f"nothing can be written to this PostgreSQL: {reason}",
+                next_step="connect to the primary server, or have the setting turned off for "
+                "this login and database (DB_CONNECTION_STRING)",
+                code="warehouse_read_only",
+            )
+
+    def _read_only(self) -> str:
+        """Return why nothing can be written; empty where it can."""
+        ((standby, default),) = self.query(_READ_ONLY)
+        if standby:
+            return "it is a standby, which only replays another server"
+        return "default_transaction_read_only is on" if default == "on" else ""
+
     def _take_lock(self) -> None:
         if not self.query(_TAKE_LOCK)[0][0]:
             raise WarehouseInUseError.by_another_run(self._holder())
 
     def _holder(self) -> str:
-        told = ""
+        holder = ""
         with suppress(LoadingError):  # there may be no table yet
             run_id = self.query(_RUNNING)[0][0]
-            told += f", {run_id}" if run_id else ""
+            holder += f", {run_id}" if run_id else ""
         for pid, user, address in self.query(_LOCK_HOLDERS):
-            told += f" (server process {pid} of {user}{' from ' + address if address else ''})"
-        return told
+            holder += f" (server process {pid} of {user}{' from ' + address if address else ''})"
+        return holder
 
     def _run(self, sql: str, params: Sequence[object]) -> Any:
         if not params:  # then it may be several statements
@@ -125,29 +325,35 @@ class PostgresSession:
         return self._connection.execute(numbered_marks(sql), params)
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
-        """Runs one statement, or without parameters several."""
-        with translated_errors():
+        """Run one statement, or without parameters several."""
+        with _errors():
             self._run(sql, params)
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Runs one query and returns its rows."""
-        with translated_errors():
+        """Run one query and return its rows."""
+        with _errors():
             return list(self._run(sql, params).fetchall())
 
+    def arrow(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
+        """Run one query and return its rows as a table."""
+        with _errors():
+            cursor = self._run(sql, params)
+            return table_of([column.name for column in cursor.description], cursor.fetchall())
+
     def change(self, sql: str, params: Sequence[object] = ()) -> int:
-        """Runs one INSERT, UPDATE, DELETE or MERGE and returns how many rows it changed."""
-        with translated_errors():
+        """Run one INSERT, UPDATE, DELETE or MERGE and return how many rows it changed."""
+        with _errors():
             return int(self._run(sql, params).rowcount)
 
     def execute_many(self, sql: str, data: Sequence[tuple[Any, ...]]) -> None:
-        """Runs one statement once per tuple."""
-        with translated_errors():
+        """Run one statement once per tuple."""
+        with _errors():
             self._connection.cursor().executemany(numbered_marks(sql), data)
 
     def blocks(self, sql: str, schema: pa.Schema, *, chunk_rows: int) -> Iterator[pa.RecordBatch]:
-        """Runs one query and yields its rows as blocks of that schema."""
+        """Run one query and yield its rows as blocks of that schema."""
         with server_cursor(self._connection, "blocks", withhold=True) as cursor:
-            with translated_errors():
+            with _errors():
                 cursor.execute(sql)
             while rows := self._fetch(cursor, chunk_rows):
                 columns = zip(zip(*rows, strict=True), schema, strict=True)
@@ -156,13 +362,13 @@ class PostgresSession:
 
     @staticmethod
     def _fetch(cursor: Any, rows: int) -> list[tuple[Any, ...]]:
-        with translated_errors():
+        with _errors():
             return list(cursor.fetchmany(rows))
 
     def append(
         self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
     ) -> None:
-        """Appends a block to a table by COPY.
+        """Append a block to a table by COPY.
 
         Raises:
             LoadingError: the server refuses it, or has taken another number of rows.
@@ -172,7 +378,7 @@ class PostgresSession:
         text = pa.BufferOutputStream()
         csv.write_csv(block, text, _CSV)
         names = ", ".join(map(quoted, block.schema.names))
-        with translated_errors():
+        with _errors():
             cursor = self._connection.cursor()
             with cursor.copy(f"COPY {quoted(table.name)} ({names}) FROM STDIN (FORMAT csv)") as to:
                 to.write(text.getvalue())
@@ -181,52 +387,109 @@ class PostgresSession:
                 f"{table.name} took {cursor.rowcount} rows where {block.num_rows} were sent"
             )
 
-    def append_parts(
-        self, table: Table, parts: Sequence[tuple[pa.RecordBatch, Mapping[str, object]]]
-    ) -> None:
-        """Appends several blocks, each with its constants; all of them or none."""
-        with translated_errors(), self._connection.transaction():
+    def append_parts(self, table: Table, parts: Sequence[Part]) -> None:
+        """Append several blocks, each with its constants; all of them or none."""
+        with _errors(), self._connection.transaction():
             for block, constants in parts:
                 self.append(table, block, constants)
 
     def begin(self) -> None:
-        """Begins a transaction, which sees the warehouse as it is now, to its end."""
+        """Begin a transaction, which sees the warehouse as it is now, to its end."""
         self.execute(_BEGIN)
 
     def commit(self) -> None:
-        """Commits it."""
-        with translated_errors():
+        """Commit it."""
+        with _errors():
             self._connection.commit()
 
     def rollback(self) -> None:
-        """Takes everything of it back; a lost connection has done so by itself."""
-        with suppress(LoadingError), translated_errors():
+        """Take everything of it back; a lost connection has done so by itself."""
+        with suppress(LoadingError), _errors():
             self._connection.rollback()
 
     def is_alive(self) -> bool:
-        """Whether the connection still answers."""
+        """Return whether the connection still answers."""
         try:
             return bool(self.query("SELECT 1;") == [(1,)])
         except LoadingError:
             return False
 
     def facts(self) -> dict[str, str]:
-        """Driver and server with their versions, and who has the lock; nothing waits for it."""
+        """Return driver and server with their versions, and who has the lock, without waiting."""
         ((version,),) = self.query("SHOW server_version;")
-        psycopg = postgres_connections.psycopg
         facts = {"driver": f"psycopg {psycopg.__version__}", "server": f"PostgreSQL {version}"}
+        if reason := self._read_only():
+            facts["read_only"] = reason
         if self.query(_LOCK_HOLDERS):
             facts["used_by"] = f"another run{self._holder()}"
         return facts
 
     def close(self) -> None:
-        """Gives the lock back, and closes the connection.
+        """Give the lock back, and close the connection.
 
         The server's process would keep it a moment longer, while it drops temporary tables; a run
         that begins then would find the warehouse in use.
         """
-        idle = postgres_connections.psycopg.pq.TransactionStatus.IDLE
+        idle = psycopg.pq.TransactionStatus.IDLE
         if self._connection.info.transaction_status == idle:
             with suppress(LoadingError):  # it ends with the connection
                 self.execute(_GIVE_BACK_LOCK)
         self._connection.close()
+
+
+class PostgresReader:
+    """A connection to read from; see `engine.Reader`.
+
+    Args:
+        connection_string: `postgresql://...`.
+        setting: where it was set, for messages.
+
+    Raises:
+        ExtractionError: the server cannot be reached; the driver's error is the cause.
+    """
+
+    ticks_finer = False
+
+    def __init__(self, connection_string: str, setting: str) -> None:
+        self._connection = connect(connection_string, setting, raised=ExtractionError)
+        self._next_step = f"check {setting}, and that the table has the columns of the query"
+        self._cursor: Any = None
+        self._stack = ExitStack()
+
+    def query(self, sql: str, params: Sequence[object]) -> None:
+        """Run the query; its rows stay on the server until they are fetched."""
+        with self._errors():
+            self._connection.autocommit = False  # a cursor of the server ends with a transaction
+            self._connection.read_only = True
+            self._cursor = self._stack.enter_context(server_cursor(self._connection, "sales"))
+            self._cursor.execute(numbered_marks(sql), params)
+
+    def fetchmany(self, rows: int) -> list[Any]:
+        """Return the next rows, none at the end."""
+        with self._errors():
+            return list(self._cursor.fetchmany(rows))
+
+    def close(self) -> None:
+        """Close cursor and connection."""
+        self._stack.close()
+        self._connection.close()
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return _errors(raised=ExtractionError, next_step=self._next_step)
+
+
+def _errors(
+    *, raised: type[ETLError] = LoadingError, next_step: str = ""
+) -> AbstractContextManager[None]:
+    errors = (psycopg.Error,) if psycopg is not None else ()
+    return translated_errors("PostgreSQL", errors, raised=raised, next_step=next_step)
+
+
+ENGINE = Engine(
+    dialect=POSTGRESQL,
+    form="postgresql://user:password@host/database",
+    accepts=lambda text: text.startswith(_SCHEMES),
+    open=PostgresSession.open,
+    reader=PostgresReader,
+    codes=CODES,
+)

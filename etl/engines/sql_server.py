@@ -1,21 +1,19 @@
-"""A session on SQL Server: the settings of the connection, the application lock, fast inserts.
-
-The driver's errors are put into sentences; their cause stays, and says whether they may pass.
-"""
+"""SQL Server: a session with its settings, the application lock and fast inserts; its dialect."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Self
 
 import pyarrow as pa
 
-from etl.engines import odbc_connections
-from etl.engines.dialect import quoted
-from etl.engines.odbc import pyodbc
+from etl.engines import odbc
+from etl.engines.dialect import CATALOG, Dialect, quoted
+from etl.engines.engine import Access, Engine, Part, table_of
+from etl.engines.odbc import OdbcReader, odbc_errors, pyodbc
 from etl.errors import LoadingError, WarehouseInUseError
-from etl.resilience.transient import ErrorCodes, register_codes
+from etl.resilience.transient import ErrorCodes
 from etl.schema.tables import Column, Kind, Table
 
 LOCK_NAME = "etl_pipeline"
@@ -87,7 +85,76 @@ CODES = ErrorCodes(
     # keeps out relatives of SQL Server that give numbers of their own, in the millions, to others.
     data_numbers=range(50_000, 1_000_000),
 )
-register_codes(CODES)
+
+_UNLESS_THERE = "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quoted} {body}\nEND;"
+
+SQL_SERVER = Dialect(
+    name="SQL Server",
+    types={
+        Kind.TEXT: "NVARCHAR({width})",
+        Kind.INTEGER: "INT",
+        Kind.BIGINT: "BIGINT",
+        Kind.DECIMAL: "DECIMAL({precision}, {scale})",
+        Kind.BOOLEAN: "BIT",
+        Kind.DATE: "DATE",
+        Kind.TIMESTAMP: "DATETIME2(6)",
+    },
+    exact=" COLLATE Latin1_General_100_BIN2",
+    true="1",
+    false="0",
+    # A collation may take a for A, and all take a trailing space for none, but not before a dot.
+    comparable="({text} + N'.') COLLATE Latin1_General_100_BIN2",
+    # Without a subquery, so that it can stand in an aggregate (SQL Server's error 130).
+    differs=(
+        "({x} <> {y} OR ({a} IS NULL AND {b} IS NOT NULL) OR ({a} IS NOT NULL AND {b} IS NULL))"
+    ),
+    whole_number="DECIMAL(24, 0)",
+    quotient="({x} - {x} % {y}) / {y}",  # so nothing is left behind the point to be rounded
+    computed_once="",
+    # HOLDLOCK alone deadlocks: two shared range locks, both to become exclusive.
+    locked=" WITH (HOLDLOCK, UPDLOCK)",
+    temporary_name="#{name}",
+    create_temporary="CREATE TABLE",
+    create_temporary_as="SELECT * INTO {name} FROM (\n{query}\n) AS made;",
+    create_missing=_UNLESS_THERE,
+    create_staging=_UNLESS_THERE,
+    create_index="CREATE INDEX",
+    clear="DELETE FROM {quoted};",  # TRUNCATE would need the right to alter the table
+    role="IF DATABASE_PRINCIPAL_ID(N'etl_loader') IS NULL\nCREATE ROLE etl_loader;",
+    grant="GRANT SELECT, INSERT, UPDATE, DELETE ON {quoted} TO etl_loader;",
+    has_right="HAS_PERMS_BY_NAME(N'{name}', N'OBJECT', N'{right}')",
+    # both are needed: the one in the database, the other in the schema
+    may_create=(
+        "HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE') "
+        "* HAS_PERMS_BY_NAME(SCHEMA_NAME(), N'SCHEMA', N'ALTER')"
+    ),
+    table_names=(
+        "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES "
+        "WHERE TABLE_SCHEMA IN (SCHEMA_NAME(), N'dbo');"
+    ),
+    catalog=CATALOG.format(
+        also="",
+        visible="t.TABLE_SCHEMA IN (SCHEMA_NAME(), N'dbo')",
+        first="CASE WHEN t.TABLE_SCHEMA = SCHEMA_NAME() THEN 0 ELSE 1 END",
+    ),
+    kinds={
+        "nvarchar": Kind.TEXT,
+        "int": Kind.INTEGER,
+        "bigint": Kind.BIGINT,
+        "decimal": Kind.DECIMAL,
+        "numeric": Kind.DECIMAL,
+        "bit": Kind.BOOLEAN,
+        "date": Kind.DATE,
+        "datetime2": Kind.TIMESTAMP,
+    },
+    now="SYSUTCDATETIME()",
+    add_column="ALTER TABLE {table} ADD {column};",
+    filled=" WITH VALUES",
+    script_start="SET QUOTED_IDENTIFIER ON;",  # off in sqlcmd and in steps of SQL Server Agent
+    has_keys=True,
+    batched=True,
+    checksummed=True,  # ODBC drivers have been seen to change values silently
+)
 
 # NOCOUNT: counts of rows are no result sets, behind which an error could hide. XACT_ABORT: an
 # error takes the whole transaction back. LOCK_TIMEOUT in ms: whoever blocks us for longer than a
@@ -124,26 +191,23 @@ _MAX_PREPARED = 32
 _ARRAY_BYTES = 16 * 1024 * 1024
 
 
-# A block, and the constants that each of its rows gets.
-Part = tuple[pa.RecordBatch, Mapping[str, object]]
-
-
 class SqlServerSession:
-    """A connection to SQL Server; see `database.Session`."""
+    """A connection to SQL Server; see `engine.Session`."""
 
     def __init__(self, connection_string: str) -> None:
         self._connection_string = connection_string
-        self._connection = odbc_connections.connect(connection_string)
+        self._connection = odbc.connect(connection_string)
         self._beside: SqlServerSession | None = None
         self._prepared: OrderedDict[str, Any] = OrderedDict()
 
     @classmethod
-    def open(cls, connection_string: str, *, locked: bool) -> Self:
-        """Connects, and keeps other runs out of the database.
+    def open(cls, connection_string: str, access: Access) -> Self:
+        """Connect, and keep other runs out of the database.
 
         Args:
             connection_string: an ODBC string.
-            locked: whether to take the application lock, which ends with the connection.
+            access: unless it is for reading only, the application lock is taken, which ends with
+                the connection.
 
         Raises:
             WarehouseInUseError: another run has the lock.
@@ -152,7 +216,7 @@ class SqlServerSession:
         session = cls(connection_string)
         try:
             session.execute(_SETTINGS)
-            if locked:
+            if not access.read_only:
                 session._take_lock()
         except BaseException:
             session.close()
@@ -164,14 +228,14 @@ class SqlServerSession:
             raise WarehouseInUseError.by_another_run(self._holder())
 
     def _holder(self) -> str:
-        told = ""
+        holder = ""
         with suppress(LoadingError):  # there may be no table yet
             run_id = self.query(_RUNNING)[0][0]
-            told += f", {run_id}" if run_id else ""
+            holder += f", {run_id}" if run_id else ""
         with suppress(LoadingError):  # the permission may be missing
             for session_id, host, login in self.query(_LOCK_HOLDER):
-                told += f" (session {session_id} of {login} on {host})"
-        return told
+                holder += f" (session {session_id} of {login} on {host})"
+        return holder
 
     def _run(self, sql: str, params: Sequence[object]) -> Any:
         # Without parameters the text goes as it is. With them it becomes a procedure, at whose
@@ -191,13 +255,13 @@ class SqlServerSession:
         return cursor
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
-        """Runs one statement, or several, to their end."""
-        with _translated_errors():
+        """Run one statement, or several, to their end."""
+        with _errors():
             _drain(self._run(sql, params))
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Runs one query and returns its rows."""
-        with _translated_errors():
+        """Run one query and return its rows."""
+        with _errors():
             cursor = self._run(sql, params)
             while cursor.description is None and cursor.nextset():
                 pass  # what comes before the first SELECT
@@ -205,21 +269,28 @@ class SqlServerSession:
             _drain(cursor)
         return rows
 
+    def arrow(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
+        """Run one query and return its rows as a table."""
+        with _errors():
+            cursor = self._run(sql, params)
+            names = [column[0] for column in cursor.description]
+            return table_of(names, cursor.fetchall())
+
     def change(self, sql: str, params: Sequence[object] = ()) -> int:
-        """Runs one INSERT, UPDATE, DELETE or MERGE and returns how many rows it changed."""
+        """Run one INSERT, UPDATE, DELETE or MERGE and return how many rows it changed."""
         return int(self.query(f"{sql}\nSELECT @@ROWCOUNT;", params)[0][0])
 
     def execute_many(self, sql: str, data: Sequence[tuple[Any, ...]]) -> None:
-        """Runs one statement once per tuple."""
-        with _translated_errors():
+        """Run one statement once per tuple."""
+        with _errors():
             self._connection.cursor().executemany(sql, list(data))
 
     def blocks(self, sql: str, schema: pa.Schema, *, chunk_rows: int) -> Iterator[pa.RecordBatch]:
-        """Runs one query and yields its rows as blocks of that schema."""
-        with _translated_errors():
+        """Run one query and yield its rows as blocks of that schema."""
+        with _errors():
             cursor = self._run(sql, ())
         while True:
-            with _translated_errors():
+            with _errors():
                 rows = cursor.fetchmany(chunk_rows)
             if not rows:
                 return
@@ -232,7 +303,7 @@ class SqlServerSession:
     def append(
         self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
     ) -> None:
-        """Appends a block to a table: a plain INSERT, whose parameters go as arrays."""
+        """Append a block to a table: a plain INSERT, whose parameters go as arrays."""
         written = {**(constants or {}), **_flags_of_one_value(block)}
         columns = [table.column(name) for name in block.schema.names if name not in written]
         sql = insert_text(table, columns, written)
@@ -244,7 +315,7 @@ class SqlServerSession:
                 self._insert(sql, columns, list(zip(*values, strict=True)))
 
     def append_parts(self, table: Table, parts: Sequence[Part]) -> None:
-        """Appends several blocks, all of them or none, half of them over a second connection.
+        """Append several blocks, all of them or none, half of them over a second connection.
 
         An insert keeps one core of the server busy, and two connections two of them. Should the
         server take the one commit and not the other, the error passes on, and whoever stages
@@ -266,14 +337,14 @@ class SqlServerSession:
 
     def _second_session(self) -> "SqlServerSession":
         if self._beside is None or not self._beside.is_alive():
-            self._beside = SqlServerSession.open(self._connection_string, locked=False)
+            self._beside = SqlServerSession.open(self._connection_string, Access(read_only=True))
         return self._beside
 
     def _insert(self, sql: str, columns: Sequence[Column], rows: list[tuple[Any, ...]]) -> None:
-        with _translated_errors():
+        with _errors():
             cursor = self._connection.cursor()
             cursor.fast_executemany = True
-            # Declared, not asked for: of temporary tables the server tells nothing, and pyodbc
+            # Declared, not asked for: of temporary tables the server says nothing, and pyodbc
             # would take VARCHAR(255).
             cursor.setinputsizes([_input_size(column) for column in columns])
             cursor.executemany(sql, rows)
@@ -283,7 +354,7 @@ class SqlServerSession:
         """Makes one transaction of it, unless there is one: else each row would be committed.
 
         With XACT_ABORT a row that is refused would end the transaction, and the rows behind it
-        in the array, which are on their way already, would be committed without one.
+        in the array, which have been sent already, would be committed without one.
         """
         if not self._connection.autocommit:
             yield
@@ -301,52 +372,52 @@ class SqlServerSession:
                 self.execute("SET XACT_ABORT ON;")
 
     def begin(self) -> None:
-        """Begins a transaction."""
-        with _translated_errors():
+        """Begin a transaction."""
+        with _errors():
             self._connection.autocommit = False
 
     def commit(self) -> None:
-        """Commits it."""
-        with _translated_errors():
+        """Commit it."""
+        with _errors():
             self._connection.commit()
             self._connection.autocommit = True
 
     def rollback(self) -> None:
-        """Takes everything of it back; a lost connection has done so by itself."""
-        with suppress(LoadingError), _translated_errors():
+        """Take everything of it back; a lost connection has done so by itself."""
+        with suppress(LoadingError), _errors():
             self._connection.rollback()
             self._connection.autocommit = True  # only now: it commits what is still open
 
     def is_alive(self) -> bool:
-        """Whether the connection still answers."""
+        """Return whether the connection still answers."""
         try:
             return bool(self.query("SELECT 1;")[0][0] == 1)
         except LoadingError:
             return False
 
     def facts(self) -> dict[str, str]:
-        """Driver and server with their versions, and who has the lock; nothing waits for it."""
-        with _translated_errors():
+        """Return driver and server with their versions, and who has the lock, without waiting."""
+        with _errors():
             facts = {
-                "driver": odbc_connections.driver_in_use(self._connection),
-                "server": odbc_connections.server_version(self._connection),
+                "driver": odbc.driver_in_use(self._connection),
+                "server": odbc.server_version(self._connection),
             }
         if not self.query(_LOCK_IS_FREE)[0][0]:
             facts["used_by"] = f"another run{self._holder()}"
         return facts
 
     def close(self) -> None:
-        """Closes the connection; the lock goes with it."""
+        """Close the connection; the lock goes with it."""
         if self._beside is not None:
             self._beside.close()
-        with suppress(LoadingError), _translated_errors():
+        with suppress(LoadingError), _errors():
             if not self._connection.autocommit:
                 self._connection.rollback()
             self._connection.close()
 
 
 def insert_text(table: Table, columns: Sequence[Column], constants: Mapping[str, object]) -> str:
-    r"""INSERT of one row, a parameter per column; constants are written out.
+    r"""Return the INSERT of one row, a parameter per column; constants are written out.
 
     Example:
         >>> from etl.schema.tables import ETL_WATERMARK
@@ -396,9 +467,15 @@ def _drain(cursor: Any) -> None:
         pass
 
 
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except pyodbc.Error as error:
-        raise LoadingError(f"SQL Server refused: {error.args[-1]}") from error
+def _errors() -> AbstractContextManager[None]:
+    return odbc_errors("SQL Server")
+
+
+ENGINE = Engine(
+    dialect=SQL_SERVER,
+    form="Server=...;Database=... (an ODBC string)",
+    accepts=lambda text: "=" in text and "://" not in text,
+    open=SqlServerSession.open,
+    reader=OdbcReader,
+    codes=CODES,
+)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from etl.engines import dialect as sql_dialects
+from etl.engines import ddl
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import (
     Dialect,
@@ -85,9 +85,9 @@ def read_since(
     Returns:
         For such a pair the newest run that has read the key since.
     """
-    corrected = sql_dialects.temporary_table(db.dialect, CORRECTED_KEY)
-    db.execute(sql_dialects.drop_temporary(db.dialect, CORRECTED_KEY.name))
-    db.execute(sql_dialects.create_temporary(db.dialect, corrected))
+    corrected = ddl.temporary_table(db.dialect, CORRECTED_KEY)
+    db.execute(ddl.drop_temporary(db.dialect, CORRECTED_KEY.name))
+    db.execute(ddl.create_temporary(db.dialect, corrected))
     rejected = [{"record_key": key, "run_id": run_id} for key, run_id in keys]
     schema = pa.schema([("record_key", pa.string()), ("run_id", pa.string())])
     db.append(corrected, storable_keys(pa.RecordBatch.from_pylist(rejected, schema=schema)))

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 
 from etl import process
 from etl.engines.database import DatabaseManager
-from etl.engines.dialect import sales_query
 from etl.errors import ExtractionError, HeldBackError, WarehouseInUseError
 from etl.history.audit import HELD_BACK, LOADED, PREVIEWED, SOURCE_FAILED
 from etl.history.lineage import Ledger, counts_of, facts_of
@@ -39,7 +38,7 @@ from etl.sources.csv_reader import CsvFormat
 from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.files import FileTrace
 from etl.sources.products import read_product_originals, read_products
-from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales, sales_breaker
+from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales, sales_breaker, sales_query
 from etl.sources.window import EVERYTHING, Window
 from etl.warehouse import apply as warehouse
 from etl.warehouse.intake import Intake, check_reject_limit, stage_source

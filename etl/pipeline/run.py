@@ -10,9 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from etl.engines.database import Access, DatabaseManager
-from etl.engines.dialect import sales_query
-from etl.engines.duckdb import DUCKDB_SCHEME, IN_MEMORY_CONNECTION, duckdb_path
+from etl.engines.database import DatabaseManager
 from etl.errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError
 from etl.history import audit as run_history
 from etl.history.journal import read_entries
@@ -65,6 +63,7 @@ from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
 from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
 from etl.sources.corrected import read_corrected
+from etl.sources.sales import sales_query
 from etl.sources.window import Window, hull
 from etl.warehouse.export import export_tables
 from etl.warehouse.tables import create_tables
@@ -162,19 +161,9 @@ def _failure_logged() -> Iterator[None]:
 
 
 def _warehouse(config: Config, args: argparse.Namespace, scratch: Path) -> DatabaseManager:
-    connection = config.database.connection_string.get_secret_value()
-    path = duckdb_path(connection) if connection.startswith(DUCKDB_SCHEME) else None
-    if args.dry_run and path is not None and not path.exists():
-        connection = IN_MEMORY_CONNECTION  # a missing warehouse counts as empty
-    access = Access(
-        read_only=args.dry_run and connection != IN_MEMORY_CONNECTION,
-        lock_wait_s=config.processing.lock_wait_seconds,
-        memory_limit=config.processing.duckdb_memory_limit,
-        temp_directory=str(scratch / "warehouse"),
-        breaker_failures=config.processing.breaker_failure_threshold,
-        breaker_recovery_s=config.processing.breaker_recovery_seconds,
+    return DatabaseManager.from_config(
+        config, read_only=args.dry_run, temp_directory=str(scratch / "warehouse")
     )
-    return DatabaseManager(connection, access=access)
 
 
 def _plan(db: DatabaseManager, config: Config, args: argparse.Namespace) -> RunPlan:

@@ -333,7 +333,7 @@ def row_rule_examples(dialect: Dialect, rule: RowRule) -> str:
     """Some keys of rows that break a rule. Parameters: the moment, as often as the rule takes it.
 
     Example:
-        >>> from etl.engines.dialect import DUCKDB
+        >>> from etl.engines.duckdb import DUCKDB
         >>> print(row_rule_examples(DUCKDB, ROW_RULES["sales_fact"][2]))
         SELECT "broken_key" FROM (
             SELECT "broken_key", row_number() OVER (ORDER BY "broken_key") AS "place" FROM (

@@ -33,6 +33,8 @@ class ErrorCodes:
     data_numbers: range = range(0)
 
 
+NO_CODES = ErrorCodes()
+
 # "Appendix A: ODBC Error Codes" (learn.microsoft.com), and the SQL standard.
 _STANDARD = ErrorCodes(
     transient_states=frozenset(

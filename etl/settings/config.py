@@ -10,7 +10,6 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -18,9 +17,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from etl.errors import ConfigurationError
 from etl.places import INSTALLED, SAMPLE, working_folder
-from etl.settings.connection_strings import braced, parse, secrets_in, shown
+from etl.settings.connection_strings import braced, place_of, secrets_in
 from etl.settings.kinds import (
-    DUCKDB_PREFIX,
     Address,
     Addresses,
     AreaCode,
@@ -49,6 +47,7 @@ from etl.settings.kinds import (
 from etl.settings.layers import MASK, Given, Layers, Setting, read_layers
 
 ENVIRONMENTS = ("dev", "test", "prod")
+_EMBEDDED = "duckdb:///"  # the warehouse of dev and test where none is named
 
 
 class SettingsError(ConfigurationError):
@@ -140,24 +139,8 @@ def _both_or_none(given: Mapping[str, Given], *names: str) -> Iterator[tuple[str
             yield name, f"a value, because {present[0]} is set"
 
 
-def _place(connection: SecretStr, setting: str) -> str:
-    text = connection.get_secret_value()
-    if text.startswith(DUCKDB_PREFIX):
-        return text
-    try:
-        return _shown_url(text) if "://" in text else shown(parse(text))
-    except (ConfigurationError, ValueError):  # whoever connects will say what is wrong with it
-        return f"the database of {setting}"
-
-
 # ---- the settings: each class is laid out by hand, as a table ----
 # fmt: off
-
-
-def _shown_url(url: str) -> str:
-    """Where a URL leads, without the login that it may hold."""
-    parts = urlsplit(url)
-    return shown([("Server", parts.netloc.rpartition("@")[2]), ("Database", parts.path.strip("/"))])
 
 
 class DatabaseConfig(_Section):
@@ -191,18 +174,20 @@ class DatabaseConfig(_Section):
             return self.db_connection_string
         if self.db_server:
             return SecretStr(";".join(f"{name}={value}" for name, value in self._odbc_parts()))
-        return SecretStr(DUCKDB_PREFIX + (self._environment_dir / "warehouse.duckdb").as_posix())
+        return SecretStr(_EMBEDDED + (self._environment_dir / "warehouse.duckdb").as_posix())
 
     @property
     def display_name(self) -> str:
         """Where the warehouse is, without anything secret."""
-        return _place(self.connection_string, "DB_CONNECTION_STRING")
+        return place_of(
+            self.connection_string.get_secret_value(), "DB_CONNECTION_STRING")
 
     @property
     def sales_display_name(self) -> str:
         """The same of the database of sales; empty when they come from a file."""
-        name = "SALES_DB_CONNECTION_STRING"
-        return _place(connection, name) if (connection := self.sales_db_connection_string) else ""
+        connection = self.sales_db_connection_string
+        return place_of(connection.get_secret_value(), "SALES_DB_CONNECTION_STRING") if (
+            connection) else ""
 
     def _odbc_parts(self) -> Iterator[tuple[str, str]]:
         if self.db_driver:

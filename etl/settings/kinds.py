@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
 
-DUCKDB_PREFIX = "duckdb:///"
+from etl.settings.connection_strings import file_of
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,15 @@ def _matching(pattern: str) -> Callable[[str, Path], str]:
 _one_line = _matching(r"[^\x00-\x1f\x7f]+")
 _one_line_secret = _matching(r"[^\x00\r\n]+")
 _address = _matching(r"[^@\s,;<>]+@[^@\s,;<>]+")
-_connection_form = _matching(r"(duckdb:///|postgresql://)[^\x00\r\n]+|[A-Za-z][\w ]*=[^\x00\r\n]*")
+# which engines there are is not known here: a form that none of them takes is refused by them
+_connection_form = _matching(r"[a-z][a-z0-9+.-]*://(?!/?$)[^\x00\r\n]+|[A-Za-z][\w ]*=[^\x00\r\n]*")
 
 
 def _connection(text: str, base_dir: Path) -> str:
-    path = _connection_form(text, base_dir).removeprefix(DUCKDB_PREFIX)
-    return text if path in (text, ":memory:") else DUCKDB_PREFIX + (base_dir / path).as_posix()
+    path = file_of(_connection_form(text, base_dir))
+    if not path or path == ":memory:":
+        return text
+    return text.removesuffix(path) + (base_dir / path).as_posix()
 
 
 def _folder(text: str, base_dir: Path) -> Path:
@@ -70,7 +73,8 @@ Connection = Annotated[SecretStr, Kind(
     "duckdb:///path, duckdb:///:memory:, postgresql://... or an ODBC string Name=value;...",
     _connection, secret=True)]
 Webhook = Annotated[SecretStr, Kind(
-    "an address that begins with https://", _matching(r"https?://\S+"), secret=True)]
+    "an address that begins with https://",
+    _matching(r"https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/\S*)?"), secret=True)]
 Folder = Annotated[Path, Kind("a folder, spelt out: ~ and ${...} are not replaced", _folder)]
 FileMode = Annotated[str, Kind(
     "rights such as 0600 or 0640, reading and writing for the owner among them",

@@ -14,15 +14,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.engines.dialect import sales_query
-from etl.engines.duckdb import DUCKDB_SCHEME, arrow_blocks, duckdb_path, open_duckdb
-from etl.engines.odbc import OdbcSource
-from etl.engines.odbc_connections import with_driver
-from etl.engines.postgres_connections import POSTGRES_SCHEME, PostgresSource
-from etl.errors import CircuitOpenError, ConfigurationError, ExtractionError
+from etl.engines.duckdb import arrow_blocks, open_duckdb
+from etl.engines.engine import Reader
+from etl.engines.registry import engine_of
+from etl.errors import ExtractionError
 from etl.rejects import MISSING, UNREADABLE, one_block, reject_block
 from etl.resilience.circuit_breaker import CircuitBreaker
-from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import is_transient
 from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
@@ -31,11 +28,13 @@ from etl.schema.arrow import text_schema
 from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
 from etl.sources.files import FileTrace
+from etl.sources.servers import ServerQuery, open_query
 from etl.sources.window import Window
 
 logger = logging.getLogger(__name__)
 
 CSV_SCHEME = "csv:///"
+SETTING = "SALES_DB_CONNECTION_STRING"
 _SHOWN_CHARACTERS = 40  # of a status that is none
 
 
@@ -61,6 +60,25 @@ class SalesReading:
 
 
 DEFAULT_READING = SalesReading()
+
+
+def sales_query(extra: Sequence[str] = ()) -> str:
+    """Return the query for completed sales. Parameters: first and last instant of the window.
+
+    Args:
+        extra: further columns wanted, for sources that have them.
+    """
+    columns = [
+        "transaction_id", "customer_id", "product_id", "quantity", "unit_price",
+        "discount_amount", "transaction_date", "sales_rep_id", *extra,
+    ]  # fmt: skip
+    wanted = ",\n    ".join(columns)
+    return f"""SELECT
+    {wanted}
+FROM sales_transactions
+WHERE transaction_date BETWEEN ? AND ?
+    AND status = 'completed'
+ORDER BY transaction_date;"""  # noqa: S608  # names from this module
 
 
 def sales_breaker(failure_threshold: int = 5, recovery_seconds: float = 60.0) -> CircuitBreaker:
@@ -92,15 +110,11 @@ def read_sales(
     if connection_string.startswith(CSV_SCHEME):
         path = Path(connection_string.removeprefix(CSV_SCHEME))
         return _read_sales_file(path, window, reading)
-    if connection_string.startswith(DUCKDB_SCHEME):
-        return _read_sales_duckdb(connection_string, window, reading.chunk_rows)
-    if connection_string.startswith(POSTGRES_SCHEME) or "=" in connection_string:
-        return _read_sales_server(connection_string, window, reading)
-    raise ConfigurationError(
-        "the connection string of the sales source has no form that is known",
-        choices="an ODBC string, postgresql://..., duckdb:///path, csv:///path",
-        next_step="correct SALES_DB_CONNECTION_STRING, or unset it to read SALES_FILE",
-    )
+    engine = engine_of(connection_string, SETTING)
+    if engine.reader is None:
+        database = engine.file_of(connection_string)
+        return _read_sales_duckdb(database, window, reading.chunk_rows)
+    return _read_sales_server(connection_string, window, reading)
 
 
 def _numbered(records: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
@@ -113,8 +127,7 @@ def _no_rejects() -> pa.RecordBatch:
     return reject_block(SALES_COLUMNS, [])
 
 
-def _read_sales_duckdb(connection_string: str, window: Window, chunk_rows: int) -> Iterator[Block]:
-    path = duckdb_path(connection_string)
+def _read_sales_duckdb(path: Path | None, window: Window, chunk_rows: int) -> Iterator[Block]:
     if path and not path.exists():
         raise FileNotFoundError(f"the sales database {path} does not exist")
     row = 1
@@ -141,7 +154,7 @@ def _read_sales_server(
 ) -> Iterator[Block]:
     other_status: Counter[str] = Counter()
     breaker = reading.breaker or sales_breaker()
-    with closing(_open_sales_source(connection_string, window, breaker)) as source:
+    with closing(open_query(sales_of(connection_string, window), breaker)) as source:
         row = 1
         while rows := source.fetchmany(reading.chunk_rows):
             kept = [found[:-1] for found in rows if _is_wanted(found, window, other_status)]
@@ -166,38 +179,20 @@ def _text_column(values: tuple[object, ...]) -> pa.Array:
     return pa.array([value_rules.as_text(value) for value in values], pa.string())
 
 
-@retry_with_backoff(max_retries=3, backoff_factor=2.0)
-def _open_sales_source(
-    connection_string: str, window: Window, breaker: CircuitBreaker
-) -> OdbcSource | PostgresSource:
-    try:
-        return breaker.call(_open_once, connection_string, window)
-    except CircuitOpenError as error:
-        raise ExtractionError(str(error)) from error
+def sales_of(connection_string: str, window: Window) -> ServerQuery:
+    """Return the query for the sales of a window on a database server, the status besides."""
+    return ServerQuery(
+        connection_string, SETTING, sales_query(("status",)),
+        lambda reader: (window.start, _last_tick(reader, window)),
+    )  # fmt: skip
 
 
-def _open_once(connection_string: str, window: Window) -> OdbcSource | PostgresSource:
-    source = _connected(connection_string)
-    try:
-        source.query(sales_query(("status",)), (window.start, _last_tick(source, window)))
-    except BaseException:
-        source.close()
-        raise
-    return source
-
-
-def _connected(connection_string: str) -> OdbcSource | PostgresSource:
-    if connection_string.startswith(POSTGRES_SCHEME):
-        return PostgresSource(connection_string)
-    return OdbcSource(with_driver(connection_string))
-
-
-def _last_tick(source: OdbcSource | PostgresSource, window: Window) -> datetime:
+def _last_tick(reader: Reader, window: Window) -> datetime:
     """The end of the window; where the server's clock is finer than ours, the instant after it.
 
     SQL Server's DATETIME2(7) goes on for 900 nanoseconds after the last microsecond of a day.
     """
-    finer = "SQL Server" in source.server and window.end < datetime.max
+    finer = reader.ticks_finer and window.end < datetime.max
     return window.end + timedelta(microseconds=1) if finer else window.end
 
 

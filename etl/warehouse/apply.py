@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from etl.engines import ddl
 from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
@@ -272,5 +273,5 @@ def _require_references(db: DatabaseManager, staged: Staged) -> None:
 
 
 def _make(db: DatabaseManager, temporary: Temporary, rows: str) -> None:
-    db.execute(sql_dialects.drop_temporary(db.dialect, temporary.name))
+    db.execute(ddl.drop_temporary(db.dialect, temporary.name))
     db.execute(temporary.create(db.dialect, rows))

@@ -8,15 +8,8 @@ name of the table that holds the staged records, all of a source or one batch.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from etl.engines.dialect import (
-    Dialect,
-    create_temporary_as,
-    differs,
-    quoted,
-    same_key,
-    temporary,
-    values_differ,
-)
+from etl.engines.ddl import create_temporary_as
+from etl.engines.dialect import Dialect, differs, quoted, same_key, temporary, values_differ
 from etl.schema.tables import (
     CUSTOMER_DIM,
     FIRST_TIME,
@@ -121,7 +114,7 @@ def _with_margin(dialect: Dialect, query: str) -> str:
     engines divide decimals each in their own way:
     sign(p) * floor((2 * 10000 * |p| + t) / (2 * t)) / 10000
     """
-    whole, once = dialect.whole_number, dialect.worked_out
+    whole, once = dialect.whole_number, dialect.computed_once
     quotient = dialect.quotient.format(x='cents."dividend"', y='cents."divisor"')
     limit = "99999.9999"  # the largest DECIMAL(9, 4)
     return f"""SELECT rated.*, CASE WHEN abs(rated."ratio") <= {limit}

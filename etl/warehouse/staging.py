@@ -15,8 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from etl.engines import checksums, ddl
 from etl.engines import dialect as sql_dialects
-from etl.engines.checksums import block_checksum, encoding_of
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.resilience.transient import is_data_error
@@ -89,8 +89,8 @@ class Staging:
             if self._permanent:
                 self._db.execute(sql_dialects.clear(self._db.dialect, table.name))
             else:
-                self._db.execute(sql_dialects.drop_temporary(self._db.dialect, table.name))
-                self._db.execute(sql_dialects.create_temporary(self._db.dialect, table))
+                self._db.execute(ddl.drop_temporary(self._db.dialect, table.name))
+                self._db.execute(ddl.create_temporary(self._db.dialect, table))
 
     @contextmanager
     def filling(self) -> Iterator[None]:
@@ -105,8 +105,8 @@ class Staging:
 
     @cached_property
     def _encoding(self) -> str:
-        digest = self._db.value(staging_sql.probe_encoding())
-        return encoding_of(staging_sql.PROBE, digest)
+        digest = self._db.value(checksums.probe_encoding())
+        return checksums.encoding_of(checksums.PROBE, digest)
 
     def append(self, accepted: pa.RecordBatch) -> list[Refused]:
         """Appends records; returns those that the database does not take."""
@@ -136,7 +136,7 @@ class Staging:
             self._add_to_checksum(accepted)
 
     def _add_to_checksum(self, accepted: pa.RecordBatch) -> None:
-        figures = block_checksum(self.table, accepted, self._encoding)
+        figures = checksums.block_checksum(self.table, accepted, self._encoding)
         known = self._checksum or [0] * len(figures)
         self._checksum = [a + b for a, b in zip(known, figures, strict=True)]
 
@@ -167,7 +167,7 @@ class Staging:
         """
         if not self._checksum:
             return
-        row = self._db.query(staging_sql.checksum(self.table, self.rows), (self.run_id,))[0]
+        row = self._db.query(checksums.server_checksum(self.table, self.rows), (self.run_id,))[0]
         found = [int(figure or 0) for figure in row]
         if found != self._checksum:
             raise LoadingError(
@@ -187,7 +187,7 @@ class Staging:
         rows, keys = db.query(staging_sql.repeated_keys(table, self.rows))[0]
         if rows == keys:
             return None
-        db.execute(sql_dialects.drop_temporary(db.dialect, staging_sql.DUPLICATES))
+        db.execute(ddl.drop_temporary(db.dialect, staging_sql.DUPLICATES))
         db.execute(staging_sql.create_duplicates(db.dialect, table, self.rows))
         db.execute(staging_sql.delete_duplicates(db.dialect, self.rows))
         schema = _staged_schema(table)
@@ -216,7 +216,7 @@ def end_staging(db: DatabaseManager, rows: str, rejected: str) -> None:
         if db.dialect.stages_permanently:
             db.execute(sql_dialects.clear(db.dialect, name))
         else:
-            db.execute(sql_dialects.drop_temporary(db.dialect, name))
+            db.execute(ddl.drop_temporary(db.dialect, name))
 
 
 def newest_staged(
@@ -240,9 +240,9 @@ def known_rows(
     if not keys.num_rows:
         return {}
     wanted = key_table(table)
-    temporary = sql_dialects.temporary_table(db.dialect, wanted)
-    db.execute(sql_dialects.drop_temporary(db.dialect, wanted.name))
-    db.execute(sql_dialects.create_temporary(db.dialect, temporary))
+    temporary = ddl.temporary_table(db.dialect, wanted)
+    db.execute(ddl.drop_temporary(db.dialect, wanted.name))
+    db.execute(ddl.create_temporary(db.dialect, temporary))
     for block in keys.combine_chunks().to_batches():
         db.append(temporary, block)
     query = staging_sql.select_rows_of_keys(table, temporary.name)
@@ -270,9 +270,9 @@ def halves_of(db: DatabaseManager, rows: str, run_id: str, batch: Batch) -> list
 
 def open_batches(db: DatabaseManager, table: Table) -> str:
     """Makes a temporary table for one batch after the other, and returns its name."""
-    one = sql_dialects.temporary_table(db.dialect, batch_table(table))
-    db.execute(sql_dialects.drop_temporary(db.dialect, batch_table(table).name))
-    db.execute(sql_dialects.create_temporary(db.dialect, one))
+    one = ddl.temporary_table(db.dialect, batch_table(table))
+    db.execute(ddl.drop_temporary(db.dialect, batch_table(table).name))
+    db.execute(ddl.create_temporary(db.dialect, one))
     return one.name
 
 

@@ -4,19 +4,9 @@
 one batch of it.
 """
 
-from collections.abc import Iterable
-
-from etl.engines.dialect import (
-    Dialect,
-    create_temporary_as,
-    is_false,
-    listed,
-    quoted,
-    record_key,
-    same_key,
-    temporary,
-)
-from etl.schema.tables import Column, Kind, Role, Table
+from etl.engines.ddl import create_temporary_as
+from etl.engines.dialect import Dialect, is_false, listed, quoted, record_key, same_key, temporary
+from etl.schema.tables import Role, Table
 
 DUPLICATES = "duplicate_row"
 
@@ -127,56 +117,6 @@ def fill_batch(table: Table, *, stage: str, batch: str) -> str:
     return f"""INSERT INTO {quoted(batch)} ("source_row", {columns})
 SELECT "source_row", {columns} FROM {quoted(stage)}
 WHERE "run_id" = ? AND "batch" = ? AND "source_row" BETWEEN ? AND ?;"""
-
-
-# --- checksums ---------------------------------------------------------------------------
-
-# A text whose bytes differ in every encoding, to find out which one a server hashes.
-PROBE = "a\u00e9\u6f22"
-
-
-def probe_encoding() -> str:
-    """What the server makes of `PROBE`: its SHA-256."""
-    return f"SELECT HASHBYTES('SHA2_256', N'{PROBE}');"
-
-
-def checksum(table: Table, stage: str) -> str:
-    """What the server holds of a run's staged rows, in figures. Parameter: the run.
-
-    Returns one row: how many rows; the sum of the first four bytes of each row's SHA-256 over
-    its texts; then a sum per other column, in its order. Whole numbers throughout, of dates
-    days, of timestamps seconds and then microseconds. For SQL Server.
-    """
-    columns = table.with_role(Role.SOURCE)
-    figures = [_hash(columns), *(figure for c in columns for figure in _figures(c))]
-    sums = ",\n    ".join(f"sum(CAST({figure} AS DECIMAL(38, 0)))" for figure in figures)
-    return f'SELECT count(*),\n    {sums}\nFROM {quoted(stage)} WHERE "run_id" = ?;'
-
-
-def _hash(columns: Iterable[Column]) -> str:
-    texts = [f"coalesce({quoted(c.name)}, N'')" for c in columns if c.kind is Kind.TEXT]
-    joined = " + N'|' + ".join(texts)
-    first_bytes = f"SUBSTRING(HASHBYTES('SHA2_256', {joined}), 1, 4)"
-    return f"CAST({first_bytes} AS INT)"
-
-
-def _figures(column: Column) -> tuple[str, ...]:
-    own = quoted(column.name)
-    if column.kind is Kind.DECIMAL:
-        return (f"{own} * {10**column.scale}",)
-    if column.kind is Kind.DATE:
-        return (f"DATEDIFF(DAY, '2000-01-01', {own})",)
-    if column.kind is Kind.TIMESTAMP:
-        day = f"DATEDIFF(DAY, '2000-01-01', {own})"
-        return (f"CAST({day} AS BIGINT)", _microseconds_of_day(own))
-    return () if column.kind is Kind.TEXT else (own,)
-
-
-def _microseconds_of_day(own: str) -> str:
-    seconds = (
-        f"(DATEPART(HOUR, {own}) * 3600 + DATEPART(MINUTE, {own}) * 60 + DATEPART(SECOND, {own}))"
-    )
-    return f"CAST({seconds} AS BIGINT) * 1000000 + DATEPART(MICROSECOND, {own})"
 
 
 # --- what the source still has -------------------------------------------------------------

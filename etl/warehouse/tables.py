@@ -4,9 +4,11 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from etl.engines import dialect as sql_dialects
-from etl.engines.database import Access, DatabaseManager, dialect_of
-from etl.engines.dialect import Dialect
+from etl.engines import ddl
+from etl.engines.database import DatabaseManager
+from etl.engines.dialect import Dialect, sql_type
+from etl.engines.engine import Access
+from etl.engines.registry import engine_of
 from etl.errors import LoadingError
 from etl.schema.tables import ALL_TABLES, Column, Kind, Table, staging_tables
 
@@ -22,10 +24,10 @@ def permanent_tables(dialect: Dialect) -> tuple[Table, ...]:
 
 def schema_script(connection_string: str) -> str:
     """Return the DDL of all tables as one script, in the dialect of a connection string."""
-    dialect = dialect_of(connection_string)
+    dialect = engine_of(connection_string).dialect
     tables = permanent_tables(dialect)
-    statements = [sql_dialects.create_table(dialect, table) for table in tables]
-    script = [dialect.script_start, *statements, sql_dialects.grants(dialect, tables)]
+    statements = [ddl.create_table(dialect, table) for table in tables]
+    script = [dialect.script_start, *statements, ddl.grants(dialect, tables)]
     return "\n\n".join(part for part in script if part)
 
 
@@ -98,12 +100,12 @@ class Differences:
 
     def statements(self, dialect: Dialect) -> list[str]:
         """Return the DDL that creates and adds what is missing."""
-        created = [sql_dialects.create_table(dialect, table) for table in self.tables]
+        created = [ddl.create_table(dialect, table) for table in self.tables]
         return [*created, *_added(dialect, self)]
 
 
 def _added(dialect: Dialect, found: Differences) -> list[str]:
-    return [sql_dialects.add_column(dialect, table, column) for table, column in found.columns]
+    return [ddl.add_column(dialect, table, column) for table, column in found.columns]
 
 
 def schema_differences(db: DatabaseManager) -> Differences:
@@ -147,7 +149,7 @@ def _problems(dialect: Dialect, table: Table, found: dict[str, _Found]) -> Itera
             if column.must_be_given:
                 yield f"{table.name}.{name} must not be empty, and no load knows it"
         elif not column.holds(table.column(name), dialect):
-            wanted = sql_dialects.sql_type(dialect, table.column(name))
+            wanted = sql_type(dialect, table.column(name))
             yield f"{table.name}.{name} is {column.words} where {wanted} is needed"
 
 

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pytest
 from pipeline_runs import Project, command
 
-from etl.engines.database import Access, DatabaseManager, dialect_of
-from etl.engines.dialect import create_temporary
-from etl.engines.duckdb import DuckdbSession, duckdb_path
+from etl.engines.database import DatabaseManager
+from etl.engines.ddl import create_temporary
+from etl.engines.duckdb import DuckdbSession
+from etl.engines.engine import Access
+from etl.engines.registry import database_file, engine_of
 from etl.errors import CommitUnknownError, ConfigurationError, LoadingError, WarehouseInUseError
 from etl.schema.tables import CUSTOMER_DIM, Column, Kind, Table, rejected_key_table
 
@@ -49,8 +51,9 @@ def test_an_empty_batch_does_nothing(db: DatabaseManager) -> None:
 
 def test_a_batch_that_fails_is_rolled_back_and_the_ones_before_it_stay(db: DatabaseManager) -> None:
     data = [(n,) for n in (1, 2, 3, 100, 5)]
-    with pytest.raises(duckdb.ConstraintException):
+    with pytest.raises(LoadingError, match="DuckDB refused") as caught:
         db.execute_batch("INSERT INTO numbers VALUES (?)", data, batch_size=2)
+    assert isinstance(caught.value.__cause__, duckdb.ConstraintException)
     assert numbers(db) == [1, 2]
 
 
@@ -84,7 +87,7 @@ def test_a_commit_that_fails_leaves_nothing_and_the_next_one_can_begin(db: Datab
     other = db.session.connection.cursor()
     other.begin()
     other.execute("INSERT INTO keys VALUES (1)")
-    with pytest.raises(duckdb.Error, match="Failed to commit"), db.transaction():
+    with pytest.raises(LoadingError, match="Failed to commit"), db.transaction():
         db.execute("INSERT INTO keys VALUES (1)")
         db.execute("INSERT INTO numbers VALUES (1)")
         other.commit()
@@ -178,7 +181,7 @@ def test_what_cannot_be_written_into_the_file_at_the_end_is_told_and_fails_nothi
         db.execute("CREATE TABLE numbers AS SELECT 1 AS n")
         db.execute("BEGIN")  # left open, which keeps the engine from writing into the file
         db.execute("INSERT INTO numbers VALUES (2)")
-    assert "keep both together" in caplog.text
+    assert "keep both files together" in caplog.text
     with DatabaseManager(connection) as db:
         assert db.query("SELECT n FROM numbers") == [(1,)]
 
@@ -190,11 +193,11 @@ def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
 
 def test_an_engine_that_cannot_be_loaded_is_refused_with_the_choices() -> None:
     with pytest.raises(ConfigurationError, match="duckdb:///"):
-        dialect_of("mysql://host/warehouse")
+        engine_of("mysql://host/warehouse")
 
 
 def test_a_database_in_memory_has_no_file() -> None:
-    assert duckdb_path("duckdb:///:memory:") is None
+    assert database_file("duckdb:///:memory:") is None
 
 
 def end(process: subprocess.Popen[str]) -> None:

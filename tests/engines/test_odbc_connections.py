@@ -21,7 +21,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from etl.engines.odbc_connections import (
+from etl.engines.odbc import (
     choose_driver,
     connect,
     driver_in_use,
@@ -653,8 +653,8 @@ def test_an_unfit_driver_behind_another_name_is_refused_once_connected(tmp_path:
 def test_without_a_driver_manager_it_is_told_how_to_install_one() -> None:
     code = (
         "import sys; sys.modules['pyodbc'] = None; from etl import errors\n"
-        "from etl.engines import odbc_connections\n"
-        "try: odbc_connections.connect('Server=sql01;PWD=hunter2')\n"
+        "from etl.engines import odbc\n"
+        "try: odbc.connect('Server=sql01;PWD=hunter2')\n"
         "except errors.LoadingError as error: print(error)"
     )
     ran = subprocess.run(
@@ -671,7 +671,7 @@ def test_without_a_driver_manager_it_is_told_how_to_install_one() -> None:
 
 def test_the_driver_from_pip_is_found_without_importing_its_package() -> None:
     code = (
-        "import sys; from etl.engines import odbc_connections; odbc_connections.pip_driver()\n"
+        "import sys; from etl.engines import odbc; odbc.pip_driver()\n"
         "print([name for name in sys.modules if name.startswith('mssql')])"
     )
     ran = subprocess.run(

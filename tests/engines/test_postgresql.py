@@ -23,9 +23,11 @@ from pipeline_runs import Project, ended, linger, linger_until, start
 from postgres_server import PostgresServer, binaries
 from server_projects import Tables, assert_balanced, project_in, staged_rows
 
-from etl.engines import postgres_connections
-from etl.engines.database import Access, DatabaseManager
-from etl.engines.dialect import POSTGRESQL, create_temporary, temporary_table
+from etl.engines import postgresql
+from etl.engines.database import DatabaseManager
+from etl.engines.ddl import create_temporary, temporary_table
+from etl.engines.engine import Access
+from etl.engines.postgresql import POSTGRESQL
 from etl.errors import LoadingError
 from etl.quality.rules import set_rule_count, set_rules
 from etl.resilience.transient import is_transient
@@ -300,7 +302,7 @@ def test_a_connection_string_that_cannot_be_read_is_not_shown(url: str) -> None:
 def test_without_its_driver_it_says_what_to_install(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_connections, "psycopg", None)
+    monkeypatch.setattr(postgresql, "psycopg", None)
     with pytest.raises(LoadingError, match=r"pip install -r requirements-postgresql.txt"):
         project.run()
 

@@ -23,7 +23,9 @@ from data_transformation import (
     process_sales_transactions,
     standardize_customer_data,
 )
-from etl.engines.database import Access, DatabaseManager, dialect_of
+from etl.engines.database import DatabaseManager
+from etl.engines.engine import Access
+from etl.engines.registry import engine_of
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.resilience.transient import is_data_error, is_transient
 from etl.warehouse.tables import schema_script
@@ -62,7 +64,7 @@ def test_any_batch_size_makes_the_same_tables(
     assert summary["exit_code"] == 0
     assert project.tables() == undisturbed
     assert_balanced(project)
-    batched = dialect_of(project.connection_string).batched
+    batched = engine_of(project.connection_string).dialect.batched
     for counts in summary["tables"].values():
         staged = counts["rows_read"] - counts["rows_rejected"] - counts["rows_duplicate"]
         batches = -(-staged // batch_rows) if batched else 1

@@ -12,7 +12,7 @@ from engines import SQL_SERVER, Engine
 from pipeline_runs import Project
 from server_projects import project_in
 
-from etl.engines import odbc_connections
+from etl.engines import odbc
 from etl.engines.database import DatabaseManager
 
 pytestmark = pytest.mark.usefixtures("sql_server")
@@ -61,7 +61,7 @@ def test_sales_are_read_from_a_server_to_the_last_instant_of_a_day(
 
 
 def test_the_driver_is_one_of_microsofts(sql_server: Engine) -> None:
-    connection = odbc_connections.connect(sql_server.new_database())
-    assert "msodbcsql" in odbc_connections.driver_in_use(connection).lower()
+    connection = odbc.connect(sql_server.new_database())
+    assert "msodbcsql" in odbc.driver_in_use(connection).lower()
     connection.close()
     assert SQL_SERVER.is_server

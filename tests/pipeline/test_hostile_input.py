@@ -27,7 +27,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pipeline_runs import Project, Record, command, write_customers, write_sales
 
-from etl.engines.database import Access, DatabaseManager
+from etl.engines.database import DatabaseManager
+from etl.engines.engine import Access
 from etl.errors import ExtractionError, HeldBackError, ValidationError
 from etl.rules import values as value_rules
 from etl.rules.blocks import Block

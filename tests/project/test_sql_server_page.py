@@ -8,13 +8,14 @@ import pytest
 import sqlglot
 from sqlglot import ErrorLevel, exp
 
-from etl.engines import odbc_connections
-from etl.engines.database import dialect_of
-from etl.engines.dialect import SQL_SERVER, sales_query
+from etl.engines import odbc
+from etl.engines.database import DatabaseManager
+from etl.engines.sql_server import SQL_SERVER
 from etl.errors import EXIT_OK, LoadingError
 from etl.pipeline.arguments import check_arguments, parse_arguments
 from etl.settings.config import Config, load_config, settings_table
 from etl.settings.connection_strings import parse
+from etl.sources.sales import sales_query
 from etl.warehouse.tables import schema_script
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,16 +98,16 @@ def test_every_call_is_one_that_the_command_takes(given: str) -> None:
 
 def test_the_settings_name_sql_server_and_a_source_of_sales(tmp_path: Path) -> None:
     config = prod(tmp_path)
-    assert dialect_of(config.database.connection_string.get_secret_value()) is SQL_SERVER
+    assert DatabaseManager(config.database.connection_string).dialect is SQL_SERVER
     assert list(sales_source(config)) == ["Server", "Database", "UID", "PWD"]
 
 
 def test_the_drivers_that_are_said_to_be_refused_are_refused() -> None:
-    odbc_connections.refuse_unfit("ODBC Driver 18 for SQL Server")
+    odbc.refuse_unfit("ODBC Driver 18 for SQL Server")
     for driver in ("FreeTDS", "SQL Server"):
         assert driver in SECTION
         with pytest.raises(LoadingError):
-            odbc_connections.refuse_unfit(driver)
+            odbc.refuse_unfit(driver)
 
 
 def test_every_setting_that_is_named_exists() -> None:

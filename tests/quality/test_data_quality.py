@@ -13,7 +13,7 @@ from pipeline_runs import Project, Record, command
 
 from data_loading import validate_loaded_data
 from etl.engines.database import DatabaseManager
-from etl.engines.dialect import DUCKDB
+from etl.engines.duckdb import DUCKDB
 from etl.errors import LoadingError
 from etl.quality.checks import run_data_quality_checks
 from etl.quality.rules import all_rules

@@ -2,13 +2,15 @@
 
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pipeline_runs import Project
 
-from etl.engines import database
-from etl.engines.database import Access, DatabaseManager
+from etl.engines import duckdb, registry, sql_server
+from etl.engines.database import DatabaseManager
+from etl.engines.engine import Access, Reader, Session
 from etl.errors import (
     CircuitOpenError,
     ConfigurationError,
@@ -20,7 +22,6 @@ from etl.resilience import retry as resilience
 from etl.resilience.circuit_breaker import CircuitBreaker
 from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import is_transient
-from etl.sources import sales as sales_source
 
 THRESHOLD, RECOVERY_S = 3, 60.0
 
@@ -294,27 +295,23 @@ def test_limits_that_make_no_sense_are_refused(threshold: int, recovery: float) 
 # --- where runs use it ---------------------------------------------------------------------
 
 
-class Unreachable:
-    """Stands in for the ODBC source of a server that is down; counts who asks."""
-
-    calls = 0
-
-    def __init__(self, _connection_string: str) -> None:
-        type(self).calls += 1
-        raise ExtractionError("the server is down") from ConnectionRefusedError()
-
-
 @pytest.mark.parametrize(("settings", "attempts"), [({}, 5), ({"THRESHOLD": "2"}, 2)])
 def test_a_sales_database_that_is_down_is_asked_no_more_often_than_the_setting_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], attempts: int
 ) -> None:
-    monkeypatch.setattr(sales_source, "OdbcSource", Unreachable)
-    monkeypatch.setattr(Unreachable, "calls", 0)
+    calls = []
+
+    def unreachable(*_args: object) -> Reader:
+        calls.append("call")
+        raise ExtractionError("the server is down") from ConnectionRefusedError()
+
+    down = replace(sql_server.ENGINE, reader=unreachable)
+    monkeypatch.setattr(registry, "ENGINES", (duckdb.ENGINE, down))
     monkeypatch.setattr(resilience._RANDOM, "uniform", lambda *_: 0.0)
     given = {f"BREAKER_FAILURE_{name}": value for name, value in settings.items()}
     project = Project(tmp_path, SALES_DB_CONNECTION_STRING="DSN=sales", **given)
     summary = project.run()
-    assert Unreachable.calls == attempts
+    assert len(calls) == attempts
     sales = summary["sources"][2]
     assert sales["status"] == "failed"
     assert (
@@ -324,16 +321,16 @@ def test_a_sales_database_that_is_down_is_asked_no_more_often_than_the_setting_s
     assert summary["exit_code"] == 3
 
 
-def test_a_warehouse_that_is_down_is_left_alone_until_the_time_is_over(
+def test_a_warehouse_that_is_down_is_not_called_until_the_time_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls = []
 
-    def refuse(*_args: object) -> None:
+    def refuse(*_args: object) -> Session:
         calls.append("call")
         raise LoadingError("the server is down") from ConnectionRefusedError()
 
-    monkeypatch.setattr(database, "_open_session", refuse)
+    monkeypatch.setattr(registry, "ENGINES", (replace(sql_server.ENGINE, open=refuse),))
     access = Access(breaker_failures=2, breaker_recovery_s=0.0)
     db = DatabaseManager("Server=s;Database=d", access=access)
     for _ in range(3):  # no time to wait: each is a trial
@@ -349,10 +346,10 @@ def test_a_warehouse_that_is_down_is_left_alone_until_the_time_is_over(
 
 
 def test_a_warehouse_in_use_is_no_failure_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
-    def in_use(*_args: object) -> None:
+    def in_use(*_args: object) -> Session:
         raise WarehouseInUseError("in use")
 
-    monkeypatch.setattr(database, "_open_session", in_use)
+    monkeypatch.setattr(registry, "ENGINES", (replace(sql_server.ENGINE, open=in_use),))
     access = Access(lock_wait_s=20.0, breaker_failures=2)
     waits: list[float] = []
     with pytest.raises(WarehouseInUseError):

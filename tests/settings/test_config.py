@@ -415,7 +415,7 @@ def test_the_path_of_a_duckdb_file_counts_from_the_base_folder(text: str, expect
 
 
 @pytest.mark.parametrize(
-    "text", ["warehouse.duckdb", "duckdb:///", "duckdb://x", "mysql://h/d?a=b"]
+    "text", ["warehouse.duckdb", "duckdb:///", "duckdb://", "C:/w.duckdb", "://x"]
 )
 def test_any_other_form_of_connection_string_is_refused_without_showing_it(text: str) -> None:
     (problem,) = problems(DB_CONNECTION_STRING=text)

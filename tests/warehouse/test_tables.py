@@ -11,7 +11,8 @@ from engines import Engine
 from pipeline_runs import Project
 
 from data_loading import load_customers, validate_loaded_data
-from etl.engines.database import Access, DatabaseManager
+from etl.engines.database import DatabaseManager
+from etl.engines.engine import Access
 from etl.errors import LoadingError
 from etl.history.audit import newest_load, read_settings
 from etl.schema.tables import CUSTOMER_DIM, SALES_FACT

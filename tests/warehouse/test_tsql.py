@@ -20,9 +20,9 @@ import pytest
 import sqlglot
 from sqlglot import ErrorLevel, exp
 
+from etl.engines import checksums, ddl, sql_server
 from etl.engines import dialect as sql_dialects
-from etl.engines import sql_server
-from etl.engines.dialect import SQL_SERVER
+from etl.engines.sql_server import SQL_SERVER
 from etl.history import read_keys
 from etl.history.runs import READS_WHOLE_SOURCES
 from etl.quality import rules as quality_rules
@@ -43,6 +43,7 @@ from etl.schema.tables import (
     rejected_key_table,
     staging_table,
 )
+from etl.sources.sales import sales_query
 from etl.warehouse import restated, staging_sql, star_sql
 from etl.warehouse.tables import permanent_tables, schema_script
 
@@ -63,7 +64,7 @@ def _rejected(table: Table) -> str:
 
 
 def _temporary(table: Table) -> Table:
-    return sql_dialects.temporary_table(SQL_SERVER, table)
+    return ddl.temporary_table(SQL_SERVER, table)
 
 
 def _batch(table: Table) -> str:
@@ -80,19 +81,19 @@ def _staging(table: Table) -> Iterator[tuple[str, str]]:
     yield "insert_staged", sql_server.insert_text(stage, sent, tags)
     yield "insert_rejected_key", sql_server.insert_text(rejected, rejected.columns, {})
     yield "clear_staging", sql_dialects.clear(SQL_SERVER, rows)
-    yield "checksum", staging_sql.checksum(table, rows)
+    yield "checksum", checksums.server_checksum(table, rows)
     yield "repeated_keys", staging_sql.repeated_keys(table, rows)
     yield "create_duplicates", staging_sql.create_duplicates(SQL_SERVER, table, rows)
     yield "select_duplicates", staging_sql.select_duplicates(SQL_SERVER, table)
     yield "delete_duplicates", staging_sql.delete_duplicates(SQL_SERVER, rows)
-    yield "create_batch", sql_dialects.create_temporary(SQL_SERVER, one)
-    yield "drop_batch", sql_dialects.drop_temporary(SQL_SERVER, batch_table(table).name)
+    yield "create_batch", ddl.create_temporary(SQL_SERVER, one)
+    yield "drop_batch", ddl.drop_temporary(SQL_SERVER, batch_table(table).name)
     yield "select_batches", staging_sql.select_batches(rows)
     yield "select_batch_rows", staging_sql.select_batch_rows(rows)
     yield "fill_batch", staging_sql.fill_batch(table, stage=rows, batch=one.name)
     yield "select_staged_row", staging_sql.select_staged_row(table, rows)
     keys = _temporary(key_table(table))
-    yield "create_keys", sql_dialects.create_temporary(SQL_SERVER, keys)
+    yield "create_keys", ddl.create_temporary(SQL_SERVER, keys)
     yield "select_rows_of_keys", staging_sql.select_rows_of_keys(table, keys.name)
     yield "delete_staged_row", staging_sql.delete_staged_row(rows)
 
@@ -142,7 +143,7 @@ def _restating() -> Iterator[tuple[str, str]]:
     yield "touched_products", restated.create_touched_products(dialect, _batch(products))
     yield "unread_products", restated.touch_unread_products(dialect, _stage(products))
     yield "restated_profit", restated.create_restated_profit(dialect)
-    yield "drop_restated", sql_dialects.drop_temporary(dialect, restated.RESTATED)
+    yield "drop_restated", ddl.drop_temporary(dialect, restated.RESTATED)
     yield "merge_restated_status", restated.merge_restated(dialect, restated.STATUS)
     yield "merge_restated_profit", restated.merge_restated(dialect, restated.PROFIT)
 
@@ -151,11 +152,11 @@ def _others() -> Iterator[tuple[str, str]]:
     yield "schema", schema_script("Server=x;Database=y")
     yield (
         "create_corrected_key",
-        sql_dialects.create_temporary(SQL_SERVER, _temporary(CORRECTED_KEY)),
+        ddl.create_temporary(SQL_SERVER, _temporary(CORRECTED_KEY)),
     )
-    yield "probe_encoding", staging_sql.probe_encoding()
+    yield "probe_encoding", checksums.probe_encoding()
     yield "newest_staged_sales_fact", staging_sql.newest_staged(SALES_FACT, _stage(SALES_FACT))
-    yield "sales_query", sql_dialects.sales_query()
+    yield "sales_query", sales_query()
     for table in AUDIT_TABLES:
         yield f"insert_row_{table.name}", sql_dialects.insert_row(table)
     yield "newest_sale", quality_rules.newest_sale()

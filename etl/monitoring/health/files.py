@@ -4,21 +4,18 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from etl.engines import dialect as sql_dialects
-from etl.engines.duckdb import DUCKDB_SCHEME, duckdb_path
-from etl.engines.odbc import OdbcSource
-from etl.engines.odbc_connections import with_driver
+from etl.engines.registry import database_file, engine_of
 from etl.errors import ExtractionError
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.settings.config import Config
 from etl.sources.files import file_signature, open_source
-from etl.sources.sales import read_sales
+from etl.sources.sales import SETTING, read_sales, sales_of
+from etl.sources.servers import run_query
 from etl.sources.window import EVERYTHING, Window
 from etl.words import age_words, bytes_words
 
@@ -109,8 +106,7 @@ def space_check(name: str, told: str, free_bytes: int) -> Check:
 
 def warehouse_file(config: Config) -> Path | None:
     """The file of an embedded warehouse; None for a server, and for a database in memory."""
-    connection = config.database.connection_string.get_secret_value()
-    return duckdb_path(connection) if connection.startswith(DUCKDB_SCHEME) else None
+    return database_file(config.database.connection_string.get_secret_value())
 
 
 def shown_path(path: Path, config: Config) -> str:
@@ -128,20 +124,13 @@ def sales_source_checks(config: Config) -> Iterator[Check]:
     if secret is None:
         return
     connection = secret.get_secret_value()
-    if "://" in connection:
+    if engine_of(connection, SETTING).reader is None:
         for _ in read_sales(connection, _NO_TIME):
             pass
-    else:
-        _ask_for_no_sales(connection)
-    told = "connects, and the query for sales can be run"
-    yield Check("sales source", PASSED, message=told)
-
-
-def _ask_for_no_sales(connection: str) -> None:
-    """Runs the query once: a run tries again when it fails, here it is told how it is now."""
-    params = (_NO_TIME.start, _NO_TIME.end)
-    with closing(OdbcSource(with_driver(connection))) as source:
-        source.query(sql_dialects.sales_query(), params)
+    else:  # once: a run tries again when it fails, here it is reported how it is now
+        run_query(sales_of(connection, _NO_TIME)).close()
+    message = "connects, and the query for sales can be run"
+    yield Check("sales source", PASSED, message=message)
 
 
 def file_checks(config: Config) -> Iterator[Check]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from etl.engines import dialect as sql_dialects
-from etl.engines.database import Access, DatabaseManager
-from etl.engines.duckdb import IN_MEMORY_CONNECTION
+from etl.engines import ddl
+from etl.engines.database import DatabaseManager
+from etl.engines.engine import Access
 from etl.monitoring.health.files import may_access, shown_path, warehouse_file
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.monitoring.health.runs import error_checks, last_run_checks
@@ -24,17 +24,13 @@ _TABLES_SHOWN = 3
 
 def database_checks(config: Config) -> Iterator[Check]:
     """Connects to the warehouse, and looks at the engine, its answers, the tables and the runs."""
-    connection = config.database.connection_string.get_secret_value()
     path = warehouse_file(config)
     if path is not None and not path.exists():
         told = f"{shown_path(path, config)} is not there; made by the first run"
         yield Check("database", WARNING, message=told)
         return
-    access = Access(
-        read_only=connection != IN_MEMORY_CONNECTION,  # which the engine cannot open so
-        memory_limit=config.processing.duckdb_memory_limit,
-    )
-    with DatabaseManager(connection, access=access) as db:
+    access = Access(read_only=True, memory_limit=config.processing.duckdb_memory_limit)
+    with DatabaseManager(config.database.connection_string, access=access) as db:
         looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
             ("database", partial(_engine, db)),
             ("latency", partial(_latency, db)),
@@ -51,6 +47,11 @@ def _engine(db: DatabaseManager) -> Iterator[Check]:
     facts = db.session.facts()
     told = f"{facts['server']}, driver {facts['driver']}"
     yield Check("database", PASSED, facts["server"], message=told)
+    if reason := facts.get("read_only"):
+        yield failed(
+            "writable", f"nothing can be written to it: {reason}",
+            "connect to a server, with a login, that may be written to (DB_CONNECTION_STRING)",
+        )  # fmt: skip
     user = facts.get("used_by", "")
     message = f"in use by {user}: a run would wait or end" if user else "no other run works in it"
     yield Check("in use", WARNING if user else PASSED, user or None, message=message)
@@ -91,7 +92,7 @@ def _tables(db: DatabaseManager) -> Iterator[Check]:
 
 
 def _may_create(db: DatabaseManager) -> bool:
-    query = sql_dialects.may_create_query(db.dialect)
+    query = ddl.may_create_query(db.dialect)
     return not query or bool(db.value(query))
 
 
@@ -101,7 +102,7 @@ def _permissions(db: DatabaseManager, path: Path | None) -> Iterator[Check]:
         return
     known = db.table_names()
     tables = [table for table in permanent_tables(db.dialect) if table.name in known]
-    query = sql_dialects.rights_query(db.dialect, tables)
+    query = ddl.rights_query(db.dialect, tables)
     lacking = {name: _lacking(has) for name, *has in db.query(query)} if query else {}
     yield _rights(lacking, may_create=_may_create(db))
 
@@ -116,7 +117,7 @@ def _file_permission(path: Path) -> Check:
 
 
 def _lacking(has: Sequence[object]) -> list[str]:
-    return [right for right, given in zip(sql_dialects.RIGHTS, has, strict=True) if not given]
+    return [right for right, given in zip(ddl.RIGHTS, has, strict=True) if not given]
 
 
 def _rights(lacking: Mapping[str, Sequence[str]], *, may_create: bool) -> Check:
@@ -124,7 +125,7 @@ def _rights(lacking: Mapping[str, Sequence[str]], *, may_create: bool) -> Check:
     count = sum(map(len, short.values()))
     figures = {"value": count, "threshold": 0}
     if not short:
-        rights = f"{', '.join(sql_dialects.RIGHTS)} on {len(lacking)} tables" if lacking else ""
+        rights = f"{', '.join(ddl.RIGHTS)} on {len(lacking)} tables" if lacking else ""
         create = f"{'' if may_create else 'not '}CREATE TABLE"
         told = ", ".join(filter(None, (rights, create)))
         return Check("permissions", PASSED, message=told, **figures)

@@ -1,0 +1,137 @@
+"""The statements that make tables, rights and temporary tables, in an engine's dialect."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from etl.engines.dialect import Dialect, quoted, sql_type, temporary
+from etl.schema.tables import Column, Default, Index, Table
+
+# What a load does with the tables.
+RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+
+def temporary_table(dialect: Dialect, table: Table) -> Table:
+    """The table as a temporary one, under the name that this engine wants."""
+    return replace(table, name=dialect.temporary_name.format(name=table.name))
+
+
+def create_table(dialect: Dialect, table: Table) -> str:
+    """DDL of a table that stays, with its indexes; created only when it is missing."""
+    has_keys = dialect.has_keys and (dialect.batched or not table.is_staging)
+    lines = [*_column_lines(dialect, table), *(_key_lines(table) if has_keys else ())]
+    indexes = [_create_index(dialect, table, i) for i in table.indexes if dialect.has_keys]
+    body = "\n".join(["(\n" + ",\n".join(lines) + "\n);", *indexes])
+    create = dialect.create_staging if table.is_staging else dialect.create_missing
+    return create.format(name=table.name, quoted=quoted(table.name), body=body)
+
+
+def _create_index(dialect: Dialect, table: Table, index: Index) -> str:
+    name = quoted(f"ix_{table.name}_{index.columns[0]}")
+    columns = ", ".join(quoted(column) for column in index.columns)
+    create = f"{dialect.create_index} {name} ON {quoted(table.name)} ({columns});"
+    return f"-- {index.reason}\n{create}"
+
+
+def grants(dialect: Dialect, tables: Iterable[Table]) -> str:
+    """A role that may do what a load does with the tables, and nothing else."""
+    if not dialect.role:
+        return ""
+    rights = [dialect.grant.format(quoted=quoted(table.name)) for table in tables]
+    return "\n".join([dialect.role, *rights])
+
+
+def rights_query(dialect: Dialect, tables: Iterable[Table]) -> str:
+    """Which of `RIGHTS` this login has: a row per table, its name and a truth value for each.
+
+    Empty where there is nothing to ask: no table, or an engine without rights.
+    """
+    return "\nUNION ALL ".join(
+        f"SELECT '{table.name}', " + ", ".join(_right(dialect, table, right) for right in RIGHTS)
+        for table in tables
+        if dialect.has_right
+    )
+
+
+def _right(dialect: Dialect, table: Table, right: str) -> str:
+    return dialect.has_right.format(name=table.name, quoted=quoted(table.name), right=right)
+
+
+def may_create_query(dialect: Dialect) -> str:
+    """Whether this login may create tables; empty for an engine without rights.
+
+    Example:
+        >>> from etl.engines.duckdb import DUCKDB
+        >>> may_create_query(DUCKDB)
+        ''
+    """
+    return f"SELECT {dialect.may_create};" if dialect.may_create else ""
+
+
+def create_temporary(dialect: Dialect, table: Table) -> str:
+    """DDL of a table that ends with the connection, under the table's own name.
+
+    Its key has no name: constraints of temporary tables share one space on SQL Server.
+    """
+    lines = _column_lines(dialect, table)
+    if dialect.has_keys and table.key:
+        lines.append("    PRIMARY KEY (" + ", ".join(map(quoted, table.key)) + ")")
+    body = ",\n".join(lines)
+    return f"{dialect.create_temporary} {quoted(table.name)} (\n{body}\n);"
+
+
+def create_temporary_as(dialect: Dialect, name: str, query: str) -> str:
+    """Makes a temporary table and fills it from a query without parameters.
+
+    Example:
+        >>> from etl.engines.sql_server import SQL_SERVER
+        >>> print(create_temporary_as(SQL_SERVER, "ones", 'SELECT 1 AS "one"'))
+        SELECT * INTO "#ones" FROM (
+        SELECT 1 AS "one"
+        ) AS made;
+    """
+    return dialect.create_temporary_as.format(name=temporary(dialect, name), query=query)
+
+
+def drop_temporary(dialect: Dialect, name: str) -> str:
+    """Drops a temporary table if it is there."""
+    return f"DROP TABLE IF EXISTS {temporary(dialect, name)};"
+
+
+def add_column(dialect: Dialect, table: Table, column: Column) -> str:
+    """DDL that adds a column to a table that stays: with its default, or empty.
+
+    Example:
+        >>> from etl.engines.postgresql import POSTGRESQL
+        >>> from etl.engines.sql_server import SQL_SERVER
+        >>> from etl.schema.tables import CUSTOMER_DIM, ETL_LOAD
+        >>> add_column(POSTGRESQL, CUSTOMER_DIM, CUSTOMER_DIM.column("phone"))
+        'ALTER TABLE "customer_dim" ADD COLUMN "phone" VARCHAR(50) NULL;'
+        >>> add_column(SQL_SERVER, ETL_LOAD, ETL_LOAD.column("batches"))
+        'ALTER TABLE "etl_load" ADD "batches" INT DEFAULT 0 NULL WITH VALUES;'
+    """
+    text = _column_line(dialect, replace(column, required=False))
+    text += dialect.filled if column.default else ""
+    return dialect.add_column.format(table=quoted(table.name), column=text)
+
+
+def _column_lines(dialect: Dialect, table: Table) -> list[str]:
+    return [f"    {_column_line(dialect, column)}" for column in table.columns]
+
+
+def _column_line(dialect: Dialect, column: Column) -> str:
+    values = {Default.FALSE: dialect.false, Default.ZERO: "0", Default.NOW: dialect.now}
+    default = f" DEFAULT {values[column.default]}" if column.default else ""
+    empty = "NOT NULL" if column.required else "NULL"
+    return f"{quoted(column.name)} {sql_type(dialect, column)}{default} {empty}"
+
+
+def _key_lines(table: Table) -> Iterable[str]:
+    if table.key:
+        key = ", ".join(quoted(name) for name in table.key)
+        yield f"    CONSTRAINT {quoted('pk_' + table.name)} PRIMARY KEY ({key})"
+    for column, parent in table.references:
+        name = quoted(f"fk_{table.name}_{column.name}")
+        yield (
+            f"    CONSTRAINT {name} FOREIGN KEY ({quoted(column.name)}) "
+            f"REFERENCES {quoted(parent.name)} ({quoted(parent.key[0])})"
+        )
