@@ -63,8 +63,8 @@ DUCKDB = Dialect(
     grant="",
     table_names="SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES;",
     catalog=CATALOG.format(
-        also=" AND c.TABLECATALOG = t.TABLECATALOG",
-        visible="t.TABLECATALOG = current_database()",
+        also=" AND c.TABLE_CATALOG = t.TABLE_CATALOG",
+        visible="t.TABLE_CATALOG = current_database()",
         first="CASE WHEN t.TABLE_SCHEMA = current_schema() THEN 0 ELSE 1 END",
     ),
     kinds={
