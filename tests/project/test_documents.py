@@ -114,9 +114,7 @@ def test_every_call_of_the_tests_names_files_that_exist(document: str, command: 
 @pytest.mark.parametrize(
     ("document", "name"),
     sorted(
-        set(
-            of_each(r"`((?:[\w.]+/)*\.?[\w-]+\.(?:py|example|txt|toml|lock|yaml|yml|md|css))`")
-        )
+        set(of_each(r"`((?:[\w.]+/)*\.?[\w-]+\.(?:py|example|txt|toml|lock|yaml|yml|md|css))`"))
     ),
 )
 def test_every_file_that_is_named_exists(document: str, name: str) -> None:
