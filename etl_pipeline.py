@@ -137,7 +137,7 @@ def run_etl_pipeline(
 
 
 def _run_logged(
-    config: Config, args: argparse.Namespace, critical_handler: logging.Handler | None
+    config: Config, args: argparse.Namespace, critical_handler: logging.Handler
 ) -> RunSummary:
     setup_logging(_logging_config(config, args), critical_handler=critical_handler)
     if config.files.is_sample:

@@ -25,7 +25,8 @@ from etl.alerts.folder import EMAIL_LOG, SLACK_LOG, AlertFiles
 from etl.alerts.texts import NOT_DELIVERED, email_entry, slack_entry
 from etl.alerts.throttling import SENT, AlertThrottler
 from etl.history.runs import utc_now
-from etl.settings.config import AlertConfig
+from etl.monitoring.logs import set_critical_handler
+from etl.settings.config import AlertConfig, LoggingConfig
 
 logger = logging.getLogger(__name__)
 
@@ -264,12 +265,20 @@ class CriticalAlertHandler(logging.Handler):
         super().__init__(logging.CRITICAL)
         self._notifier = notifier or Notifier.of(config)
 
+    @classmethod
+    def of(cls, logs: LoggingConfig) -> "CriticalAlertHandler":
+        """Return a handler with the settings of alerts, in the folder of these logs."""
+        return cls(AlertConfig().beside(logs))
+
     def emit(self, record: logging.LogRecord) -> None:
         """Send it; nothing is raised."""
         alert = alert_of(record_facts(record) | {"severity": CRITICAL})
         error = record.exc_info[1] if record.exc_info else None
         kind = fault_key(error) if error else "_".join(str(record.msg).split())[:_KEY_CHARACTERS]
         self._notifier.notify(f"critical_{record.name}_{kind}", email=alert)
+
+
+set_critical_handler(CriticalAlertHandler.of)
 
 
 # --- quality -----------------------------------------------------------------------------

@@ -73,7 +73,7 @@ class _Kept(logging.Handler):
 
 def with_alerts(
     config: Config,
-    job: Callable[[logging.Handler | None], RunSummary],
+    job: Callable[[logging.Handler], RunSummary],
     *,
     quiet: bool = False,
     arguments: str = "",
@@ -94,7 +94,7 @@ def with_alerts(
         Exception: what the run has raised; nothing because of an alert.
     """
     if quiet:
-        return job(None)
+        return job(logging.NullHandler())
     started, critical = time.monotonic(), _Kept(logging.CRITICAL)
     commands = _Commands.of(config, arguments)
     try:

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -88,6 +88,15 @@ class _ContextFilter(logging.Filter):
 _undo = ExitStack()
 
 
+_critical_handler_of: Callable[[LoggingConfig], logging.Handler] | None = None
+
+
+def set_critical_handler(factory: Callable[[LoggingConfig], logging.Handler]) -> None:
+    """Set what makes the handler of CRITICAL records; the room of alerts does when imported."""
+    global _critical_handler_of  # noqa: PLW0603  # one for the process, like logging itself
+    _critical_handler_of = factory
+
+
 def setup_logging(
     config: LoggingConfig, *, critical_handler: logging.Handler | None = None
 ) -> logging.Logger:
@@ -100,8 +109,8 @@ def setup_logging(
 
     Args:
         config: where the files go, what the console shows, when the files rotate (bytes).
-        critical_handler: is given CRITICAL records, such as one that writes an e-mail. It stays
-            the caller's: it is detached, never closed.
+        critical_handler: is given CRITICAL records. It stays the caller's: it is detached, never
+            closed. Left out, it is the one of `set_critical_handler`, which writes e-mails.
 
     Returns:
         The logger of the pipeline.
@@ -126,6 +135,8 @@ def setup_logging(
         file = _rotating_file(config, name)
         _undo.callback(file.close)
         _attach(file, level=level, formatter=_JsonFormatter())
+    if critical_handler is None and _critical_handler_of is not None:
+        critical_handler = _critical_handler_of(config)
     if critical_handler is not None:
         _attach(critical_handler, level=logging.CRITICAL)
     _set_level(logging.getLogger(), logging.INFO)

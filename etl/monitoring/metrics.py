@@ -16,7 +16,7 @@ class ETLMetrics:
     that a stage which ran in parallel can have taken more seconds than the whole run.
 
     Attributes:
-        start_time: reading of the clock when the measuring began, in seconds.
+        start_time: when the measuring began, in seconds of the Unix clock.
         stage_metrics: for each stage seconds, records, errors, error_rate, records_per_second.
         error_counts: errors of each stage.
         record_counts: records of each stage, those with errors among them.
@@ -34,11 +34,12 @@ class ETLMetrics:
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.start_time = clock()
+        self.start_time = time.time()
         self.stage_metrics: Dict[str, Dict[str, float]] = {}
         self.error_counts: Dict[str, int] = {}
         self.record_counts: Dict[str, int] = {}
         self._clock = clock
+        self._started = clock()
         self._lock = threading.Lock()
         self._running: dict[str, list[float]] = {}
         self._totals: tuple[int, int] | None = None
@@ -129,7 +130,7 @@ class ETLMetrics:
             stages = {name: self._stage(name, now) for name in self.stage_metrics}
             records, errors = self._totals or self._totals_of_stages()
             unfinished = self._unfinished()
-        total = _rates(now - self.start_time, records, errors)
+        total = _rates(now - self._started, records, errors)
         return {
             "total_seconds": total["seconds"],
             "total_records": total["records"],

@@ -55,9 +55,10 @@ from etl.pipeline.workspace import (
     require_writable,
     scratch_folder,
 )
-from etl.quality.judge import NOT_JUDGED, Judged, judge, report
+from etl.quality.judge import NOT_JUDGED, Judged, judge
 from etl.reports.business import BUSINESS, business_figures, write_business
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
+from etl.reports.quality import write_report
 from etl.resilience.retry import retry_with_backoff
 from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
 from etl.settings.config import Config, masked_settings
@@ -248,7 +249,7 @@ def _load(job: Job) -> RunSummary:
     )  # fmt: skip
     _kept(job, finish)
     job.record.in_history = True
-    report(job.output / QUALITY, summary)
+    _report_quality(job.output / QUALITY, summary)
     _keep_business(job)
     return replace(summary, in_history=True)
 
@@ -260,6 +261,23 @@ def _keep_business(job: Job) -> None:
         write_business(job.output / BUSINESS, figures, job.plan.run_id)
     except (ETLError, OSError) as error:  # the load itself is done
         logger.error("the page has no new figures of the sales: %s", error, exc_info=True)
+
+
+_QUALITY_FACTS = ("run_id", "environment", "window", "warehouse")
+
+
+def _report_quality(folder: Path, summary: RunSummary) -> None:
+    """Write the report of a run; what hinders it is logged, since the warehouse has it too."""
+    facts = {name: getattr(summary, name) for name in _QUALITY_FACTS}
+    facts["finished_at"] = utc_now().isoformat(" ", "seconds") + " UTC"
+    try:
+        anomalies = [anomaly.as_dict() for anomaly in summary.anomalies]
+        write_report(folder, {**facts, **summary.quality()}, anomalies)
+    except OSError as error:
+        logger.error(
+            "the quality report is not written to %s: %s", folder, error.strerror or error,
+            exc_info=True,
+        )  # fmt: skip  # one line on the console
 
 
 def _kept(job: Job, work: Callable[[], R]) -> R:

@@ -1,18 +1,21 @@
-"""What is unusual about a run, held against the runs of its kind before it.
+"""What is unusual about a run, compared with the runs of its kind before it.
 
 The usual is the median, the spread the median absolute deviation (MAD): neither is moved by a
 single odd run, such as the first load. Times 1.4826 a MAD is the standard deviation of figures
 that scatter normally. A floor keeps a history without any scatter from crying at every change.
 """
 
+import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NoReturn
 
 from etl.engines.database import DatabaseManager
+from etl.errors import ETLError
 from etl.history.audit import SUCCESS
 from etl.history.runs import (
     BACKFILL,
@@ -73,6 +76,10 @@ _WATCHED = (
 )  # fmt: skip
 
 
+_METRICS = frozenset(watch.metric for watch in _WATCHED)
+_BESIDES = frozenset({"mode", "runs", "started_at"})  # what `baseline` says besides the figures
+
+
 @dataclass(frozen=True)
 class Anomaly:
     """A figure that is far from the usual.
@@ -85,7 +92,7 @@ class Anomaly:
         figure: what this run has.
         expected: the usual.
         threshold: the figure at which it becomes unusual.
-        runs: how many earlier runs it was held against.
+        runs: how many earlier runs it was compared with; 0 for a given figure.
         message: the same for people.
     """
 
@@ -101,22 +108,26 @@ class Anomaly:
 
 
 def detect_data_anomalies(current_metrics: Dict, historical_baseline: Dict) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
-    """What is unusual about a run.
+    """Find what is unusual about a run.
 
     A figure is unusual when it lies more than four spreads from the median of the earlier ones,
-    and fewer than two of them lay as far out. With fewer than seven earlier runs nothing is said.
+    and fewer than two of them lay as far out; with fewer than seven earlier ones nothing is said.
+    A baseline of one number is taken as the usual figure itself.
 
     Args:
         current_metrics: `tables`, by table name a dict of `rows_read`, `rows_inserted`,
             `error_rate` (0 to 1), `quality_score` (0 to 100), `seconds`, any of them; the table
             `all` stands for the whole run.
-        historical_baseline: `tables` in the same form, with the figures of earlier runs of the
-            same kind in place of each, oldest first; see `run_baseline.baseline`.
+        historical_baseline: `tables` in the same form, with the usual figure, or a list of those
+            of earlier runs of the same kind, in place of each; see `baseline`.
 
     Returns:
         A dict per anomaly, the critical ones first: `type` (volume, error_rate, quality,
         duration), `table`, `severity` (critical, warning), `message`, `metric`, `figure`,
         `expected`, `threshold`, `runs`.
+
+    Raises:
+        ETLError: there is something in them that is not known.
 
     Example:
         >>> usual = {"tables": {"sales_fact": {"rows_read": [98, 103, 100, 99, 101, 100, 102]}}}
@@ -124,32 +135,79 @@ def detect_data_anomalies(current_metrics: Dict, historical_baseline: Dict) -> L
         >>> found["severity"], found["message"]
         ('critical', 'sales_fact: 10 records read, usually 100 (unusual below 60)')
     """
-    known: Mapping[str, Mapping[str, Sequence[float]]] = historical_baseline.get("tables", {})
+    current = {
+        table: {name: _number(value, name) for name, value in figures.items()}
+        for table, figures in _tables_of(current_metrics, "current_metrics").items()
+    }
+    known = {
+        table: {name: _numbers(value, name) for name, value in figures.items()}
+        for table, figures in _tables_of(historical_baseline, "historical_baseline").items()
+    }
     found = [
         anomaly
-        for table, figures in current_metrics.get("tables", {}).items()
+        for table, figures in current.items()
         for anomaly in _of_table(table, figures, known.get(table, {}))
     ]
     return [asdict(each) for each in sorted(found, key=lambda a: a.severity)]
 
 
+def _tables_of(metrics: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str, Any]]:
+    """The figures by table; what is not known is refused rather than ignored."""
+    tables = metrics.get("tables", {}) if isinstance(metrics, Mapping) else None
+    given = set(metrics) - _BESIDES if isinstance(metrics, Mapping) else set()
+    if not isinstance(tables, Mapping) or given - {"tables"}:
+        _refuse(f"{name} has {_listed(given - {'tables'}) or 'no tables'}", "a dict with `tables`")
+    for table, figures in tables.items():
+        if not isinstance(figures, Mapping):
+            _refuse(f"{name} of {table} is {figures!r}", "a dict of figures")
+        if unknown := set(figures) - _METRICS:
+            _refuse(f"{name} of {table} has {_listed(unknown)}", ", ".join(sorted(_METRICS)))
+    return tables
+
+
+def _numbers(value: object, name: str) -> list[float] | float:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_number(each, name) for each in value]
+    return _number(value, name)
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, int | float | Decimal) and math.isfinite(value):
+        return float(value)
+    return _refuse(f"{name} is {value!r}", "a number; in a baseline a list of them too")
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(sorted(map(repr, names)))
+
+
+def _refuse(what: str, choices: str) -> NoReturn:
+    raise ETLError(
+        f"anomalies cannot be looked for: {what}",
+        choices=choices,
+        next_step="correct the argument of detect_data_anomalies",
+    )
+
+
 def _of_table(
-    table: str, figures: Mapping[str, float], known: Mapping[str, Sequence[float]]
+    table: str, figures: Mapping[str, float], known: Mapping[str, list[float] | float]
 ) -> Iterator[Anomaly]:
-    told: set[str] = set()
+    found: set[str] = set()
     for watch in _WATCHED:
-        figure, earlier = figures.get(watch.metric), known.get(watch.metric, ())
-        if figure is None or len(earlier) < MIN_RUNS or watch.type in told:
+        figure, earlier = figures.get(watch.metric), known.get(watch.metric, [])
+        few = isinstance(earlier, list) and len(earlier) < MIN_RUNS
+        if figure is None or few or watch.type in found:
             continue
-        anomaly = _judged(watch, table, float(figure), [float(value) for value in earlier])
+        anomaly = _judged(watch, table, figure, earlier)
         if anomaly is not None:
-            told.add(watch.type)  # fewer records read are fewer new rows as well
+            found.add(watch.type)  # fewer records read are fewer new rows as well
             yield anomaly
 
 
-def _judged(watch: _Watch, table: str, figure: float, earlier: Sequence[float]) -> Anomaly | None:
-    usual = statistics.median(earlier)
-    spread = _spread(watch, usual, earlier)
+def _judged(watch: _Watch, table: str, figure: float, known: list[float] | float) -> Anomaly | None:
+    earlier = known if isinstance(known, list) else []
+    usual = known if isinstance(known, float) else statistics.median(known)
+    spread = _spread(watch, usual, earlier or [usual])
     side = 1 if figure > usual else -1
     distance = side * (figure - usual)
     watched = watch.up if side > 0 else watch.down
@@ -161,7 +219,7 @@ def _judged(watch: _Watch, table: str, figure: float, earlier: Sequence[float]) 
     return Anomaly(
         watch.type, table, "critical" if critical else "warning", watch.metric,
         round(figure, 4), round(usual, 4), round(limit, 4), len(earlier),
-        _told(watch, table, (figure, usual, limit)),
+        _in_words(watch, table, (figure, usual, limit)),
     )  # fmt: skip
 
 
@@ -170,13 +228,15 @@ def _spread(watch: _Watch, usual: float, earlier: Sequence[float]) -> float:
     return max(_TO_SIGMA * mad, watch.floor_share * abs(usual), watch.floor)
 
 
-def _told(watch: _Watch, table: str, figures: tuple[float, float, float]) -> str:
+def _in_words(watch: _Watch, table: str, figures: tuple[float, float, float]) -> str:
     figure, usual, limit = (watch.form.format(value) for value in figures)
     beyond = "above" if figures[0] > figures[1] else "below"
     subject = "the whole run" if table == WHOLE_RUN else table
     named = f"{watch.words} {figure}" if watch.type == QUALITY else f"{figure} {watch.words}"
     return f"{subject}: {named}, usually {usual} (unusual {beyond} {limit})"
 
+
+# --- what is usual -----------------------------------------------------------------------
 
 # A month of nightly runs, none of them older than a season.
 _RUNS, _DAYS = 30, 90

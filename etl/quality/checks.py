@@ -1,4 +1,4 @@
-"""Holds the loaded tables against the quality rules, and gives each table and source a score."""
+"""The loaded tables checked against the quality rules, and a score for each table and source."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +28,7 @@ class QualityCheck:
         examples: some keys of what is wrong, only where the rule is broken.
         rows_checked: how many rows were looked at.
         rows_wrong: how many of them break the rule.
+        judged: whether it counts for the scores; nothing known and history are not judged.
     """
 
     name: str
@@ -41,6 +42,7 @@ class QualityCheck:
     examples: tuple[str, ...] = ()
     rows_checked: int = 0
     rows_wrong: int = 0
+    judged: bool = True
 
     @property
     def share_right(self) -> float:
@@ -56,14 +58,15 @@ class QualityCheck:
 
 @dataclass(frozen=True)
 class _Found:
-    """A rule, and how many rows it was held against and was broken by."""
+    """A rule, how many rows were checked against it, and how many break it."""
 
     rule: Rule
     checked: int
     wrong: int
-    told: str = ""
+    message: str = ""
     examples: tuple[str, ...] = ()
     value: float | None = None
+    judged: bool = True
 
     @property
     def figure(self) -> float:
@@ -113,7 +116,7 @@ def run_data_quality_checks(
 def quality_checks(
     db: DatabaseManager, now: datetime, *, demanding: bool = False
 ) -> list[QualityCheck]:
-    """Every rule, held against the tables as they are.
+    """Check the tables, as they are, against every rule.
 
     Args:
         db: the open warehouse.
@@ -137,19 +140,17 @@ def _check(found: _Found) -> QualityCheck:
         status = FAILED if rule.severity in DEMANDING else rule.severity
     return QualityCheck(
         rule.full_name, rule.table.name, rule.dimension, rule.severity, status,
-        found.figure, rule.threshold, found.told or _told(found),
-        found.examples, found.checked, found.wrong,
+        found.figure, rule.threshold, found.message or _in_words(found),
+        found.examples, found.checked, found.wrong, found.judged,
     )  # fmt: skip
 
 
-def _told(found: _Found) -> str:
+def _in_words(found: _Found) -> str:
     rule = found.rule
     if not rule.share:
-        return f"{found.wrong} {rule.meaning}"
-    return (
-        f"{found.wrong} of {found.checked} {rule.meaning} ({found.figure:.1%}, up to "
-        f"{rule.threshold:.0%} pass)"
-    )
+        return f"{rule.meaning}: {found.wrong:,}"
+    limit = f"{found.figure:.1%}, limit {rule.threshold:.0%}"
+    return f"{rule.meaning}: {found.wrong:,} of {found.checked:,} ({limit})"
 
 
 # --- counting ----------------------------------------------------------------------------
@@ -204,8 +205,8 @@ def _set_rule(db: DatabaseManager, rule: SetRule, rows: int) -> _Found:
 def _row_count(db: DatabaseManager, table: Table, rows: int) -> _Found:
     expected = run_history.expected_rows(db, table)
     wrong = abs(rows - expected)
-    told = f"{wrong} rows between {table.name} ({rows}) and its audited loads ({expected})"
-    return _Found(quality_rules.row_count_rule(table), rows, wrong, told)
+    message = f"{table.name} has {rows:,} rows, its audited loads left {expected:,}"
+    return _Found(quality_rules.row_count_rule(table), rows, wrong, message)
 
 
 def _accounted(db: DatabaseManager, table: Table) -> _Found:
@@ -235,16 +236,14 @@ def _timeliness(db: DatabaseManager, table: Table, now: datetime) -> Iterator[_F
 
 def _age(rule: Rule, since: datetime | None, end: datetime, subject: str) -> _Found:
     if since is None:
-        nothing = f"nothing known: {rule.meaning}"
-        return _Found(rule, 0, 0, nothing, value=0)
+        return _Found(rule, 0, 0, f"not known: {rule.meaning}", value=0, judged=False)
     days = max(0, (end.date() - since.date()).days)
-    told = f"{subject} of {since:%Y-%m-%d}, {days} days before {end:%Y-%m-%d}"
+    message = f"{subject} of {since:%Y-%m-%d}, {days:,} days before {end:%Y-%m-%d}"
     if days > quality_rules.HISTORY_DAYS:
+        message += ": taken as history, not judged as late"
         rule = replace(rule, severity=INFO)
-        told += ": history rather than a late delivery"
-    else:
-        told += f" (up to {rule.threshold:g} pass)"
-    return _Found(rule, 0, 0, told, value=days)
+        return _Found(rule, 0, 0, message, value=days, judged=False)
+    return _Found(rule, 0, 0, f"{message} (limit {rule.threshold:g})", value=days)
 
 
 # --- scores ------------------------------------------------------------------------------
@@ -273,7 +272,7 @@ def scores(db: DatabaseManager, dimensions: Mapping[str, Mapping[str, float]]) -
 def _dimensions(table: Table, checks: Sequence[QualityCheck]) -> dict[str, float]:
     shares: dict[str, list[float]] = {}
     for check in checks:
-        if check.table == table.name:
+        if check.table == table.name and check.judged:
             shares.setdefault(check.dimension, []).append(100 * check.share_right)
     return {dimension: _mean(values) for dimension, values in shares.items()}
 

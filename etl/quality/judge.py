@@ -1,16 +1,14 @@
-"""The data of a run, judged: checks, scores, what is unusual; kept, logged and reported."""
+"""The data of a run, judged: checks, scores, what is unusual; kept and logged."""
 
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Dict
 
 from etl.engines.database import DatabaseManager
 from etl.history import audit as run_history
 from etl.history.runs import REPROCESS, Applied, RunPlan, utc_now
-from etl.history.summary import RunSummary
 from etl.quality.anomalies import (
     SCORE,
     baseline,
@@ -20,12 +18,10 @@ from etl.quality.anomalies import (
 )
 from etl.quality.checks import FAILED, PASSED, run_data_quality_checks
 from etl.quality.rules import INFO, WARNING
-from etl.reports.quality import write_report
 from etl.schema.tables import ETL_QUALITY
 
 logger = logging.getLogger(__name__)
 
-_FACTS = ("run_id", "environment", "window", "warehouse")
 _LEVELS = {FAILED: logging.ERROR, WARNING: logging.WARNING, INFO: logging.INFO}
 
 
@@ -87,27 +83,7 @@ def _rows(plan: RunPlan, quality: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
 def _log(checks: Iterable[Mapping[str, Any]], anomalies: Iterable[Mapping[str, Any]]) -> None:
     for check in checks:
         if check["status"] != PASSED:
-            told = "failed" if check["status"] == FAILED else "to look at"
             level = _LEVELS[check["status"]]
-            logger.log(level, "check %s %s: %s", check["name"], told, check["message"])
+            logger.log(level, "check %s: %s: %s", check["status"], check["name"], check["message"])
     for anomaly in anomalies:
         logger.warning("unusual: %s", anomaly["message"])
-
-
-def report(folder: Path, summary: RunSummary) -> None:
-    """Writes the report of a run; what hinders it is logged, since the warehouse has it too.
-
-    Args:
-        folder: where it goes.
-        summary: of the run.
-    """
-    facts = {name: getattr(summary, name) for name in _FACTS}
-    facts["finished_at"] = utc_now().isoformat(" ", "seconds") + " UTC"
-    try:
-        anomalies = [anomaly.as_dict() for anomaly in summary.anomalies]
-        write_report(folder, {**facts, **summary.quality()}, anomalies)
-    except OSError as error:
-        logger.error(
-            "the quality report is not written to %s: %s", folder, error.strerror or error,
-            exc_info=True,
-        )  # fmt: skip  # one line on the console

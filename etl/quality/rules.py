@@ -25,7 +25,7 @@ COMPLETENESS, VALIDITY, CONSISTENCY = "completeness", "validity", "consistency"
 TIMELINESS, UNIQUENESS = "timeliness", "uniqueness"
 INTEGRITY, RECONCILIATION = "integrity", "reconciliation"
 
-# What a broken rule does: the first two end the run with exit code 3, the others are told.
+# What a broken rule does: the first two end the run with exit code 3, the others are reported.
 CRITICAL, ERROR, WARNING, INFO = "critical", "error", "warning", "info"
 DEMANDING = (CRITICAL, ERROR)
 
@@ -52,7 +52,7 @@ class Rule:
 
     @property
     def full_name(self) -> str:
-        """The name under which it is told and kept: `table.name`."""
+        """The name under which it is reported and kept: `table.name`."""
         return f"{self.table.name}.{self.name}"
 
 
@@ -97,14 +97,14 @@ def _required(table: Table) -> RowRule:
     missing = " OR ".join(f"{quoted(c.name)} IS NULL" for c in table.columns if c.required)
     return RowRule(
         "required", table, COMPLETENESS, CRITICAL, 0,
-        f"rows of {table.name} lack a required value", wrong=missing,
+        f"rows of {table.name} without a required value", wrong=missing,
     )  # fmt: skip
 
 
 def _missing(table: Table, column: str, severity: str, threshold: float) -> RowRule:
     return RowRule(
         f"{column}_missing", table, COMPLETENESS, severity, threshold,
-        f"rows of {table.name} have no {column}", share=True,
+        f"rows of {table.name} without {column}", share=True,
         wrong=f"{quoted(column)} IS NULL", among=_OWN,
     )  # fmt: skip
 
@@ -112,16 +112,16 @@ def _missing(table: Table, column: str, severity: str, threshold: float) -> RowR
 def _inferred(table: Table) -> RowRule:
     return RowRule(
         "inferred", table, CONSISTENCY, WARNING, 0.1,
-        f"rows of {table.name} are placeholders: sales name them, their own records have not come",
+        f"placeholders in {table.name}: sales name them, their own records have not arrived",
         share=True, wrong='"is_inferred" = {true}',
     )  # fmt: skip
 
 
-def _not_valid(name: str, severity: str, threshold: float) -> RowRule:
+def _malformed(name: str, words: str, severity: str, threshold: float) -> RowRule:
     column = f"{name}_valid"
     return RowRule(
         column, CUSTOMER_DIM, VALIDITY, severity, threshold,
-        f"{name}s of {CUSTOMER_DIM.name} have not the form of one", share=True,
+        f"malformed {words} in {CUSTOMER_DIM.name}", share=True,
         wrong=quoted(column) + " = {false}", among=f"{_OWN} AND {quoted(name)} IS NOT NULL",
     )  # fmt: skip
 
@@ -129,7 +129,7 @@ def _not_valid(name: str, severity: str, threshold: float) -> RowRule:
 def _in_future(table: Table, column: str) -> RowRule:
     return RowRule(
         f"{column}_in_future", table, VALIDITY, WARNING, 0,
-        f"rows of {table.name} have a {column} that lies in the future",
+        f"rows of {table.name} whose {column} lies in the future",
         wrong=f"{quoted(column)} > ?",
     )  # fmt: skip
 
@@ -143,7 +143,7 @@ def _class_of(column: str, bounds: Iterable[tuple[object, str]], lowest: str) ->
 def _wrong_class(table: Table, name: str, value: str, right: str) -> RowRule:
     return RowRule(
         name, table, CONSISTENCY, ERROR, 0,
-        f"rows of {table.name} have a {name} that does not follow from their {value}",
+        f"rows of {table.name} whose {name} does not follow from their {value}",
         wrong=f"{quoted(name)} <> {right}", among=_OWN if table.placeholder else "",
     )  # fmt: skip
 
@@ -160,8 +160,8 @@ _CUSTOMERS = (
     _missing(CUSTOMER_DIM, "registration_date", WARNING, 0.1),
     _missing(CUSTOMER_DIM, "phone", INFO, 0.25),
     _missing(CUSTOMER_DIM, "address", INFO, 0.25),
-    _not_valid("email", WARNING, 0.1),
-    _not_valid("phone", INFO, 0.5),
+    _malformed("email", "e-mail addresses", WARNING, 0.1),
+    _malformed("phone", "phone numbers", INFO, 0.5),
     _in_future(CUSTOMER_DIM, "registration_date"),
     _inferred(CUSTOMER_DIM),
 )
@@ -173,15 +173,15 @@ _PRODUCTS = (
     _missing(PRODUCT_DIM, "quantity", INFO, 0.1),
     _missing(PRODUCT_DIM, "cost", INFO, 0.25),
     _amounts(PRODUCT_DIM, '"price" < 0 OR "cost" < 0 OR "quantity" < 0',
-             "products have a negative price, cost or quantity"),
+             "products with a negative price, cost or quantity"),
     RowRule(
         "category_known", PRODUCT_DIM, VALIDITY, INFO, 0.1,
-        "products have a category outside the taxonomy", share=True, among=_OWN,
+        "products with a category outside the taxonomy", share=True, among=_OWN,
         wrong='"category" NOT IN (' + ", ".join(f"'{name}'" for name in CATEGORY_ALIASES) + ")",
     ),
     RowRule(
         "cost_above_price", PRODUCT_DIM, CONSISTENCY, WARNING, 0.05,
-        "products cost more than they are sold for", share=True, wrong='"cost" > "price"',
+        "products that cost more than they are sold for", share=True, wrong='"cost" > "price"',
         among=_OWN,
     ),
     _wrong_class(PRODUCT_DIM, "price_category", "price",
@@ -196,7 +196,7 @@ _SALES = (
         SALES_FACT,
         '"quantity" < 1 OR "unit_price" < 0 OR "discount_amount" < 0 '
         'OR "discount_amount" > "quantity" * "unit_price"',
-        "sales have no quantity, a negative price, or a discount that is negative or too large",
+        "sales without a quantity, with a negative price, or with a wrong discount",
     ),
     RowRule(
         "total_amount", SALES_FACT, CONSISTENCY, ERROR, 0,
@@ -219,7 +219,8 @@ ROW_RULES: dict[str, tuple[RowRule, ...]] = {
 def _unique(table: Table) -> SetRule:
     key, name = quoted(table.key[0]), quoted(table.name)
     return SetRule(
-        "unique", table, UNIQUENESS, CRITICAL, 0, f"rows of {table.name} share a {table.key[0]}",
+        "unique", table, UNIQUENESS, CRITICAL, 0,
+        f"rows of {table.name} that share a {table.key[0]}",
         query=f'SELECT {key} AS "broken_key" FROM {name} GROUP BY {key} HAVING count(*) > 1',
         # a count of distinct keys is faster than groups of them
         count=f"SELECT count({key}) - count(DISTINCT {key}) FROM {name};",
@@ -230,7 +231,7 @@ def _reference(table: Table, column: Column, parent: Table) -> SetRule:
     held = f"d.{quoted(parent.key[0])} = t.{quoted(column.name)}"
     return SetRule(
         column.name, table, INTEGRITY, CRITICAL, 0,
-        f"rows of {table.name} name a {column.name} that {parent.name} lacks",
+        f"rows of {table.name} with a {column.name} that {parent.name} lacks",
         query=f'SELECT t.{quoted(table.key[0])} AS "broken_key" FROM {quoted(table.name)} AS t '
         f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(parent.name)} AS d WHERE {held})",
     )  # fmt: skip
@@ -255,7 +256,7 @@ def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
     )  # fmt: skip
 
 
-# --- rules about a run, whose figures are worked out elsewhere ---------------------------
+# --- rules about a run, whose figures are computed elsewhere ---------------------------
 
 
 def row_count_rule(table: Table) -> Rule:
@@ -270,12 +271,12 @@ def accounted_rule(table: Table) -> Rule:
     """Every record that the source gave is accounted for in the table."""
     return Rule(
         "accounted", table, RECONCILIATION, CRITICAL, 0,
-        f"records of {table.source} are not accounted for in {table.name}",
+        f"records of {table.source} that are not accounted for in {table.name}",
     )  # fmt: skip
 
 
-# What is older than a year is loaded as history, and only noted: a late delivery would have been
-# told long before.
+# What is older than a year is loaded as history and not judged: a late delivery would have been
+# reported long before.
 HISTORY_DAYS = 365
 # Three days: a Monday morning after a weekend without sales is no alarm.
 EXTRACT_AGE = Rule(
@@ -289,7 +290,7 @@ NEWEST_SALE_AGE = Rule(
 
 
 def all_rules(dialect: Dialect) -> tuple[Rule, ...]:
-    """Every rule, in the order in which they are told."""
+    """Every rule, in the order in which they are reported."""
     rules: list[Rule] = []
     for table in STAR_TABLES:
         rules += [row_count_rule(table), accounted_rule(table), *ROW_RULES[table.name]]

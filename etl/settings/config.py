@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -353,6 +353,13 @@ class AlertConfig(_Section):
     def alerts_dir(self) -> Path:
         """Folder of simulated alerts and of decisions to throttle."""
         return self._log_dir / "alerts"
+
+    def beside(self, logs: LoggingConfig) -> Self:
+        """Return the same settings with the alerts written beside these logs."""
+        copy = self.model_copy()
+        copy._log_dir = logs.log_dir
+        copy._log_limits = logs.log_max_bytes, logs.log_backup_count
+        return copy
 
     @property
     def log_limits(self) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stderr
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,9 @@ from typing import Any
 
 import pytest
 
+import etl_pipeline
 from etl.errors import ConfigurationError, ETLError
+from etl.files import private_files
 from etl.monitoring.logs import (
     ERROR_LOG,
     PIPELINE_LOG,
@@ -81,7 +84,7 @@ class Collector(logging.Handler):
 def test_each_level_goes_to_its_places(
     config: LoggingConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    setup_logging(config)
+    setup_logging(config, critical_handler=logging.NullHandler())
     for level in ("debug", "info", "warning", "error", "critical"):
         getattr(logger, level)(level)
     shown = [line.split()[-1] for line in capsys.readouterr().err.splitlines()]
@@ -437,6 +440,30 @@ def test_a_context_field_must_not_be_one_that_records_have(field: str) -> None:
         pass
 
 
+def test_an_email_is_written_for_critical_records_by_default(config: LoggingConfig) -> None:
+    etl_pipeline.setup_logging(config)
+    logger.error("no e-mail")
+    logger.critical("Pipeline failed: %s", "no room")
+    email = (config.log_dir / "alerts" / "email_alerts.log").read_text("utf-8")
+    assert email.count("Subject: CRITICAL: ETL Pipeline Failed") == 1
+    assert "Pipeline failed: no room" in email
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights of POSIX")
+def test_logs_are_for_their_owner_alone_or_for_the_group_that_is_set(
+    config: LoggingConfig,
+) -> None:
+    config.log_dir.mkdir()
+    (config.log_dir / PIPELINE_LOG).touch(0o644)  # made by an older version
+    for mode in (0o600, 0o640):
+        with private_files(mode):
+            setup_logging(config)
+            logger.error("x")
+            close_logging()
+        modes = {path.name: path.stat().st_mode & 0o777 for path in config.log_dir.iterdir()}
+        assert modes == {PIPELINE_LOG: 0o600, ERROR_LOG: 0o600}, mode
+
+
 # --- metrics ---
 
 
@@ -455,6 +482,11 @@ def clock() -> Clock:
     return Clock()
 
 
+def test_the_start_is_a_moment_of_the_clock_on_the_wall() -> None:
+    before = time.time()
+    assert before <= ETLMetrics().start_time <= time.time()
+
+
 def test_a_stage_is_measured_from_its_start_to_its_end(clock: Clock) -> None:
     clock.now = 100.0
     metrics = ETLMetrics(clock=clock)
@@ -462,7 +494,6 @@ def test_a_stage_is_measured_from_its_start_to_its_end(clock: Clock) -> None:
     metrics.start_stage("extract")
     clock.now = 105.0
     metrics.end_stage("extract", record_count=200, error_count=10)
-    assert metrics.start_time == 100.0
     assert metrics.record_counts == {"extract": 200}
     assert metrics.error_counts == {"extract": 10}
     assert metrics.stage_metrics == {

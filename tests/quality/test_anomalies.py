@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from pipeline_runs import Project
 
 from etl.engines.database import DatabaseManager
+from etl.errors import ETLError
 from etl.history.runs import FULL_REFRESH, INCREMENTAL, RunPlan
 from etl.quality.anomalies import MIN_RUNS, baseline, detect_data_anomalies, without_early_volume
 from etl.sources.window import EVERYTHING
@@ -48,6 +50,38 @@ def test_each_kind_is_found_with_its_severity(
 ) -> None:
     (anomaly,) = found(metric, figure, [usual] * 10)
     assert (anomaly["type"], anomaly["severity"]) == (kind, severity)
+
+
+@pytest.mark.parametrize("usual", [100, 100.0, Decimal(100), (100,) * 10, [100] * 10])
+def test_the_usual_figure_may_be_one_number_or_those_of_earlier_runs(usual: Any) -> None:
+    current = {"tables": {"sales_fact": {"rows_read": 10}}}
+    (anomaly,) = detect_data_anomalies(current, {"tables": {"sales_fact": {"rows_read": usual}}})
+    assert (anomaly["severity"], anomaly["expected"]) == ("critical", 100)
+    current["tables"]["sales_fact"]["rows_read"] = 101
+    assert not detect_data_anomalies(current, {"tables": {"sales_fact": {"rows_read": usual}}})
+
+
+@pytest.mark.parametrize(
+    ("current", "baseline", "named"),
+    [
+        ({"sales_fact": {"rows_read": 1}}, {}, "'sales_fact'"),
+        ({}, {"table": {}}, "'table'"),
+        ({"tables": {"sales_fact": {"row_count": 1}}}, {}, "'row_count'"),
+        ({"tables": {"sales_fact": 7}}, {}, "sales_fact is 7"),
+        ({"tables": {"sales_fact": {"rows_read": "many"}}}, {}, "rows_read is 'many'"),
+        ({"tables": {"sales_fact": {"rows_read": float("nan")}}}, {}, "rows_read is nan"),
+        ({}, {"tables": {"sales_fact": {"rows_read": [1, None]}}}, "rows_read is None"),
+        ({"tables": [1]}, {}, "no tables"),
+        (None, {}, "no tables"),
+    ],
+)
+def test_what_is_not_known_is_refused_with_a_sentence(
+    current: Any, baseline: Any, named: str
+) -> None:
+    with pytest.raises(ETLError, match="anomalies cannot be looked for") as caught:
+        detect_data_anomalies(current, baseline)
+    assert named in str(caught.value)
+    assert caught.value.choices
 
 
 @pytest.mark.parametrize(
