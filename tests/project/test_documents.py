@@ -1,5 +1,6 @@
 """The documents are what the program does, and lead where they say."""
 
+import doctest
 import re
 import shlex
 from collections.abc import Iterator
@@ -106,6 +107,16 @@ def test_every_command_can_be_pasted(command: str) -> None:
 def test_every_call_of_the_tests_names_files_that_exist(document: str, command: str) -> None:
     files = [word for word in shlex.split(command) if word.startswith("tests")]
     assert not [name for name in files if not (ROOT / name.split("::")[0]).exists()], document
+
+
+def test_the_examples_in_python_do_what_is_written_below_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    path = ROOT / "docs" / "library.md"
+    options = doctest.ELLIPSIS
+    failed, tried = doctest.testfile(str(path), module_relative=False, optionflags=options)
+    assert (failed, tried > 0) == (0, True)
 
 
 # --- what is named ---------------------------------------------------------------------------
