@@ -125,7 +125,9 @@ def number(text: str) -> int:
 def test_every_run_is_in_the_list_and_can_be_opened(runs: int) -> None:
     journal = sample_journal(runs)
     text = dashboard(journal)
-    opened = re.findall(r'<div class="one" id="(r\d+)">.*?</div>\n</details>', text, re.DOTALL)
+    opened = re.findall(
+        r'<div class="one" tabindex="0" id="(r\d+)">.*?</div>\n</details>', text, re.DOTALL
+    )
     assert opened == ["r" + re.sub(r"\D", "", entry["run_id"]) for entry in reversed(journal)]
     lines = re.findall(r'<details class="run"><summary><span>([^<]*)</span>.*?</summary>', text)
     assert lines == [entry["started_at"][:16].replace("T", " ") for entry in reversed(journal)]
