@@ -21,6 +21,7 @@ _SIDE = (_SLOT - _BAR) // 2
 # With fewer runs, or fewer days or months, than this the bars would be slabs.
 _FEWEST_SLOTS = 24
 _FEWEST_COLUMNS = 8
+_FEWEST_IN_LINE = 2
 _LANE_HEIGHT = 22
 # A value so many times what nine in ten stay below would flatten them: it is cut off.
 _FAR_ABOVE = 4
@@ -219,12 +220,13 @@ def curve(points: Sequence[Point], axis: Axis, *, usual: float | None = None) ->
         for index, point in enumerate(points)
         if point.value is not None
     ]
+    slots = _slots(len(points), _FEWEST_IN_LINE)
     if not places:
-        return _plot(points, axis, NOTHING)
+        return _plot(points, axis, NOTHING, fewest=_FEWEST_IN_LINE)
     style = "curve" if len(places) <= _MOST_DOTS else "curve fine"
-    mark = _level(axis.y(usual), _slots(len(points)), "usual") if usual is not None else NOTHING
+    mark = _level(axis.y(usual), slots, "usual") if usual is not None else NOTHING
     line = _path(style, _line(places)) + _path("dot", "M{} {:g}h0".format(*places[-1]))
-    return _plot(points, axis, mark + line)
+    return _plot(points, axis, mark + line, fewest=_FEWEST_IN_LINE)
 
 
 def share_bar(parts: Sequence[tuple[str, float]]) -> Markup:

@@ -18,8 +18,8 @@ Figure = Callable[[RunSummary], float | None]
 
 # How many runs the success rate looks back, and what is usual is taken from.
 RECENT_RUNS = 30
-# A line needs two runs.
-FEWEST_RUNS = 2
+# A line through fewer says less than their figures in the list of runs.
+FEWEST_RUNS = 5
 
 _MOST_STAGES = 6
 _MOST_SCORES = 8
@@ -29,6 +29,7 @@ _DAY = len("2024-01-20")
 _SMALL = 64
 _TALL = 120
 _BEST_SCORE = 100.0
+_BELOW_BEST = 99.9
 _SCORE_STEP = 10
 
 
@@ -107,7 +108,7 @@ def rejects_trend(runs: Runs) -> Chart | None:
 
 
 def history(title: str, runs: Runs, figure: Figure, *, axis: Axis) -> Chart | None:
-    """Return a figure of each run as a line, with its last value and the median; None for one run.
+    """Return a figure of each run as a line, with its last value and the median; None for few runs.
 
     Args:
         title: of the chart; plain text.
@@ -166,6 +167,8 @@ def plain(status: str) -> str:
 
 
 def _rate(runs: Runs) -> Chart | None:
+    if len(runs) < FEWEST_RUNS:
+        return None
     rates = [success_rate(runs[: count + 1]) for count in range(len(runs))]
     points = [Point(rate, when=when) for rate, when in zip(rates, _days(runs), strict=True)]
     words = f"last {percent_words(rates[-1])}, over up to {RECENT_RUNS} runs each time"
@@ -215,7 +218,8 @@ def score_words(value: float) -> str:
     """Return a score, 0 to 100.
 
     Example:
-        >>> score_words(98.437), score_words(100.0)
-        ('98.4', '100')
+        >>> score_words(98.437), score_words(99.99), score_words(100.0)
+        ('98.4', '99.9', '100')
     """
-    return f"{value:.1f}".removesuffix(".0") if value >= _BEST_SCORE else f"{min(value, 99.9):.1f}"
+    shown = value if value >= _BEST_SCORE else min(value, _BELOW_BEST)
+    return f"{shown:.1f}".removesuffix(".0")

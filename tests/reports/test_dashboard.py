@@ -218,7 +218,7 @@ def test_a_source_that_was_held_back_shows_its_true_counts_and_its_file() -> Non
     assert "customers → customer_dim held back" in text
     assert f"{counts['rows_rejected']:,} rejected" in text
     assert f"{counts['rows_read'] - counts['rows_rejected']:,} not loaded" in text
-    assert f"They are in {journal[-1]['sources'][0]['rejected_file']}" in text
+    assert f"All of them are in {journal[-1]['sources'][0]['rejected_file']}" in text
 
 
 def test_samples_of_rejected_records_stand_with_the_path_of_their_file() -> None:
