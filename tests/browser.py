@@ -25,8 +25,8 @@ def chromium() -> str | None:
 
 def axe_core() -> Path | None:
     """The script of axe-core: where AXE_CORE says, or as npm has installed it in this folder."""
-    told = os.environ.get("AXE_CORE")
-    path = Path(told) if told else ROOT / "node_modules" / "axe-core" / "axe.min.js"
+    named = os.environ.get("AXE_CORE")
+    path = Path(named) if named else ROOT / "node_modules" / "axe-core" / "axe.min.js"
     return path if path.is_file() else None
 
 

@@ -176,7 +176,7 @@ def last_load(runs: Runs) -> RunSummary | None:
 
 @dataclass(frozen=True)
 class End:
-    """What became of some records: how many, in which colour, and the height of its lane."""
+    """Records that ended alike: how many, in which colour, and the height of their lane."""
 
     rows: int
     word: str
@@ -194,7 +194,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Route:
-    """The way of the records of one table, from their sources to what became of them."""
+    """The way of the records of one table, from their sources to their ends."""
 
     sources: str
     table: str
@@ -234,15 +234,19 @@ def _route(traced: Sequence[Lineage], loaded: TableCounts | None) -> Route:
 
 
 def _ends(traced: Sequence[Lineage], loaded: TableCounts | None) -> list[End]:
-    """What became of all records that were read; those of a source that is not loaded too."""
+    """How all records that were read ended; those of a source that is not loaded too."""
     ends = []
     if loaded is not None:
-        ends = [End(loaded.count(name) or 0, word, colour) for name, word, colour in _FATES]
+        ends = [_end(loaded.count(name) or 0, word, colour) for name, word, colour in _FATES]
         read = loaded.count("rows_read") or 0
         ends.append(End(max(0, read - sum(end.rows for end in ends)), "not loaded", "f-idle"))
     else:
         ends = [End(sum(one.rows or 0 for one in traced), "records", "f-plain")]
     return [end for end in ends if end.rows]
+
+
+def _end(rows: int, word: str, colour: str) -> End:
+    return End(rows, "duplicate" if (rows, word) == (1, "duplicates") else word, colour)
 
 
 def _extras(loaded: TableCounts | None) -> str:

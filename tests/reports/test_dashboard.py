@@ -157,7 +157,8 @@ def test_the_counts_of_each_table_are_those_of_the_entry() -> None:
     text = page_of(journal).text
     for counts in journal[-1]["tables"].values():
         counted = {word: counts[f"rows_{word}"] for word in ("inserted", "updated", "unchanged")}
-        counted |= {"rejected": counts["rows_rejected"], "duplicates": counts["rows_duplicate"]}
+        counted |= {"rejected": counts["rows_rejected"]}
+        counted |= {"duplicate": counts["rows_duplicate"]}
         for word, rows in counted.items():
             assert (f"{rows:,} {word}" in text) == bool(rows)
 
@@ -317,7 +318,7 @@ def reason(row: dict[str, Any]) -> str:
     return ", ".join(filter(None, (row["source"], row["error_class"], row["field"])))
 
 
-def test_lineage_tells_file_size_hash_and_what_became_of_its_records() -> None:
+def test_lineage_shows_file_size_hash_and_how_its_records_ended() -> None:
     journal = sample_journal(5)
     text = page_of(journal).text
     for traced in journal[-1]["lineage"]:
@@ -399,7 +400,7 @@ def test_links_within_the_page_arrive_and_ids_are_unique() -> None:
         assert {value[1:] for name, value in page.attributes if name == "href"} <= set(ids)
 
 
-def test_a_reader_who_sees_no_colour_or_no_picture_is_told_as_much() -> None:
+def test_a_reader_who_sees_no_colour_or_no_picture_learns_as_much() -> None:
     page = page_of(sample_journal(30))
     assert ("lang", "en") in page.attributes
     assert {"h1", "h2", "h3", "th"} <= page.tags
