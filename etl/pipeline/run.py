@@ -67,6 +67,7 @@ from etl.sources.corrected import read_corrected
 from etl.sources.sales import sales_query
 from etl.sources.window import Window, hull
 from etl.warehouse.export import export_tables
+from etl.warehouse.staging import known_texts
 from etl.warehouse.tables import create_tables
 
 R = TypeVar("R")
@@ -223,7 +224,11 @@ def _sources(job: Job) -> tuple[Source, ...]:
     later = read_since(job.db, source.table, corrected.keys())
     for (key, run_id), later_run in later.items():
         logger.info("%s of run %s skipped: run %s has read it since", key, run_id, later_run)
-    return (reprocessed_source(job.config, corrected.without(later)),)
+    kept = corrected.without(later)
+    if kept.absent:
+        keys = [pair[0] for pair in kept.keys()]  # noqa: SIM118  # no dict
+        kept = kept.completed(known_texts(job.db, source.table, keys))
+    return (reprocessed_source(job.config, kept),)
 
 
 # --- doing -------------------------------------------------------------------------------

@@ -16,6 +16,14 @@ SALES_COLUMNS = (
 # The status of the sales that are loaded.
 COMPLETED = "completed"
 
+# Columns of a source whose values stand in the warehouse under another name; the column of their
+# own name holds what the rules made of them.
+KEPT_AS: dict[str, dict[str, str]] = {
+    "customers": {"segment": "source_segment"},
+    "products": {"category": "source_category"},
+    "sales": {},
+}
+
 SOURCE_COLUMNS = {
     "customers": CUSTOMER_COLUMNS,
     "products": PRODUCT_COLUMNS,

@@ -460,8 +460,8 @@ def rejected_key_table(table: Table) -> Table:
     )  # fmt: skip
 
 
-def staging_tables() -> Iterator[Table]:
-    """Yield the permanent tables in which a server stages sources."""
-    for table in STAR_TABLES:
+def staging_tables(loaded: Iterable[Table] = STAR_TABLES) -> Iterator[Table]:
+    """Yield the permanent tables in which a server stages the records of tables."""
+    for table in loaded:
         yield staging_table(table, permanent=True)
         yield rejected_key_table(table)

@@ -6,7 +6,7 @@ which were no fault, and keys that a later run has read, because what it read is
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
@@ -18,7 +18,7 @@ from etl.errors import ConfigurationError
 from etl.rejects import DUPLICATE, MALFORMED, reject_block, unguarded_cell
 from etl.rules import columns as field_rules
 from etl.rules.blocks import Block
-from etl.schema.source_columns import SOURCE_COLUMNS
+from etl.schema.source_columns import KEPT_AS, SOURCE_COLUMNS
 from etl.sources.files import FileTrace, byte_chunks, open_source
 
 # What a row must have besides the source's own columns.
@@ -41,6 +41,7 @@ class CorrectedFile:
         skipped: how many rows were left out, by reason.
         path: the file.
         trace: what was read of it.
+        absent: columns of the source that the file lacks.
     """
 
     source: str
@@ -50,6 +51,7 @@ class CorrectedFile:
     skipped: Counter[str] = field(default_factory=Counter)
     path: Path = Path()
     trace: FileTrace = field(default_factory=FileTrace)
+    absent: tuple[str, ...] = ()
 
     def keys(self) -> list[tuple[str, str]]:
         """The key of each record that has one, and the run that rejected it."""
@@ -69,6 +71,20 @@ class CorrectedFile:
         skipped["rows skipped because a later run has read them"] += wanted.count(False)
         records = self.records.filter(pa.array(wanted, pa.bool_()))
         return replace(self, records=records, run_ids=kept, skipped=skipped)
+
+    def completed(self, known: Mapping[str, Mapping[str, str | None]]) -> "CorrectedFile":
+        """Return the file with the columns that it lacks, as the warehouse holds them.
+
+        Args:
+            known: by key, the texts of a row of the warehouse.
+        """
+        keys = field_rules.clean_text(self.records.column(1)).to_pylist()
+        records, kept_as = self.records, KEPT_AS[self.source]
+        for name in self.absent:
+            texts = [known.get(key, {}).get(kept_as.get(name, name)) for key in keys]
+            place = records.schema.get_field_index(name)
+            records = records.set_column(place, name, pa.array(texts, pa.string()))
+        return replace(self, records=records)
 
     def blocks(self) -> Iterator[Block]:
         """The file as a source."""
@@ -127,10 +143,11 @@ def _corrected(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]])
     ]
     source = _source_of(path, [row["source"] for _, row in whole])
     columns = SOURCE_COLUMNS[source]
-    _require_columns(path, header, columns)
+    _require_key(path, header, columns[0])
+    present = [name for name in columns if name in header]
     duplicates = sum(row["error_class"] == DUPLICATE for _, row in whole)
     corrected = [(n, row) for n, row in whole if row["error_class"] != DUPLICATE]
-    empty = [n for n, row in corrected if not any(row[name].strip() for name in columns)]
+    empty = [n for n, row in corrected if not any(row[name].strip() for name in present)]
     taken = [(n, row) for n, row in corrected if n not in set(empty)]
     rejected = [_unfilled(n) for n in empty]
     rejected += [_malformed(n, row) for n, row in places if len(row) != len(header)]
@@ -140,6 +157,7 @@ def _corrected(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]])
         tuple(row["run_id"] for _, row in taken),
         reject_block(columns, rejected),
         Counter({"duplicates skipped": duplicates}),
+        absent=tuple(name for name in columns if name not in header),
     )
 
 
@@ -154,18 +172,17 @@ def _source_of(path: Path, names: Sequence[str]) -> str:
     return found[0]
 
 
-def _require_columns(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
-    missing = [name for name in columns if name not in header]
-    if missing:
+def _require_key(path: Path, header: Sequence[str], key: str) -> None:
+    if key not in header:
         raise ConfigurationError(
-            f"{path} lacks the columns {', '.join(missing)}",
-            next_step="keep all columns of the rejected file",
+            f"{path} lacks the column {key}",
+            next_step="keep it: without the key nobody knows which record a row corrects",
         )
 
 
 def _block(rows: Sequence[tuple[int, dict[str, str]]], columns: Sequence[str]) -> pa.RecordBatch:
     places = pa.array([n for n, _ in rows], pa.int64())
-    texts = [pa.array([row[name] for _, row in rows], pa.string()) for name in columns]
+    texts = [pa.array([row.get(name) for _, row in rows], pa.string()) for name in columns]
     return pa.RecordBatch.from_arrays([places, *texts], ["source_row", *columns])
 
 

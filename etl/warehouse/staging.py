@@ -6,7 +6,7 @@ the batch in which they will be merged. Over ODBC they are held against a checks
 have been seen to change values silently.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.resilience.transient import is_data_error
 from etl.rules.columns import storable_keys
+from etl.rules.values import as_text
 from etl.schema.arrow import staged_schema
 from etl.schema.tables import (
     Table,
@@ -249,6 +250,22 @@ def known_rows(
     blocks = db.blocks(query, staged_schema(table), _CHUNK_ROWS)
     rows = [row for block in blocks for row in block.to_pylist()]
     return {tuple(row[name] for name in table.key): row for row in rows}
+
+
+def known_texts(
+    db: DatabaseManager, table: Table, keys: Iterable[str]
+) -> dict[str, dict[str, str | None]]:
+    """Return the rows of a table with some keys, as texts: by key, its staged columns.
+
+    Args:
+        db: the warehouse, outside a transaction.
+        table: the table, of one key column.
+        keys: what to look for; what no column can hold is in no row.
+    """
+    wanted = pa.record_batch({"record_key": pa.array(sorted(set(keys)), pa.string())})
+    found = storable_keys(wanted).rename_columns(list(table.key))
+    rows = known_rows(db, table, pa.Table.from_batches([found]))
+    return {key: {name: as_text(v) for name, v in row.items()} for (key,), row in rows.items()}
 
 
 # --- batches -----------------------------------------------------------------------------

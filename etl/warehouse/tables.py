@@ -1,7 +1,7 @@
 """The tables of the warehouse: which there must be, how they come about and are kept up."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from etl.engines import ddl
@@ -10,16 +10,22 @@ from etl.engines.dialect import Dialect, sql_type
 from etl.engines.engine import Access
 from etl.engines.registry import engine_of
 from etl.errors import LoadingError
-from etl.schema.tables import ALL_TABLES, Column, Kind, Table, staging_tables
+from etl.schema.tables import AUDIT_TABLES, STAR_TABLES, Column, Kind, Table, staging_tables
 
 logger = logging.getLogger(__name__)
 
 _RUN_SCRIPT = "have somebody who may change tables run what --print-schema prints"
 
 
-def permanent_tables(dialect: Dialect) -> tuple[Table, ...]:
-    """Return the tables that stay, in the order in which references allow them."""
-    return (*ALL_TABLES, *(staging_tables() if dialect.stages_permanently else ()))
+def permanent_tables(dialect: Dialect, loaded: Sequence[Table] = STAR_TABLES) -> tuple[Table, ...]:
+    """Return the tables that stay, in the order in which references allow them.
+
+    Args:
+        dialect: the engine's.
+        loaded: the tables into which sources are loaded.
+    """
+    staging = staging_tables(loaded) if dialect.stages_permanently else ()
+    return (*loaded, *AUDIT_TABLES, *staging)
 
 
 def schema_script(connection_string: str) -> str:
@@ -108,13 +114,17 @@ def _added(dialect: Dialect, found: Differences) -> list[str]:
     return [ddl.add_column(dialect, table, column) for table, column in found.columns]
 
 
-def schema_differences(db: DatabaseManager) -> Differences:
+def schema_differences(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLES) -> Differences:
     """Compare the tables of a warehouse with their declarations; change nothing.
 
     Columns that are there besides are ignored, and so are wider types.
+
+    Args:
+        db: the warehouse.
+        loaded: the tables into which sources are loaded.
     """
     found, views = _catalog(db)
-    wanted = permanent_tables(db.dialect)
+    wanted = permanent_tables(db.dialect, loaded)
     known = [table for table in wanted if table.name in found]
     return Differences(
         tuple(table for table in wanted if table.name not in found),
@@ -156,17 +166,21 @@ def _problems(dialect: Dialect, table: Table, found: dict[str, _Found]) -> Itera
 # --- making it so ------------------------------------------------------------------------
 
 
-def create_tables(db: DatabaseManager) -> None:
+def create_tables(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLES) -> None:
     """Create the tables and add the columns that are missing; drop nothing, alter no column.
 
     For a warehouse that is open for reading only, empty temporary tables are used in place of
     those that are missing, and of those through which rows would go.
 
+    Args:
+        db: the warehouse.
+        loaded: the tables into which sources are loaded.
+
     Raises:
         LoadingError: something differs that only a person can change, or this login may not
             create tables; nothing is written.
     """
-    found = schema_differences(db)
+    found = schema_differences(db, loaded)
     if found.problems:
         raise LoadingError(
             f"the tables are not as they must be: {'; '.join(found.problems)}",
@@ -174,13 +188,13 @@ def create_tables(db: DatabaseManager) -> None:
             "way, so that it is made anew; nothing was written",
         )
     if db.access.read_only:
-        _replace_missing(db, found)
+        _replace_missing(db, found, loaded)
     elif found.tables or found.columns:
         _make(db, found)
 
 
-def _replace_missing(db: DatabaseManager, found: Differences) -> None:
-    staging = [table for table in staging_tables() if table in permanent_tables(db.dialect)]
+def _replace_missing(db: DatabaseManager, found: Differences, loaded: Sequence[Table]) -> None:
+    staging = list(staging_tables(loaded)) if db.dialect.stages_permanently else []
     columns = [(table, column) for table, column in found.columns if table not in staging]
     if columns:
         raise LoadingError(

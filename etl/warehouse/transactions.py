@@ -19,7 +19,7 @@ from etl.history.read_keys import record_read_keys
 from etl.history.runs import Applied, LoadCounts, RunPlan, Staged, utc_now
 from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import is_data_error
-from etl.schema.tables import Table, rejected_key_table
+from etl.schema.tables import STAR_TABLES, Table, rejected_key_table
 from etl.warehouse import apply as warehouse
 from etl.warehouse import staging, staging_sql
 from etl.warehouse.staging import Batch
@@ -54,6 +54,7 @@ class Load:
     Attributes:
         refuse: takes the records that the database refuses, before that is committed.
         settings: by table, those that its rows are computed with, as texts.
+        tables: those that there are, whose references must hold.
     """
 
     db: DatabaseManager
@@ -61,6 +62,7 @@ class Load:
     limits: Limits
     refuse: Refuse
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    tables: Sequence[Table] = STAR_TABLES
 
     def staging(self, table: Table) -> staging.Staging:
         """A staging area for the records of a table."""
@@ -148,7 +150,7 @@ def _refresh(load: Load, sources: Sequence[Staged]) -> Applied:
     vanished = Applied()
     for staged in sources:  # before they are removed
         vanished = vanished.plus(_vanished(load, staged, live=None, still_there=0))
-    applied = warehouse.apply_full_refresh(load.db, sources, utc_now())
+    applied = warehouse.apply_full_refresh(load.db, sources, utc_now(), tables=load.tables)
     for staged in sources:
         _record_reading(load, staged)
     return applied.plus(vanished)
@@ -158,7 +160,7 @@ def _apply(load: Load, sources: Sequence[Staged]) -> Applied:
     total = Applied()
     for staged in sources:
         live = warehouse.count_live(load.db, staged)
-        applied = warehouse.apply_source(load.db, staged, now=utc_now())
+        applied = warehouse.apply_source(load.db, staged, now=utc_now(), tables=load.tables)
         total = total.plus(applied).plus(_close(load, staged, live=live, applied=applied))
     return total
 
@@ -280,7 +282,7 @@ class _BatchedLoad:
             staged, rows=self._batch_rows, rows_read=batch.rows,
             rows_rejected=0, rows_duplicate=0, seconds=0.0,
         )  # fmt: skip
-        return warehouse.apply_source(self._db, part, now=now)
+        return warehouse.apply_source(self._db, part, now=now, tables=self._load.tables)
 
     def _bisect(self, batch: Batch, error: LoadingError) -> None:
         """Merges the halves of a batch that the database refused, down to the guilty rows."""

@@ -1,6 +1,7 @@
 """Rejected records: kept so that a spreadsheet can mend them, and loaded again."""
 
 import csv
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -189,6 +190,28 @@ def test_the_reprocessing_of_sales_restates_and_infers_like_any_load(project: Pr
     assert project.run("--dry-run")["quality"]["passed"]
 
 
+def test_columns_that_a_corrected_file_lacks_are_left_as_they_are(project: Project) -> None:
+    lamp = {"product_id": "P1", "name": "Lamp", "category": "tech", "brand": "B", "price": "9",
+            "cost": "4", "quantity": "5"}  # fmt: skip
+    project.write(products=[lamp])
+    project.run()
+    refused = [{"product_id": key, "price": "-7"} for key in ("P1", "P2")]
+    project.write(products=refused)
+    project.run()
+    path = rejected_file(project, "products")
+    rows = [f"{row['run_id']},products,rule,{row['product_id']},7" for row in read_csv(path)]
+    path.write_text("\n".join(["run_id,source,error_class,product_id,price", *rows]) + "\n")
+    summary = project.run("--reprocess-rejected", str(path))
+    assert summary["tables"]["product_dim"]["rows_updated"] == 1
+    assert project.query(
+        "SELECT product_id, name, category, source_category, brand, price, cost, price_category"
+        " FROM product_dim ORDER BY product_id"
+    ) == [
+        ("P1", "Lamp", "Electronics", "tech", "B", Decimal(7), Decimal(4), "Budget"),
+        ("P2", None, None, None, None, Decimal(7), None, "Budget"),
+    ]
+
+
 def test_the_watermark_is_not_moved(project: Project) -> None:
     project.write(sales=[SALE | {"quantity": "0", "transaction_date": "2024-02-01"}, SALE])
     project.run()
@@ -249,7 +272,7 @@ def test_a_formula_in_the_data_is_harmless_in_the_file_and_whole_when_reprocesse
         ("a,b\n1,2\n", "no file of rejected records"),
         ("run_id,source,error_class\nr,orders,rule\n", "says orders"),
         ("run_id,source,error_class\nr,sales,rule\nr,products,rule\n", "products, sales"),
-        ("run_id,source,error_class\nr,sales,rule\n", "lacks the columns transaction_id"),
+        ("run_id,source,error_class\nr,sales,rule\n", "lacks the column transaction_id"),
     ],
 )
 def test_a_file_that_is_none_is_refused(
