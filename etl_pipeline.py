@@ -51,6 +51,7 @@ from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
 from etl.pipeline.begin import begin_in
 from etl.pipeline.run import run_job
+from etl.pipeline.serve import serve
 from etl.quality.anomalies import detect_data_anomalies
 from etl.quality.checks import run_data_quality_checks
 from etl.resilience.circuit_breaker import CircuitBreaker
@@ -163,6 +164,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _print_schema(config)
         if args.health_check:
             return _check_health(config, args)
+        if args.serve is not None:
+            return serve(config.files.environment_dir, args.serve)
     except ETLError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -29,6 +29,8 @@ examples:
       what a run would change, as JSON; writes nothing
   python etl_pipeline.py --env prod --health-check
       whether a run could begin now; 1 when a check failed, 0 with warnings only
+  python etl_pipeline.py --env prod --serve
+      the page over the runs in a browser, on this machine alone; it refreshes after each run
 
 exit codes:
   0 loaded and clean
@@ -96,6 +98,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--health-check", action="store_true",
         help="look at database, sources and folders, and do nothing else",
+    )  # fmt: skip
+    what.add_argument(
+        "--serve", nargs="?", const=8000, type=int, metavar="PORT",
+        help="show the page over the runs on 127.0.0.1 (default port: 8000), and do nothing else",
     )  # fmt: skip
     what.add_argument("--json", action="store_true", help="the summary as JSON on stdout")
     what.add_argument(
@@ -169,6 +175,7 @@ def mode_of(args: argparse.Namespace) -> str:
             ("--full-refresh", args.full_refresh),
             ("--reprocess-rejected", args.reprocess_rejected is not None),
             ("--health-check", args.health_check),
+            ("--serve", getattr(args, "serve", None) is not None),
             (INIT, getattr(args, "command", None) == INIT),
         )
         if given

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from etl.errors import ETLError
@@ -93,6 +94,29 @@ def clear_leftovers(environment_dir: Path) -> None:
             ours = part.name.startswith(prefixes) and _HALF_WRITTEN.search(part.name)
             if ours and (name or _is_old(part)):
                 part.unlink(missing_ok=True)
+
+
+def running_since(environment_dir: Path) -> datetime | None:
+    """Return when the run began that is under way in an environment, local time; None for none."""
+    folders = (environment_dir / SCRATCH).glob(f"{_PREFIX}*")
+    begun = [_begun(folder) for folder in folders if _is_held(folder / MARK)]
+    return min(filter(None, begun), default=None)
+
+
+def _begun(folder: Path) -> datetime | None:
+    with suppress(OSError):  # it has just ended
+        return datetime.fromtimestamp((folder / MARK).stat().st_mtime)  # local time
+    return None
+
+
+def _is_held(mark: Path) -> bool:
+    try:
+        with mark.open("rb"), locked(mark, wait_s=0):
+            return False
+    except TimeoutError:
+        return True
+    except OSError:  # no run's folder, or this disk knows no locks
+        return False
 
 
 def _is_abandoned(folder: Path) -> bool:

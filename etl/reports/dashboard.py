@@ -54,17 +54,19 @@ def write_dashboard(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
     write_atomically(path, page_of(entries, path.parent))
 
 
-def page_of(entries: Sequence[Mapping[str, Any]], folder: Path) -> str:
+def page_of(entries: Sequence[Mapping[str, Any]], folder: Path, *, live: bool = False) -> str:
     """Return the text of the page, with what lies beside the journal.
 
     Args:
         entries: the runs, oldest first.
         folder: of the environment.
+        live: it is served, and refreshes by itself.
     """
     runs = _summaries(entries)
     loaded = one_run.last_load(runs)
     samples = samples_of(loaded, folder / REJECTED) if loaded else {}
-    return dashboard(entries, business=read_business(folder / BUSINESS), samples=samples)
+    business = read_business(folder / BUSINESS)
+    return dashboard(entries, business=business, samples=samples, live=live)
 
 
 def dashboard(
@@ -72,6 +74,7 @@ def dashboard(
     *,
     business: Business | None = None,
     samples: Samples = NO_SAMPLES,
+    live: bool = False,
 ) -> str:
     """Return the text of the page; the same arguments give the same text.
 
@@ -79,14 +82,16 @@ def dashboard(
         entries: the runs, oldest first.
         business: figures of the sales.
         samples: some of the rejected records of the latest load, by source.
+        live: it is served, and refreshes by itself.
     """
     runs = _summaries(entries)
     if not runs:
-        return str(render("no_runs.html"))
+        return str(render("no_runs.html", live=live))
     latest, loaded, groups = runs[-1], one_run.last_load(runs), _groups(runs)
     anchors = {row.anchor for group in groups for row in group.rows}
     page = render(
         "dashboard.html",
+        live=live,
         latest=latest,
         headline=headline(latest),
         notes=one_run.notes(latest),

@@ -25,6 +25,9 @@ from etl.words import (
 NOTHING = Markup("")
 
 _TEMPLATES = Path(__file__).parent / "templates"
+# What a served page runs; a page on disk runs nothing.
+LIVE_SCRIPT = (_TEMPLATES / "live.js").read_text("utf-8")
+
 # Below it an average is shown with its digits after the point.
 _WHOLE_FROM = 10
 
@@ -119,5 +122,6 @@ def _environment() -> Environment:
         "short": shortened, "isolated": isolated, "breakable": breakable, "lines": lines,
     }  # fmt: skip
     style = (_TEMPLATES / "style.css").read_text("utf-8")
+    environment.globals["live"] = False
     environment.globals["style"] = Markup(style)  # noqa: S704  # a file of ours
     return environment
