@@ -128,7 +128,13 @@ def schema_differences(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLE
     known = [table for table in wanted if table.name in found]
     return Differences(
         tuple(table for table in wanted if table.name not in found),
-        tuple((t, c) for t in known for c in t.columns if c.name not in found[t.name]),
+        tuple(
+            (table, column)
+            for table in known
+            if table.name not in views
+            for column in table.columns
+            if column.name not in found[table.name]
+        ),
         tuple(
             problem
             for table in known
@@ -166,6 +172,12 @@ def _problems(dialect: Dialect, table: Table, found: dict[str, _Found]) -> Itera
 # --- making it so ------------------------------------------------------------------------
 
 
+CORRECT_SCHEMA = (
+    "change the type or give a default (ALTER TABLE), or rename what is in the way, so that it is "
+    "made anew"
+)
+
+
 def create_tables(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLES) -> None:
     """Create the tables and add the columns that are missing; drop nothing, alter no column.
 
@@ -184,8 +196,7 @@ def create_tables(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLES) ->
     if found.problems:
         raise LoadingError(
             f"the tables are not as they must be: {'; '.join(found.problems)}",
-            next_step="change the type or give a default (ALTER TABLE), or rename what is in the "
-            "way, so that it is made anew; nothing was written",
+            next_step=f"{CORRECT_SCHEMA}; nothing was written",
         )
     if db.access.read_only:
         _replace_missing(db, found, loaded)

@@ -125,6 +125,21 @@ class TestOnEveryEngine:
         assert (check["status"], check["value"]) == ("warning", 1)
         assert "etl_quality" in check["message"]
 
+    def test_columns_of_an_older_warehouse_and_what_is_in_the_way_are_named(
+        self, loaded: Project
+    ) -> None:
+        with DatabaseManager(loaded.connection_string) as db:
+            db.execute('ALTER TABLE "customer_dim" DROP COLUMN "phone_valid";')
+            db.execute('DROP TABLE "etl_quality";')
+            db.execute('CREATE VIEW "etl_quality" AS SELECT "run_id" FROM "etl_run";')
+        report = health(loaded)
+        columns = found(report, "columns")
+        assert (columns["status"], columns["value"]) == ("warning", 1)
+        assert "customer_dim.phone_valid; made by the next run" in columns["message"]
+        schema = found(report, "schema")
+        assert (schema["status"], schema["value"]) == ("failed", 1)
+        assert "etl_quality is a view where a table is needed" in schema["message"]
+
     def test_a_warehouse_in_use_is_told_and_the_other_checks_are_made(
         self, loaded: Project
     ) -> None:

@@ -14,7 +14,8 @@ from etl.monitoring.health.files import may_access, shown_path, warehouse_file
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.monitoring.health.runs import error_checks, last_run_checks
 from etl.settings.config import Config
-from etl.warehouse.tables import permanent_tables
+from etl.warehouse.tables import CORRECT_SCHEMA, permanent_tables, schema_differences
+from etl.words import counted
 
 # A batch of a load takes some ten round trips: at 200 ms each, 2 s for what else takes half of one.
 _SLOW_MS = 200
@@ -23,11 +24,11 @@ _TABLES_SHOWN = 3
 
 
 def database_checks(config: Config) -> Iterator[Check]:
-    """Connects to the warehouse, and looks at the engine, its answers, the tables and the runs."""
+    """Connect to the warehouse; check engine, answers, tables, rights and earlier runs."""
     path = warehouse_file(config)
     if path is not None and not path.exists():
-        told = f"{shown_path(path, config)} is not there; made by the first run"
-        yield Check("database", WARNING, message=told)
+        message = f"{shown_path(path, config)} is not there; made by the first run"
+        yield Check("database", WARNING, message=message)
         return
     access = Access(read_only=True, memory_limit=config.processing.duckdb_memory_limit)
     with DatabaseManager(config.database.connection_string, access=access) as db:
@@ -45,8 +46,8 @@ def database_checks(config: Config) -> Iterator[Check]:
 
 def _engine(db: DatabaseManager) -> Iterator[Check]:
     facts = db.session.facts()
-    told = f"{facts['server']}, driver {facts['driver']}"
-    yield Check("database", PASSED, facts["server"], message=told)
+    message = f"{facts['server']}, driver {facts['driver']}"
+    yield Check("database", PASSED, facts["server"], message=message)
     if reason := facts.get("read_only"):
         yield failed(
             "writable", f"nothing can be written to it: {reason}",
@@ -60,8 +61,8 @@ def _engine(db: DatabaseManager) -> Iterator[Check]:
 def _latency(db: DatabaseManager) -> Iterator[Check]:
     measured = round(statistics.median(_round_trip_ms(db) for _ in range(_ROUND_TRIPS)), 2)
     status = WARNING if measured > _SLOW_MS else PASSED
-    told = f"{measured} ms for a round trip, median of {_ROUND_TRIPS}"
-    yield Check("latency", status, measured, _SLOW_MS, told)
+    message = f"{measured} ms for a round trip, median of {_ROUND_TRIPS}"
+    yield Check("latency", status, measured, _SLOW_MS, message)
 
 
 def _round_trip_ms(db: DatabaseManager) -> float:
@@ -71,23 +72,35 @@ def _round_trip_ms(db: DatabaseManager) -> float:
 
 
 def _tables(db: DatabaseManager) -> Iterator[Check]:
-    wanted = [table.name for table in permanent_tables(db.dialect)]
-    known = db.table_names()
-    missing = [name for name in wanted if name not in known]
-    figures = {"value": len(missing), "threshold": 0}
+    """What a load would find: tables and columns that are missing, and what is in its way."""
+    found = schema_differences(db)
+    yield _missing_tables(db, [table.name for table in found.tables])
+    if found.columns:
+        names = ", ".join(f"{table.name}.{column.name}" for table, column in found.columns)
+        count = counted(len(found.columns), "column")
+        yield _missing(db, "columns", f"{count} missing: {names}", len(found.columns))
+    if found.problems:
+        yield failed(
+            "schema", "; ".join(found.problems), CORRECT_SCHEMA,
+            value=len(found.problems), threshold=0,
+        )  # fmt: skip
+
+
+def _missing_tables(db: DatabaseManager, missing: Sequence[str]) -> Check:
+    wanted = len(permanent_tables(db.dialect))
     if not missing:
-        yield Check("tables", PASSED, message=f"all {len(wanted)} are there", **figures)
-        return
-    names = f" ({', '.join(missing)})" if len(missing) < len(wanted) else ""
-    told = f"{len(missing)} of {len(wanted)} are missing{names}"
+        return Check("tables", PASSED, 0, 0, f"all {wanted} are there")
+    names = f" ({', '.join(missing)})" if len(missing) < wanted else ""
+    return _missing(db, "tables", f"{len(missing)} of {wanted} are missing{names}", len(missing))
+
+
+def _missing(db: DatabaseManager, name: str, what: str, count: int) -> Check:
     if _may_create(db):
-        message = f"{told}; made by the next run"
-        yield Check("tables", WARNING, message=message, **figures)
-        return
-    yield failed(
-        "tables", f"{told}, or hidden from this login, which may not create tables",
+        return Check(name, WARNING, count, 0, f"{what}; made by the next run")
+    return failed(
+        name, f"{what}, or hidden from this login, which may not make them",
         "have what --print-schema prints run by someone who may, and give the login the role "
-        "in it", **figures,
+        "in it", value=count, threshold=0,
     )  # fmt: skip
 
 
@@ -127,8 +140,8 @@ def _rights(lacking: Mapping[str, Sequence[str]], *, may_create: bool) -> Check:
     if not short:
         rights = f"{', '.join(ddl.RIGHTS)} on {len(lacking)} tables" if lacking else ""
         create = f"{'' if may_create else 'not '}CREATE TABLE"
-        told = ", ".join(filter(None, (rights, create)))
-        return Check("permissions", PASSED, message=told, **figures)
+        message = ", ".join(filter(None, (rights, create)))
+        return Check("permissions", PASSED, message=message, **figures)
     named = [f"{name} ({', '.join(rights)})" for name, rights in short.items()]
     more = f" and {len(named) - _TABLES_SHOWN} more" if len(named) > _TABLES_SHOWN else ""
     return failed(
