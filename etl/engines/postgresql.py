@@ -347,8 +347,12 @@ class PostgresSession:
 
     def execute_many(self, sql: str, data: Sequence[tuple[Any, ...]]) -> None:
         """Run one statement once per tuple."""
+        text = numbered_marks(sql)
+        marks = sum(1 for found in _MARK.finditer(sql) if found[1])
+        if any(len(row) > marks for row in data):  # the server would ignore what is too much
+            raise ValueError(f"a row has more values than the {marks} marks of the statement")
         with _errors():
-            self._connection.cursor().executemany(numbered_marks(sql), data)
+            self._connection.cursor().executemany(text, data)
 
     def blocks(self, sql: str, schema: pa.Schema, *, chunk_rows: int) -> Iterator[pa.RecordBatch]:
         """Run one query and yield its rows as blocks of that schema."""

@@ -1,24 +1,32 @@
 """Connections, transactions and batches, on a real engine."""
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import duckdb
 import pyarrow as pa
 import pytest
+from engines import Engine
 from pipeline_runs import Project, command
 
 from etl.engines.database import DatabaseManager
 from etl.engines.ddl import create_temporary
 from etl.engines.duckdb import DuckdbSession
 from etl.engines.engine import Access
-from etl.engines.registry import database_file, engine_of
+from etl.engines.registry import database_file
 from etl.errors import CommitUnknownError, ConfigurationError, LoadingError, WarehouseInUseError
 from etl.schema.tables import CUSTOMER_DIM, Column, Kind, Table, rejected_key_table
+
+ROOT = Path(__file__).resolve().parents[2]
 
 HOLD = """
 import duckdb
@@ -33,6 +41,16 @@ sys.stdin.read()
 def db(tmp_path: Path) -> Iterator[DatabaseManager]:
     with DatabaseManager(f"duckdb:///{tmp_path}/w.duckdb") as manager:
         manager.execute("CREATE TABLE numbers (n INTEGER CHECK (n < 100))")
+        yield manager
+
+
+@pytest.fixture
+def any_db(every_engine: Engine, tmp_path: Path) -> Iterator[DatabaseManager]:
+    """An open database of each engine in turn."""
+    embedded = f"duckdb:///{tmp_path}/any.duckdb"
+    place = every_engine.new_database() if every_engine.is_server else embedded
+    with DatabaseManager(place) as manager:
+        manager.execute("CREATE TABLE numbers (n INTEGER)")
         yield manager
 
 
@@ -191,11 +209,6 @@ def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
         assert db.value("SELECT 42") == 42
 
 
-def test_an_engine_that_cannot_be_loaded_is_refused_with_the_choices() -> None:
-    with pytest.raises(ConfigurationError, match="duckdb:///"):
-        engine_of("mysql://host/warehouse")
-
-
 def test_a_database_in_memory_has_no_file() -> None:
     assert database_file("duckdb:///:memory:") is None
 
@@ -264,3 +277,130 @@ def test_a_warehouse_in_use_ends_the_command_with_code_4(
     assert command(project, monkeypatch) == 4
     (line,) = capsys.readouterr().err.splitlines()
     assert f"process {pid}" in line
+
+
+# --- what is configured --------------------------------------------------------------------
+
+
+def test_the_configured_connection_is_taken_as_it_comes(tmp_path: Path) -> None:
+    config = Project(tmp_path).config()
+    with DatabaseManager(config.database.connection_string) as db:
+        assert db.value("SELECT 42") == 42
+    assert "warehouse" not in repr(DatabaseManager(config.database.connection_string))
+
+
+def test_a_manager_is_made_of_the_configuration_with_its_limits(tmp_path: Path) -> None:
+    project = Project(tmp_path, DUCKDB_MEMORY_LIMIT="64MB", LOCK_WAIT_SECONDS="7")
+    db = DatabaseManager.from_config(project.config(), temp_directory=str(tmp_path / "spill"))
+    assert (db.access.memory_limit, db.access.lock_wait_s) == ("64MB", 7.0)
+    with db:
+        assert db.value("SELECT current_setting('memory_limit')") == "61.0 MiB"
+
+
+def test_read_only_a_missing_warehouse_is_empty_and_is_not_made(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    with DatabaseManager.from_config(project.config(), read_only=True) as db:
+        assert db.table_names() == set()
+    assert not project.warehouse.exists()
+
+
+def test_what_is_no_connection_string_is_refused_with_a_sentence() -> None:
+    with pytest.raises(ConfigurationError, match=r"not int.*from_config\(config\)"):
+        DatabaseManager(42)  # type: ignore[arg-type]  # the mistake under test
+
+
+# --- DataFrames ----------------------------------------------------------------------------
+
+
+def test_a_query_comes_back_as_a_data_frame_with_exact_values(db: DatabaseManager) -> None:
+    frame = db.frame(
+        "SELECT 1.10::DECIMAL(9, 2) AS price, DATE '2024-01-20' AS day, ? AS who", ("é",)
+    )
+    assert list(frame.columns) == ["price", "day", "who"]
+    assert frame.to_dict("records") == [
+        {"price": Decimal("1.10"), "day": date(2024, 1, 20), "who": "é"}
+    ]
+    assert db.frame("SELECT n FROM numbers").empty
+
+
+def test_pandas_is_imported_by_the_first_frame_only(tmp_path: Path) -> None:
+    code = (
+        "import sys; from etl_pipeline import DatabaseManager\n"
+        "with DatabaseManager('duckdb:///:memory:') as db:\n"
+        "    db.query('SELECT 1'); print('pandas' in sys.modules)\n"
+        "    db.frame('SELECT 1 AS n'); print('pandas' in sys.modules)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["False", "True"]
+
+
+# --- a file that is damaged, or was being made ---------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 12_287, 12_288, 20_000])
+def test_a_file_that_was_cut_short_is_kept_and_named_with_what_to_do(
+    tmp_path: Path, size: int
+) -> None:
+    path = tmp_path / "w.duckdb"
+    with DatabaseManager(f"duckdb:///{path}") as db:
+        db.execute("CREATE TABLE numbers AS SELECT range AS n FROM range(100_000)")
+    cut = path.read_bytes()[:size]
+    path.write_bytes(cut)
+    with pytest.raises(LoadingError, match=r"w\.duckdb.*restore the file from a backup") as caught:
+        DatabaseManager(f"duckdb:///{path}").__enter__()
+    assert caught.value.code == "warehouse_damaged"
+    assert path.read_bytes() == cut
+
+
+def test_a_file_that_a_killed_process_was_making_is_in_nobodys_way(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    killed = tmp_path / f"w.duckdb.creating-{ended.pid}"
+    killed.write_bytes(b"\0" * 100)
+    alive = tmp_path / f"w.duckdb.creating-{os.getppid()}"
+    alive.write_bytes(b"\0" * 100)
+    with DatabaseManager(f"duckdb:///{tmp_path}/w.duckdb") as db:
+        assert db.value("SELECT 42") == 42
+    assert {path.name for path in tmp_path.iterdir()} == {"w.duckdb", alive.name}
+
+
+def test_of_two_that_make_the_file_at_once_neither_replaces_the_other_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w.duckdb"
+    link = os.link
+
+    def slow(made: Path, to: Path) -> None:
+        duckdb.connect(str(path)).execute("CREATE TABLE faster (n INTEGER)").close()
+        link(made, to)
+
+    monkeypatch.setattr(os, "link", slow)
+    with DatabaseManager(f"duckdb:///{path}") as db:
+        assert db.table_names() == {"faster"}
+
+
+# --- errors of a batch ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "data"),
+    [
+        ("INSERT INTO nowhere VALUES (?)", [(1,)]),
+        ("INSERT INTO numbers VALUES (?)", [(1, 2)]),
+        ("INSERT INTO numbers VALUES (?)", [("no number",)]),
+        ("INSERT INTO numbers VALUES (?)", [(10**30,)]),
+        ("INSERT INTO numbers VALUES (?)", [(object(),)]),
+        ("INSERT INTO numbers VALUES (?)", [1]),
+    ],
+)
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_whatever_a_batch_fails_with_is_a_loading_error(
+    any_db: DatabaseManager, query: str, data: list[Any], in_transaction: bool
+) -> None:
+    around = any_db.transaction() if in_transaction else nullcontext()
+    with pytest.raises(LoadingError) as caught, around:
+        any_db.execute_batch(query, data)
+    assert isinstance(caught.value.__cause__, Exception)
+    assert any_db.query("SELECT * FROM numbers") == []

@@ -4,10 +4,12 @@ All of it needs a server: one that TEST_POSTGRESQL_CONNECTION_STRING names, or t
 binaries, from which the tests start one of their own; see also `test_servers.py`.
 """
 
+import os
 import shutil
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -29,6 +31,7 @@ from etl.engines.ddl import create_temporary, temporary_table
 from etl.engines.engine import Access
 from etl.engines.postgresql import POSTGRESQL
 from etl.errors import LoadingError
+from etl.monitoring.health.report import pipeline_health_check
 from etl.quality.rules import set_rule_count, set_rules
 from etl.resilience.transient import is_transient
 from etl.schema.arrow import arrow_schema
@@ -70,7 +73,7 @@ def test_a_run_can_begin_as_soon_as_the_one_before_has_ended(database: str) -> N
 # --- what statements cost ------------------------------------------------------------------
 
 
-def test_the_margin_of_a_sale_is_worked_out_once(db: DatabaseManager) -> None:
+def test_the_margin_of_a_sale_is_computed_once(db: DatabaseManager) -> None:
     create_tables(db)
     (rule,) = [rule for rule in set_rules(POSTGRESQL) if rule.name == "profit"]
     plan = "".join(line for (line,) in db.query(f"EXPLAIN (VERBOSE) {set_rule_count(rule)}"))
@@ -279,6 +282,44 @@ def test_each_refusal_says_what_to_do(
     assert is_transient(caught.value) is passes
 
 
+def test_a_role_with_too_many_connections_is_waited_for_and_not_corrected(
+    database: str, postgresql: Postgres
+) -> None:
+    name = f"etl_narrow_{os.getpid()}"
+    narrow = postgresql.create_login(database, name)
+    try:
+        with DatabaseManager(database) as db:
+            db.execute(f"ALTER ROLE {name} CONNECTION LIMIT 0")
+        with pytest.raises(LoadingError, match=r"too many connections.*CONNECTION LIMIT") as caught:
+            DatabaseManager(narrow).__enter__()
+    finally:
+        postgresql.drop_login(database, name)
+    assert "correct the user" not in str(caught.value)
+    assert is_transient(caught.value)
+
+
+READ_ONLY = "%20-cdefault_transaction_read_only%3Don"
+
+
+def test_a_database_that_is_read_only_is_found_by_the_health_check_and_named_by_the_run(
+    project: Project,
+) -> None:
+    project.settings["DB_CONNECTION_STRING"] += READ_ONLY
+    health = pipeline_health_check(project.config())
+    (check,) = [check for check in health["checks"] if check["name"] == "writable"]
+    assert check["status"] == "failed"
+    assert "default_transaction_read_only" in check["message"]
+    with pytest.raises(LoadingError, match="nothing can be written to this PostgreSQL") as caught:
+        project.run()
+    assert caught.value.code == "warehouse_read_only"
+    assert "primary" in caught.value.next_step
+
+
+def test_a_database_that_is_read_only_can_be_read(database: str) -> None:
+    with DatabaseManager(database + READ_ONLY, access=Access(read_only=True)) as db:
+        assert db.frame("SELECT ? AS n", (1,)).to_dict("records") == [{"n": 1}]
+
+
 def test_an_address_where_nobody_answers_is_left_after_a_while() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -290,12 +331,19 @@ def test_an_address_where_nobody_answers_is_left_after_a_while() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql://etl:p%zzhunter2@h/d", "postgresql://etl:x@h/d?hunter2=hunter2"],
+    [
+        "postgresql://etl:p%zzhunter2@h/d",
+        "postgresql://etl:x@h/d?hunter2=hunter2",
+        "postgresql://etl:1/hunter2@127.0.0.1/d",
+        "postgresql://etl:1/hunter2?x@127.0.0.1/d",
+        "postgresql://etl:hunter2/x@127.0.0.1/d",
+    ],
 )
 def test_a_connection_string_that_cannot_be_read_is_not_shown(url: str) -> None:
     with pytest.raises(LoadingError, match=r"percent|%40") as caught:
         DatabaseManager(url).__enter__()
-    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.code == "connection_string"
     assert not is_transient(caught.value)
 
 

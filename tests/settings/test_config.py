@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import FrozenInstanceError
 from decimal import Decimal
 from pathlib import Path
@@ -26,9 +27,10 @@ from etl.settings.config import (
     ProcessingConfig,
     load_config,
     masked_settings,
+    secrets_of,
     settings_table,
 )
-from etl.settings.connection_strings import braced
+from etl.settings.connection_strings import braced, parse
 from etl.settings.example import env_example_text
 from etl.settings.layers import read_layers
 
@@ -725,3 +727,69 @@ def test_the_markdown_table_has_a_row_per_setting() -> None:
     assert [row.split("`")[1] for row in rows] == [setting.name for setting in settings_table()]
     assert all(row.count("|") == 4 for row in rows)
     assert "| `CHUNK_ROWS` | `50000` |" in "\n".join(rows)
+
+
+# ---- what is shown of a connection string ----
+
+PIECES = ("qz", "wert", "12")
+AWKWARD_URLS = [
+    "postgresql://etl:qz#wert@db1/dwh",
+    "postgresql://etl:qz?wert@db1/dwh",
+    "postgresql://etl:12?wert@db1/dwh",
+    "postgresql://etl:qz%wert@db1/dwh",
+    "postgresql://etl:qz/wert@db1/dwh",
+    "postgresql://etl:12/wert@db1/dwh",
+    "postgresql://etl:qz@wert@db1/dwh",
+    "postgresql://etl:12#wert/qz@db1/dwh",
+    "postgresql://etl@db1/dwh?password=qzwert",
+]
+
+
+@pytest.mark.parametrize("url", AWKWARD_URLS)
+def test_no_piece_of_a_password_is_taken_for_the_server(url: str) -> None:
+    loaded = load(DB_CONNECTION_STRING=url, SALES_DB_CONNECTION_STRING=url).database
+    shown = loaded.display_name, loaded.sales_display_name
+    assert not [piece for piece in PIECES if piece in shown[0]]
+    assert shown[1] in (
+        "database 'dwh' on server 'db1'", "the database of SALES_DB_CONNECTION_STRING"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("url", AWKWARD_URLS)
+def test_the_whole_password_is_masked_wherever_it_ends(url: str) -> None:
+    secret = "qzwert" if "?password=" in url else url.partition("etl:")[2].rpartition("@")[0]
+    assert secret in secrets_of(load(DB_CONNECTION_STRING=url))
+
+
+def test_a_url_that_can_be_read_in_one_way_is_shown_without_its_login() -> None:
+    url = "postgresql://etl:p%40w@[::1]:5432,db2:5433/dwh?sslmode=require"
+    expected = "database 'dwh' on server '[::1]:5432,db2:5433'"
+    assert load(DB_CONNECTION_STRING=url).database.display_name == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["a" + " " * 1_000_000, "a=" * 300_000, "a = {" + "}" * 1_000_001, "=" * 1_000_000]
+)
+def test_a_long_connection_string_is_read_in_one_go(text: str) -> None:
+    """Quadratic reading would take hours."""
+    with suppress(ConfigurationError):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://hooks.slack.com/services/T0/B0/x", True),
+        ("http://127.0.0.1:8080/hook", True),
+        ("http://localhost/hook", True),
+        ("http://hooks.slack.com/services/T0/B0/x", False),
+        ("http://localhost.example.org/hook", False),
+        ("http://127.0.0.1@evil.example/hook", False),
+    ],
+)
+def test_a_webhook_is_called_over_https_but_on_this_machine(url: str, taken: bool) -> None:
+    if taken:
+        assert load(SLACK_WEBHOOK_URL=url).alerts.slack_webhook_url == SecretStr(url)
+    else:
+        (problem,) = problems(SLACK_WEBHOOK_URL=url)
+        assert problem.endswith("wanted an address that begins with https://")
