@@ -21,7 +21,7 @@ from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.files import write_atomically
 from etl.history import audit as run_history
-from etl.history.runs import MANUAL, Applied, RunPlan, utc_now
+from etl.history.runs import MANUAL, Applied, LoadCounts, RunPlan, utc_now
 from etl.quality.checks import PASSED, quality_checks
 from etl.rejects import (
     BAD_TEXT,
@@ -160,22 +160,28 @@ def _load_records(
     failures = _Failures(records)
     load = Load(db, _manual_plan(db), Limits(batch_rows=batch_size), failures.refuse)
     applied = _load_manually(load, table, records, failures)
-    counts = applied.of(table)
-    logger.info(
-        "%s: %d inserted, %d updated, %d unchanged, %d failed", table.name, counts.rows_inserted,
-        counts.rows_updated, counts.rows_unchanged, counts.rows_rejected,
-    )  # fmt: skip
+    logger.info("%s: %s", table.name, _in_words(applied.of(table)))
     return {
         "processed": len(records),
+        **_figures(applied.of(table)),
+        "changed_columns": dict(applied.column_changes.get(table.name, {})),
+        "errors": failures.reported,
+        "duration_seconds": time.perf_counter() - started,
+    }
+
+
+def _figures(counts: LoadCounts) -> Dict[str, int]:
+    return {
         "inserted": counts.rows_inserted,
         "updated": counts.rows_updated,
         "unchanged": counts.rows_unchanged,
         "failed": counts.rows_rejected,
         "duplicates": counts.rows_duplicate,
-        "changed_columns": dict(applied.column_changes.get(table.name, {})),
-        "errors": failures.reported,
-        "duration_seconds": time.perf_counter() - started,
     }
+
+
+def _in_words(counts: LoadCounts) -> str:
+    return ", ".join(f"{rows} {name}" for name, rows in _figures(counts).items())
 
 
 def _require_known(table: Table, names: Sequence[str]) -> None:

@@ -45,7 +45,7 @@ SUCCESS = "success"
 ATTENTION = "attention"
 FAILED = "failed"
 INTERRUPTED = "interrupted"
-# Ended without a word; found and named by the next run.
+# Never reported its end; found and named by the next run.
 KILLED = "killed"
 # A killed run whose sales a later run has read.
 RECOVERED = "recovered"
@@ -63,12 +63,12 @@ RELOADED = (ONE_DATE, BACKFILL)
 
 
 def next_run_id(db: DatabaseManager, now: datetime) -> str:
-    """An id that sorts after every run the warehouse knows."""
+    """Return an id that sorts after every run the warehouse knows."""
     return run_id_after(now, db.value(f"SELECT max(run_id) FROM {quoted(ETL_RUN.name)};"))  # noqa: S608  # our own table
 
 
 def begin_run(db: DatabaseManager, plan: RunPlan) -> None:
-    """Writes the run down as running."""
+    """Record the run as running."""
     row = {
         "run_id": plan.run_id,
         "environment": plan.environment,
@@ -84,7 +84,7 @@ def begin_run(db: DatabaseManager, plan: RunPlan) -> None:
 def finish_run(
     db: DatabaseManager, run_id: str, *, status: str, finished_at: datetime, error: str = ""
 ) -> None:
-    """Writes down how the run ended."""
+    """Record how the run ended."""
     width = ETL_RUN.column("error").width
     db.execute(
         'UPDATE "etl_run" SET "status" = ?, "finished_at" = ?, "error" = ? WHERE "run_id" = ?;',
@@ -93,12 +93,12 @@ def finish_run(
 
 
 def cut(text: str, units: int) -> str:
-    """The text cut to so many UTF-16 units, as a server counts them."""
+    """Return the text cut to so many UTF-16 units, as a server counts them."""
     return text.encode("utf-16-le", "replace")[: 2 * units].decode("utf-16-le", "ignore")
 
 
 def last_success(db: DatabaseManager) -> datetime | None:
-    """When a run last ended with success, UTC; None when none has."""
+    """Return when a run last ended with success, UTC; None when none has."""
     query = 'SELECT max("finished_at") FROM "etl_run" WHERE "status" = ?;'
     ended: datetime | None = db.value(query, (SUCCESS,))
     return ended
@@ -114,7 +114,7 @@ class PastRun:
 
 
 def newest_run(db: DatabaseManager) -> PastRun | None:
-    """The run that began last, None before the first."""
+    """Return the run that began last, None before the first."""
     rows = db.query(
         'SELECT "run_id", "mode", "window_start", "window_end" FROM "etl_run" '
         'WHERE "run_id" = (SELECT max("run_id") FROM "etl_run");'
@@ -123,7 +123,7 @@ def newest_run(db: DatabaseManager) -> PastRun | None:
 
 
 def errors_since(db: DatabaseManager, since: datetime) -> list[dict[str, Any]]:
-    """How the runs since a moment ended: `run_id`, `status` and `error`, oldest first."""
+    """Return how the runs since a moment ended: `run_id`, `status` and `error`, oldest first."""
     rows = db.query(
         'SELECT "run_id", "status", "error" FROM "etl_run" WHERE "started_at" >= ? '
         'ORDER BY "run_id";',
@@ -135,7 +135,7 @@ def errors_since(db: DatabaseManager, since: datetime) -> list[dict[str, Any]]:
 def mark_killed(
     db: DatabaseManager, now: datetime, errors: Mapping[str, str] = MappingProxyType({})
 ) -> list[PastRun]:
-    """Marks the runs that never ended, and returns them.
+    """Mark the runs that never ended, and return them.
 
     Only one run works in a warehouse at a time, so whatever is running besides was killed, or
     lost the warehouse before it could say how it ended.
@@ -147,19 +147,19 @@ def mark_killed(
     """
     killed = _runs_with(db, RUNNING)
     for run in killed:
-        error = errors.get(run.run_id) or "ended without a word"
+        error = errors.get(run.run_id) or "ended without a report"
         finish_run(db, run.run_id, status=KILLED, finished_at=now, error=error)
     return killed
 
 
 def run_ids_since(db: DatabaseManager, run_id: str) -> set[str]:
-    """The ids of this run and of later ones, as far as the warehouse knows them."""
+    """Return the ids of this run and of later ones, as far as the warehouse knows them."""
     rows = db.query('SELECT "run_id" FROM "etl_run" WHERE "run_id" >= ?;', (run_id,))
     return {known for (known,) in rows}
 
 
 def record_runs(db: DatabaseManager, runs: Sequence[Mapping[str, object]]) -> None:
-    """Writes down runs that are over and never reached the warehouse, rows of `etl_run`."""
+    """Record runs that ended and never reached the warehouse, rows of `etl_run`."""
     if runs:
         insert_rows(db, ETL_RUN, runs)
 
@@ -193,7 +193,7 @@ ORDER BY r."run_id";""",  # noqa: S608  # question marks alone
 
 
 def mark_recovered(db: DatabaseManager, window: Window) -> None:
-    """Marks killed runs as made good whose sales lie in a window that has been loaded."""
+    """Mark killed runs as recovered whose sales lie in a window that has been loaded."""
     db.execute(
         'UPDATE "etl_run" SET "status" = ? '
         'WHERE "status" = ? AND "window_start" >= ? AND "window_end" <= ?;',
@@ -215,7 +215,7 @@ def _past_runs(rows: Iterable[Sequence[Any]]) -> list[PastRun]:
 
 
 def require_balance(db: DatabaseManager, run_id: str) -> None:
-    """Adds up what the warehouse says of a run.
+    """Check that what the warehouse says of a run adds up.
 
     Raises:
         LoadingError: the counts of a table do not add up to the records read; says by how much.
@@ -234,7 +234,7 @@ def require_balance(db: DatabaseManager, run_id: str) -> None:
 
 
 def record_load(db: DatabaseManager, run_id: str, applied: Applied) -> None:
-    """Adds the counts of a load to the run's; a table may be touched by several loads."""
+    """Add the counts of a load to the run's; a table may be touched by several loads."""
     for table_name, counts in applied.counts.items():
         if counts == LoadCounts():
             continue
@@ -260,7 +260,7 @@ def _add_column_change(db: DatabaseManager, place: tuple[str, str, str], rows: i
 
 
 def batches_done(db: DatabaseManager, run_id: str, table_name: str) -> int:
-    """How many transactions of a run's load of a table have been committed."""
+    """Return how many transactions of a run's load of a table have been committed."""
     return _load_counts(db, run_id, table_name).batches
 
 
@@ -277,7 +277,7 @@ def _load_counts(db: DatabaseManager, run_id: str, table_name: str) -> LoadCount
 
 
 def newest_load(db: DatabaseManager, table: Table) -> LoadCounts | None:
-    """What the newest run that read records for a table has counted, None before the first."""
+    """Return what the newest run that read records for a table counted; None before it."""
     newest = db.value(
         'SELECT max("run_id") FROM "etl_load" WHERE "table_name" = ? AND "rows_read" > 0;',
         (table.name,),
@@ -355,7 +355,7 @@ def read_settings(db: DatabaseManager) -> dict[str, dict[str, list[str]]]:
 
 
 def expected_rows(db: DatabaseManager, table: Table) -> int:
-    """How many rows the audited loads of all runs should have left in a table."""
+    """Return how many rows the audited loads of all runs should have left in a table."""
     counted = "rows_inserted + rows_inferred - rows_removed"
     return int(
         db.value(
@@ -368,7 +368,7 @@ def expected_rows(db: DatabaseManager, table: Table) -> int:
 def replace_rows(
     db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]], *, by: Sequence[str]
 ) -> None:
-    """Writes rows of an audit table in place of those like them, so that it may be done twice.
+    """Write rows of an audit table in place of those like them, so that it may be done twice.
 
     Args:
         db: the open warehouse, outside a transaction.
@@ -384,7 +384,7 @@ def replace_rows(
 
 
 def insert_rows(db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    """Writes rows of an audit table; texts are cut to their columns, which empty ones leave out."""
+    """Write rows of an audit table; texts are cut to their columns, empty ones are left out."""
     schema = arrow_schema(table.columns)
     fitting = [{c.name: _fitting(c, row.get(c.name)) for c in table.columns} for row in rows]
     db.append(table, pa.RecordBatch.from_pylist(fitting, schema=schema))

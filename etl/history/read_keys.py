@@ -25,7 +25,7 @@ from etl.schema.tables import (
 
 
 def read_since_sql(dialect: Dialect, table: Table, *, corrected: str, modes: Iterable[str]) -> str:
-    """Of the corrected keys, those that a later run has read, and which run. Table name, 3 times.
+    """Return the query for corrected keys that a later run has read. Table name, 3 times.
 
     A later run has read a key when its history says so by name, when it has read the whole
     source (of sales: the window in which the row lies) and the row is there, or when it was a
@@ -65,7 +65,7 @@ def _was_read(dialect: Dialect, table: Table) -> str:
 
 
 def record_read_keys(db: DatabaseManager, plan: RunPlan, staged: Staged) -> None:
-    """Writes down the keys that the run has rejected; when it read single records, all keys."""
+    """Record the keys that the run has rejected; when it read single records, all keys."""
     row = (plan.run_id, staged.table.name)
     db.execute(record_rejected_keys_sql(staged.rejected), row)
     if staged.partial:
@@ -75,7 +75,7 @@ def record_read_keys(db: DatabaseManager, plan: RunPlan, staged: Staged) -> None
 def read_since(
     db: DatabaseManager, table: Table, keys: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], str]:
-    """Which keys a later run has read.
+    """Return which keys a later run has read.
 
     Args:
         db: the warehouse.
@@ -97,13 +97,13 @@ def read_since(
 
 
 def record_rejected_keys_sql(rejected: str) -> str:
-    """Writes the rejected keys into the history. Parameters: run id, table name."""
+    """Return what records the rejected keys. Parameters: run id, table name."""
     return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
 SELECT DISTINCT ?, ?, "record_key" FROM {quoted(rejected)};"""
 
 
 def record_staged_keys_sql(table: Table, rows: str) -> str:
-    """Writes the staged keys into the history, but for those that are there. Run, table name.
+    """Return what records the staged keys, but for those that are there. Run, table name.
 
     The last two parameters are the first two again.
     """

@@ -1,6 +1,6 @@
 """The tables' columns as Arrow types: how a record travels from its source to the warehouse.
 
-Apart from `star_schema`, so that what only names tables and columns need not load Arrow.
+Apart from `etl.schema.tables`, so that what only names tables and columns need not load Arrow.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ _ARROW_TYPES = {
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """The Arrow type in which a column travels.
+    """Return the Arrow type in which a column travels.
 
     Example:
         >>> from etl.schema.tables import CUSTOMER_DIM
@@ -34,16 +34,16 @@ def arrow_type(column: Column) -> pa.DataType:
 
 
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
-    """Columns as an Arrow schema, in their order."""
+    """Return columns as an Arrow schema, in their order."""
     return pa.schema([pa.field(column.name, arrow_type(column)) for column in columns])
 
 
 def text_schema(columns: Iterable[str]) -> pa.Schema:
-    """Records as their source wrote them: the row each stood in, and columns of text."""
+    """Return the schema of records as their source wrote them: their row, and columns of text."""
     return pa.schema([("source_row", pa.int64()), *((name, pa.string()) for name in columns)])
 
 
 @cache
 def staged_schema(table: Table) -> pa.Schema:
-    """The columns that a transformed record brings: those of its source."""
+    """Return the columns that a transformed record brings: those of its source."""
     return arrow_schema(table.with_role(Role.SOURCE))

@@ -275,7 +275,7 @@ ETL_LOAD = Table(
         _count("rows_read", "records read; the five counts that follow add up to it"),
         _count("rows_inserted", "new"),
         _count("rows_updated", "at least one value differed"),
-        _count("rows_unchanged", "left alone"),
+        _count("rows_unchanged", "no value differed"),
         _count("rows_rejected", "in the rejected file, with the reason"),
         _count("rows_duplicate", "an accepted record of the same key took precedence"),
         _count("rows_inferred", "placeholder rows added because a sale named them"),

@@ -130,7 +130,7 @@ def _with_margin(dialect: Dialect, query: str) -> str:
 
 
 def wrong_profits(dialect: Dialect, condition: str) -> str:
-    """The right profit and margin of sales for which others are written down."""
+    """Return the query for the right profit and margin of sales that hold others."""
     fact, product = quoted(SALES_FACT.name), quoted(PRODUCT_DIM.name)
     query = f"""SELECT t."transaction_id", t."total_amount",
         t."profit_amount" AS "known_profit", t."profit_margin" AS "known_margin",
@@ -146,7 +146,7 @@ def wrong_profits(dialect: Dialect, condition: str) -> str:
 
 
 def create_touched_products(dialect: Dialect, rows: str) -> str:
-    """Temporary table of the products whose cost the staged products change."""
+    """Return what makes the table of products whose cost the staged products change."""
     cost = differs(dialect, PRODUCT_DIM.column("cost"), "t", "s")
     query = f"""SELECT s."product_id" FROM {quoted(rows)} AS s
 JOIN {quoted(PRODUCT_DIM.name)} AS t ON {same_key(PRODUCT_DIM, "t", "s")}
@@ -155,14 +155,14 @@ WHERE {cost}"""
 
 
 def touch_unread_products(dialect: Dialect, rows: str) -> str:
-    """Adds the products that a full refresh is about to turn into placeholders again."""
+    """Return what adds products that a full refresh is about to turn into placeholders."""
     return f"""INSERT INTO {temporary(dialect, TOUCHED_PRODUCTS)}
 SELECT target."product_id" FROM {quoted(PRODUCT_DIM.name)} AS target
 WHERE target."cost" IS NOT NULL AND {not_staged(PRODUCT_DIM, rows)};"""
 
 
 def create_restated_profit(dialect: Dialect) -> str:
-    """Temporary table of sales of touched products whose profit is no longer right."""
+    """Return what makes the table of sales of touched products whose profit is wrong."""
     touched = f'SELECT "product_id" FROM {temporary(dialect, TOUCHED_PRODUCTS)}'
     query = wrong_profits(dialect, f't."product_id" IN ({touched})')
     return create_temporary_as(dialect, RESTATED, query)
@@ -180,7 +180,7 @@ def _status(sale: str, first: str) -> str:
 
 
 def create_touched_customers(dialect: Dialect, rows: str) -> str:
-    """Temporary table of the customers whose order of sales this load may change.
+    """Return what makes the table of customers whose order of sales this load may change.
 
     Those of new sales, and for a sale that moved in time or to another customer, both customers.
     """
@@ -195,14 +195,14 @@ SELECT t."customer_id" FROM {stage} AS s JOIN {join} WHERE {moved}"""
 
 
 def touch_customers_of_removed(dialect: Dialect, rows: str) -> str:
-    """Adds the customers of the sales that a full refresh is about to remove."""
+    """Return what adds the customers of sales that a full refresh is about to remove."""
     return f"""INSERT INTO {temporary(dialect, TOUCHED_CUSTOMERS)}
 SELECT DISTINCT target."customer_id" FROM {quoted(SALES_FACT.name)} AS target
 WHERE {not_staged(SALES_FACT, rows)};"""
 
 
 def create_first_sales(dialect: Dialect, rows: str) -> str:
-    """Temporary table of the earliest sale of each touched customer, as it will be.
+    """Return what makes the table of the earliest sale of each touched customer.
 
     The staged sales stand for their rows in the fact table, which they are about to replace.
     """
@@ -224,7 +224,7 @@ def create_first_sales(dialect: Dialect, rows: str) -> str:
 
 
 def create_restated_status(dialect: Dialect) -> str:
-    """Temporary table of sales of touched customers whose status is no longer right."""
+    """Return what makes the table of sales of touched customers whose status is wrong."""
     query = f"""SELECT t."transaction_id", {_status("t", "f")} AS "customer_status"
 FROM {quoted(SALES_FACT.name)} AS t
 JOIN {temporary(dialect, FIRST_SALES)} AS f ON f."customer_id" = t."customer_id"
@@ -233,7 +233,7 @@ WHERE {values_differ(dialect, 't."customer_status"', _status("t", "f"))}"""
 
 
 def customers_without_one_first_sale() -> str:
-    """The customers, as `broken_key`, that do not have exactly one First-time sale."""
+    """Return the query for customers, `broken_key`, without exactly one First-time sale."""
     first = f"CASE WHEN s.\"customer_status\" = '{FIRST_TIME}' THEN 1 ELSE 0 END"
     return (
         f'SELECT s."customer_id" AS "broken_key" FROM {quoted(SALES_FACT.name)} AS s '

@@ -1,9 +1,9 @@
-"""Where the records of a source stand, complete, before anything of them can be seen.
+"""Where the records of a source are staged, complete, before anything of them can be seen.
 
 An embedded engine stages in temporary tables. A server stages in permanent ones, which a login
 that may create nothing can fill, and which outlast a lost connection; their rows carry the run and
-the batch in which they will be merged. Over ODBC they are held against a checksum, because drivers
-have been seen to change values silently.
+the batch in which they will be merged. Over ODBC they are checked against a checksum, because
+drivers have been seen to change values silently.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,7 +76,7 @@ class Staging:
 
     @property
     def rows(self) -> str:
-        """Name of the table in which they stand."""
+        """Name of the table that holds them."""
         return self._layout.name
 
     @property
@@ -85,7 +85,7 @@ class Staging:
         return self._rejected.name
 
     def begin(self) -> None:
-        """Makes it empty, whatever an earlier attempt or a killed run has left."""
+        """Make it empty, whatever an earlier attempt or a killed run has left."""
         for table in (self._layout, self._rejected):
             if self._permanent:
                 self._db.execute(sql_dialects.clear(self._db.dialect, table.name))
@@ -95,7 +95,7 @@ class Staging:
 
     @contextmanager
     def filling(self) -> Iterator[None]:
-        """For the time in which it is filled.
+        """Keep one transaction open while it is filled, where that is faster.
 
         An embedded engine copies the rows of every small transaction once more; in one large
         transaction they are written once. On a server each append stands for itself, as one
@@ -110,7 +110,7 @@ class Staging:
         return checksums.encoding_of(checksums.PROBE, digest)
 
     def append(self, accepted: pa.RecordBatch) -> list[Refused]:
-        """Appends records; returns those that the database does not take."""
+        """Append records; return those that the database does not take."""
         if not accepted.num_rows:
             return []
         try:
@@ -155,13 +155,13 @@ class Staging:
             start += rows.num_rows
 
     def append_rejected_keys(self, rejected: pa.RecordBatch) -> None:
-        """Remembers the keys of rejected records: those have not vanished from the source."""
+        """Keep the keys of rejected records: those have not vanished from the source."""
         keys = storable_keys(rejected.select(["record_key"]))
         if keys.num_rows:
             self._db.append(self._rejected, keys)
 
     def verify(self) -> None:
-        """Proves that the server holds what was sent.
+        """Check that the server holds what was sent.
 
         Raises:
             LoadingError: it holds something else.
@@ -179,10 +179,9 @@ class Staging:
             )
 
     def remove_duplicates(self) -> pa.Table | None:
-        """Leaves one row per key and returns the others, None if there are none.
+        """Leave one row per key and return the others, None if there are none.
 
-        Of customers and products the last in the file stays, of sales the greatest by date and
-        the remaining columns.
+        The one that stays is the greatest by the rank of the table, and the last in the source.
         """
         db, table = self._db, self.table
         rows, keys = db.query(staging_sql.repeated_keys(table, self.rows))[0]
@@ -203,7 +202,7 @@ def _staged_schema(table: Table) -> pa.Schema:
 def staged_row(
     db: DatabaseManager, table: Table, *, rows: str, run_id: str, batch: Batch
 ) -> pa.Table:
-    """The one record of a batch that has been halved down to it."""
+    """Return the one record of a batch that has been halved down to it."""
     schema = _staged_schema(table)
     query = staging_sql.select_staged_row(table, rows)
     found = db.query(query, (run_id, batch.number, batch.first_row))
@@ -212,7 +211,7 @@ def staged_row(
 
 
 def end_staging(db: DatabaseManager, rows: str, rejected: str) -> None:
-    """Empties the staging tables of a source, or drops them where they are temporary."""
+    """Empty the staging tables of a source, or drop them where they are temporary."""
     for name in (rows, rejected):
         if db.dialect.stages_permanently:
             db.execute(sql_dialects.clear(db.dialect, name))
@@ -272,12 +271,12 @@ def known_texts(
 
 
 def batches_of(db: DatabaseManager, rows: str, run_id: str) -> list[Batch]:
-    """The batches in which staged rows will be merged."""
+    """Return the batches in which staged rows will be merged."""
     return [Batch(*row) for row in db.query(staging_sql.select_batches(rows), (run_id,))]
 
 
 def halves_of(db: DatabaseManager, rows: str, run_id: str, batch: Batch) -> list[Batch]:
-    """Both halves of a batch; of a single row itself."""
+    """Return both halves of a batch; of a single row itself."""
     params = (run_id, batch.number, batch.first_row, batch.last_row)
     found = [row for (row,) in db.query(staging_sql.select_batch_rows(rows), params)]
     middle = len(found) // 2
@@ -286,7 +285,7 @@ def halves_of(db: DatabaseManager, rows: str, run_id: str, batch: Batch) -> list
 
 
 def open_batches(db: DatabaseManager, table: Table) -> str:
-    """Makes a temporary table for one batch after the other, and returns its name."""
+    """Make a temporary table for one batch after the other, and return its name."""
     one = ddl.temporary_table(db.dialect, batch_table(table))
     db.execute(ddl.drop_temporary(db.dialect, batch_table(table).name))
     db.execute(ddl.create_temporary(db.dialect, one))
@@ -296,7 +295,7 @@ def open_batches(db: DatabaseManager, table: Table) -> str:
 def fill_batch(
     db: DatabaseManager, table: Table, *, rows: str, run_id: str, into: str, batch: Batch
 ) -> None:
-    """Puts a batch into the table for it, in place of the one before."""
+    """Put a batch into the table for it, in place of the one before."""
     db.execute(sql_dialects.clear(db.dialect, into))
     place = (run_id, batch.number, batch.first_row, batch.last_row)
     db.execute(staging_sql.fill_batch(table, stage=rows, batch=into), place)

@@ -15,7 +15,7 @@ DUPLICATES = "duplicate_row"
 
 
 def repeated_keys(table: Table, rows: str) -> str:
-    """How many staged rows there are, and how many different keys among them."""
+    """Return the query for the number of staged rows, and of different keys among them."""
     if len(table.key) == 1:
         return f"SELECT count(*), count(DISTINCT {quoted(table.key[0])}) FROM {quoted(rows)};"
     keys = f"SELECT DISTINCT {_key_list(table)} FROM {quoted(rows)}"
@@ -36,7 +36,7 @@ def _rank(table: Table) -> str:
 
 
 def create_duplicates(dialect: Dialect, table: Table, rows: str) -> str:
-    """Temporary table of the staged rows that an equal key outranks."""
+    """Return what makes the table of staged rows that an equal key outranks."""
     key, stage, order = _key_list(table), quoted(rows), _rank(table)
     query = f"""SELECT * FROM (
     SELECT s.*, row_number() OVER (PARTITION BY {_key_list(table, "s.")} ORDER BY {order}) AS "rank"
@@ -48,7 +48,7 @@ def create_duplicates(dialect: Dialect, table: Table, rows: str) -> str:
 
 
 def select_duplicates(dialect: Dialect, table: Table) -> str:
-    """The outranked rows, in the order of the source."""
+    """Return the query for the outranked rows, in the order of the source."""
     columns = listed(table.with_role(Role.SOURCE))
     return (
         f'SELECT "source_row", {columns} FROM {temporary(dialect, DUPLICATES)} '
@@ -57,7 +57,7 @@ def select_duplicates(dialect: Dialect, table: Table) -> str:
 
 
 def delete_duplicates(dialect: Dialect, rows: str) -> str:
-    """Takes the outranked rows out of the staging table."""
+    """Return what takes the outranked rows out of the staging table."""
     return (
         f"DELETE FROM {quoted(rows)} "
         f'WHERE "source_row" IN (SELECT "source_row" FROM {temporary(dialect, DUPLICATES)});'
@@ -65,7 +65,7 @@ def delete_duplicates(dialect: Dialect, rows: str) -> str:
 
 
 def select_rows_of_keys(table: Table, keys: str) -> str:
-    """The rows of a table whose keys stand in another one."""
+    """Return the query for rows of a table whose keys are in another one."""
     columns = listed(table.with_role(Role.SOURCE), "target.")
     return (
         f"SELECT {columns} FROM {quoted(table.name)} AS target "
@@ -77,7 +77,7 @@ def select_rows_of_keys(table: Table, keys: str) -> str:
 
 
 def select_batches(stage: str) -> str:
-    """Number of each batch, its first and last row, and how many rows it has. Parameter: run."""
+    """Return the query for each batch: number, first and last row, rows. Parameter: run."""
     return (
         'SELECT "batch", min("source_row"), max("source_row"), count(*) '
         f'FROM {quoted(stage)} WHERE "run_id" = ? GROUP BY "batch" ORDER BY "batch";'
@@ -85,7 +85,7 @@ def select_batches(stage: str) -> str:
 
 
 def select_batch_rows(stage: str) -> str:
-    """The source rows of a batch. Parameters: run, batch, first and last row."""
+    """Return the query for a batch's rows. Parameters: run, batch, first and last row."""
     return (
         f'SELECT "source_row" FROM {quoted(stage)} WHERE "run_id" = ? AND "batch" = ? '
         'AND "source_row" BETWEEN ? AND ? ORDER BY "source_row";'
@@ -93,7 +93,7 @@ def select_batch_rows(stage: str) -> str:
 
 
 def select_staged_row(table: Table, stage: str) -> str:
-    """One staged record. Parameters: run, batch, source row."""
+    """Return the query for one staged record. Parameters: run, batch, source row."""
     return (
         f'SELECT "source_row", {listed(table.with_role(Role.SOURCE))} FROM {quoted(stage)} '
         'WHERE "run_id" = ? AND "batch" = ? AND "source_row" = ?;'
@@ -101,12 +101,12 @@ def select_staged_row(table: Table, stage: str) -> str:
 
 
 def delete_staged_row(stage: str) -> str:
-    """Takes one record out of the staging table. Parameters: run, batch, source row."""
+    """Return what takes one record out of the staging table. Parameters: run, batch, source row."""
     return f'DELETE FROM {quoted(stage)} WHERE "run_id" = ? AND "batch" = ? AND "source_row" = ?;'
 
 
 def fill_batch(table: Table, *, stage: str, batch: str) -> str:
-    """Copies a batch into a table of its own. Parameters: run, batch, first and last row.
+    """Return what copies a batch into its own table. Parameters: run, batch, first and last row.
 
     Args:
         table: the table into which it will be merged.
@@ -123,7 +123,7 @@ WHERE "run_id" = ? AND "batch" = ? AND "source_row" BETWEEN ? AND ?;"""
 
 
 def live_rows(dialect: Dialect, table: Table) -> str:
-    """Condition on `target`: rows whose record the source should still have.
+    """Return the condition on `target`: rows whose record the source should still have.
 
     Its parameters are the first and last instant of the window, where the table has one.
     """
@@ -135,13 +135,13 @@ def live_rows(dialect: Dialect, table: Table) -> str:
 
 
 def count_live(dialect: Dialect, table: Table) -> str:
-    """How many rows of the target the source should still have; parameters of `live_rows`."""
+    """Return the query for how many rows the source should still have, as `live_rows`."""
     condition = live_rows(dialect, table)
     return f"SELECT count(*) FROM {quoted(table.name)} AS target WHERE {condition};"
 
 
 def count_vanished(dialect: Dialect, table: Table, *, rows: str, rejected: str) -> str:
-    """Live rows whose record was not read at all; parameters of `live_rows`."""
+    """Return the query for how many live rows were not read at all, as `live_rows`."""
     return f"""SELECT count(*) FROM {quoted(table.name)} AS target
 WHERE {live_rows(dialect, table)}
     AND {record_key(table, "target")} NOT IN (SELECT "record_key" FROM {quoted(rejected)})
@@ -149,12 +149,12 @@ WHERE {live_rows(dialect, table)}
 
 
 def not_staged(table: Table, rows: str, target: str = "target") -> str:
-    """Condition on a target row, named by its alias or table: no staged record has its key."""
+    """Return the condition on a row, named by alias or table: no staged record has its key."""
     key = same_key(table, "staged", target)
     return f"NOT EXISTS (SELECT 1 FROM {quoted(rows)} AS staged WHERE {key})"
 
 
 def newest_staged(table: Table, rows: str) -> str:
-    """The newest staged record that does not lie in the future. Parameter: the present moment."""
+    """Return the query for the newest staged record up to now. Parameter: the present moment."""
     newest = quoted(table.window)
     return f"SELECT max({newest}) FROM {quoted(rows)} WHERE {newest} <= ?;"

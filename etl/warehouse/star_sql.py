@@ -24,10 +24,10 @@ from etl.warehouse.staging_sql import live_rows, not_staged
 
 
 def classify(dialect: Dialect, table: Table, rows: str) -> str:
-    """One join that says what the MERGE will do: what is new, what differs, and in which column.
+    """Return one join that says what the MERGE will do: new rows, changed ones, by column.
 
-    Returns one row: staged, inserted, updated, staged rows that are live in the target, then the
-    number of updated rows per guarded column. Parameters: those of `live_rows`.
+    Its result is one row: staged, inserted, updated, staged rows that are live in the target, then
+    the number of updated rows per guarded column. Parameters: those of `live_rows`.
     """
     known = f"{key_of(table, 'target')} IS NOT NULL"
     flags = {
@@ -78,7 +78,7 @@ def merge_params(table: Table, now: datetime) -> tuple[datetime, ...]:
 
 
 def merge(dialect: Dialect, table: Table, rows: str) -> str:
-    """The guarded upsert: what is equal is not written. Parameters: `merge_params`."""
+    """Return the guarded upsert: what is equal is not written. Parameters: `merge_params`."""
     inserted, values = _inserted(table), _inserted_values(table)
     return f"""MERGE INTO {quoted(table.name)}{dialect.locked} AS target
 USING {merge_source(dialect, table, rows)} AS source
@@ -102,7 +102,7 @@ WHEN MATCHED AND {any_differs(dialect, table.guarded, "target", "source")} THEN
 
 
 def insert_new(dialect: Dialect, table: Table, rows: str) -> str:
-    """What `merge` comes to when no staged key is in the table. Parameters: `insert_params`."""
+    """Return what `merge` comes to when every key is new. Parameters: `insert_params`."""
     return f"""INSERT INTO {quoted(table.name)} ({listed(_inserted(table))})
 SELECT {_inserted_values(table)}
 FROM {merge_source(dialect, table, rows)} AS source;"""
@@ -124,7 +124,7 @@ def _updated_value(column: Column) -> str:
 
 
 def insert_inferred(dialect: Dialect, column: Column, parent: Table, *, rows: str) -> str:
-    """Adds a placeholder for each key that staged rows name and their parent lacks.
+    """Return what adds a placeholder for each key that staged rows name and their parent lacks.
 
     Args:
         dialect: the engine's.
@@ -150,7 +150,7 @@ def _without_parent(column: Column, parent: Table) -> str:
 
 
 def staged_without_parent(column: Column, parent: Table, *, rows: str) -> str:
-    """How many staged rows name a key that their parent lacks."""
+    """Return the query for how many staged rows name a key that their parent lacks."""
     return f"""SELECT count(*) FROM {quoted(rows)} AS s
 WHERE {_without_parent(column, parent)};"""
 
@@ -170,7 +170,7 @@ def _referenced(table: Table, tables: Iterable[Table]) -> str:
 
 
 def delete_orphaned_inferred(dialect: Dialect, table: Table, tables: Iterable[Table]) -> str:
-    """Removes placeholders that no row of these tables names any more."""
+    """Return what removes placeholders that no row of these tables names any more."""
     target = quoted(table.name)
     inferred = is_true(dialect, f"{target}.{quoted(table.placeholder)}")
     return f"""DELETE FROM {target}
@@ -181,7 +181,7 @@ WHERE {inferred} AND NOT {_referenced(table, tables)};"""
 
 
 def delete_unread(table: Table, rows: str, tables: Iterable[Table]) -> str:
-    """Removes rows that were not read, but for those that rows of these tables name."""
+    """Return what removes rows that were not read, but for those that rows of these tables name."""
     referenced = referrers(table, tables)
     kept = f" AND NOT {_referenced(table, tables)}" if referenced else ""
     return f"""DELETE FROM {quoted(table.name)}
@@ -189,7 +189,7 @@ WHERE {not_staged(table, rows, quoted(table.name))}{kept};"""
 
 
 def reinfer_unread(dialect: Dialect, table: Table, rows: str, tables: Iterable[Table]) -> str:
-    """Turns rows that were not read but are named into placeholders. Parameter: load time."""
+    """Return what turns unread rows that are named into placeholders. Parameter: load time."""
     attributes = (c for c in table.guarded if c.name != table.placeholder)
     flag, target = quoted(table.placeholder), quoted(table.name)
     sets = [f"{quoted(c.name)} = NULL" for c in attributes]

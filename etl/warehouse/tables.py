@@ -76,7 +76,7 @@ class _Found:
         return self.nullable == "NO" and self.default is None
 
     def holds(self, column: Column, dialect: Dialect) -> bool:
-        """Whether everything fits that the column is declared to hold."""
+        """Return whether everything fits that the column is declared to hold."""
         kind = dialect.kinds.get(self.type_name.partition("(")[0].lower())
         if kind is Kind.BIGINT and column.kind is Kind.INTEGER:
             return True

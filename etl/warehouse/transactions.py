@@ -65,21 +65,21 @@ class Load:
     tables: Sequence[Table] = STAR_TABLES
 
     def staging(self, table: Table) -> staging.Staging:
-        """A staging area for the records of a table."""
+        """Return a staging area for the records of a table."""
         return staging.Staging(
             self.db, table, run_id=self.plan.run_id, batch_rows=self.limits.batch_rows
         )
 
 
 def load_staged(load: Load, sources: Sequence[Staged]) -> Applied:
-    """Merges staged sources, with their counts, and moves the watermark.
+    """Merge staged sources, with their counts, and move the watermark.
 
     A full refresh is one transaction over all sources, on every engine. Otherwise each source
     is one, or several where the engine merges in batches.
 
     Args:
         load: the warehouse and the run.
-        sources: in the order customers, products, sales.
+        sources: in an order in which references can be loaded.
 
     Returns:
         The counts per table, which are committed.
@@ -207,7 +207,7 @@ class _Transactions:
         self._retry = retry_with_backoff(limits.max_retries, limits.retry_backoff_factor)
 
     def do(self, work: Callable[[], Applied]) -> Applied:
-        """Runs one piece of work in a transaction, with the counts of what it did.
+        """Run one piece of work in a transaction, with the counts of what it did.
 
         When the answer to its commit is lost, the next attempt looks whether it happened.
         """
@@ -248,7 +248,7 @@ class _BatchedLoad:
         self._batch_rows = ""
 
     def run(self) -> Applied:
-        """Merges all batches, then closes the load."""
+        """Merge all batches, then close the load."""
         live = warehouse.count_live(self._db, self._staged)
         self._renew()
         for batch in staging.batches_of(self._db, self._staged.rows, self._run_id):
@@ -309,8 +309,8 @@ class _BatchedLoad:
                 f"the database refuses too many records of {self._staged.table.name}: "
                 f"{self._refused} so far, and {self._staged.rows_rejected} were rejected before, "
                 f"of {self._staged.rows_read}; the last time it said: {error}",
-                next_step="look at the rejected file; mend the records, or the rule that refuses "
-                "them, and run again",
+                next_step="look at the rejected file; correct the records, or the rule that "
+                "refuses them, and run again",
             ) from error
 
     def _remove(self, batch: Batch, refused: pa.Table) -> Applied:
@@ -342,7 +342,7 @@ class _Sifting(_BatchedLoad):
     """Takes out the rows that the database refuses; all others are applied and taken back."""
 
     def sift(self, error: LoadingError) -> Staged:
-        """Halves the staged rows down to the guilty ones.
+        """Halve the staged rows down to the guilty ones.
 
         Args:
             error: what the database said to all of them together.
