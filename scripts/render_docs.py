@@ -19,12 +19,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from architecture_docs import modules_table, rooms_diagram  # noqa: E402  # needs the path
+from rule_docs import rules_markdown  # noqa: E402  # likewise
 from schema_docs import dictionary_markdown  # noqa: E402  # likewise
 from setting_docs import settings_markdown  # noqa: E402  # likewise
 
-from etl.engines.duckdb import DUCKDB  # noqa: E402  # likewise
 from etl.pipeline.arguments import build_parser  # noqa: E402  # needs the path
-from etl.quality.rules import rules_markdown  # noqa: E402  # likewise
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
@@ -129,7 +128,7 @@ def parts() -> dict[str, str]:
         "email-alert": email,
         "slack-alert": slack,
         "settings": settings_markdown().strip(),
-        "checks": rules_markdown(DUCKDB),
+        "checks": rules_markdown(),
         "tables": dictionary_markdown(),
         "rooms": rooms_diagram(),
         "modules": modules_table(),
@@ -137,16 +136,18 @@ def parts() -> dict[str, str]:
 
 
 def rendered(document: str, made: Mapping[str, str]) -> str:
-    """The text of a document with its rendered parts made anew.
+    """The text of a document with its parts made anew where more differs than times and run ids.
 
     Raises:
         KeyError: a part that nothing renders.
     """
 
     def part(found: re.Match[str]) -> str:
-        return f"<!-- {found[1]} -->\n{made[found[1]]}\n<!-- /{found[1]} -->"
+        name, old = found.groups()
+        same = without_times(old) == without_times(made[name])
+        return f"<!-- {name} -->\n{old if same else made[name]}\n<!-- /{name} -->"
 
-    return re.sub(r"<!-- ([a-z-]+) -->\n(?s:.*?)<!-- /\1 -->", part, document)
+    return re.sub(r"<!-- ([a-z-]+) -->\n(?s:(.*?))\n?<!-- /\1 -->", part, document)
 
 
 # What differs from run to run: run ids, times, rates, memory, space, ages, versions, hosts.

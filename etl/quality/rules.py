@@ -299,17 +299,6 @@ def all_rules(dialect: Dialect) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def rules_markdown(dialect: Dialect) -> str:
-    """The rules as a table for the documentation."""
-    lines = ["| Check | Of | Severity | Passes up to | Counts |", "|---|---|---|---|---|"]
-    for rule in all_rules(dialect):
-        most = f"{rule.threshold:.0%}" if rule.share else f"{rule.threshold:g}"
-        lines.append(
-            f"| `{rule.full_name}` | {rule.dimension} | {rule.severity} | {most} | {rule.meaning} |"
-        )
-    return "\n".join(lines)
-
-
 # --- statements --------------------------------------------------------------------------
 
 

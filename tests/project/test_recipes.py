@@ -40,18 +40,19 @@ class Copy:
         assert text.count(before) == 1 or not before, f"{path}: the place is not found once"
         path.write_text(text.replace(before, after) if before else after, encoding="utf-8")
 
-    def python(self, *argv: str) -> str:
+    def python(self, *argv: str, **environ: str) -> str:
         """Run Python in the copy, and return what it prints."""
         done = subprocess.run(
             [sys.executable, *argv], cwd=self.folder, capture_output=True, text=True, check=False,
-            env={**os.environ, "PYTHONUTF8": "1"}, encoding="utf-8",
+            env={**os.environ, "PYTHONUTF8": "1", **environ}, encoding="utf-8",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def run(self) -> dict[str, Any]:
+    def run(self, **environ: str) -> dict[str, Any]:
         """Run the pipeline, and return its summary."""
-        summary: dict[str, Any] = json.loads(self.python("etl_pipeline.py", "--json"))
+        printed = self.python("etl_pipeline.py", "--json", **environ)
+        summary: dict[str, Any] = json.loads(printed)
         return summary
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -92,11 +93,19 @@ def test_a_rule_that_was_added_is_checked_and_in_the_documents(copy: Copy) -> No
     copy.follow("Add a rule")
     names = {check["name"] for check in copy.run()["quality"]["checks"]}
     assert "customer_dim.address_short" in names
-    code = (
-        "from etl.quality.rules import rules_markdown; from etl.engines.dialect import DUCKDB; "
-        "print(rules_markdown(DUCKDB))"
-    )
-    assert "`customer_dim.address_short`" in copy.python("-c", code)
+    code = "from rule_docs import rules_markdown; print(rules_markdown())"
+    assert "`customer_dim.address_short`" in copy.python("-c", code, PYTHONPATH="scripts")
+
+
+def test_an_engine_that_was_added_is_loaded_twice_and_checked(copy: Copy) -> None:
+    copy.follow("Add an engine")
+    connection = {"DB_CONNECTION_STRING": "copy:///warehouse.db"}
+    first, again = copy.run(**connection), copy.run(**connection)
+    assert first["warehouse"].startswith("copy:///")
+    assert first["tables"]["sales_fact"]["rows_inserted"] > 0
+    assert again["tables"]["sales_fact"]["rows_inserted"] == 0
+    checked = json.loads(copy.python("etl_pipeline.py", "--health-check", "--json", **connection))
+    assert checked["status"] == "healthy"
 
 
 def test_the_hooks_before_a_commit_are_the_checks_of_the_test_command() -> None:
