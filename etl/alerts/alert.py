@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from etl.errors import ETLError
 from etl.places import command
 from etl.settings.connection_strings import masked
 from etl.words import counted
@@ -254,10 +255,17 @@ def error_facts(error: BaseException) -> dict[str, Any]:
     return {
         "error_type": " caused by ".join(map(_class_name, chain)),
         "cause": "" if first is error else f"{_class_name(first)}: {first}",
-        "message": str(error) or type(error).__name__,
+        "message": _message(error) or type(error).__name__,
         "stack_trace": _trace(error),
         "actions": recommended_actions(error),
     }
+
+
+def _message(error: BaseException) -> str:
+    """What happened; the next step is among the actions."""
+    if not isinstance(error, ETLError):
+        return str(error)
+    return f"{error.what}. Choices: {error.choices}." if error.choices else error.what
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -375,7 +383,6 @@ _ACTIONS = {
     HELD_BACK: (
         "Open the file of rejected records: it names row, field, value and reason",
         "Find out what changed at the source since the last successful run, and have it corrected",
-        "If so many rejected records are right, raise MAX_REJECT_RATE",
         _AGAIN,
     ),
     IN_USE: (
@@ -452,7 +459,7 @@ def recommended_actions(
         >>> recommended_actions(ConfigurationError("BATCH_SIZE = 'x'", next_step="correct it"))[0]
         'Correct it'
     """
-    own = getattr(error, "next_step", "") or ""
+    own = error.next_step if isinstance(error, ETLError) else ""
     steps = [f"{own[0].upper()}{own[1:]}"] if own else []
     return (*steps, *_filled(kind_of_error(error), program, again))
 

@@ -44,7 +44,7 @@ from etl.history import audit as run_history
 from etl.history.runs import utc_now
 from etl.history.summary import Check, RunSummary, SourceOutcome, TableCounts
 from etl.monitoring.logs import PIPELINE_LOG, log_context
-from etl.places import command, working_folder
+from etl.places import COMMAND, command, working_folder
 from etl.resilience.transient import is_transient
 from etl.settings.config import Config
 from etl.words import UNKNOWN, count_words, counted
@@ -128,8 +128,13 @@ class _Commands:
 
     @classmethod
     def of(cls, config: Config, arguments: str) -> "_Commands":
-        folder = shlex.quote(str(working_folder()))
-        program = f"cd {folder} && {command()} --env {config.environment}"
+        folder = working_folder()
+        base = command()
+        if base == COMMAND:
+            base = f"cd {shlex.quote(str(folder))} && {base}"
+        else:
+            base = f"python {shlex.quote(str(folder / 'etl_pipeline.py'))}"
+        program = f"{base} --env {config.environment}"
         return cls(program, f"{program} {arguments}".strip())
 
 
@@ -324,7 +329,7 @@ def _rejected_files(sources: Iterable[SourceOutcome]) -> Iterator[tuple[str, str
 def _report_attention(run: _Reporter, summary: RunSummary) -> None:
     _count_failure(run)
     for source in summary.failed_sources:
-        _report_source(run, source)
+        _report_source(run, source, summary)
     reported = {f"{source.source}: {source.message}" for source in summary.failed_sources}
     checks = summary.failed_checks
     if checks:
@@ -335,7 +340,7 @@ def _report_attention(run: _Reporter, summary: RunSummary) -> None:
             _report_line(run, line)
 
 
-def _report_source(run: _Reporter, source: SourceOutcome) -> None:
+def _report_source(run: _Reporter, source: SourceOutcome, summary: RunSummary) -> None:
     name, error = source.source, source.error
     held_back = isinstance(error, HeldBackError)
     facts = run.facts(error) if error else {"message": source.message}
@@ -343,7 +348,7 @@ def _report_source(run: _Reporter, source: SourceOutcome) -> None:
         severity=WARNING if held_back else ERROR,
         headline="Source Held Back" if held_back else "Source Failed",
         topic=f"{name.capitalize()} Processing",
-        status=f"{source.status.upper()}, the other sources were loaded",
+        status=f"{source.status.upper()}, loaded: {_loaded_sources(summary)}",
         stage=_stage(error),
         records_affected=_affected(source),
         stats=(*run.known.stats, *_rejected_files([source])),
@@ -351,6 +356,10 @@ def _report_source(run: _Reporter, source: SourceOutcome) -> None:
     )
     key = run.key(name, fault_key(error) if error else "failed")
     run.notifier.notify(key, email=email, slack=replace(email, severity=WARNING))
+
+
+def _loaded_sources(summary: RunSummary) -> str:
+    return ", ".join(each.source for each in summary.sources if each.loaded) or "none"
 
 
 def _affected(source: SourceOutcome) -> str:
@@ -408,7 +417,11 @@ def _report_success(run: _Reporter, summary: RunSummary) -> None:
 
 def _loaded(table: TableCounts) -> str:
     names = ("read", "inserted", "updated", "unchanged", "rejected", "duplicate")
-    counts = ", ".join(f"{count_words(table.count(f'rows_{name}'))} {name}" for name in names)
+    words = (*names[:-1], "duplicates")
+    counts = ", ".join(
+        f"{count_words(table.count(f'rows_{name}'))} {word}"
+        for name, word in zip(names, words, strict=True)
+    )
     return f"{table.source}: {counts}"
 
 

@@ -287,7 +287,7 @@ def test_what_to_type_next_is_in_the_email_whole(project: Project) -> None:
     project.run("--date", "2024-01-20")
     email = told(project, "email_alerts.log")
     folder = Path(etl_pipeline.__file__).parent
-    again = f"cd {folder} && python etl_pipeline.py --env dev --date 2024-01-20"
+    again = f"python {folder / 'etl_pipeline.py'} --env dev --date 2024-01-20"
     assert f"Run the pipeline again; it loads what is missing: {again}\n" in email
     assert f"- Log File: {project.logs / 'etl_pipeline.log'}\n" in email
 
