@@ -327,12 +327,12 @@ class Twin:
     def _move_watermark(
         self, reads: Mapping[str, model.Read], night: Night, *, run_id: str
     ) -> None:
-        """To the latest sale that a plain run or a full refresh has read, not beyond its start."""
+        """To the latest sale, up to its start, that a plain run or a full refresh has read."""
         if "sales" not in reads or night.argv not in ((), ("--full-refresh",)):
             return
         started = self._history(run_id, "started_at")[0]
         dates = [sale["transaction_date"] for sale in reads["sales"].accepted.values()]
-        reached = [min(moment, started) for moment in dates]
+        reached = [moment for moment in dates if moment <= started]
         self.watermark = max([*reached, *filter(None, [self.watermark])], default=None)
 
     def _history(self, run_id: str, columns: str) -> tuple[Any, ...]:
