@@ -238,7 +238,7 @@ def _load_manually(load: Load, table: Table, records: Records, failures: _Failur
     db, run_id = load.db, load.plan.run_id
     run_history.begin_run(db, load.plan)
     try:
-        staged, _ = stage_source(load, table, _intake(db, table, records, failures))
+        staged = stage_source(load, table, _intake(db, table, records, failures))
         applied = load_staged(load, [staged])
     except BaseException as error:
         failed = run_history.FAILED

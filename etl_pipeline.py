@@ -12,8 +12,15 @@ import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-from etl.pipeline.arguments import INIT, arguments_of_run, check_arguments, parse_arguments
+from etl.pipeline.arguments import (
+    INIT,
+    Arguments,
+    arguments_of_run,
+    check_arguments,
+    parse_arguments,
+)
 from etl.places import is_called_by_name, working_folder
 
 if __name__ == "__main__" or is_called_by_name():
@@ -46,7 +53,7 @@ from etl.files import private_files
 from etl.history.summary import RunSummary
 from etl.monitoring.health.report import pipeline_health_check
 from etl.monitoring.lineage import track_data_lineage
-from etl.monitoring.logs import close_logging, setup_logging
+from etl.monitoring.logs import close_logging, log_context, setup_logging
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
 from etl.pipeline.begin import begin_in
@@ -107,13 +114,18 @@ _logger = logging.getLogger(__name__)
 
 
 def run_etl_pipeline(
-    config: Config | None = None, args: argparse.Namespace | None = None
+    config: Config | None = None,
+    args: Arguments | argparse.Namespace | None = None,
+    **options: Any,
 ) -> RunSummary:
-    """Runs the pipeline: extraction, transformation, loading, validation; then its alerts.
+    """Run the pipeline: extraction, transformation, loading, validation; then its alerts.
 
     Args:
-        config: the settings; those of `args.env` when left out.
-        args: the arguments as `parse_arguments` gives them; a plain run in dev when left out.
+        config: the settings; those of the environment asked for when left out.
+        args: the arguments, such as a parser's namespace; what it lacks takes the default of the
+            command line.
+        **options: single arguments by the names of the command line, such as `env="dev"`,
+            `date="2024-01-20"` or `full_refresh=True`.
 
     Returns:
         The summary: run, window, status, exit code, sources, tables, quality, anomalies,
@@ -122,31 +134,30 @@ def run_etl_pipeline(
     Raises:
         ConfigurationError: an argument cannot be carried out.
         WarehouseInUseError: another process works in the warehouse.
-        ETLError: the run failed as a whole; a source that fails alone is told in the summary.
+        ETLError: the run failed as a whole; a source that fails alone is in the summary.
+        TypeError: there is no such option.
     """
-    args = args or parse_arguments([])
-    config = config or load_config(args.env)
-    check_arguments(args)
-    with private_files(config.files.file_permissions):
+    asked = Arguments.of(args, **options)
+    check_arguments(asked)
+    config = config or load_config(asked.env)
+    with private_files(config.files.file_permissions), log_context(stage="pipeline"):
         try:
             return with_alerts(
-                config, partial(_run_logged, config, args),
-                quiet=args.dry_run, arguments=arguments_of_run(args),
+                config, partial(_run_logged, config, asked),
+                quiet=asked.dry_run, arguments=arguments_of_run(asked),
             )  # fmt: skip
         finally:
             close_logging()
 
 
-def _run_logged(
-    config: Config, args: argparse.Namespace, critical_handler: logging.Handler
-) -> RunSummary:
+def _run_logged(config: Config, args: Arguments, critical_handler: logging.Handler) -> RunSummary:
     setup_logging(_logging_config(config, args), critical_handler=critical_handler)
     if config.files.is_sample:
         _logger.info("data/input is empty: this run loads the sample that comes with the program")
     return run_job(config, args)
 
 
-def _logging_config(config: Config, args: argparse.Namespace) -> LoggingConfig:
+def _logging_config(config: Config, args: Arguments) -> LoggingConfig:
     if not args.log_level:
         return config.logging
     return config.logging.model_copy(update={"log_level": args.log_level})
@@ -184,20 +195,22 @@ def _begin() -> int:
 def _print_schema(config: Config) -> int:
     connection = config.database.connection_string.get_secret_value()
     parts = (schema_script(connection), upgrade_script(connection))
-    print("\n\n".join(part for part in parts if part))
+    with console.output():
+        print("\n\n".join(part for part in parts if part))
     return EXIT_OK
 
 
-def _check_health(config: Config, args: argparse.Namespace) -> int:
+def _check_health(config: Config, args: Arguments) -> int:
     report = pipeline_health_check(config)
-    if args.json:
-        print(json.dumps(report, indent=2))
-    else:
-        console.print_health(report)
+    with console.output():
+        if args.json:
+            print(json.dumps(report, indent=2))
+        else:
+            console.print_health(report)
     return int(report["exit_code"])
 
 
-def _run_and_print(config: Config, args: argparse.Namespace) -> int:
+def _run_and_print(config: Config, args: Arguments) -> int:
     try:
         summary = run_etl_pipeline(config, args)
     except ETLError as error:
@@ -206,10 +219,11 @@ def _run_and_print(config: Config, args: argparse.Namespace) -> int:
         return error.exit_code
     except Exception:  # noqa: BLE001  # it has been logged, with its trace in the file
         return EXIT_FAILED
-    if args.json:
-        print(json.dumps(summary.as_dict(), indent=2))
-    else:
-        console.print_summary(summary)
+    with console.output():
+        if args.json:
+            print(json.dumps(summary.as_dict(), indent=2))
+        else:
+            console.print_summary(summary)
     return summary.exit_code or EXIT_OK
 
 

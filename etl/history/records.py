@@ -92,6 +92,7 @@ def without_secrets(summary: RunSummary, config: Config) -> RunSummary:
         summary,
         error=masked(summary.error, secrets),
         attention=tuple(masked(line, secrets) for line in summary.attention),
+        notices=tuple(masked(line, secrets) for line in summary.notices),
         sources=tuple(
             replace(source, message=masked(source.message, secrets)) for source in summary.sources
         ),

@@ -368,6 +368,7 @@ class RunSummary(Mapping[str, Any]):
         tables: what happened to each table, those of sources that were held back too.
         column_changes: by table, in how many rows each column changed.
         attention: what a person has to look at.
+        notices: what a person should know, but need not do anything about.
         scores: 0 to 100, by source and by table.
         dimension_scores: of each table, by dimension.
         rejects: rejected records by reason; None when unknown.
@@ -396,6 +397,7 @@ class RunSummary(Mapping[str, Any]):
     dimension_scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     anomalies: tuple[Anomaly, ...] = ()
     attention: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     measured: Measured = field(default_factory=Measured)
     rejects: tuple[Reject, ...] | None = None
     lineage: tuple[Lineage, ...] = ()
@@ -519,6 +521,7 @@ class RunSummary(Mapping[str, Any]):
             "quality": self.quality(),
             "anomalies": [anomaly.as_dict() for anomaly in self.anomalies],
             "attention": list(self.attention),
+            "notices": list(self.notices),
             "metrics": self.measured.as_dict(),
             "rejects": None if self.rejects is None else [r.as_dict() for r in self.rejects],
             "lineage": [each.as_dict() for each in self.lineage],
@@ -569,6 +572,7 @@ class RunSummary(Mapping[str, Any]):
             **_judged(mapping_of(known.get("quality"))),
             anomalies=_read(Anomaly.from_dict, known.get("anomalies")),
             attention=_read(message_of, known.get("attention")),
+            notices=_read(message_of, known.get("notices")),
             measured=Measured.from_dict(known.get("metrics")),
             rejects=_rejects(known.get("rejects")),
             lineage=lineage or tuple(_traced(t) for t in tables if t.source != UNKNOWN),

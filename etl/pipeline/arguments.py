@@ -3,8 +3,10 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 from etl.errors import ConfigurationError
 from etl.history.runs import BACKFILL, FULL_REFRESH, INCREMENTAL, ONE_DATE, REPROCESS
@@ -24,7 +26,7 @@ examples:
   python etl_pipeline.py --env prod --full-refresh
       everything; what is no longer in the sources leaves the warehouse
   python etl_pipeline.py --reprocess-rejected data/output/dev/rejected/customers_corrected.csv
-      the rejected records of that file, after a person has mended them
+      the rejected records of that file, after a person has corrected them
   python etl_pipeline.py --dry-run --json
       what a run would change, as JSON; writes nothing
   python etl_pipeline.py --env prod --health-check
@@ -41,7 +43,10 @@ exit codes:
 """
 
 INIT = "init"
+ENVIRONMENTS = ("dev", "test", "prod")
+EXPORTS = ("csv", "parquet")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_CHOICES = {"env": ENVIRONMENTS, "export": EXPORTS, "log_level": LOG_LEVELS}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"{COMMAND} {VERSION}")
     parser.add_argument(
-        "--env", choices=["dev", "test", "prod"], default="dev",
+        "--env", choices=ENVIRONMENTS, default="dev",
         help="which .env.<env> to use on top of .env (default: dev)",
     )  # fmt: skip
     _add_window(parser)
@@ -88,7 +93,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         help="load the records of a rejected file that were corrected, and nothing else",
     )  # fmt: skip
     what.add_argument(
-        "--export", choices=["csv", "parquet"],
+        "--export", choices=EXPORTS,
         help="also write the loaded tables to OUTPUT_DIR/<env>/processed; in csv a text that a "
         "spreadsheet would run as a formula gets an apostrophe in front, parquet is exact",
     )  # fmt: skip
@@ -128,8 +133,58 @@ class _PrintCompletion(argparse.Action):
         parser.exit()
 
 
-def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Reads the arguments.
+@dataclass(frozen=True)
+class Arguments:
+    """What is asked of a run; each has the default of the command line."""
+
+    command: str | None = None
+    env: str = "dev"
+    date: str | None = None
+    start_date: str | None = None
+    end_date: str | None = None
+    full_refresh: bool = False
+    dry_run: bool = False
+    reprocess_rejected: str | None = None
+    export: str | None = None
+    print_schema: bool = False
+    health_check: bool = False
+    serve: int | None = None
+    json: bool = False
+    log_level: str | None = None
+
+    @classmethod
+    def of(cls, given: object = None, **options: object) -> "Arguments":
+        """Take arguments from an object that has some of them as attributes.
+
+        Args:
+            given: such as a parser's namespace; what it lacks, or has as None, takes its default.
+            **options: single arguments, which win over those of the object. A date may be text
+                (YYYY-MM-DD) or a date.
+
+        Raises:
+            TypeError: there is no argument of that name.
+
+        Example:
+            >>> Arguments.of(argparse.Namespace(env="test", full_refresh=True)).env
+            'test'
+            >>> Arguments.of(date=datetime(2024, 1, 20).date()).date
+            '2024-01-20'
+        """
+        names = [each.name for each in fields(cls)]
+        if unknown := options.keys() - set(names):
+            raise TypeError(
+                f"no argument {', '.join(sorted(unknown))}; there are {', '.join(names[1:])}"
+            )
+        known = {name: getattr(given, name, None) for name in names} | options
+        return cls(**{name: _as_text(v) for name, v in known.items() if v is not None})
+
+
+def _as_text(value: Any) -> Any:
+    return value if isinstance(value, str | int) else str(value)
+
+
+def parse_arguments(argv: Sequence[str]) -> Arguments:
+    """Read the arguments of the command line.
 
     Raises:
         SystemExit: with code 2 for wrong usage, 0 after --help.
@@ -138,10 +193,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         >>> parse_arguments(["--env", "test", "--date", "2024-01-20"]).date
         '2024-01-20'
     """
-    return build_parser().parse_args(argv)
+    return Arguments.of(build_parser().parse_args(argv))
 
 
-def arguments_of_run(args: argparse.Namespace) -> str:
+def arguments_of_run(args: Arguments) -> str:
     """Return the arguments, besides the environment, with which the same run is done again.
 
     Example:
@@ -150,13 +205,29 @@ def arguments_of_run(args: argparse.Namespace) -> str:
     """
     words: list[str] = []
     for name in ("date", "start_date", "end_date", "full_refresh", "reprocess_rejected"):
-        if value := getattr(args, name, None):
-            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+        if value := getattr(args, name):
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
     return shlex.join(words)
 
 
-def mode_of(args: argparse.Namespace) -> str:
-    """Which kind of run is asked for.
+def _has_span(args: Arguments) -> bool:
+    return args.start_date is not None or args.end_date is not None
+
+
+# What is asked for, and the kind of run that it makes; none of them goes with another.
+_ASKED: tuple[tuple[str, str, Callable[[Arguments], object]], ...] = (
+    ("--date", ONE_DATE, lambda args: args.date is not None),
+    ("--start-date/--end-date", BACKFILL, _has_span),
+    ("--full-refresh", FULL_REFRESH, lambda args: args.full_refresh),
+    ("--reprocess-rejected", REPROCESS, lambda args: args.reprocess_rejected is not None),
+    ("--health-check", INCREMENTAL, lambda args: args.health_check),
+    ("--serve", INCREMENTAL, lambda args: args.serve is not None),
+    (INIT, INCREMENTAL, lambda args: args.command == INIT),
+)
+
+
+def mode_of(args: Arguments) -> str:
+    """Return which kind of run is asked for.
 
     Raises:
         ConfigurationError: two kinds at once, or a span with one end.
@@ -165,43 +236,32 @@ def mode_of(args: argparse.Namespace) -> str:
         >>> mode_of(parse_arguments(["--full-refresh"]))
         'full_refresh'
     """
-    one_end = args.start_date is None or args.end_date is None
-    span = not (args.start_date is None and args.end_date is None)
-    asked = [
-        name
-        for name, given in (
-            ("--date", args.date is not None),
-            ("--start-date/--end-date", span),
-            ("--full-refresh", args.full_refresh),
-            ("--reprocess-rejected", args.reprocess_rejected is not None),
-            ("--health-check", args.health_check),
-            ("--serve", getattr(args, "serve", None) is not None),
-            (INIT, getattr(args, "command", None) == INIT),
-        )
-        if given
-    ]
+    asked = [(name, mode) for name, mode, given in _ASKED if given(args)]
     if len(asked) > 1:
-        raise ConfigurationError(f"{' and '.join(asked)} exclude each other", next_step="give one")
-    if span and one_end:
+        names = " and ".join(name for name, _ in asked)
+        raise ConfigurationError(f"{names} exclude each other", next_step="give one")
+    mode = asked[0][1] if asked else INCREMENTAL
+    if mode == BACKFILL and None in (args.start_date, args.end_date):
         raise ConfigurationError("a span needs both ends", choices="--start-date D --end-date D")
-    if args.date is not None:
-        return ONE_DATE
-    if args.reprocess_rejected is not None:
-        return REPROCESS
-    return BACKFILL if span else FULL_REFRESH if args.full_refresh else INCREMENTAL
+    return mode
 
 
-def check_arguments(args: argparse.Namespace) -> None:
-    """Refuses arguments that cannot be carried out, before anything is opened.
+def check_arguments(args: Arguments) -> None:
+    """Refuse arguments that cannot be carried out, before anything is opened.
 
     Raises:
-        ConfigurationError: a date is none, a span is upside down, two kinds of run at once.
+        ConfigurationError: no such choice, no such date, a span upside down, two kinds of run.
     """
+    for name, choices in _CHOICES.items():
+        value = getattr(args, name)
+        if value is not None and value not in choices:
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigurationError(f"no {flag} {value!r}", choices=", ".join(choices))
     window_of(args, watermark=None, lag_days=0)
 
 
-def window_of(args: argparse.Namespace, *, watermark: datetime | None, lag_days: int) -> Window:
-    """Which sales the run takes.
+def window_of(args: Arguments, *, watermark: datetime | None, lag_days: int) -> Window:
+    """Return which sales the run takes.
 
     Args:
         args: the arguments.
@@ -218,11 +278,11 @@ def window_of(args: argparse.Namespace, *, watermark: datetime | None, lag_days:
     """
     mode = mode_of(args)
     if mode == ONE_DATE:
-        day = parse_day(args.date)
+        day = parse_day(args.date or "")
         return whole_days(day, day)
     if mode == BACKFILL:
-        first = parse_day(args.start_date, "--start-date")
-        return whole_days(first, parse_day(args.end_date, "--end-date"))
+        first = parse_day(args.start_date or "", "--start-date")
+        return whole_days(first, parse_day(args.end_date or "", "--end-date"))
     if mode == INCREMENTAL:
         return since_watermark(watermark, lag_days)
     return EVERYTHING

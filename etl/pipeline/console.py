@@ -1,5 +1,6 @@
 """What a person sees: progress while it runs, and the summary at the end."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ _LAST_COUNT = "duplicates"
 # What a check that fails nothing is called, by its status.
 _REPORTED = {"warning": "warning", "info": "note"}
 _EXTRAS = (
+    ("not loaded", "rows_not_loaded"),
     ("inferred", "rows_inferred"),
     ("restated", "rows_restated"),
     ("vanished", "rows_vanished"),
@@ -60,10 +62,27 @@ def progress(names: tuple[str, ...], *, enabled: bool) -> Iterator[Callable[[str
         yield lambda source, rows: bars.advance(tasks[source], rows)
 
 
+@contextmanager
+def output() -> Iterator[None]:
+    """Print on stdout; a reader who stops early, such as `head`, ends it without an error."""
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # what is still in the buffer must not fail at the end of the process
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Stdout(Console):
+    def on_broken_pipe(self) -> None:  # by itself it would end the process with code 1
+        raise BrokenPipeError
+
+
 def _stdout() -> Console:
     if isinstance(sys.stdout, TextIOWrapper):  # a header may be quoted in any script
         sys.stdout.reconfigure(errors="backslashreplace")
-    return Console(file=sys.stdout, highlight=False)
+    return _Stdout(file=sys.stdout, highlight=False)
 
 
 def print_health(report: Mapping[str, Any]) -> None:
@@ -87,7 +106,7 @@ def print_summary(summary: RunSummary) -> None:
     console.print()
     console.print(_counts_table(summary))
     for anomaly in summary.anomalies:
-        console.print(f"UNUSUAL {anomaly.message}", markup=False, soft_wrap=True)
+        console.print(f"unusual: {anomaly.message}", markup=False, soft_wrap=True)
     console.print(_stages_table(summary))
     for line in _closing_lines(summary):
         console.print(line, markup=False, soft_wrap=True)
@@ -154,6 +173,8 @@ def _closing_lines(summary: RunSummary) -> Iterator[str]:
         yield f"exported: {path}"
     if summary.page:
         yield f"page over the latest runs: {summary.page}"
+    for line in summary.notices:
+        yield f"note: {line}"
     for line in summary.attention:
-        yield f"LOOK AT {line}"
+        yield f"WARNING: {line}"
     yield f"run {summary.run_id}: {summary.status}, exit code {summary.exit_code}"

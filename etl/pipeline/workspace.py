@@ -4,6 +4,7 @@ A run removes only what a run of its environment made: folders with the mark of 
 and half-written files under the names that this package gives them.
 """
 
+import logging
 import re
 import shutil
 import tempfile
@@ -22,8 +23,11 @@ from etl.schema.source_columns import SOURCE_COLUMNS
 from etl.schema.tables import STAR_TABLES
 from etl.settings.config import Config
 
+logger = logging.getLogger(__name__)
+
 REJECTED, PROCESSED, QUALITY = "rejected", "processed", "quality"
 SCRATCH = "scratch"
+WAREHOUSE = "warehouse.duckdb"
 # Locked as long as its run is under way.
 MARK = ".nightly-etl-scratch"
 _PREFIX = "etl-"
@@ -56,6 +60,25 @@ def require_writable(config: Config) -> None:
             next_step="set OUTPUT_DIR to a folder that this user may write to, on a disk with room",
             code="output_not_writable",
         ) from error
+
+
+def older_warehouse(config: Config) -> list[str]:
+    """Return what to know of a warehouse of version 0.1, which lay in OUTPUT_DIR itself.
+
+    It is said by the run that would make a new one; that file is never touched.
+    """
+    old = config.files.output_dir / WAREHOUSE
+    new = config.files.environment_dir / WAREHOUSE
+    uses_new = config.database.connection_string.get_secret_value().endswith(new.as_posix())
+    if not uses_new or new.exists() or not old.is_file():
+        return []
+    words = (
+        f"warehouse: this run made a new one, {new}; {old}, from version 0.1, is not used. Next: "
+        f"to go on with it, put it in the place of the new one, or set "
+        f"DB_CONNECTION_STRING=duckdb:///{old.as_posix()}"
+    )
+    logger.warning("%s", words)
+    return [words]
 
 
 @contextmanager

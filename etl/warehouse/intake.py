@@ -28,30 +28,9 @@ class Rejects(Protocol):
         """Add a block of them."""
 
 
-@dataclass(frozen=True)
-class Intake:
-    """What is to be staged of a source.
-
-    Attributes:
-        blocks: the source, transformed.
-        rejects: takes the rejected records and the duplicates.
-        originals: finds the records of duplicates as the source wrote them.
-        refusal: likewise of records that the database refuses, for the reason given.
-        window: of the sales asked for.
-        partial: whether these are single records, not all that the source has.
-    """
-
-    blocks: Iterable[LoadBlock]
-    rejects: Rejects
-    originals: Originals
-    refusal: Refusal
-    window: Window = EVERYTHING
-    partial: bool = False
-
-
 @dataclass
-class _Tally:
-    """Running totals of one source."""
+class Tally:
+    """Running totals of one source; `unparsed` could not be split, `rejected` are the others."""
 
     read: int = 0
     unparsed: int = 0
@@ -60,11 +39,17 @@ class _Tally:
     notes: Counter[str] = field(default_factory=Counter)
 
     def add(self, block: LoadBlock) -> None:
+        """Count a block."""
         self.notes.update(block.notes)
         self.read += block.rows
         self.unparsed += block.unparsed
         self.rejected += block.rejected.num_rows - block.unparsed
         self.examined += block.examined
+
+    @property
+    def all_rejected(self) -> int:
+        """Records rejected so far, for whatever reason."""
+        return self.unparsed + self.rejected
 
     @property
     def reject_rate(self) -> float:
@@ -77,7 +62,30 @@ class _Tally:
         return unparsed + (self.rejected / self.read if self.read else 0.0)
 
 
-def stage_source(load: Load, table: Table, intake: Intake) -> tuple[Staged, float]:
+@dataclass(frozen=True)
+class Intake:
+    """What is to be staged of a source.
+
+    Attributes:
+        blocks: the source, transformed.
+        rejects: takes the rejected records and the duplicates.
+        originals: finds the records of duplicates as the source wrote them.
+        refusal: likewise of records that the database refuses, for the reason given.
+        window: of the sales asked for.
+        partial: whether these are single records, not all that the source has.
+        tally: counts them, also when the source fails or is held back on the way.
+    """
+
+    blocks: Iterable[LoadBlock]
+    rejects: Rejects
+    originals: Originals
+    refusal: Refusal
+    window: Window = EVERYTHING
+    partial: bool = False
+    tally: Tally = field(default_factory=Tally)
+
+
+def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
     """Stage a whole source and write its rejected records; no table is changed.
 
     Args:
@@ -86,9 +94,9 @@ def stage_source(load: Load, table: Table, intake: Intake) -> tuple[Staged, floa
         intake: the source.
 
     Returns:
-        The staged source and its reject rate, 0 to 1.
+        The staged source; `intake.tally` has its reject rate.
     """
-    started, tally = time.perf_counter(), _Tally()
+    started, tally = time.perf_counter(), intake.tally
     staging = load.staging(table)
     staging.begin()
     with staging.filling():
@@ -97,22 +105,21 @@ def stage_source(load: Load, table: Table, intake: Intake) -> tuple[Staged, floa
             _stage_block(staging, block, intake=intake, tally=tally)
     staging.verify()
     duplicates = _set_duplicates_aside(staging, intake)
-    staged = Staged(
+    return Staged(
         table,
         staging.rows,
         staging.rejected,
         rows_read=tally.read,
-        rows_rejected=tally.unparsed + tally.rejected,
+        rows_rejected=tally.all_rejected,
         rows_duplicate=duplicates,
         window=intake.window,
         seconds=time.perf_counter() - started,
         partial=intake.partial,
         notes={name: count for name, count in tally.notes.items() if count},
     )
-    return staged, tally.reject_rate
 
 
-def _stage_block(staging: Staging, block: LoadBlock, *, intake: Intake, tally: _Tally) -> None:
+def _stage_block(staging: Staging, block: LoadBlock, *, intake: Intake, tally: Tally) -> None:
     for refused in staging.append(block.accepted):
         tally.rejected += refused.rows.num_rows
         _reject(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import render_docs
 
-from etl.pipeline.arguments import build_parser, check_arguments
+from etl.pipeline.arguments import build_parser, check_arguments, parse_arguments
 from etl.settings.config import settings_table
 from etl.settings.example import env_example_text
 
@@ -99,7 +99,7 @@ def test_every_command_can_be_pasted(command: str) -> None:
     words = shlex.split(command)
     argv = words[2:] if words[0] == "python" else words[1:]
     if "--print-completion" not in argv:
-        check_arguments(build_parser().parse_args(argv))
+        check_arguments(parse_arguments(argv))
 
 
 @pytest.mark.parametrize(("document", "command"), of_each(r"python -m pytest( [^\n`|&]+)"))

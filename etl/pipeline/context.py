@@ -1,0 +1,84 @@
+"""A run under way: what its parts share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from etl.engines.database import DatabaseManager
+from etl.history.lineage import Ledger
+from etl.history.records import RunRecord
+from etl.history.runs import RunPlan
+from etl.monitoring.metrics import ETLMetrics
+from etl.pipeline.arguments import Arguments
+from etl.pipeline.sources import Source
+from etl.pipeline.stages import Stages
+from etl.pipeline.workspace import REJECTED
+from etl.resilience.retry import retry_with_backoff
+from etl.settings.config import Config
+from etl.warehouse.transactions import Limits
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """A run under way.
+
+    Attributes:
+        record: what is kept of it however it ends.
+        scratch: folder of its own for what engines spill.
+        on_progress: takes a source and how many more of its rows were read.
+    """
+
+    config: Config
+    args: Arguments
+    db: DatabaseManager
+    plan: RunPlan
+    record: RunRecord
+    metrics: ETLMetrics
+    stages: Stages
+    scratch: Path
+    sources: tuple[Source, ...] = ()
+    on_progress: Callable[[str, int], None] = field(default=lambda source, rows: None)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What it has learnt of its sources."""
+        return self.record.ledger
+
+    @property
+    def output(self) -> Path:
+        """Where results go."""
+        return self.config.files.environment_dir
+
+    @property
+    def rejected_folder(self) -> Path | None:
+        """Where rejected records go; None for a dry run, which writes nothing."""
+        return None if self.args.dry_run else self.output / REJECTED
+
+    @property
+    def limits(self) -> Limits:
+        """How far a load goes."""
+        processing = self.config.processing
+        return Limits(
+            batch_rows=processing.batch_size,
+            max_retries=processing.max_retries,
+            retry_backoff_factor=processing.retry_backoff_factor,
+            max_reject_rate=processing.max_reject_rate,
+        )
+
+    def retried(self, work: Callable[P, R]) -> Callable[P, R]:
+        """Return work that is repeated after an error that may pass."""
+        limits = self.limits
+        return retry_with_backoff(limits.max_retries, limits.retry_backoff_factor)(work)
+
+    def kept(self, work: Callable[[], R]) -> R:
+        """Do what can be done twice, again when the connection is lost."""
+
+        def attempt() -> R:
+            self.db.revive()
+            return work()
+
+        return self.retried(attempt)()

@@ -1,0 +1,145 @@
+"""What a run is to do: its id, its window, its sources; and what earlier runs left to be said."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from etl.engines.database import DatabaseManager
+from etl.history import audit
+from etl.history.read_keys import read_since
+from etl.history.records import missed_runs, record_missed
+from etl.history.runs import INCREMENTAL, REPROCESS, RunPlan, utc_now
+from etl.history.summary import SourceOutcome
+from etl.pipeline.arguments import Arguments, mode_of, window_of
+from etl.pipeline.context import RunContext
+from etl.pipeline.sources import (
+    Source,
+    corrected_source,
+    read_anew,
+    rule_settings,
+    sources_of,
+)
+from etl.quality.rules import newest_sale
+from etl.schema.tables import SALES_FACT
+from etl.settings.config import Config
+from etl.sources.corrected import read_corrected
+from etl.sources.window import Window, hull
+from etl.warehouse.staging import known_texts
+from etl.warehouse.tables import create_tables
+
+logger = logging.getLogger(__name__)
+
+_TICK = timedelta(microseconds=1)
+
+
+def plan_run(db: DatabaseManager, config: Config, args: Arguments) -> RunPlan:
+    """Make the tables that are missing, complete the history, and plan the run."""
+    create_tables(db)
+    started_at = utc_now()
+    if not args.dry_run:
+        _complete_history(db, config, mode_of(args), started_at)
+    run_id = audit.next_run_id(db, started_at)
+    window = _window(db, config, args)
+    return RunPlan(run_id, config.environment, mode_of(args), window, started_at)
+
+
+def _complete_history(db: DatabaseManager, config: Config, mode: str, now: datetime) -> None:
+    """Write down how earlier runs ended that could not do so themselves."""
+    missed = missed_runs(config)
+    errors = {run["run_id"]: run["error"] for run in missed}
+    for killed in audit.mark_killed(db, now, errors):
+        logger.warning(
+            "run %s (%s, %s) was killed; what it had not committed was rolled back%s",
+            killed.run_id, killed.mode, killed.window, _advice(killed, mode),
+        )  # fmt: skip
+    for run in record_missed(db, missed):
+        logger.warning(
+            "run %s ended without reaching the warehouse (%s); it is in the history now: %s",
+            run["run_id"], run["status"], run["error"],
+        )  # fmt: skip
+
+
+def _advice(killed: audit.PastRun, mode: str) -> str:
+    if mode == INCREMENTAL and killed.mode in audit.RELOADED:
+        return "; this run reloads its sales"
+    return "" if killed.mode in (INCREMENTAL, mode) else "; run it again"
+
+
+def _window(db: DatabaseManager, config: Config, args: Arguments) -> Window:
+    lag_days = config.processing.watermark_lag_days
+    watermark = audit.read_watermark(db, SALES_FACT)
+    window = window_of(args, watermark=watermark, lag_days=lag_days)
+    if mode_of(args) == INCREMENTAL:
+        for missed in audit.windows_to_reload(db, SALES_FACT):
+            logger.info("reloaded: %s, which an earlier run did not load", missed)
+            window = hull(window, missed)
+    return window
+
+
+def planned_sources(run: RunContext) -> tuple[Source, ...]:
+    """Return the sources that a run reads."""
+    if run.plan.mode != REPROCESS:
+        return sources_of(run.config, run.plan.window, scratch=_sorting(run))
+    corrected = read_corrected(Path(run.args.reprocess_rejected or ""))
+    source = corrected_source(run.config, corrected)
+    later = read_since(run.db, source.table, corrected.keys())
+    for (key, run_id), later_run in later.items():
+        logger.info("%s of run %s skipped: run %s has read it since", key, run_id, later_run)
+    kept = corrected.without(later)
+    if kept.absent:
+        keys = [pair[0] for pair in kept.keys()]  # noqa: SIM118  # no dict
+        kept = kept.completed(known_texts(run.db, source.table, keys))
+    return (corrected_source(run.config, kept),)
+
+
+def _sorting(run: RunContext) -> str:
+    return str(run.scratch / "sales")
+
+
+# --- what a person should know ---------------------------------------------------------------
+
+
+def notices_of_settings(run: RunContext) -> Iterator[str]:
+    """Yield which settings of the rules differ from those that earlier rows were computed with."""
+    present = rule_settings(run.config)
+    for table, settings in audit.read_settings(run.db).items():
+        for name, values in settings.items():
+            value = present.get(table, {}).get(name)
+            others = [other or "none" for other in values if other != value]
+            if value is not None and others:
+                yield (
+                    f"{name} is {value or 'not set'}, but rows of {table} were computed with "
+                    f"{', '.join(others)}. Next: restate them with --full-refresh"
+                )
+
+
+def sales_not_read(run: RunContext, outcomes: Sequence[SourceOutcome]) -> Iterator[str]:
+    """Yield that sales lie between the newest loaded one and the window, if none was read.
+
+    Args:
+        run: the run, after its loads.
+        outcomes: how its sources fared.
+    """
+    none_read = any(
+        outcome.table == SALES_FACT.name and outcome.loaded and not _read_by(outcome)
+        for outcome in outcomes
+    )
+    if run.plan.mode != INCREMENTAL or not none_read:
+        return
+    newest, start = run.db.value(newest_sale(), (run.plan.started_at,)), run.plan.window.start
+    if newest is None or newest >= start:
+        return
+    (sales,) = (source for source in planned_sources(run) if source.table is SALES_FACT)
+    between = Window(newest + _TICK, start - _TICK)
+    if missed := read_anew(run.config, sales, between, _sorting(run)):
+        yield (
+            f"sales: none was read, but the source has {missed} after the newest one in the "
+            f"warehouse, of {newest:%Y-%m-%d}, and before {start:%Y-%m-%d}, where this run began: "
+            "the watermark lies ahead of the data. Next: load them with "
+            f"--start-date {newest:%Y-%m-%d} --end-date {start:%Y-%m-%d}"
+        )
+
+
+def _read_by(outcome: SourceOutcome) -> int:
+    return outcome.counts.rows_read if outcome.counts else 0

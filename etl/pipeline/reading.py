@@ -1,0 +1,58 @@
+"""Reading a source: extracted by one thread, transformed by another, a few blocks ahead."""
+
+import time
+from collections.abc import Iterator
+
+from etl.monitoring.logs import log_context
+from etl.pipeline.context import RunContext
+from etl.pipeline.read_ahead import ReadAhead
+from etl.pipeline.sources import Source
+from etl.pipeline.stages import EXTRACTION, TRANSFORMATION
+from etl.rules.blocks import Block, LoadBlock
+
+# What may wait of each source between reading and loading: so much of the sources that come later
+# is read while the load leaves a processor idle. More gained nothing (tried: 32, 64, 128 MiB).
+READ_AHEAD_BYTES = 16 * 2**20
+
+
+def start_reading(run: RunContext, source: Source) -> ReadAhead[LoadBlock]:
+    """Begin to read and transform a source."""
+    with log_context(source=source.name):
+        return ReadAhead(
+            lambda: _transformed(run, source), f"transform-{source.name}",
+            size=lambda block: block.nbytes, room=READ_AHEAD_BYTES,
+        )  # fmt: skip
+
+
+def _transformed(run: RunContext, source: Source) -> Iterator[LoadBlock]:
+    """The blocks of a source, transformed while the next one is read by another thread."""
+    with ReadAhead(lambda: _extracted(run, source), f"read-{source.name}", room=1) as blocks:
+        for block in blocks:
+            started = time.perf_counter()
+            with log_context(stage=TRANSFORMATION):
+                transformed = source.transform(block.records)
+            run.metrics.add(
+                TRANSFORMATION, seconds=time.perf_counter() - started,
+                record_count=block.records.num_rows, error_count=transformed.rejected.num_rows,
+            )  # fmt: skip
+            run.on_progress(source.name, block.rows)
+            yield transformed.with_unparsed(block.rejected, block.examined)
+
+
+def _extracted(run: RunContext, source: Source) -> Iterator[Block]:
+    blocks = None
+    while True:
+        started, read, errors = time.perf_counter(), 0, 1
+        try:
+            with log_context(stage=EXTRACTION):
+                blocks = blocks or source.feed.read()
+                block = next(blocks, None)
+            read, errors = (block.rows, block.rejected.num_rows) if block else (0, 0)
+        finally:  # a source that cannot be read counts as one error
+            run.metrics.add(
+                EXTRACTION, seconds=time.perf_counter() - started, record_count=read,
+                error_count=errors,
+            )  # fmt: skip
+        if block is None:
+            return
+        yield block

@@ -1,0 +1,207 @@
+"""The sources of a run, each declared once: where it is read, by which rules, into which table."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from etl.rules.blocks import Block, LoadBlock
+from etl.rules.business import Rules, transform_customers, transform_products, transform_sales
+from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
+from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
+from etl.settings.config import Config, masked_settings
+from etl.sources.corrected import CorrectedFile
+from etl.sources.csv_reader import CsvFormat
+from etl.sources.customers import read_csv_originals, read_customers
+from etl.sources.files import FileTrace
+from etl.sources.products import read_product_originals, read_products
+from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales, sales_breaker, sales_query
+from etl.sources.window import EVERYTHING, Window
+
+
+@dataclass(frozen=True)
+class Feed:
+    """How the records of a source are read.
+
+    Attributes:
+        read: gives its blocks, anew each time.
+        originals: finds staged records as the source wrote them.
+        path: the file, or the database without its secrets.
+        query: what the database is asked; empty for a file.
+        trace: what was read of the file.
+    """
+
+    read: Callable[[], Iterator[Block]]
+    originals: Callable[[pa.Table], pa.Table]
+    path: str
+    query: str = ""
+    trace: FileTrace | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of a run.
+
+    Attributes:
+        partial: it is not all that the source has, so that it passes no reject limit, and what
+            it lacks has not vanished.
+        skipped: how many of its records were left out on purpose, by reason.
+    """
+
+    name: str
+    table: Table
+    columns: tuple[str, ...]
+    window: Window
+    feed: Feed
+    transform: Callable[[pa.RecordBatch], LoadBlock]
+    partial: bool = False
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Source, ...]:
+    """Return the sources as the settings describe them, in the order in which they load.
+
+    Args:
+        config: the settings.
+        window: of the sales asked for.
+        scratch: folder to which the sorting of a sales file may spill; made when needed.
+    """
+    return tuple(_source(each, config, window, scratch) for each in _DECLARED)
+
+
+def corrected_source(config: Config, corrected: CorrectedFile) -> Source:
+    """Return a corrected rejected file as a source."""
+    (declared,) = (each for each in _DECLARED if each.name == corrected.source)
+    return replace(
+        _source(declared, config, EVERYTHING, ""),
+        feed=Feed(
+            corrected.blocks, corrected.originals, str(corrected.path), trace=corrected.trace
+        ),
+        partial=True,
+        skipped={reason: rows for reason, rows in corrected.skipped.items() if rows},
+    )
+
+
+def rule_settings(config: Config) -> dict[str, dict[str, str]]:
+    """Return by table the settings that its rows are computed with, as texts; empty: not set."""
+    settings = masked_settings(config)
+    return {
+        each.table.name: {name: settings[name] for name in each.rule_settings} for each in _DECLARED
+    }
+
+
+def read_anew(config: Config, source: Source, window: Window, scratch: str) -> int:
+    """Count the records that a source has in another window.
+
+    Args:
+        config: the settings.
+        source: the source.
+        window: of the records asked for.
+        scratch: folder to which the sorting of a file may spill; made when needed.
+    """
+    (declared,) = (each for each in _DECLARED if each.name == source.name)
+    feed = declared.feed(config, window, scratch)
+    return sum(block.records.num_rows for block in feed.read())
+
+
+# --- each source -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Declared:
+    name: str
+    table: Table
+    columns: tuple[str, ...]
+    transform: Callable[[pa.RecordBatch, Rules], LoadBlock]
+    feed: Callable[[Config, Window, str], Feed]
+    rule_settings: tuple[str, ...]
+
+
+def _source(declared: _Declared, config: Config, window: Window, scratch: str) -> Source:
+    rules = Rules(
+        default_area_code=config.processing.default_area_code,
+        default_cost_ratio=config.processing.default_cost_ratio,
+        commission_rate=config.processing.commission_rate,
+    )
+    return Source(
+        declared.name, declared.table, declared.columns, window,
+        declared.feed(config, window, scratch), lambda block: declared.transform(block, rules),
+    )  # fmt: skip
+
+
+def _customers(config: Config, _window: Window, _scratch: str) -> Feed:
+    path, written, trace = config.files.customers_path, _written(config), FileTrace()
+    return Feed(
+        lambda: read_customers(path, csv_format=written, trace=trace),
+        lambda losers: read_csv_originals(
+            path, CUSTOMER_COLUMNS, rows=losers["source_row"], csv_format=written
+        ),
+        str(path), trace=trace,
+    )  # fmt: skip
+
+
+def _products(config: Config, _window: Window, _scratch: str) -> Feed:
+    path, trace = config.files.products_path, FileTrace()
+    return Feed(
+        lambda: read_products(path, trace=trace),
+        lambda losers: read_product_originals(path, losers["source_row"]),
+        str(path), trace=trace,
+    )  # fmt: skip
+
+
+def _sales(config: Config, window: Window, scratch: str) -> Feed:
+    connection = config.database.sales_db_connection_string
+    if connection is None:
+        return _sales_file(config, window, scratch)
+    reading = _sales_reading(config, scratch)
+    return Feed(
+        lambda: read_sales(connection.get_secret_value(), window, reading),
+        # a query cannot be asked again for the same rows
+        lambda losers: losers.select(["source_row", *SALES_COLUMNS]),
+        config.database.sales_display_name, sales_query(),
+    )  # fmt: skip
+
+
+def _sales_file(config: Config, window: Window, scratch: str) -> Feed:
+    path, written = config.files.sales_path, _written(config)
+    reading = replace(_sales_reading(config, scratch), trace=FileTrace())
+    return Feed(
+        lambda: read_sales(f"{CSV_SCHEME}{path}", window, reading),
+        lambda losers: read_csv_originals(
+            path, SALES_COLUMNS, rows=losers["source_row"], csv_format=written
+        ),
+        str(path), trace=reading.trace,
+    )  # fmt: skip
+
+
+def _written(config: Config) -> CsvFormat:
+    return CsvFormat(encoding=config.files.csv_encoding)
+
+
+def _sales_reading(config: Config, scratch: str) -> SalesReading:
+    processing = config.processing
+    return SalesReading(
+        chunk_rows=processing.chunk_rows,
+        csv_format=_written(config),
+        memory_limit=processing.duckdb_memory_limit,
+        scratch=scratch,
+        breaker=sales_breaker(
+            processing.breaker_failure_threshold, processing.breaker_recovery_seconds
+        ),
+    )
+
+
+_DECLARED = (
+    _Declared(
+        "customers", CUSTOMER_DIM, CUSTOMER_COLUMNS, transform_customers, _customers,
+        rule_settings=("DEFAULT_AREA_CODE",),
+    ),
+    _Declared(
+        "products", PRODUCT_DIM, PRODUCT_COLUMNS, transform_products, _products,
+        rule_settings=("DEFAULT_COST_RATIO",),
+    ),
+    _Declared(
+        "sales", SALES_FACT, SALES_COLUMNS, transform_sales, _sales,
+        rule_settings=("COMMISSION_RATE",),
+    ),
+)  # fmt: skip
