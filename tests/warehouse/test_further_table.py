@@ -66,7 +66,7 @@ def load(db: DatabaseManager, items: list[Item], mode: str = INCREMENTAL) -> App
     audit.begin_run(db, plan)
     intake = Intake([block], Rejects(), lambda _: reject_block((), []),
                     lambda *_: reject_block((), []))  # fmt: skip
-    staged, _ = stage_source(run, ITEM, intake)
+    staged = stage_source(run, ITEM, intake)
     return load_staged(run, [staged])
 
 
