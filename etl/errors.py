@@ -21,7 +21,7 @@ class ETLError(Exception):
         choices: what would have been accepted, when that is a short list.
         next_step: the one thing to do now.
         code: a stable word for the kind of fault, such as `driver_missing`, by which alerts of
-            different faults are told apart whatever their texts say.
+            different faults are distinguished whatever their texts say.
 
     Attributes:
         what, choices, next_step, code: as given; empty where there is none.
@@ -41,10 +41,17 @@ class ETLError(Exception):
         self, what: str, *, choices: str = "", next_step: str = "", code: str = ""
     ) -> None:
         parts = [what, choices and f"Choices: {choices}", next_step and f"Next: {next_step}"]
-        text = ". ".join(part.rstrip(". ") for part in parts if part)
-        super().__init__(text if not (choices or next_step) else f"{text}.")
+        sentences = [_sentence(part) for part in parts if part]
+        text = " ".join(sentences)
+        super().__init__(text if choices or next_step else text.removesuffix("."))
         self.what, self.choices, self.next_step = what, choices, next_step
         self.code = code
+
+
+def _sentence(part: str) -> str:
+    """The part with the mark that ends it; a driver's text may end with one of its own."""
+    part = part.rstrip(". ")
+    return part if part.endswith(("?", "!", "…")) else f"{part}."
 
 
 class ConfigurationError(ETLError):

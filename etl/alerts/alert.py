@@ -251,11 +251,12 @@ def error_facts(error: BaseException) -> dict[str, Any]:
         ('TimeoutError', 'slow')
     """
     chain = list(causes(error))
-    first = chain[-1]
+    first, message = chain[-1], _message(error) or type(error).__name__
+    said = " ".join(str(first).split()) in " ".join(message.split())
     return {
         "error_type": " caused by ".join(map(_class_name, chain)),
-        "cause": "" if first is error else f"{_class_name(first)}: {first}",
-        "message": _message(error) or type(error).__name__,
+        "cause": "" if first is error or said else f"{_class_name(first)}: {first}",
+        "message": message,
         "stack_trace": _trace(error),
         "actions": recommended_actions(error),
     }
@@ -297,11 +298,11 @@ def _trace(error: BaseException) -> str:
     return "".join(trace.format())
 
 
-_REPEATING = frozenset({"tenacity", "resilience", "futures"})
+_REPEATING = frozenset({"tenacity", "resilience", "futures", "contextlib.py"})
 
 
 def fault_key(error: BaseException) -> str:
-    """Return what tells errors with another cause apart: by it alerts are held back.
+    """Return a key that differs with the cause of an error: by it alerts are held back.
 
     Example:
         >>> from etl.errors import LoadingError
@@ -331,7 +332,7 @@ HELD_BACK, IN_USE, DISK, MEMORY = "held back", "in use", "disk", "memory"
 CONFIGURATION, QUALITY, REFUSED, UNKNOWN = "configuration", "quality", "refused", "unknown"
 
 # The kind of an error by its code, its errno or a class in its chain of causes. The first line
-# that fits counts: what tells of the machine stands before what tells of the stage.
+# that fits counts: what is about the machine stands before what is about the stage.
 _KINDS: tuple[tuple[str, frozenset[str]], ...] = (
     (IN_USE, frozenset({"WarehouseInUseError"})),
     (HELD_BACK, frozenset({"HeldBackError"})),

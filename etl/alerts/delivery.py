@@ -1,7 +1,7 @@
-"""Alerts on their way for real: an e-mail over SMTP, a message to a webhook of Slack.
+"""Alerts sent for real: an e-mail over SMTP, a message to a webhook of Slack.
 
 A delivery takes a few seconds at most, whatever the other side does, and all deliveries of a run
-together not much more. What fails again and again is left alone by the rest of the run.
+together not much more. What fails again and again is not called for the rest of the run.
 """
 
 import json
@@ -51,7 +51,7 @@ class Delivery:
     lock the account.
 
     Args:
-        failure_threshold: failures in a row after which a channel is left alone.
+        failure_threshold: failures in a row after which the circuit of a channel is open.
         recovery_seconds: for how long.
         delivery_s: the longest that one delivery takes, in seconds, repeated attempts included.
         run_s: the longest that all of them take together.
@@ -77,7 +77,7 @@ class Delivery:
         )  # fmt: skip
 
     def send_email(self, alert: Alert, config: AlertConfig) -> None:
-        """Sends an alert by e-mail.
+        """Send an alert by e-mail.
 
         Raises:
             DeliveryError: it was not delivered, or nobody knows.
@@ -86,7 +86,7 @@ class Delivery:
         self._deliver(lambda: self._mail.call(_send_email, message, config, self._delivery_s))
 
     def post_to_slack(self, alert: Alert, config: AlertConfig) -> None:
-        """Sends an alert to Slack.
+        """Post an alert to Slack.
 
         Raises:
             DeliveryError: it was not delivered, or nobody knows.
@@ -151,8 +151,8 @@ def _in_words(error: BaseException) -> str:
                 answer = error.read(_ANSWER_BYTES).decode("utf-8", "replace").strip()
         return f"Slack answered {error.code} {error.reason}: {answer or 'nothing'}"
     if isinstance(error, smtplib.SMTPResponseException):
-        told = error.smtp_error
-        text = told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+        reply = error.smtp_error
+        text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)
         return f"the mail server answered {error.smtp_code} {text}"
     return f"{type(error).__name__}: {error}"
 
@@ -161,10 +161,10 @@ def _in_words(error: BaseException) -> str:
 
 
 def email_message(alert: Alert, config: AlertConfig) -> EmailMessage:
-    """The e-mail that tells an alert.
+    """Return the e-mail of an alert.
 
     Args:
-        alert: what to tell, cleaned, so that its subject is one line.
+        alert: what to report, cleaned, so that its subject is one line.
         config: sender and receivers.
     """
     sender, now = config.alert_email_from or "", utc_now()
@@ -215,10 +215,10 @@ def _connect(config: AlertConfig, timeout_s: float) -> smtplib.SMTP:
 
 
 def slack_payload(alert: Alert, config: AlertConfig) -> dict[str, object]:
-    """What is posted to the webhook.
+    """Return what is posted to the webhook.
 
     Args:
-        alert: what to tell, cleaned.
+        alert: what to report, cleaned.
         config: channels, and who is called.
     """
     return {

@@ -101,9 +101,9 @@ class ETLMetrics:
             )
 
     def record_totals(self, *, read: int, rejected: int) -> None:
-        """Say how many records of a source the run read and rejected; sources add up.
+        """Add how many records of a source the run read and rejected; sources add up.
 
-        The stages cannot tell: the same record passes through several of them.
+        The stages do not know: the same record passes through several of them.
 
         Args:
             read: records read from the source.

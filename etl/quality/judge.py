@@ -42,7 +42,7 @@ NOT_JUDGED = Judged({"passed": True, "checks": [], "scores": {}, "dimension_scor
 
 
 def judge(db: DatabaseManager, plan: RunPlan, applied: Applied) -> Judged:
-    """Checks the tables, keeps what was found in `etl_quality`, and logs it.
+    """Check the tables, keep what was found in `etl_quality`, and log it.
 
     Args:
         db: the open warehouse.
@@ -59,7 +59,7 @@ def judge(db: DatabaseManager, plan: RunPlan, applied: Applied) -> Judged:
 def _anomalies(
     db: DatabaseManager, plan: RunPlan, applied: Applied, scores: Mapping[str, float]
 ) -> Sequence[Dict[str, Any]]:
-    if plan.mode == REPROCESS:  # as many as a person has mended
+    if plan.mode == REPROCESS:  # as many as a person has corrected
         return []
     usual = baseline(db, plan)
     metrics = current_metrics(plan, applied, scores=scores, now=utc_now())

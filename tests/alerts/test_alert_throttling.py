@@ -116,7 +116,7 @@ def test_of_twelve_failing_runs_in_an_hour_two_alert_and_the_second_knows_of_the
     assert told == [0, 5, 5]
 
 
-def test_after_the_window_what_was_held_back_is_told_once(
+def test_after_the_window_what_was_held_back_is_reported_once(
     run: Callable[[], AlertThrottler], clock: Clock
 ) -> None:
     assert sent(run())

@@ -638,7 +638,7 @@ def test_a_message_is_posted_with_the_same_content(
 @pytest.mark.parametrize(
     "answer", [(404, "no_service"), (302, "elsewhere"), (403, "invalid_token")]
 )
-def test_a_webhook_that_refuses_is_told_with_its_words_and_without_its_address(
+def test_a_webhook_that_refuses_is_reported_with_its_words_and_without_its_address(
     by_slack: AlertConfig, hook: Webhook, caplog: pytest.LogCaptureFixture, answer: tuple[int, str]
 ) -> None:
     hook.answers = [answer]
@@ -684,7 +684,7 @@ def test_an_alert_that_was_not_delivered_is_tried_again_and_knows_of_those_held_
     assert [line.split(" | ")[1] for line in decisions.splitlines()] == [*["FAILED"] * 3, "SENT"]
 
 
-def test_what_was_held_back_is_told_in_the_next_alert(
+def test_what_was_held_back_is_reported_in_the_next_alert(
     make: Make, emails: Callable[[], str], slacks: Callable[[], str]
 ) -> None:
     now = [1_700_000_000.0]
@@ -772,7 +772,7 @@ def test_a_critical_anomaly_is_mailed_and_posted_others_are_posted(
     assert "SENT | quality_error_rate_customer_dim |" in decisions
 
 
-def test_an_anomaly_of_the_same_kind_is_told_once_per_window_across_runs(
+def test_an_anomaly_of_the_same_kind_is_reported_once_per_window_across_runs(
     make: Make, slacks: Callable[[], str], tmp_path: Path
 ) -> None:
     for _ in range(3):

@@ -61,7 +61,7 @@ def block_warehouse(project: Project) -> None:
 # --- ends of a run -------------------------------------------------------------------------
 
 
-def test_a_run_that_loads_tells_slack_each_time_and_mails_nobody(project: Project) -> None:
+def test_a_run_that_loads_posts_to_slack_each_time_and_mails_nobody(project: Project) -> None:
     for _ in range(2):
         project.run()
     assert levels(project) == [("#data-runs", "SUCCESS")] * 2
@@ -91,7 +91,7 @@ def test_a_source_that_fails_is_mailed_with_its_trace_and_posted_as_a_warning(
     assert "SENT dev_products_ExtractionError" in decisions(project)
 
 
-def test_each_source_that_fails_is_told_by_itself(project: Project) -> None:
+def test_each_source_that_fails_is_reported_by_itself(project: Project) -> None:
     break_products(project)
     (project.input / "customers.csv").unlink()
     project.run()
@@ -151,7 +151,7 @@ def test_a_run_that_cannot_begin_is_critical(project: Project) -> None:
     assert "- Last Successful Run: none known" in told(project, "email_alerts.log")
 
 
-def test_a_failed_quality_check_is_told_with_its_figure(project: Project) -> None:
+def test_a_failed_quality_check_is_reported_with_its_figure(project: Project) -> None:
     project.run()
     with duckdb.connect(str(project.warehouse)) as db:
         db.execute('UPDATE "sales_fact" SET "total_amount" = 1')
@@ -167,7 +167,7 @@ def test_a_failed_quality_check_is_told_with_its_figure(project: Project) -> Non
     assert decisions(project)[-1] == f"SENT dev_check_{'_'.join(sorted(failed))}"
 
 
-def test_an_archive_that_was_not_written_is_told(project: Project) -> None:
+def test_an_archive_that_was_not_written_is_reported(project: Project) -> None:
     blocked = project.folder / "blocked"
     blocked.write_text("a file where the folder should be")
     project.settings["ARCHIVE_DIR"] = str(blocked)
@@ -187,7 +187,7 @@ def test_a_warehouse_in_use_is_a_warning_in_slack_alone(project: Project) -> Non
     assert decisions(project)[1:] == ["SENT dev_warehouse_in_use"]
 
 
-def test_anomalies_of_the_summary_are_told(
+def test_anomalies_of_the_summary_are_reported(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anomaly = Anomaly("volume", "sales_fact", "critical", "few")
@@ -205,7 +205,7 @@ def test_anomalies_of_the_summary_are_told(
 # --- who is told nothing -------------------------------------------------------------------
 
 
-def test_a_dry_run_tells_nobody(project: Project) -> None:
+def test_a_dry_run_alerts_nobody(project: Project) -> None:
     break_products(project)
     project.run("--dry-run")
     block_warehouse(project)
@@ -215,7 +215,7 @@ def test_a_dry_run_tells_nobody(project: Project) -> None:
 
 
 @pytest.mark.parametrize("argument", ["--health-check", "--print-schema"])
-def test_looking_tells_nobody(
+def test_looking_alerts_nobody(
     project: Project, monkeypatch: pytest.MonkeyPatch, argument: str
 ) -> None:
     block_warehouse(project)
@@ -223,13 +223,15 @@ def test_looking_tells_nobody(
     assert not (project.logs / "alerts").exists()
 
 
-def test_wrong_settings_tell_nobody(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_settings_alert_nobody(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.settings["BATCH_SIZE"] = "many"
     assert command(project, monkeypatch) == 2
     assert not (project.logs / "alerts").exists()
 
 
-def test_an_interrupted_run_tells_nobody(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_alerts_nobody(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_args: Any) -> dict[str, Any]:
         raise KeyboardInterrupt
 
@@ -242,7 +244,7 @@ def test_an_interrupted_run_tells_nobody(project: Project, monkeypatch: pytest.M
 # --- again and again -----------------------------------------------------------------------
 
 
-def test_of_twelve_failing_runs_one_alerts_and_the_next_after_the_window_tells_of_the_others(
+def test_of_twelve_failing_runs_one_alerts_and_the_next_after_the_window_reports_the_others(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     block_warehouse(project)
@@ -272,7 +274,7 @@ def test_two_runs_that_fail_at_once_alert_once(project: Project) -> None:
     assert len(subjects(project)) == len(levels(project)) == 1
 
 
-def test_another_error_of_the_same_source_is_told_at_once(project: Project) -> None:
+def test_another_error_of_the_same_source_is_reported_at_once(project: Project) -> None:
     break_products(project)
     project.run()
     (project.input / "products.json").unlink()

@@ -29,7 +29,7 @@ def runs(counts: Sequence[int], **reject: str) -> list[Mapping[str, Any]]:
         ([9, 9, 500, 9, 9], "steady"),  # the run in the middle belongs to neither half
     ],
 )
-def test_the_newer_half_is_held_against_the_older(counts: list[int], trend: str) -> None:
+def test_the_newer_half_is_checked_against_the_older(counts: list[int], trend: str) -> None:
     (found,) = common_errors(runs(counts, source="sales", error_class="rule", field="quantity"))
     assert (found.trend, found.count, found.runs) == (trend, sum(counts), sum(map(bool, counts)))
     assert (found.kind, found.source, found.error) == ("record", "sales", "rule quantity")
@@ -61,7 +61,7 @@ def test_the_same_error_is_one_though_its_figures_and_paths_differ() -> None:
     assert found.error == "cannot open … line … column …"
 
 
-def test_an_error_of_a_source_is_told_with_its_name() -> None:
+def test_an_error_of_a_source_is_reported_with_its_name() -> None:
     sources = [{"source": "products", "error": "no file"}, {"source": "sales", "error": ""}]
     entry = {"run_id": "a", "error": "no file", "sources": sources}
     assert [each.error for each in common_errors([entry])] == ["products: no file"]

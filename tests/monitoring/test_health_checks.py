@@ -113,7 +113,7 @@ class TestOnEveryEngine:
             26.5, "failed",
         )  # fmt: skip
 
-    def test_a_killed_run_is_told_from_one_at_work(self, loaded: Project) -> None:
+    def test_a_killed_run_is_reported_from_one_at_work(self, loaded: Project) -> None:
         with DatabaseManager(loaded.connection_string) as db:
             report_run(db, "29990101T000000.000000Z", "running")
         assert found(health(loaded), "last run")["value"] == "killed"
@@ -140,7 +140,7 @@ class TestOnEveryEngine:
         assert (schema["status"], schema["value"]) == ("failed", 1)
         assert "etl_quality is a view where a table is needed" in schema["message"]
 
-    def test_a_warehouse_in_use_is_told_and_the_other_checks_are_made(
+    def test_a_warehouse_in_use_is_reported_and_the_other_checks_are_made(
         self, loaded: Project
     ) -> None:
         with in_use(loaded) as who:
@@ -208,7 +208,7 @@ class TestOnSqlServer:
         assert SECRET not in str(report)
         assert report["exit_code"] == 1
 
-    def test_a_login_without_rights_is_told_which_it_lacks(self, project: Project) -> None:
+    def test_a_login_without_rights_is_reported_which_it_lacks(self, project: Project) -> None:
         with DatabaseManager(project.connection_string) as db:
             create_tables(db)
             with login_without_rights(project, db) as login:
@@ -287,7 +287,7 @@ def test_a_sales_database_that_cannot_be_reached_fails(project: Project) -> None
     assert report["exit_code"] == 1
 
 
-def test_a_source_is_told_with_its_size_and_age(project: Project) -> None:
+def test_a_source_is_reported_with_its_size_and_age(project: Project) -> None:
     path = project.input / "customers.csv"
     path.write_bytes(b"x" * 2500)
     os.utime(path, (time.time() - 3 * 86400 - 60,) * 2)
@@ -316,7 +316,7 @@ def test_a_folder_below_a_file_cannot_be_made(project: Project) -> None:
     project.settings["LOG_DIR"] = str(project.folder / "file" / "logs")
     check = found(health(project), "log folder")
     assert check["status"] == "failed"
-    assert f"{project.folder / 'file'} is no folder" in check["message"]
+    assert f"{project.folder / 'file'} is not a folder" in check["message"]
     assert "set LOG_DIR to" in check["message"]
 
 
@@ -370,7 +370,7 @@ def test_a_folder_that_permissions_allow_and_writing_refuses_fails(project: Proj
     ("megabytes", "status"),
     [(99, "failed"), (100, "warning"), (999, "warning"), (1000, "passed")],
 )
-def test_free_space_is_held_against_what_a_run_needs(megabytes: int, status: str) -> None:
+def test_free_space_is_checked_against_what_a_run_needs(megabytes: int, status: str) -> None:
     check = space_check("log folder", "logs", megabytes * 1_000_000)
     assert (check.status, check.value) == (status, megabytes)
 
@@ -567,7 +567,7 @@ def test_simulated_alerts_need_no_network(project: Project) -> None:
 # --- earlier runs ----------------------------------------------------------------------------
 
 
-def test_errors_that_come_back_are_told_with_their_trend(loaded: Project) -> None:
+def test_errors_that_come_back_are_reported_with_their_trend(loaded: Project) -> None:
     for _ in range(3):
         loaded.run()
     (loaded.input / "products.json").unlink()

@@ -122,7 +122,7 @@ def test_one_odd_run_in_the_history_hides_nothing_and_changes_nothing() -> None:
     assert found("rows_read", 100, [50_000, *NORMAL]) == []
 
 
-def test_a_poor_day_is_told_once_though_read_and_new_rows_both_show_it() -> None:
+def test_a_poor_day_is_reported_once_though_read_and_new_rows_both_show_it() -> None:
     current = {"tables": {"sales_fact": {"rows_read": 10, "rows_inserted": 10}}}
     known = {"tables": {"sales_fact": {"rows_read": NORMAL, "rows_inserted": NORMAL}}}
     assert [a["metric"] for a in detect_data_anomalies(current, known)] == ["rows_read"]
@@ -185,7 +185,7 @@ def test_the_baseline_is_of_successful_runs_of_the_same_kind(tmp_path: Path) -> 
     assert 0 < usual["tables"]["customer_dim"]["quality_score"][0] <= 100
 
 
-def test_a_run_again_soon_after_is_not_held_against_a_whole_day_of_new_sales() -> None:
+def test_a_run_again_soon_after_is_not_checked_against_a_whole_day_of_new_sales() -> None:
     nights = [datetime(2024, 1, day, 2) for day in range(1, 9)]
     metrics = {"sales_fact": {"rows_inserted": 0.0, "rows_read": 9.0}}
     again = without_early_volume(metrics, nights[-1] + timedelta(hours=1), nights)
@@ -193,7 +193,7 @@ def test_a_run_again_soon_after_is_not_held_against_a_whole_day_of_new_sales() -
     assert without_early_volume(metrics, nights[-1] + timedelta(days=1), nights) == metrics
 
 
-def test_a_feed_that_brings_nothing_new_is_told_by_a_plain_run() -> None:
+def test_a_feed_that_brings_nothing_new_is_reported_by_a_plain_run() -> None:
     known = {"tables": {"sales_fact": {"rows_inserted": NORMAL}}}
     (anomaly,) = detect_data_anomalies({"tables": {"sales_fact": {"rows_inserted": 0}}}, known)
     assert anomaly["message"] == "sales_fact: 0 new rows, usually 100 (unusual below 60)"

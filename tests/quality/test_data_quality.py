@@ -196,7 +196,9 @@ def test_every_rule_is_checked(project: Project) -> None:
     ("days", "status"), [(0, "passed"), (3, "passed"), (4, "warning"), (365, "warning"),
                          (366, "info")],
 )  # fmt: skip
-def test_the_newest_sale_is_held_against_the_clock(loaded: Project, days: int, status: str) -> None:
+def test_the_newest_sale_is_checked_against_the_clock(
+    loaded: Project, days: int, status: str
+) -> None:
     found = checks_of(checked(loaded, now=datetime(2024, 1, 20, 23) + timedelta(days=days)))
     check = found["sales_fact.newest_sale_age"]
     assert (check["value"], check["status"]) == (days, status)
@@ -251,7 +253,7 @@ def test_a_failed_check_asks_for_a_person_and_a_warning_does_not(project: Projec
     assert line.startswith("check sales_fact.value_tier: rows of sales_fact whose value_tier")
 
 
-def test_the_console_tells_warnings_and_notes(
+def test_the_console_reports_warnings_and_notes(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project.write([{**c, "first_name": None, "last_name": None} for c in CUSTOMERS], [], SALES)
@@ -333,7 +335,7 @@ def test_what_comes_from_the_data_is_escaped_in_the_page() -> None:
     assert page.words.count(hostile) >= 8
 
 
-def test_a_report_that_cannot_be_written_is_told_and_the_run_goes_on(
+def test_a_report_that_cannot_be_written_is_reported_and_the_run_goes_on(
     project: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     project.output.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ _PROBE = b"\0" * 4096  # a block, so that a full disk shows
 
 
 def folder_checks(config: Config) -> Iterator[Check]:
-    """Looks at each folder that a run writes to, the one of an embedded warehouse among them."""
+    """Check each folder that a run writes to, the one of an embedded warehouse among them."""
     folders = [
         ("output folder", config.files.environment_dir, "OUTPUT_DIR"),
         ("log folder", config.logging.log_dir, "LOG_DIR"),
@@ -60,7 +60,7 @@ def _folder(name: str, folder: Path, setting: str, shown: str) -> Iterator[Check
 
 def _write_problem(folder: Path, *, write: bool) -> str:
     if not folder.is_dir():
-        return f"{folder} is no folder"
+        return f"{folder} is not a folder"
     if not may_access(folder, os.W_OK | os.X_OK):
         return f"this user may not write to {folder}"
     try:
@@ -83,12 +83,12 @@ def may_access(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
-def space_check(name: str, told: str, free_bytes: int) -> Check:
-    """The verdict on a folder that can be written, by the free space on its disk.
+def space_check(name: str, known: str, free_bytes: int) -> Check:
+    """Return the verdict on a folder that can be written, by the free space on its disk.
 
     Args:
         name: of the check.
-        told: what is known of the folder.
+        known: what is known of the folder.
         free_bytes: what this user may still write there.
 
     Example:
@@ -96,12 +96,12 @@ def space_check(name: str, told: str, free_bytes: int) -> Check:
         'failed'
     """
     free_mb = free_bytes // 1_000_000
-    told = f"{told}, {bytes_words(free_bytes)} free"
+    message = f"{known}, {bytes_words(free_bytes)} free"
     if free_mb < _TOO_SCARCE_MB:
         step = f"make room: a run needs {_TOO_SCARCE_MB} MB at least"
-        return failed(name, told, step, value=free_mb, threshold=_TOO_SCARCE_MB)
+        return failed(name, message, step, value=free_mb, threshold=_TOO_SCARCE_MB)
     status = WARNING if free_mb < _SCARCE_MB else PASSED
-    return Check(name, status, free_mb, _SCARCE_MB, told)
+    return Check(name, status, free_mb, _SCARCE_MB, message)
 
 
 def warehouse_file(config: Config) -> Path | None:
@@ -119,7 +119,7 @@ _NO_TIME = Window(EVERYTHING.end, EVERYTHING.start)  # ends before it begins: no
 
 
 def sales_source_checks(config: Config) -> Iterator[Check]:
-    """Connects to the database of sales, if there is one, and asks it for none."""
+    """Connect to the database of sales, if there is one, and ask it for none."""
     secret = config.database.sales_db_connection_string
     if secret is None:
         return
@@ -134,7 +134,7 @@ def sales_source_checks(config: Config) -> Iterator[Check]:
 
 
 def file_checks(config: Config) -> Iterator[Check]:
-    """Opens each source file, and tells its size and age."""
+    """Open each source file, and report its size and age."""
     files = config.files
     sources = {"customers file": files.customers_path, "products file": files.products_path}
     if config.database.sales_db_connection_string is None:
@@ -155,8 +155,8 @@ def _source_file(name: str, path: Path) -> Iterator[Check]:
         return
     signature = file_signature(path)
     age = age_words(timedelta(seconds=time.time() - signature.mtime_ns / 1e9))
-    told = f"{path.name}: {bytes_words(signature.size)}, {age} old"
-    yield Check(name, PASSED, signature.size, message=told)
+    message = f"{path.name}: {bytes_words(signature.size)}, {age} old"
+    yield Check(name, PASSED, signature.size, message=message)
 
 
 def _first_byte(path: Path, read: Callable[[int], bytes]) -> bytes:

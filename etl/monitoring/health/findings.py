@@ -1,6 +1,6 @@
-"""What one look at the health of the pipeline has found: the record, and how it is told.
+"""The findings of a health check: the record, and how it is reported.
 
-A look that goes wrong is told as a check that failed, so that it hides none of the others.
+A look that goes wrong is reported as a check that failed, so that it hides none of the others.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ class Check:
         name: what was looked at.
         status: passed, warning or failed.
         value: what was found, where that is a figure or a word.
-        threshold: the figure that it was held against.
+        threshold: the figure that it was checked against.
         message: the same for people; with the next step when it failed.
     """
 
@@ -36,7 +36,7 @@ class InUse(Check):
 
 
 def guarded(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:
-    """What a look finds; an error is one more finding, after those before it."""
+    """Yield what a look finds; an error is one more finding, after those before it."""
     try:
         yield from look()
     except WarehouseInUseError as error:
@@ -48,7 +48,7 @@ def guarded(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:
 
 
 def failed(name: str, what: str, next_step: str = "", **figures: object) -> Check:
-    """A check that failed, with what is to be done about it.
+    """Return a check that failed, with what is to be done about it.
 
     Args:
         name: of the check.
@@ -61,6 +61,6 @@ def failed(name: str, what: str, next_step: str = "", **figures: object) -> Chec
         'customers.csv is empty. Next: have it written again.'
     """
     if not next_step and "Next: " not in what:
-        next_step = "mend what this speaks of, and check again"
+        next_step = "correct this, and check again"
     step = f". Next: {next_step}." if next_step else ""
     return Check(name, FAILED, message=what.rstrip(". ") + (step or "."), **figures)

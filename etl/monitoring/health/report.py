@@ -1,7 +1,7 @@
 """Whether a run could begin now: every part is looked at, and nothing is changed.
 
 The warehouse is opened for reading only and without its lock; nothing is created in it. A check
-that goes wrong is told as a check that failed, so that it hides none of the others.
+that goes wrong is reported as a check that failed, so that it hides none of the others.
 """
 
 import socket
@@ -28,7 +28,7 @@ HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 
 
 def pipeline_health_check(config: Config | None = None) -> Dict[str, Any]:
-    """Looks at everything that a run needs, and changes nothing.
+    """Check everything that a run needs, and change nothing.
 
     Args:
         config: the settings; those of dev when left out.
@@ -73,8 +73,8 @@ def _report(checks: Sequence[Check], exit_code: int | None = None) -> Dict[str, 
 
 def _configuration(config: Config) -> Iterator[Check]:
     where = config.database.display_name.replace(f"{config.base_dir.as_posix()}/", "")
-    told = f"environment {config.environment}, warehouse: {where}"
-    yield Check("configuration", PASSED, config.environment, message=told)
+    message = f"environment {config.environment}, warehouse: {where}"
+    yield Check("configuration", PASSED, config.environment, message=message)
 
 
 def _without_secrets(check: Check, secrets: Iterable[str]) -> Check:
@@ -123,7 +123,7 @@ def _is_local(host: str) -> bool:
 
 
 def why_unreachable(endpoint: Endpoint, *, timeout_s: float = _TIMEOUT_S) -> str:
-    """Tries to connect, and says what hinders it; empty when nothing does.
+    """Try to connect; return what hinders it, empty when nothing does.
 
     Args:
         endpoint: the server.
@@ -154,7 +154,7 @@ def _alerts(config: Config) -> Iterator[Check]:
             webhook = endpoint_of(alerts.slack_webhook_url.get_secret_value())
         except ValueError:
             step = "correct SLACK_WEBHOOK_URL"
-            yield failed("webhook", "SLACK_WEBHOOK_URL is no web address", step)
+            yield failed("webhook", "SLACK_WEBHOOK_URL is not a web address", step)
             return
         yield _reached("webhook", webhook, "SLACK_WEBHOOK_URL")
 

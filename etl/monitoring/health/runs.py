@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from textwrap import shorten
 from typing import Any
 
 from etl.engines.database import DatabaseManager
@@ -27,7 +28,7 @@ WHERE "run_id" = (SELECT max("run_id") FROM "etl_run");"""
 
 
 def last_run_checks(db: DatabaseManager) -> Iterator[Check]:
-    """How the newest run ended, and when the last one with success did."""
+    """Report how the newest run ended, and when the last one with success did."""
     newest = db.query(_NEWEST_RUN) if ETL_RUN.name in db.table_names() else []
     if not newest:
         yield Check("last run", WARNING, message="no run yet")
@@ -38,38 +39,38 @@ def last_run_checks(db: DatabaseManager) -> Iterator[Check]:
 
 
 def _newest_run(run_id: str, status: str, *, in_use: bool) -> Check:
-    told = f"{run_id}: {status}"
+    message = f"{run_id}: {status}"
     if status == RUNNING and not in_use:
-        told = f"{run_id} ended without a word; a plain run takes its sales up again"
-        return Check("last run", WARNING, "killed", message=told)
+        message = f"{run_id} was killed; a plain run loads its sales again"
+        return Check("last run", WARNING, "killed", message=message)
     if status in (RUNNING, SUCCESS):
-        return Check("last run", PASSED, status, message=told)
-    told += "; etl_run and the log file say why"
-    return Check("last run", WARNING, status, message=told)
+        return Check("last run", PASSED, status, message=message)
+    message += "; the table etl_run and the log file have the reason"
+    return Check("last run", WARNING, status, message=message)
 
 
 def _last_success(finished_at: datetime | None) -> Check:
     if finished_at is None:
-        told = "no run has ended with success yet"
-        return Check("last success", WARNING, None, _STALE_HOURS, told)
+        message = "no run has ended with success yet"
+        return Check("last success", WARNING, None, _STALE_HOURS, message)
     age = utc_now() - finished_at
     hours = round(age / timedelta(hours=1), 1)
-    told, status = f"{age_words(age)} ago", PASSED
+    message, status = f"{age_words(age)} ago", PASSED
     if hours > _STALE_HOURS:
-        told += f", more than {_STALE_HOURS} hours: look at what starts the runs, and at the log"
+        message += f", more than {_STALE_HOURS} hours: check the scheduler and the log"
         status = WARNING
-    return Check("last success", status, hours, _STALE_HOURS, told)
+    return Check("last success", status, hours, _STALE_HOURS, message)
 
 
 def error_checks(db: DatabaseManager, config: Config) -> Iterator[Check]:
-    """What went wrong in the latest runs, as the warehouse and the journal together know it."""
+    """Report what went wrong in the latest runs, by the warehouse and the journal together."""
     if ETL_RUN.name in db.table_names():
         runs = errors_since(db, utc_now() - timedelta(days=_ERROR_DAYS))
         yield from _recent_errors(with_history(_entries(config), runs))
 
 
 def journal_checks(config: Config, known: Container[str]) -> Iterator[Check]:
-    """What the journal says of earlier runs, where the warehouse could not be asked."""
+    """Report what the journal says of earlier runs, where the warehouse could not be asked."""
     entries = _entries(config)
     if entries and "last success" not in known:
         yield _last_success(_last_success_of(entries))
@@ -86,15 +87,15 @@ def _recent_errors(entries: Sequence[Mapping[str, Any]]) -> Iterator[Check]:
     if not last:
         return
     failed = sum(entry.get("status") not in _NO_FAILURE for entry in last)
-    told = f"{failed} of the last {len(last)} runs failed"
+    message = f"{failed} of the last {len(last)} runs failed"
     errors = [error for error in common_errors(last) if error.kind == "run"]
     if errors:
         most = errors[0]
         often = f"in {most.runs} of them, {most.trend}" if most.runs > 1 else "once"
-        told += f"; most often ({often}): {most.error}"
+        message += f"; most often ({often}): {most.error}"
     worse = any(error.runs > 1 and error.trend in (NEW, RISING) for error in errors)
     status = WARNING if worse else PASSED
-    yield Check("recent errors", status, failed, message=told)
+    yield Check("recent errors", status, failed, message=message)
 
 
 def _last_success_of(entries: Sequence[Mapping[str, Any]]) -> datetime | None:
@@ -108,10 +109,10 @@ def _last_success_of(entries: Sequence[Mapping[str, Any]]) -> datetime | None:
 RISING, FALLING, STEADY, NEW, GONE = "rising", "falling", "steady", "new", "gone"
 
 RUNS = 30
-# By how much the newer half must differ from the older one to be told as a change.
+# By how much the newer half must differ from the older one to count as a change.
 _CHANGE = 1.5
 
-# What differs between two tellings of one error: numbers, and what is quoted or a path.
+# What differs between two texts of one error: numbers, and what is quoted or a path.
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|(?<!\S)\S*[/\\]\S+|\b[0-9A-Fa-f]{8,}\b|\d[\d.,:]*")
 _SHOWN_CHARACTERS = 120
 
@@ -193,7 +194,7 @@ def common_errors(entries: Sequence[Mapping[str, Any]], *, runs: int = RUNS) -> 
 
 
 def _errors(entry: Mapping[str, Any]) -> Iterator[tuple[_Key, int]]:
-    for error in _told(entry):
+    for error in _texts(entry):
         yield ("run", _without_details(error), ""), 1
     for reject in entry.get("rejects") or ():
         if isinstance(reject, Mapping):
@@ -201,7 +202,7 @@ def _errors(entry: Mapping[str, Any]) -> Iterator[tuple[_Key, int]]:
             yield ("record", words, str(reject.get("source", ""))), int(reject.get("rows") or 0)
 
 
-def _told(entry: Mapping[str, Any]) -> Iterator[str]:
+def _texts(entry: Mapping[str, Any]) -> Iterator[str]:
     """What ended the run, or its sources, each with its name."""
     named = [
         f"{source.get('source')}: {source['error']}"
@@ -215,11 +216,11 @@ def _without_details(error: str) -> str:
     r"""The first sentence, with everything that differs from time to time left out.
 
     Example:
-        >>> _without_details("sales held back: 31 of 100 rejected. Next: mend the source.")
+        >>> _without_details("sales held back: 31 of 100 rejected. Next: correct the source.")
         'sales held back: … of … rejected'
     """
     first = re.split(r"\. |\n", error, maxsplit=1)[0].rstrip(".")
-    return _QUOTED.sub("…", first)[:_SHOWN_CHARACTERS]
+    return shorten(_QUOTED.sub("…", first), _SHOWN_CHARACTERS, placeholder=" …")
 
 
 def _trend(
