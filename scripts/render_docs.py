@@ -25,6 +25,7 @@ from setting_docs import settings_markdown  # noqa: E402  # likewise
 
 from etl.pipeline.arguments import build_parser  # noqa: E402  # needs the path
 
+PLACE = "/opt/etl"  # where the documents say that the project lies
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
@@ -39,7 +40,7 @@ def run_twice() -> tuple[str, str]:
             subprocess.run(  # noqa: S603  # our own command
                 command, env=environment, capture_output=True, text=True, check=True,
                 encoding="utf-8",
-            ).stdout.replace(f"{folder}/", "")
+            ).stdout.replace(f"{folder}/", "").replace(folder, PLACE)
             for _ in range(2)
         ]  # fmt: skip
     return fenced(printed[0]), fenced(printed[1])
@@ -85,7 +86,10 @@ def alerts() -> tuple[str, str]:
         products.write_bytes(products.read_bytes()[:9000])
         printed_by(command, exit_code=3, **told)
         texts = [
-            Path(folder, "logs/alerts", name).read_text("utf-8").replace(f"{folder}/", "")
+            Path(folder, "logs/alerts", name)
+            .read_text("utf-8")
+            .replace(f"{folder}/", "")
+            .replace(folder, PLACE)
             for name in ("email_alerts.log", "slack_notifications.log")
         ]
     email = re.sub(
