@@ -17,9 +17,9 @@ from etl.words import UNKNOWN, counted
 
 GOOD, WARN, BAD, IDLE = "good", "warn", "bad", "idle"
 
-# Checks that found nothing wrong, or whose subject was not judged.
 _PASSED = "passed"
-_NOTED = ("info", "not_judged", "not judged", "skipped")
+# The status of a check whose finding is worth to know, and nothing to look at.
+_NOTED = "info"
 _MOST_NAMES = 3
 
 
@@ -88,18 +88,22 @@ def _listed(parts: Sequence[str]) -> str:
 
 def broken_checks(checks: Sequence[Check]) -> list[Check]:
     """Return the checks to look at, those that failed first."""
-    broken = [check for check in checks if check.status not in (_PASSED, *_NOTED)]
+    broken = [check for check in judged_checks(checks) if check.status != _PASSED]
     return sorted(broken, key=lambda check: not check.failed)
 
 
 def judged_checks(checks: Sequence[Check]) -> list[Check]:
     """Return the checks that passed or were broken; what was not judged does not count."""
-    return [check for check in checks if check.status not in _NOTED]
+    return [check for check in checks if _is_judged(check)]
+
+
+def _is_judged(check: Check) -> bool:
+    return check.status != _NOTED and check.details.get("judged") is not False
 
 
 def state_of_check(check: Check) -> str:
     """Return the state that a check is shown in."""
-    if check.status in _NOTED:
+    if not _is_judged(check):
         return IDLE
     return GOOD if check.passed else BAD if check.failed else WARN
 

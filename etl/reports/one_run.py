@@ -150,12 +150,11 @@ def _load_facts(run: RunSummary, runs: Runs) -> list[Fact]:
 
 
 def _checks_fact(run: RunSummary) -> Fact:
-    judged = len(judged_checks(run.checks))
+    judged, broken = len(judged_checks(run.checks)), len(broken_checks(run.checks))
     if not judged:
         return Fact("Checks passed", UNKNOWN, "none was run")
-    broken = len(broken_checks(run.checks))
     detail = f"{count_words(broken)} to look at" if broken else "all of them"
-    return Fact("Checks passed", f"{run.checks_passed} of {judged}", detail)
+    return Fact("Checks passed", f"{judged - broken} of {judged}", detail)
 
 
 def _last_load_fact(runs: Runs) -> Fact:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from etl.history.audit import IN_USE, SUCCESS
 from etl.history.summary import STATUSES, RunSummary
 from etl.reports.charts import Axis, Point, axis_for, bars_under_lanes, curve
-from etl.reports.headline import headline
+from etl.reports.headline import headline, judged_checks
 from etl.reports.page import rows_words, shortened
 from etl.words import count_words, instant_words, percent_words, seconds_words
 
@@ -200,7 +200,8 @@ def _speed(runs: Runs, name: str) -> Chart | None:
 
 
 def _share_passed(run: RunSummary) -> float | None:
-    return run.checks_passed / len(run.checks) if run.checks else None
+    judged = judged_checks(run.checks)
+    return sum(check.passed for check in judged) / len(judged) if judged else None
 
 
 def _score_trend(name: str, runs: Runs) -> Chart | None:

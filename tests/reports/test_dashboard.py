@@ -206,8 +206,12 @@ def clean_entry(
 
 
 def test_a_check_that_was_not_judged_does_not_count() -> None:
-    text = page_of([clean_entry(noted=3)]).text
-    assert "Checks passed6 of 6all of them" in text.replace("\n", "")
+    entry = clean_entry(noted=3)
+    entry["quality"]["checks"][3]["judged"] = False
+    entry["quality"]["checks"][4] |= {"judged": False, "status": "warning"}
+    text = page_of([entry]).text
+    assert "Checks passed4 of 4all of them" in text.replace("\n", "")
+    assert "Loaded and clean" in text
 
 
 def test_a_source_that_was_held_back_shows_its_true_counts_and_its_file() -> None:
