@@ -440,11 +440,6 @@ class RunSummary(Mapping[str, Any]):
         return next((table for table in self.tables if table.name == name), None)
 
     @property
-    def checks_passed(self) -> int:
-        """How many of its checks passed."""
-        return sum(check.passed for check in self.checks)
-
-    @property
     def failed_checks(self) -> tuple[Check, ...]:
         """The checks that a person has to look at."""
         return tuple(check for check in self.checks if check.failed)

@@ -33,7 +33,7 @@ from etl.words import (
 
 _MOST_TABLES = 12
 _MOST_NOTES = 20
-_MOST_REASONS = 12
+_MOST_REASONS = 20
 _SHORT_NAME = 60
 _SHORT_HASH = 12
 
