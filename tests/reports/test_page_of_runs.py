@@ -87,6 +87,9 @@ def test_a_source_that_was_held_back_shows_what_was_rejected_and_where(project: 
     assert "Loaded, but customers held back" in words
     assert "customers → customer_dim held back" in words
     assert f"All of them are in {rejected}" in words
+    counts = summary["tables"]["customer_dim"]
+    assert counts["rows_rejected"] > 50
+    assert f"{counts['rows_rejected']} rejected" in words
 
 
 def test_the_samples_are_records_of_the_rejected_files(project: Project) -> None:
