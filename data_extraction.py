@@ -1,8 +1,7 @@
-"""Reading the three sources as streams of blocks.
+"""Extraction of the three sources: as lists of dicts, or as pandas DataFrames.
 
-A block is columns of text plus the row each record stood in. What cannot be taken apart into
-fields is rejected record by record; only what makes a whole source unreadable raises. Values
-are judged later, by transformation.
+What cannot be split into fields is left out record by record; only what makes a whole source
+unreadable raises. The pipeline itself reads the same sources as streams of blocks.
 """
 
 import logging
@@ -18,8 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.rules import columns as field_rules
-from etl.rules.records import BadValueError, storable
-from etl.schema.source_columns import CUSTOMER_COLUMNS
+from etl.rules.records import BadValueError, pandas_frame, storable
+from etl.rules.values import as_text
+from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
+from etl.sources.csv_reader import CsvFormat
 from etl.sources.customers import read_customers
 from etl.sources.json_reader import read_json_items
 from etl.sources.products import flat_product
@@ -32,8 +33,10 @@ logger = logging.getLogger(__name__)
 # --- customers ---------------------------------------------------------------------------
 
 
-def extract_customers_csv(file_path: str) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
-    """Extracts customers from a CSV file.
+def extract_customers_csv(
+    file_path: str, *, encoding: str = "utf-8", as_frame: bool = False
+) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
+    """Extract customers from a CSV file.
 
     The file is read as a stream. Malformed lines and records without a `customer_id` are left
     out and counted in the log; e-mail, phone and date come standardised, an unreadable date as
@@ -41,6 +44,8 @@ def extract_customers_csv(file_path: str) -> List[Dict]:  # type: ignore[type-ar
 
     Args:
         file_path: path of the CSV file.
+        encoding: of the file, such as cp1252; UTF-8 may start with a byte order mark.
+        as_frame: return a pandas DataFrame instead.
 
     Returns:
         One dict per customer with the keys of the file; missing values are None.
@@ -48,19 +53,21 @@ def extract_customers_csv(file_path: str) -> List[Dict]:  # type: ignore[type-ar
     Raises:
         FileNotFoundError: the file does not exist.
         ValidationError: required columns are missing.
+        ExtractionError: it cannot be read, or not in this encoding.
 
     Example:
         >>> customers = extract_customers_csv("data/input/customers.csv")
         >>> customers[0]["customer_id"]
         'C001'
     """
+    written = CsvFormat(encoding, set_encoding="pass encoding= with")
     with _logged(f"customers from {file_path}") as tally:
-        records: List[Dict[str, Any]] = []
-        for block in read_customers(Path(file_path)):
+        result = _Result(as_frame)
+        for block in read_customers(Path(file_path), csv_format=written):
             kept = _standardised(block.records)
             tally.add(kept.num_rows, block.examined - kept.num_rows)
-            records += kept.to_pylist()
-        return records
+            result.add(kept)
+        return result.records(CUSTOMER_COLUMNS)
 
 
 def _standardised(block: pa.RecordBatch) -> pa.RecordBatch:
@@ -77,13 +84,14 @@ def _standardised(block: pa.RecordBatch) -> pa.RecordBatch:
 # --- products ----------------------------------------------------------------------------
 
 
-def extract_products_json(file_path: str) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
-    """Extracts products from a nested JSON file as flat records.
+def extract_products_json(file_path: str, *, as_frame: bool = False) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
+    """Extract products from a nested JSON file as flat records.
 
     Items that are no objects are left out and counted in the log.
 
     Args:
         file_path: path of the JSON file.
+        as_frame: return a pandas DataFrame instead.
 
     Returns:
         One dict per product: product_id, name, category, brand, model, price, cost, quantity
@@ -108,7 +116,7 @@ def extract_products_json(file_path: str) -> List[Dict]:  # type: ignore[type-ar
             except BadValueError as error:
                 logger.warning("product %d left out: %s", item.position, error)
                 tally.add(0, 1)
-        return records
+        return _frame_of(records, PRODUCT_COLUMNS) if as_frame else records
 
 
 def _typed_product(item: object) -> dict[str, object]:
@@ -125,13 +133,16 @@ def _typed_product(item: object) -> dict[str, object]:
 # --- sales -------------------------------------------------------------------------------
 
 
-def extract_sales_database(connection_string: str, start_date: str, end_date: str) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
-    """Extracts the completed sales of some days from a database.
+def extract_sales_database(
+    connection_string: str, start_date: str, end_date: str, *, as_frame: bool = False
+) -> List[Dict]:  # type: ignore[type-arg]  # the public signature is fixed
+    """Extract the completed sales of some days from a database.
 
     Args:
         connection_string: an ODBC string, `duckdb:///path`, or `csv:///path` of a sales file.
         start_date: first day, YYYY-MM-DD.
         end_date: last day, YYYY-MM-DD, whole.
+        as_frame: return a pandas DataFrame instead.
 
     Returns:
         One dict per sale, oldest first, with the columns of the query.
@@ -148,16 +159,55 @@ def extract_sales_database(connection_string: str, start_date: str, end_date: st
     """
     window = whole_days(parse_day(start_date, "start_date"), parse_day(end_date, "end_date"))
     with _logged(f"{window} from the sales source") as tally:
-        records: List[Dict[str, Any]] = []
+        result = _Result(as_frame)
         for block in read_sales(connection_string, window):
             tally.add(block.records.num_rows, block.rejected.num_rows)
-            records += block.records.drop_columns(["source_row"]).to_pylist()
-        if connection_string.startswith(CSV_SCHEME):  # in order within each block only
-            records.sort(key=itemgetter("transaction_date"))
-        return records
+            result.add(block.records.drop_columns(["source_row"]))
+        # a file is in order within each block only
+        by = "transaction_date" if connection_string.startswith(CSV_SCHEME) else ""
+        return result.records(SALES_COLUMNS, by=by)
 
 
-# --- originals ---------------------------------------------------------------------------
+# --- what is returned --------------------------------------------------------------------
+
+
+class _Result:
+    """The records of an extraction, as a list of dicts or as a DataFrame."""
+
+    def __init__(self, as_frame: bool) -> None:
+        self._as_frame = as_frame
+        self._dicts: List[Dict[str, Any]] = []
+        self._blocks: list[pa.RecordBatch] = []
+
+    def add(self, block: pa.RecordBatch) -> None:
+        """Add a block; dicts are made at once, so that the block can be let go."""
+        if self._as_frame:
+            self._blocks.append(block)
+        else:
+            self._dicts += block.to_pylist()
+
+    def records(self, columns: tuple[str, ...], *, by: str = "") -> List[Dict[str, Any]]:
+        """Return all records, sorted by a column if that is given."""
+        if not self._as_frame:
+            return sorted(self._dicts, key=itemgetter(by)) if by else self._dicts
+        if not self._blocks:
+            return _frame_of([], columns)
+        table = pa.Table.from_batches(self._blocks)
+        frame: List[Dict[str, Any]] = pandas_frame(table.sort_by(by) if by else table)
+        return frame
+
+
+def _frame_of(records: List[Dict[str, Any]], columns: tuple[str, ...]) -> List[Dict[str, Any]]:
+    arrays = [_array_of([record[name] for record in records]) for name in columns]
+    frame: List[Dict[str, Any]] = pandas_frame(pa.Table.from_arrays(arrays, names=list(columns)))
+    return frame
+
+
+def _array_of(values: List[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except pa.ArrowException:  # texts among numbers, as JSON may have them
+        return pa.array([as_text(value) for value in values], pa.string())
 
 
 # --- metrics -----------------------------------------------------------------------------

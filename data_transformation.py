@@ -1,120 +1,102 @@
-"""Transformation of plain records: lists of dicts in, lists of dicts out.
+"""Transformation of records: lists of dicts, DataFrames or Arrow tables in, the same kind out.
 
-These are faces over the column functions of `business_rules`, so that a rule stands once. Only
-the one for sales joins, because in the pipeline the warehouse does that.
+The rules are those of the pipeline: its column functions, and for the join of sales with customers
+and products the statements of the warehouse, here over the records alone.
 """
 
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Context, Decimal
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any, Dict, List
 
+import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from etl.errors import TransformationError
-from etl.rejects import one_block
+from etl.engines.ddl import drop_temporary
+from etl.engines.duckdb import DUCKDB, open_duckdb
+from etl.rules import columns as field_rules
 from etl.rules.blocks import LoadBlock
-from etl.rules.business import (
-    DEFAULT_RULES,
-    Rules,
-    transform_customers,
-    transform_products,
-    transform_sales,
-)
-from etl.rules.records import block_from_records
+from etl.rules.business import DEFAULT_RULES, Rules
+from etl.rules.customers import split_names, transform_customers
+from etl.rules.products import transform_products
+from etl.rules.records import Records, block_from_records, records_of
+from etl.rules.sales import transform_sales
+from etl.schema.arrow import arrow_schema
 from etl.schema.source_columns import COMPLETED, CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
-from etl.schema.tables import FIRST_TIME, REPEAT, SALES_FACT, Role
+from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Role, Table
+from etl.warehouse import restated, staging_sql, star_sql
 
 logger = logging.getLogger(__name__)
 
-MARGIN_LIMIT = Decimal("99999.9999")
-_MARGIN_STEP = Decimal("0.0001")
-_EXACT = Context(prec=50, rounding=ROUND_HALF_UP)  # amounts have at most 22 digits
+_STAGED = "staged_sale"  # the table of sales in the join
 
 
 @dataclass(frozen=True)
 class _Source:
-    """What the faces need to know of a source.
+    """What the functions need to know of a source.
 
     Attributes:
+        columns: what is read of a record.
         money: columns in which a float makes the record's money floats.
-        enhanced: by column, the one that keeps the source's own value after transformation.
+        originals: by column, the one that keeps the source's own value after transformation.
+        prepared: what happens to the block of some records before its rules.
     """
 
     name: str
     columns: tuple[str, ...]
     transform: Callable[[pa.RecordBatch, Rules], LoadBlock]
     money: tuple[str, ...] = ()
-    enhanced: tuple[tuple[str, str], ...] = ()
+    originals: Mapping[str, str] = field(default_factory=dict)
+    prepared: Callable[[pa.RecordBatch, Records], pa.RecordBatch] = lambda block, _records: block
+
+
+def _completed(block: pa.RecordBatch, records: Records) -> pa.RecordBatch:
+    """Only the completed sales; a record that carries no status is one."""
+    rows = pc.subtract(block.column("source_row"), 1)
+    status = field_rules.clean_text(block.column("status"))
+    completed = pc.fill_null(pc.equal(status, COMPLETED), False)
+    return block.filter(pc.or_(completed, pc.invert(records.present("status").take(rows))))
 
 
 _CUSTOMERS = _Source(
-    "customers",
-    CUSTOMER_COLUMNS,
-    transform_customers,
-    enhanced=(("segment", "source_segment"),),
-)
+    "customers", (*CUSTOMER_COLUMNS, "name"), transform_customers,
+    originals={"segment": "source_segment"}, prepared=lambda block, _records: split_names(block),
+)  # fmt: skip
 _PRODUCTS = _Source(
-    "products",
-    PRODUCT_COLUMNS,
-    transform_products,
-    money=("price", "cost"),
-    enhanced=(("category", "source_category"),),
-)
+    "products", PRODUCT_COLUMNS, transform_products,
+    money=("price", "cost"), originals={"category": "source_category"},
+)  # fmt: skip
 _SALES = _Source(
-    "transactions", SALES_COLUMNS, transform_sales, money=("unit_price", "discount_amount")
-)
+    "transactions", (*SALES_COLUMNS, "status"), transform_sales,
+    money=("unit_price", "discount_amount"), prepared=_completed,
+)  # fmt: skip
 
 
-def _require_records(name: str, records: object) -> None:
-    if not isinstance(records, list):
-        raise TransformationError(
-            f"{name} is a {type(records).__name__}", choices="a list of dicts"
-        )
-    for place, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise TransformationError(
-                f"{name}[{place}] is a {type(record).__name__}", choices="a list of dicts"
-            )
+def _read(source: _Source, given: object) -> Records:
+    return records_of(given, source.name, source.originals)
 
 
-def _transform_records(
-    source: _Source, records: Sequence[Mapping[str, Any]], rules: Rules
-) -> tuple[pa.RecordBatch, int]:
-    """The accepted records, `source_row` counting from 1, and how many were rejected."""
-    given = [_as_given(source, record) for record in records]
-    block, unfit = block_from_records(given, source.columns)
-    transformed = source.transform(block, rules)
-    rejected = one_block([unfit, transformed.rejected])
-    _warn_of_rejected(source.name, len(records), rejected)
-    return transformed.accepted, rejected.num_rows
-
-
-def _as_given(source: _Source, record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The record with the source's own values, when it has been transformed before."""
-    kept = {name: record[own] for name, own in source.enhanced if own in record}
-    return {**record, **kept} if kept else record
+def _transformed(source: _Source, records: Records, rules: Rules) -> LoadBlock:
+    """The records, `source_row` counting from 1; what was rejected is logged."""
+    block, unfit = block_from_records(records, source.columns)
+    loaded = source.transform(source.prepared(block, records), rules)
+    unfit = unfit.select(loaded.rejected.schema.names)
+    loaded = loaded.with_unparsed(unfit, len(records))
+    _warn_of_rejected(source.name, len(records), loaded.rejected)
+    return loaded
 
 
 def _warn_of_rejected(name: str, processed: int, rejected: pa.RecordBatch) -> None:
-    if not rejected.num_rows:
-        return
-    reasons = Counter(rejected.column("reason").to_pylist()).most_common()
-    told = "; ".join(f"{reason} ({count})" for reason, count in reasons)
-    logger.warning("%d of %d %s rejected: %s", rejected.num_rows, processed, name, told)
-
-
-def _row_of(source: _Source, row: Mapping[str, Any], record: Mapping[str, Any]) -> Dict[str, Any]:
-    """A row as the caller gets it: floats for money where floats came in."""
-    as_float = any(isinstance(record.get(name), float) for name in source.money)
-    return {
-        name: float(value) if as_float and isinstance(value, Decimal) else value
-        for name, value in row.items()
-        if name != "source_row"
-    }
+    if rejected.num_rows:
+        reasons = Counter(rejected.column("reason").to_pylist()).most_common()
+        listed_reasons = "; ".join(f"{reason} ({count})" for reason, count in reasons)
+        logger.warning(
+            "%d of %d %s rejected: %s", rejected.num_rows, processed, name, listed_reasons
+        )
 
 
 def _log_metrics(name: str, processed: int, errors: int, started: float) -> None:
@@ -124,13 +106,11 @@ def _log_metrics(name: str, processed: int, errors: int, started: float) -> None
                 extra=metrics)  # fmt: skip
 
 
-def _face(source: _Source, records: List[Dict[str, Any]], rules: Rules) -> List[Dict[str, Any]]:
-    started = time.perf_counter()
-    _require_records(source.name, records)
-    accepted, rejected = _transform_records(source, records, rules)
-    rows = accepted.to_pylist()
-    result = [_row_of(source, row, records[row["source_row"] - 1]) for row in rows]
-    _log_metrics(source.name, len(records), rejected, started)
+def _face(source: _Source, given: object, rules: Rules) -> List[Dict[str, Any]]:
+    started, records = time.perf_counter(), _read(source, given)
+    loaded = _transformed(source, records, rules)
+    result: List[Dict[str, Any]] = records.like(loaded.accepted, source.money)
+    _log_metrics(source.name, len(records), loaded.rejected.num_rows, started)
     return result
 
 
@@ -139,20 +119,21 @@ def standardize_customer_data(
     *,
     rules: Rules = DEFAULT_RULES,
 ) -> List[Dict]:  # type: ignore[type-arg]
-    """Standardises customers: names, e-mail, phone, date and segment.
+    """Standardise customers: names, e-mail, phone, date and segment.
 
     Applied to its own result it gives the same again. Records without a `customer_id`, with
     text that is too long or that no server stores are left out and counted in the log.
 
     Args:
-        customers: records with the keys of `CUSTOMER_COLUMNS`; left as they are.
+        customers: a list of dicts, a pandas or polars DataFrame, or an Arrow table with the
+            columns of `CUSTOMER_COLUMNS`; one `name` may stand for both names. Not changed.
         rules: what the business has set.
 
     Returns:
-        Records with the columns of `customer_dim`.
+        Records with the columns of `customer_dim`, in the kind that was given.
 
     Raises:
-        TransformationError: not a list of dicts.
+        TransformationError: the records are of another kind.
 
     Example:
         >>> record = {"customer_id": "C001", "first_name": "JOHN", "last_name": " smith",
@@ -169,21 +150,22 @@ def enrich_product_data(
     *,
     rules: Rules = DEFAULT_RULES,
 ) -> List[Dict]:  # type: ignore[type-arg]
-    """Enriches products: price category, inventory status, standard category.
+    """Enrich products: price category, inventory status, standard category.
 
     Applied to its own result it gives the same again. Where a float came in as price or cost,
     floats come out, else Decimals.
 
     Args:
-        products: flat records with the keys of `PRODUCT_COLUMNS`; left as they are.
+        products: records of any kind (as for `standardize_customer_data`) with the columns of
+            `PRODUCT_COLUMNS`. Not changed.
         rules: what the business has set.
 
     Returns:
-        Records with the columns of `product_dim`; without those that were rejected, which are
-        counted in the log.
+        Records with the columns of `product_dim`, in the kind that was given; without those that
+        were rejected, which are counted in the log.
 
     Raises:
-        TransformationError: not a list of dicts.
+        TransformationError: the records are of another kind.
 
     Example:
         >>> record = {"product_id": "P001", "category": "Tech", "price": 199.99, "quantity": 150}
@@ -201,23 +183,24 @@ def process_sales_transactions(
     *,
     rules: Rules = DEFAULT_RULES,
 ) -> List[Dict]:  # type: ignore[type-arg]
-    """Calculates and classifies completed sales and joins them with customers and products.
+    """Calculate and classify completed sales, and join them with customers and products.
 
     A sale of an unknown customer or product is kept; what depends on the product's cost is None
     then. Records with another `status` than completed are skipped. Of the records with one
     transaction_id the last counts. First-time is a customer's earliest sale among these records.
 
     Args:
-        transactions: records with the keys of `SALES_COLUMNS`; left as they are.
-        customers: raw or transformed records.
-        products: raw or transformed records; `cost` gives the profit.
+        transactions: records of any kind (as for `standardize_customer_data`) with the columns
+            of `SALES_COLUMNS`. Not changed.
+        customers: raw or transformed records, of any kind.
+        products: raw or transformed records, of any kind; `cost` gives the profit.
         rules: what the business has set.
 
     Returns:
-        Records with the columns of `sales_fact`, in the order in which they came.
+        Records with the columns of `sales_fact`, in the kind and order of the transactions.
 
     Raises:
-        TransformationError: one of the three is not a list of dicts.
+        TransformationError: one of the three is of another kind.
 
     Example:
         >>> sale = {"transaction_id": "T1", "customer_id": "C1", "product_id": "P1",
@@ -228,75 +211,57 @@ def process_sales_transactions(
         (Decimal('200.00'), Decimal('80.00'), Decimal('0.4000'), 'First-time')
     """
     started = time.perf_counter()
-    given = {"transactions": transactions, "customers": customers, "products": products}
-    for name, records in given.items():
-        _require_records(name, records)
-    completed = [record for record in transactions if _is_completed(record)]
-    accepted, rejected = _transform_records(_SALES, completed, rules)
-    sales = _latest(accepted.to_pylist())
-    _add_profits(sales, _transform_records(_PRODUCTS, products, rules)[0])
-    _add_customer_status(sales, _transform_records(_CUSTOMERS, customers, rules)[0])
+    sales = _read(_SALES, transactions)
+    known = {CUSTOMER_DIM: _read(_CUSTOMERS, customers), PRODUCT_DIM: _read(_PRODUCTS, products)}
+    loaded = _transformed(_SALES, sales, rules)
+    rows = [
+        _transformed(source, records, rules).accepted
+        for source, records in zip((_CUSTOMERS, _PRODUCTS), known.values(), strict=True)
+    ]
+    joined = _joined(loaded.accepted, dict(zip(known, rows, strict=True)))
     logger.info(
         "%d transactions of another status skipped, %d duplicates",
-        len(transactions) - len(completed), accepted.num_rows - len(sales),
+        len(sales) - loaded.rows, loaded.accepted.num_rows - joined.num_rows,
     )  # fmt: skip
-    _log_metrics("transactions", len(transactions), rejected, started)
-    return [_sale_row(sale, completed[sale["source_row"] - 1]) for sale in sales]
+    _log_metrics("transactions", len(sales), loaded.rejected.num_rows, started)
+    result: List[Dict[str, Any]] = sales.like(joined, _SALES.money)
+    return result
 
 
-def _is_completed(record: Mapping[str, Any]) -> bool:
-    status = record.get("status", COMPLETED)
-    return isinstance(status, str) and status.strip() == COMPLETED
+def _joined(sales: pa.RecordBatch, dimensions: Mapping[Table, pa.RecordBatch]) -> pa.Table:
+    """The sales with the columns that follow from other records, as the warehouse joins them."""
+    columns = arrow_schema(SALES_FACT.with_role(Role.SOURCE, Role.RESTATED))
+    schema = pa.schema([("source_row", pa.int64()), *columns])
+    with closing(open_duckdb(":memory:")) as db:
+        _create(db, _STAGED, sales)
+        _create(db, SALES_FACT.name, sales.slice(0, 0))  # no other sales are known
+        for table, rows in dimensions.items():
+            _create(db, table.name, rows)
+        _drop_outranked(db, SALES_FACT, _STAGED)
+        _drop_outranked(db, PRODUCT_DIM, PRODUCT_DIM.name)
+        for each in restated.restated_by(SALES_FACT):
+            for temporary in (each.touched, *each.before_merge):
+                db.execute(temporary.create(DUCKDB, _STAGED))
+        _log_unknown(db)
+        source = restated.merge_source(DUCKDB, SALES_FACT, _STAGED)
+        found = db.sql(f"FROM {source} AS s").order('"source_row"')
+        table = found.select(*(field.name for field in schema)).to_arrow_table()
+    return table.cast(schema)
 
 
-# Of the records with one transaction_id, the greatest by these is the last.
-def _latest(sales: Iterable[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """One sale per transaction_id, in the order in which they came."""
-    latest: dict[str, Dict[str, Any]] = {}
-    for sale in sales:
-        key = sale["transaction_id"]
-        latest[key] = max(latest.get(key, sale), sale, key=_sales_order)
-    return sorted(latest.values(), key=lambda sale: int(sale["source_row"]))
+def _create(db: duckdb.DuckDBPyConnection, name: str, rows: pa.RecordBatch) -> None:
+    db.from_arrow(pa.Table.from_batches([rows])).create(name)
 
 
-def _sales_order(sale: Mapping[str, Any]) -> tuple[tuple[bool, Any], ...]:
-    return tuple((sale[name] is not None, sale[name]) for name in SALES_FACT.rank)
+def _drop_outranked(db: duckdb.DuckDBPyConnection, table: Table, rows: str) -> None:
+    """Keeps one row per key, the one that a load would keep."""
+    db.execute(staging_sql.create_duplicates(DUCKDB, table, rows))
+    db.execute(staging_sql.delete_duplicates(DUCKDB, rows))
+    db.execute(drop_temporary(DUCKDB, staging_sql.DUPLICATES))
 
 
-def _add_profits(sales: Iterable[Dict[str, Any]], products: pa.RecordBatch) -> None:
-    ids, costs = products.column("product_id"), products.column("cost")
-    cost_of = dict(zip(ids.to_pylist(), costs.to_pylist(), strict=True))
-    unknown = 0
-    for sale in sales:
-        unknown += sale["product_id"] not in cost_of
-        profit, margin = _profit(sale, cost_of.get(sale["product_id"]))
-        sale["profit_amount"], sale["profit_margin"] = profit, margin
-    logger.info("%d transactions of products that are not known", unknown)
-
-
-def _profit(sale: Mapping[str, Any], cost: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
-    if cost is None:
-        return None, None
-    total = sale["total_amount"]
-    profit = _EXACT.subtract(total, _EXACT.multiply(sale["quantity"], cost))
-    if not total:
-        return profit, None
-    margin = _EXACT.divide(profit, total).quantize(_MARGIN_STEP, context=_EXACT)
-    return profit, margin if abs(margin) <= MARGIN_LIMIT else None
-
-
-def _add_customer_status(sales: Iterable[Dict[str, Any]], customers: pa.RecordBatch) -> None:
-    known = set(customers.column("customer_id").to_pylist())
-    unknown = 0
-    seen: set[str] = set()
-    for sale in sorted(sales, key=lambda sale: (sale["transaction_date"], sale["transaction_id"])):
-        customer = sale["customer_id"]
-        unknown += customer not in known
-        sale["customer_status"] = REPEAT if customer in seen else FIRST_TIME
-        seen.add(customer)
-    logger.info("%d transactions of customers that are not known", unknown)
-
-
-def _sale_row(sale: Mapping[str, Any], record: Mapping[str, Any]) -> Dict[str, Any]:
-    columns = SALES_FACT.with_role(Role.SOURCE, Role.RESTATED)
-    return _row_of(_SALES, {column.name: sale[column.name] for column in columns}, record)
+def _log_unknown(db: duckdb.DuckDBPyConnection) -> None:
+    for column, parent in SALES_FACT.references:
+        counted = star_sql.staged_without_parent(column, parent, rows=_STAGED)
+        ((unknown,),) = db.execute(counted).fetchall()
+        logger.info("%d transactions of %s that are not known", unknown, parent.source)

@@ -231,6 +231,7 @@ def run_command() -> int:
     """`main` as a process: Ctrl-C and SIGTERM roll back, and the process ends by the signal."""
     process.listen()
     process.settle_memory()
+    process.keep_pandas_out()
     try:
         return main()
     except KeyboardInterrupt:

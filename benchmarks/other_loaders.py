@@ -19,11 +19,9 @@ from bench_data import DAY_BEFORE, ROOT
 
 sys.path.append(str(ROOT))
 
-from etl.rules.business import (
-    transform_customers,
-    transform_products,
-    transform_sales,
-)
+from etl.rules.customers import transform_customers
+from etl.rules.products import transform_products
+from etl.rules.sales import transform_sales
 from etl.schema.tables import STAR_TABLES, Table
 from etl.sources.customers import read_customers
 from etl.sources.products import read_products

@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 from etl.engines.dialect import Dialect, quoted
 from etl.history.summary import RunSummary
 from etl.pipeline.arguments import parse_arguments
-from etl.rules.business import transform_customers
+from etl.rules.customers import transform_customers
 from etl.schema.tables import CUSTOMER_DIM, Column, Kind, Role
 from etl.settings.config import load_config
 from etl.sources.customers import read_customers

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from etl.rules.blocks import Block, LoadBlock
-from etl.rules.business import Rules, transform_customers, transform_products, transform_sales
+from etl.rules.business import Rules
+from etl.rules.customers import transform_customers
+from etl.rules.products import transform_products
+from etl.rules.sales import transform_sales
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
 from etl.settings.config import Config, masked_settings

@@ -64,11 +64,12 @@ class DictRecords:
         """Return one record as it was given; rows count from 0."""
         return dict(self.rows[row])
 
-    def like(self, result: pa.RecordBatch, money: Sequence[str] = ()) -> Any:
+    def like(self, result: pa.RecordBatch | pa.Table, money: Sequence[str] = ()) -> Any:
         """Return a result as a list of dicts.
 
         Args:
-            result: rows with the `source_row` of their record, which is left out.
+            result: rows (a block or a table) with the `source_row` of their record, which is
+                left out.
             money: columns in which a float makes floats of the record's Decimals.
         """
         return [_row_like(row, self.rows[row.pop(_ROW) - 1], money) for row in result.to_pylist()]
@@ -125,14 +126,14 @@ class FrameRecords:
         """Return one record as a dict; rows count from 0."""
         return {name: _plain(self._column(name)[row]) for name in self.names}
 
-    def like(self, result: pa.RecordBatch, money: Sequence[str] = ()) -> Any:
+    def like(self, result: pa.RecordBatch | pa.Table, money: Sequence[str] = ()) -> Any:
         """Return a result in the kind of frame that was given.
 
         Args:
-            result: rows with a `source_row`, which is left out.
+            result: rows (a block or a table) with a `source_row`, which is left out.
             money: columns in which floats make floats of all Decimals.
         """
-        table = pa.Table.from_batches([result.drop_columns([_ROW])])
+        table = pa.table(result).drop_columns([_ROW])
         if any(_is_float(self._column(name)) for name in money):
             table = table.cast(pa.schema([_as_float(column) for column in table.schema]))
         backend = self._frame.implementation

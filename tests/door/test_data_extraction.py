@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from data_extraction import extract_customers_csv, extract_products_json, extract_sales_database
 from etl.engines import odbc
 from etl.errors import ConfigurationError, ExtractionError, ValidationError
-from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS
+from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from etl.sources.products import read_products
 from etl.sources.sales import SalesReading, read_sales
 from etl.sources.window import EVERYTHING, whole_days
@@ -262,3 +264,55 @@ def test_what_an_odbc_source_refuses_is_told_with_the_next_step(
         extract_sales_database(connection_string, "2024-01-01", "2024-01-02")
     assert "SALES_DB_CONNECTION_STRING" in str(refused.value)
     assert refused.value.__cause__ is not None
+
+
+# --- DataFrames and encodings ------------------------------------------------------------
+
+
+def test_customers_come_as_a_dataframe(tmp_path: Path) -> None:
+    path = tmp_path / "customers.csv"
+    path.write_text(f"{','.join(CUSTOMER_COLUMNS)}\nC1,Ann,Lee,A@B.org,,,,2024-01-15\n")
+    frame: Any = extract_customers_csv(str(path), as_frame=True)
+    assert isinstance(frame, pd.DataFrame)
+    dicts = extract_customers_csv(str(path))
+    assert pa.Table.from_pandas(frame).to_pylist() == dicts
+    assert dicts[0]["email"] == "a@b.org"
+
+
+def test_products_come_as_a_dataframe_also_with_texts_among_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "products.json"
+    items = [
+        {"product_id": "P1", "specifications": {"price": 1.5}, "inventory": {"quantity": 3}},
+        {"product_id": "P2", "specifications": {"price": "1.75"}, "inventory": {}},
+    ]
+    path.write_text(json.dumps({"products": items}))
+    frame: Any = extract_products_json(str(path), as_frame=True)
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["price"].tolist() == ["1.5", "1.75"]
+    assert frame["quantity"].tolist() == [3, pd.NA]
+    assert list(frame.columns) == list(PRODUCT_COLUMNS)
+
+
+def test_sales_come_as_a_dataframe_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "sales.csv"
+    rows = ["T2,C1,P1,1,2.00,,2024-01-20,R1,completed", "T1,C1,P1,1,2.00,,2024-01-19,R1,completed"]
+    path.write_text("\n".join([",".join((*SALES_COLUMNS, "status")), *rows]))
+    frame: Any = extract_sales_database(f"csv:///{path}", "2024-01-01", "2024-01-31", as_frame=True)
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["transaction_id"].tolist() == ["T1", "T2"]
+
+
+def test_an_empty_extraction_is_a_dataframe_with_all_columns(tmp_path: Path) -> None:
+    path = tmp_path / "customers.csv"
+    path.write_text(",".join(CUSTOMER_COLUMNS))
+    frame: Any = extract_customers_csv(str(path), as_frame=True)
+    assert (len(frame), list(frame.columns)) == (0, list(CUSTOMER_COLUMNS))
+
+
+def test_customers_are_read_in_the_encoding_that_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "customers.csv"
+    path.write_text(f"{','.join(CUSTOMER_COLUMNS)}\nC1,Zoë,Lee,,,,,\n", encoding="cp1252")
+    assert extract_customers_csv(str(path), encoding="cp1252")[0]["first_name"] == "Zoë"
+    with pytest.raises(ExtractionError, match="no utf-8 text") as caught:
+        extract_customers_csv(str(path))
+    assert caught.value.next_step.startswith("pass encoding= with the encoding of the file")

@@ -18,8 +18,11 @@ from data_transformation import (
 from etl.errors import TransformationError
 from etl.rejects import reject_schema
 from etl.rules.blocks import LoadBlock
-from etl.rules.business import Rules, transform_customers, transform_products, transform_sales
+from etl.rules.business import Rules
+from etl.rules.customers import transform_customers
+from etl.rules.products import transform_products
 from etl.rules.records import block_from_records
+from etl.rules.sales import transform_sales
 from etl.schema.arrow import staged_schema
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Role, Table

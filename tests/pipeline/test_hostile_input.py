@@ -32,7 +32,9 @@ from etl.engines.engine import Access
 from etl.errors import ExtractionError, HeldBackError, ValidationError
 from etl.rules import values as value_rules
 from etl.rules.blocks import Block
-from etl.rules.business import transform_customers, transform_products, transform_sales
+from etl.rules.customers import transform_customers
+from etl.rules.products import transform_products
+from etl.rules.sales import transform_sales
 from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import STAR_TABLES
 from etl.sources.customers import read_customers
