@@ -16,6 +16,10 @@ from pathlib import Path
 from etl.errors import ExtractionError, ValidationError
 from etl.sources.files import FileTrace, byte_chunks, open_source, text_chunks, wide_encoding
 
+# A longer value is given up, like a CSV line: it must be in memory whole, several times over while
+# it is decoded. A product has some hundreds of characters; this leaves room for embedded pictures.
+MOST_VALUE_CHARS = 16 * 2**20
+
 _SAVE_AS_UTF8 = "save the file as UTF-8"
 _SHOWN_KEYS, _SHOWN_CHARACTERS = 10, 40  # how much of the top level a message lists
 # The longest that can be cut by the end of the window and then looks wrong rather than
@@ -76,7 +80,8 @@ def read_json_items(
     Raises:
         FileNotFoundError: there is no such file.
         ExtractionError: the file cannot be opened or read, is no UTF-8 or no JSON, ends too
-            early, nests too deeply, or changed while it was read.
+            early, nests too deeply, holds a value longer than `MOST_VALUE_CHARS`, or changed
+            while it was read.
         ValidationError: the file is empty, its top level is no object, or the key is missing or
             holds no array.
 
@@ -284,7 +289,18 @@ class _Window:
 
     def _double(self) -> bool:
         """Read as much again as there is, so that a large item is not decoded too often."""
+        if len(self._text) - self._at >= MOST_VALUE_CHARS:
+            raise self._too_long()
         return self._more(len(self._text) - self._at)
+
+    def _too_long(self) -> ExtractionError:
+        line, column = self._place(self._at)
+        inside = f"item {self.items + 1} of {self.array!r}" if self.array else "a value"
+        return ExtractionError(
+            f"{self.path}: line {line}, column {column}: {inside} is longer than "
+            f"{MOST_VALUE_CHARS:,} characters ({self.items} items read before)",
+            next_step="check what wrote it; a quote or bracket may be missing",
+        )
 
     def _more(self, least: int) -> bool:
         """Let go of what was taken and read on, at least so many characters; False at the end."""

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import ExtractionError, ValidationError
+from etl.sources import json_reader
 from etl.sources.json_reader import JsonItem, read_json_items
 
 
@@ -399,3 +400,27 @@ def test_any_text_is_read_as_json_or_ends_in_an_error_of_this_package(
         message_of(path, chunk_chars=chunk_chars)
     else:
         assert len(read(path, chunk_chars=chunk_chars)) >= len(expected["products"])
+
+
+@pytest.mark.parametrize("value", ['"{}"', '{{"a": ["{}"]}}'])
+def test_a_value_that_is_too_long_is_an_error_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setattr(json_reader, "MOST_VALUE_CHARS", 1000)
+    path = tmp_path / "products.json"
+    path.write_text('{"products": [1,\n' + value.format("x" * 5000) + "]}", encoding="utf-8")
+    items = read_json_items(path, "products", chunk_chars=64)
+    assert next(items).value == 1
+    wanted = "line 2, column 1: item 2 of 'products' is longer than 1,000 characters"
+    with pytest.raises(ExtractionError, match=wanted):
+        next(items)
+
+
+def test_a_value_as_long_as_allowed_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_reader, "MOST_VALUE_CHARS", 1000)
+    path = tmp_path / "products.json"
+    path.write_text('{"products": ["' + "x" * 990 + '"]}', encoding="utf-8")
+    (item,) = read_json_items(path, "products", chunk_chars=64)
+    assert item.value == "x" * 990
