@@ -97,7 +97,7 @@ class DatabaseManager:
         )  # fmt: skip
         self._session: Session | None = None
         self._in_transaction = False
-        self._stand_ins: dict[str, str] = {}
+        self._replaced: dict[str, str] = {}
 
     @classmethod
     def from_config(
@@ -199,8 +199,8 @@ class DatabaseManager:
         return True
 
     def _text(self, sql: str) -> str:
-        for name, stand_in in self._stand_ins.items():
-            sql = sql.replace(f'"{name}"', f'"{stand_in}"')
+        for name, replacement in self._replaced.items():
+            sql = sql.replace(f'"{name}"', f'"{replacement}"')
         return sql
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
@@ -239,16 +239,16 @@ class DatabaseManager:
     def table_names(self) -> set[str]:
         """Return the tables there are."""
         rows = self.query(self.dialect.table_names)
-        return {name for (name,) in rows} | set(self._stand_ins)
+        return {name for (name,) in rows} | set(self._replaced)
 
-    def create_stand_in(self, table: Table) -> None:
-        """Make an empty temporary table that stands in for a missing one, under its name.
+    def create_empty(self, table: Table) -> None:
+        """Make an empty temporary table to use in place of a missing one, under its name.
 
         For comparing with a warehouse that must not be changed.
         """
-        stand_in = ddl.temporary_table(self.dialect, table)
-        self.execute(ddl.create_temporary(self.dialect, stand_in))
-        self._stand_ins[table.name] = stand_in.name
+        replacement = ddl.temporary_table(self.dialect, table)
+        self.execute(ddl.create_temporary(self.dialect, replacement))
+        self._replaced[table.name] = replacement.name
 
     def blocks(self, sql: str, schema: pa.Schema, chunk_rows: int) -> Iterator[pa.RecordBatch]:
         """Run one query and yield its rows as Arrow blocks of at most `chunk_rows` rows."""
@@ -271,7 +271,7 @@ class DatabaseManager:
         self.session.append_parts(self._named(table), parts)
 
     def _named(self, table: Table) -> Table:
-        return replace(table, name=self._stand_ins.get(table.name, table.name))
+        return replace(table, name=self._replaced.get(table.name, table.name))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -320,7 +320,7 @@ def _remove_leftovers(path: Path) -> None:
 
 def _is_running(process: str) -> bool:
     if os.name == "nt" or not process.isdecimal():
-        return True  # to be left alone: nobody can tell
+        return True  # nobody knows
     try:
         os.kill(int(process), 0)
     except ProcessLookupError:

@@ -359,7 +359,7 @@ def refusal(error: Exception, target: Target, *, login_timeout_s: int) -> Loadin
 
 
 def connect(connection_string: str, *, login_timeout_s: int = 15) -> "pyodbc.Connection":
-    """Connect to SQL Server; each statement is a transaction of its own until told otherwise.
+    """Connect to SQL Server; each statement is a transaction of its own by default.
 
     Args:
         connection_string: ODBC keywords and values; without a driver one is chosen.
@@ -369,7 +369,7 @@ def connect(connection_string: str, *, login_timeout_s: int = 15) -> "pyodbc.Con
     Raises:
         ConfigurationError: the string is malformed.
         LoadingError: there is no driver manager, no fit driver, or no connection; then the
-            driver's error is the cause, and `is_transient` tells whether it may pass.
+            driver's error is the cause, and `is_transient` says whether it may pass.
     """
     _require_odbc(LoadingError)
     target = target_of(parse(connection_string), installed_drivers())

@@ -36,7 +36,7 @@ _CONNECT_TIMEOUT_S = 15
 # Whoever blocks us for longer than a minute makes error 55P03, which is tried again.
 _SETTINGS = "SET lock_timeout = '60s'; SET client_min_messages = warning;"
 # The server notices within this time that a process which waits for it has gone, and takes back
-# its lock. Some systems cannot tell; then the lock ends with the statement.
+# its lock. Some systems cannot know; then the lock ends with the statement.
 _NOTICE_THE_DEAD = "SET client_connection_check_interval = '5s';"
 
 # One lock a schema, since each schema can hold a warehouse of its own. The number is any that
@@ -142,7 +142,7 @@ _READ_ONLY = "SELECT pg_is_in_recovery(), current_setting('default_transaction_r
 _OLDEST = 150_000  # 15.0, the first version that knows MERGE
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ;"
-# Texts in quotes, so that an empty one is told from NULL, which has none.
+# Texts in quotes, so that an empty one differs from NULL, which has none.
 _CSV = csv.WriteOptions(include_header=False, quoting_style="all_valid")
 
 

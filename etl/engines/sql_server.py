@@ -22,8 +22,8 @@ LOCK_NAME = "etl_pipeline"
 # learn.microsoft.com: [A] "Troubleshoot connectivity issues and other errors with Azure SQL
 # Database and Azure SQL Managed Instance", list of transient fault error codes; [B]
 # "SqlConfigurableRetryFactory", the transient errors of Microsoft's own client.
-# Listed there and left out on purpose, because on a server of one's own they tell of a setting
-# that is wrong or of damage: 0, 20, 207, 926, 4060, 18456, 42108. Driver timeouts (-2 in [B])
+# Listed there and left out on purpose, because on a server of one's own they mean a setting
+# that is wrong, or damage: 0, 20, 207, 926, 4060, 18456, 42108. Driver timeouts (-2 in [B])
 # reach ODBC as the SQLSTATE HYT00.
 _TRANSIENT = frozenset(
     {
@@ -52,7 +52,7 @@ _TRANSIENT = frozenset(
     }
 )
 # Numbers of the FreeTDS driver itself (its header include/sybdb.h). A server that is killed
-# shows there as SQLSTATE 01000 with 20017, so the SQLSTATE alone would not tell.
+# shows there as SQLSTATE 01000 with 20017, so the SQLSTATE alone is not enough.
 _TRANSIENT_FREETDS = frozenset(
     {
         20003,  # SYBETIME: timed out
@@ -104,7 +104,7 @@ SQL_SERVER = Dialect(
     false="0",
     # A collation may take a for A, and all take a trailing space for none, but not before a dot.
     comparable="({text} + N'.') COLLATE Latin1_General_100_BIN2",
-    # Without a subquery, so that it can stand in an aggregate (SQL Server's error 130).
+    # Without a subquery, so that it can be part of an aggregate (SQL Server's error 130).
     differs=(
         "({x} <> {y} OR ({a} IS NULL AND {b} IS NOT NULL) OR ({a} IS NOT NULL AND {b} IS NULL))"
     ),

@@ -293,10 +293,10 @@ class ProcessingConfig(_Section):
     retry_backoff_factor: Number = _setting(
         2.0, "how many times longer each wait before another attempt is than the one before")
     breaker_failure_threshold: Positive = _setting(
-        5, "failures to connect in a row, repeated attempts among them, after which a run leaves a "
-        "database, the mail server or Slack alone for a while")
+        5, "failures to connect in a row, repeated attempts among them, after which the circuit of "
+        "a database, the mail server or Slack opens: it is not called for a while")
     breaker_recovery_seconds: Number = _setting(
-        60, "seconds for which it is left alone before one trial")
+        60, "seconds for which a circuit stays open before one trial call")
     lock_wait_seconds: Number = _setting(
         0, "seconds to wait while another run uses the warehouse; 0 ends at once with exit code 4")
     max_reject_rate: Share = _setting(
@@ -426,7 +426,7 @@ def load_config(
         env: dev, test or prod; chooses `.env.<env>`.
         base_dir: folder of the .env files, from which relative paths count too; the project folder
             of a checkout, or the current folder of an installed package, when left out.
-        environ: stands in for the process environment.
+        environ: used in place of the process environment.
 
     Raises:
         ConfigurationError: no such environment, or settings that cannot be used, all of them

@@ -98,10 +98,10 @@ def read_layers(
     """Read the .env files and the process environment, and change nothing in it.
 
     Args:
-        settings: all that are declared, by their names; others are left alone.
+        settings: all that are declared, by their names; others are ignored.
         environment: which `.env.<environment>` to read; empty reads `.env` alone.
         base_dir: folder of the .env files, from which relative paths count too.
-        environ: stands in for the process environment.
+        environ: used in place of the process environment.
     """
     base_dir = Path(base_dir).absolute()
     given: dict[str, Given] = {}

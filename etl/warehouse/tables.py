@@ -213,7 +213,7 @@ def _replace_missing(db: DatabaseManager, found: Differences, loaded: Sequence[T
             next_step="load it once, which adds them",
         )
     for table in dict.fromkeys((*found.tables, *staging)):
-        db.create_stand_in(table)
+        db.create_empty(table)
 
 
 def _make(db: DatabaseManager, found: Differences) -> None:

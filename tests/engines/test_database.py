@@ -173,7 +173,7 @@ def test_what_was_appended_takes_no_memory_until_the_transaction_ends(db: Databa
         assert pa.total_allocated_bytes() - before < 3 * block_bytes
 
 
-def test_too_little_memory_is_told_with_the_setting_that_helps(tmp_path: Path) -> None:
+def test_too_little_memory_is_reported_with_the_setting_that_helps(tmp_path: Path) -> None:
     access = Access(memory_limit="10MB", temp_directory=str(tmp_path / "tmp"))
     with DatabaseManager(f"duckdb:///{tmp_path}/w.duckdb", access=access) as db:
         db.execute("SET max_temp_directory_size = '1MB'")
@@ -191,7 +191,7 @@ def test_a_closed_warehouse_is_one_file_that_can_be_copied(tmp_path: Path) -> No
     assert [each.name for each in tmp_path.iterdir()] == ["w.duckdb"]
 
 
-def test_what_cannot_be_written_into_the_file_at_the_end_is_told_and_fails_nothing(
+def test_what_cannot_be_written_into_the_file_at_the_end_is_reported_and_fails_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     connection = f"duckdb:///{tmp_path}/w.duckdb"
@@ -239,7 +239,7 @@ def test_a_warehouse_in_use_names_the_process(held: tuple[Project, int]) -> None
         pass
 
 
-def test_a_warehouse_in_use_is_waited_for_as_long_as_told(
+def test_a_warehouse_in_use_is_waited_for_as_long_as_allowed(
     held: tuple[Project, int], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -251,9 +251,9 @@ def test_a_warehouse_in_use_is_waited_for_as_long_as_told(
     with pytest.raises(WarehouseInUseError), manager:
         pass
     assert waits == [1.0, 1.0, 0.5]
-    (told,) = caplog.messages
-    assert told.startswith("waiting up to 2.5 s: ")
-    assert str(pid) in told
+    (message,) = caplog.messages
+    assert message.startswith("waiting up to 2.5 s: ")
+    assert str(pid) in message
 
 
 def test_a_warehouse_that_is_released_meanwhile_is_taken(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
@@ -26,6 +27,7 @@ from postgres_server import PostgresServer, binaries
 from server_projects import Tables, assert_balanced, project_in, staged_rows
 
 from etl.engines import postgresql
+from etl.engines import postgresql as postgresql_engine
 from etl.engines.database import DatabaseManager
 from etl.engines.ddl import create_temporary, temporary_table
 from etl.engines.engine import Access
@@ -68,6 +70,15 @@ def test_a_run_can_begin_as_soon_as_the_one_before_has_ended(database: str) -> N
         db.execute(temporary)  # which the server drops once we have gone
     with DatabaseManager(database) as db:
         assert db.value("SELECT 1") == 1
+
+
+def test_a_run_and_its_alerts_connect_once_each(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = Mock(wraps=postgresql_engine.connect)
+    monkeypatch.setattr(postgresql_engine, "connect", connect)
+    assert project.run()["exit_code"] == 0
+    assert connect.call_count <= 2
 
 
 # --- what statements cost ------------------------------------------------------------------
@@ -252,7 +263,7 @@ def test_sales_are_read_to_the_last_instant_of_a_day(
     assert project.query("SELECT count(*) FROM sales_fact") == [(3,)]
 
 
-def test_a_sales_database_that_is_not_as_it_should_be_is_told(
+def test_a_sales_database_that_is_not_as_it_should_be_is_reported(
     project: Project, database: str
 ) -> None:
     project.settings["SALES_DB_CONNECTION_STRING"] = database
@@ -266,7 +277,7 @@ def test_a_sales_database_that_is_not_as_it_should_be_is_told(
 
 
 @pytest.mark.parametrize(
-    ("change", "told", "passes"),
+    ("change", "message", "passes"),
     [
         (("postgres?", "missing?"), '"missing" does not exist.*correct the database', False),
         (("//etl@", "//stranger@"), 'role "stranger" does not exist.*correct the user', False),
@@ -275,9 +286,9 @@ def test_a_sales_database_that_is_not_as_it_should_be_is_told(
     ],
 )  # fmt: skip
 def test_each_refusal_says_what_to_do(
-    database: str, change: tuple[str, str], told: str, passes: bool
+    database: str, change: tuple[str, str], message: str, passes: bool
 ) -> None:
-    with pytest.raises(LoadingError, match=told) as caught:
+    with pytest.raises(LoadingError, match=message) as caught:
         DatabaseManager(database.replace(*change)).__enter__()
     assert is_transient(caught.value) is passes
 

@@ -213,10 +213,10 @@ def test_of_two_runs_at_once_the_second_waits_as_long_as_it_may_or_ends_with_cod
         second = start(project, "--start-date", "2024-01-21", "--end-date", "2024-12-31")
         linger_until(second, lambda: "waiting up to" in log_of(project))
         proxy.allow()
-        told = [ended(first), ended(second)]
-    assert [each.returncode for each in told] == codes
+        ended_runs = [ended(first), ended(second)]
+    assert [each.returncode for each in ended_runs] == codes
     if codes == [0, 4]:
-        assert "in use by another run" in told[1].stderr
+        assert "in use by another run" in ended_runs[1].stderr
     assert len(project.query("SELECT run_id FROM etl_run")) == codes.count(0)
     assert_balanced(project)
     assert project.run("--full-refresh")["exit_code"] == 0
@@ -228,7 +228,7 @@ def log_of(project: Project) -> str:
     return path.read_text("utf-8") if path.exists() else ""
 
 
-def test_a_run_waits_for_the_other_when_it_is_told_to(database: str) -> None:
+def test_a_run_waits_for_the_other_when_it_may(database: str) -> None:
     waits: list[float] = []
     access = Access(lock_wait_s=2.5)
     with DatabaseManager(database) as other:
@@ -243,7 +243,7 @@ def test_a_run_waits_for_the_other_when_it_is_told_to(database: str) -> None:
     assert waits == [1.0, 1.0]
 
 
-def test_it_waits_no_longer_than_it_is_told_to(database: str) -> None:
+def test_it_waits_no_longer_than_it_may(database: str) -> None:
     waits: list[float] = []
     access = Access(lock_wait_s=2.5)
     with DatabaseManager(database), pytest.raises(WarehouseInUseError):
@@ -349,7 +349,7 @@ def test_text_comes_out_as_it_went_in(db: DatabaseManager, text: str) -> None:
     ("before", "after"),
     [("mill", "Mill"), ("mill", "m\u0131ll"), ("e\u0301", "\u00e9"), ("漢", "字")],
 )
-def test_texts_that_a_collation_may_take_for_equal_are_told_apart(
+def test_texts_that_a_collation_may_take_for_equal_are_distinguished(
     db: DatabaseManager, before: str, after: str
 ) -> None:
     for address in (before, after):
@@ -477,7 +477,7 @@ def test_a_login_that_may_create_nothing_loads_what_a_dba_has_prepared(
 
 
 @pytest.mark.usefixtures("login")
-def test_a_login_that_may_not_create_what_is_missing_is_told_what_a_dba_can_do(
+def test_a_login_that_may_not_create_what_is_missing_is_shown_what_a_dba_can_do(
     project: Project,
 ) -> None:
     with pytest.raises(LoadingError, match=r"customer_dim.*--print-schema"):

@@ -35,7 +35,7 @@ class Clock:
 
 
 class Server:
-    """Answers, or fails with what it is told to."""
+    """Answers, or fails with its error."""
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
@@ -96,11 +96,11 @@ def test_the_refusal_names_the_circuit_the_seconds_left_and_the_last_failure(
     clock.now += 17.5
     with pytest.raises(CircuitOpenError) as caught:
         circuit.call(server)
-    told = str(caught.value)
-    assert "mail server" in told
-    assert "43 s" in told
-    assert "3 failures" in told
-    assert "connection refused" in told
+    message = str(caught.value)
+    assert "mail server" in message
+    assert "43 s" in message
+    assert "3 failures" in message
+    assert "connection refused" in message
 
 
 def test_only_failures_in_a_row_count(clock: Clock, server: Server) -> None:

@@ -166,7 +166,7 @@ def test_without_an_installed_driver_the_one_from_pip_is_taken(tmp_path: Path) -
     assert choose_driver("", [DRIVER_17], from_pip=lambda: library) == DRIVER_17
 
 
-def test_without_any_driver_the_choices_are_told() -> None:
+def test_without_any_driver_the_choices_are_named() -> None:
     with pytest.raises(LoadingError) as caught:
         choose_driver("", ["SQLite3", "FreeTDS"], from_pip=nothing)
     message = str(caught.value)
@@ -175,7 +175,7 @@ def test_without_any_driver_the_choices_are_told() -> None:
         assert choice in message
 
 
-def test_a_named_driver_that_is_not_installed_is_told_with_those_that_are() -> None:
+def test_a_named_driver_that_is_not_installed_is_named_with_those_that_are() -> None:
     with pytest.raises(LoadingError, match=rf"'{DRIVER_18}' is not there; installed: {DRIVER_17}"):
         choose_driver(DRIVER_18, [DRIVER_17])
 
@@ -409,7 +409,7 @@ def test_a_refusal_says_what_happened_where_and_what_to_do(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_what_may_pass_is_told_apart_through_the_cause(name: str) -> None:
+def test_what_may_pass_is_distinguished_through_the_cause(name: str) -> None:
     assert is_transient(refused(PASSING[name][0]))
 
 
@@ -418,7 +418,7 @@ def test_what_may_pass_is_told_apart_through_the_cause(name: str) -> None:
     "name", sorted(set(FAULTS) - {"no encryption", "old encryption", "wrong setting",
                                   "no user in the database"})
 )  # fmt: skip
-def test_what_will_not_pass_is_told_apart_through_the_cause(name: str) -> None:
+def test_what_will_not_pass_is_distinguished_through_the_cause(name: str) -> None:
     assert not is_transient(refused(FAULTS[name][0]))
 
 
@@ -539,7 +539,7 @@ def failure(connection_string: str, seconds: int = 5) -> LoadingError:
 
 
 @needs_microsofts
-def test_a_connection_tells_its_driver_and_server_and_commits_by_itself() -> None:
+def test_a_connection_names_its_driver_and_server_and_commits_by_itself() -> None:
     with server(welcoming([])) as address, closing(connect(pips(address))) as connection:
         assert re.fullmatch(r"libmsodbcsql\S+ 18[.0-9]+", driver_in_use(connection))
         assert server_version(connection) == "Microsoft SQL Server 16.00.1000"
@@ -602,7 +602,7 @@ def test_what_a_server_answers_to_a_login_is_understood(number: int, text: str, 
 
 
 @needs_microsofts
-def test_a_server_that_does_not_encrypt_is_told_and_nothing_is_sent_to_it() -> None:
+def test_a_server_that_does_not_encrypt_is_reported_and_nothing_is_sent_to_it() -> None:
     logins: list[bytes] = []
     with server(lambda client: logins.append(greet(client))) as address:
         assert "DB_ENCRYPT" in str(failure(pips(address, "Encrypt=yes")))
@@ -610,7 +610,7 @@ def test_a_server_that_does_not_encrypt_is_told_and_nothing_is_sent_to_it() -> N
 
 
 @needs_microsofts
-def test_a_server_that_refuses_is_told_after_the_login_timeout() -> None:
+def test_a_server_that_refuses_is_reported_after_the_login_timeout() -> None:
     error = failure(pips("127.0.0.1,1"), 1)
     assert "on server '127.0.0.1,1'" in str(error)
     assert "refuses connections, or did not answer within 1 s" in str(error)
@@ -618,7 +618,7 @@ def test_a_server_that_refuses_is_told_after_the_login_timeout() -> None:
 
 
 @needs_microsofts
-def test_a_server_that_never_answers_is_told_after_the_login_timeout() -> None:
+def test_a_server_that_never_answers_is_reported_after_the_login_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         error = failure(pips(f"127.0.0.1,{listener.getsockname()[1]}"), 1)
     assert "did not answer within 1 s" in str(error)
@@ -626,14 +626,14 @@ def test_a_server_that_never_answers_is_told_after_the_login_timeout() -> None:
 
 
 @needs_microsofts
-def test_a_server_that_speaks_something_else_is_told() -> None:
+def test_a_server_that_speaks_something_else_is_reported() -> None:
     with server(lambda client: client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as address:
         error = failure(pips(address))
     assert "does not speak as SQL Server does" in str(error)
     assert not is_transient(error)
 
 
-def test_a_library_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_library_that_is_none_is_reported(tmp_path: Path) -> None:
     library = tmp_path / "libmsodbcsql.so"
     library.write_text("no library")
     error = failure(f"Driver={{{library}}};Server=sql01;{LOGIN}")
@@ -650,7 +650,7 @@ def test_an_unfit_driver_behind_another_name_is_refused_once_connected(tmp_path:
     assert "FreeTDS, whose fast_executemany crashes" in str(error)
 
 
-def test_without_a_driver_manager_it_is_told_how_to_install_one() -> None:
+def test_without_a_driver_manager_it_says_how_to_install_one() -> None:
     code = (
         "import sys; sys.modules['pyodbc'] = None; from etl import errors\n"
         "from etl.engines import odbc\n"
