@@ -665,7 +665,7 @@ def test_without_a_mail_server_an_email_is_only_written_and_not_taken_for_sent(
 # --- told once -----------------------------------------------------------------------------
 
 
-def test_one_way_that_works_is_enough_to_have_told(by_slack: AlertConfig, hook: Webhook) -> None:
+def test_one_channel_that_works_is_enough(by_slack: AlertConfig, hook: Webhook) -> None:
     alert = alert_of(DETAILS)
     assert Notifier.of(by_slack).notify("key", email=alert, slack=alert)
     assert not Notifier.of(by_slack).notify("key", email=alert, slack=alert)
