@@ -1,6 +1,7 @@
 """Records that cannot be loaded: their shape, and the file a person mends them in."""
 
 import codecs
+import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -92,27 +93,35 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\u
 _GUARD = "'"
 
 
+# Where a cell may begin: what separates cells and rows, besides the comma, where a spreadsheet is
+# set to semicolons or tabs, for which our quotes count as characters.
+_BEGINS = ";\t\r\n"
+_DANGEROUS = "[" + re.escape("".join((*_FORMULA_STARTS, _GUARD))) + "]"
+_SUSPICIOUS = rf"(?:^|[{_BEGINS}]){_DANGEROUS}"
+_TO_GUARD = re.compile(rf"(?:\A|(?<=[{_BEGINS}]))(?={_DANGEROUS})")
+_TO_UNGUARD = re.compile(rf"(?:\A|(?<=[{_BEGINS}])){_GUARD}")
+
+
 def guarded_cell(text: str | None) -> str:
-    """A cell that no spreadsheet takes for a formula; `unguarded_cell` gives the text back.
+    """Return a cell that no spreadsheet takes for a formula, whatever separates its columns.
+
+    `unguarded_cell` gives the text back.
 
     Example:
         >>> guarded_cell("=1+1"), guarded_cell("'tis"), guarded_cell("Ann"), guarded_cell(None)
         ("'=1+1", "''tis", 'Ann', '')
+        >>> guarded_cell("x;=1+1;y")
+        "x;'=1+1;y"
     """
-    text = text or ""
-    return _GUARD + text if text.startswith((*_FORMULA_STARTS, _GUARD)) else text
-
-
-# One of these at the start of a text.
-_GUARDED = "^[" + "".join(f"\\x{{{ord(start):x}}}" for start in (*_FORMULA_STARTS, _GUARD)) + "]"
+    return _TO_GUARD.sub(_GUARD, text or "")
 
 
 def guarded_cells(column: pa.Array) -> pa.Array:
     """Return a column of texts with `guarded_cell` applied; nulls stay."""
-    dangerous = pc.match_substring_regex(column, _GUARDED)
+    dangerous = pc.fill_null(pc.match_substring_regex(column, _SUSPICIOUS), False)
     if dangerous.true_count:
-        guarded = pc.binary_join_element_wise(_GUARD, column, "")
-        column = pc.if_else(dangerous, guarded, column)
+        guarded = [guarded_cell(text) for text in column.filter(dangerous).to_pylist()]
+        column = pc.replace_with_mask(column, dangerous, pa.array(guarded, column.type))
     return column
 
 
@@ -129,7 +138,7 @@ def unguarded_cell(cell: str) -> str:
         >>> unguarded_cell("'=1+1"), unguarded_cell("''tis"), unguarded_cell("Ann")
         ('=1+1', "'tis", 'Ann')
     """
-    return cell.removeprefix(_GUARD)
+    return _TO_UNGUARD.sub("", cell)
 
 
 def reasons_of(rejected: pa.RecordBatch) -> Counter[tuple[str, str]]:
