@@ -159,13 +159,17 @@ def test_a_full_refresh_whose_connection_is_cut_is_done_once_as_well(
     assert_balanced(project)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.4, 0.7, 0.9])
+# Of the messages of a run; `KILLS=2000` cuts after every one of them.
+CUTS = int(os.environ.get("KILLS", "4"))
+
+
+@pytest.mark.parametrize("share", [(n + 0.5) / CUTS for n in range(CUTS)])
 def test_where_the_server_stays_away_the_next_run_makes_up_for_it(
     project: Project, undisturbed: Tables, measured: Measured, share: float
 ) -> None:
     direct = dict(project.settings)
     project.settings |= {"BATCH_SIZE": "60", "MAX_RETRIES": "1"}
-    plan = Plan(at_message=int(measured.messages * share), for_good=True)
+    plan = Plan(at_message=1 + int(measured.messages * share), for_good=True)
     with proxy_to(project, plan) as proxy:
         behind(project, proxy)
         try:
