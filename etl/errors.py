@@ -95,7 +95,7 @@ class WarehouseInUseError(LoadingError):
 
     @classmethod
     def by_another_run(cls, holder: str) -> Self:
-        """What a run says that did not get the lock of a server.
+        """Return what a run says that did not get the lock of a server.
 
         Args:
             holder: what is known of the run that has it, to be put behind the words.

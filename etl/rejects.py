@@ -1,4 +1,4 @@
-"""Records that cannot be loaded: their shape, and the file a person mends them in."""
+"""Records that cannot be loaded: their shape, and the file a person corrects them in."""
 
 import codecs
 import re
@@ -39,7 +39,7 @@ REASON_COLUMNS = (
 
 
 def reject_schema(source_columns: tuple[str, ...]) -> pa.Schema:
-    """The Arrow schema of a block of rejected records.
+    """Return the Arrow schema of a block of rejected records.
 
     The source's own columns follow as text, so that each stands in a cell of its own;
     `raw_record` holds the text of a record that could not be taken apart.
@@ -57,7 +57,7 @@ def reject_schema(source_columns: tuple[str, ...]) -> pa.Schema:
 def reject_block(
     source_columns: tuple[str, ...], rows: Sequence[Mapping[str, object]]
 ) -> pa.RecordBatch:
-    """A block of rejected records from plain rows; what a row lacks is empty.
+    """Return a block of rejected records from plain rows; what a row lacks is empty.
 
     Example:
         >>> row = {"source_row": 7, "error_class": MALFORMED, "reason": "3 fields, not 8"}
@@ -132,7 +132,7 @@ def _cells(column: pa.Array) -> pa.Array:
 
 
 def unguarded_cell(cell: str) -> str:
-    """The text of a cell.
+    """Return the text of a cell.
 
     Example:
         >>> unguarded_cell("'=1+1"), unguarded_cell("''tis"), unguarded_cell("Ann")
@@ -142,7 +142,7 @@ def unguarded_cell(cell: str) -> str:
 
 
 def reasons_of(rejected: pa.RecordBatch) -> Counter[tuple[str, str]]:
-    """How many records of a block were rejected per error class and field, duplicates aside.
+    """Return how many records of a block were rejected per error class and field, duplicates aside.
 
     Example:
         >>> block = reject_block((), [{"error_class": MISSING, "field": "customer_id"}])
@@ -194,7 +194,7 @@ class RejectedFile:
         self._file: AtomicFile | None = None
 
     def write(self, rejected: pa.RecordBatch) -> None:
-        """Adds a block of rejected records."""
+        """Add a block of rejected records."""
         self.rows += rejected.num_rows
         self.reasons.update(reasons_of(rejected))
         if self._folder is None or not rejected.num_rows:
@@ -210,7 +210,7 @@ class RejectedFile:
             raise
 
     def publish(self) -> Path | None:
-        """Puts the file in place, safe on the disk; returns its path, None when there is none."""
+        """Put the file in place, safe on the disk; return its path, None when there is none."""
         file, self._file = self._file, None
         if file is None:
             return None
@@ -218,7 +218,7 @@ class RejectedFile:
         return self._path
 
     def discard(self) -> None:
-        """Removes what was written so far; does nothing after `publish`."""
+        """Remove what was written so far; do nothing after `publish`."""
         if self._file is not None:
             self._file.discard()
         self._file, self.rows = None, 0

@@ -12,7 +12,7 @@ _KILO = 1000
 
 
 def count_words(count: int | None) -> str:
-    """A count with its thousands set apart.
+    """Return a count with its thousands set apart.
 
     Example:
         >>> count_words(1234567), count_words(None)
@@ -22,7 +22,7 @@ def count_words(count: int | None) -> str:
 
 
 def seconds_words(seconds: float | None) -> str:
-    """A duration in the unit that suits it.
+    """Return a duration in the unit that suits it.
 
     Example:
         >>> [seconds_words(s) for s in (0.234, 9.96, 75, 7384, None)]
@@ -87,7 +87,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def bytes_words(size: int | None) -> str:
-    """A size in the unit that suits it.
+    """Return a size in the unit that suits it.
 
     Example:
         >>> [bytes_words(n) for n in (12, 15300, 2_500_000, None)]
@@ -102,7 +102,7 @@ def bytes_words(size: int | None) -> str:
 
 
 def percent_words(share: float | None) -> str:
-    """A share as a percentage that says 100 % and 0 % only when it is exactly that.
+    """Return a share as a percentage that says 100 % and 0 % only when it is exactly that.
 
     Example:
         >>> [percent_words(s) for s in (1, 0.9999, 0.934, 0.0004, 0, None)]
@@ -116,7 +116,7 @@ def percent_words(share: float | None) -> str:
 
 
 def instant_words(instant: datetime | None) -> str:
-    """A moment to the minute, without its zone.
+    """Return a moment to the minute, without its zone.
 
     Example:
         >>> instant_words(datetime(2024, 1, 20, 2, 30, 15))
@@ -138,7 +138,7 @@ _ESCAPES = {code: ascii(chr(code))[1:-1] for code in _UNPRINTABLE}
 
 
 def printable(text: str) -> str:
-    r"""The text on one line, with every character that would be obeyed shown as its escape.
+    r"""Return the text on one line, with every character that would be obeyed shown as its escape.
 
     Args:
         text: anything, such as a value from a source or the message of a driver.

@@ -11,18 +11,18 @@ GROUND = "ground"
 
 
 def name_of(path: Path) -> str:
-    """The dotted name of a module of ours."""
+    """Return the dotted name of a module of ours."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def room_of(module: str) -> str:
-    """The room of a module: the first folder below `etl`, or the module itself."""
+    """Return the room of a module: the first folder below `etl`, or the module itself."""
     return ".".join(module.split(".")[:2]) if module.startswith("etl.") else module
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The names of ours that a file imports, modules and what is taken from them."""
+    """Return the names of ours that a file imports, modules and what is taken from them."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -34,14 +34,14 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def modules_imported(path: Path) -> set[str]:
-    """The modules of ours that a file imports."""
+    """Return the modules of ours that a file imports."""
     known = {name_of(each) for each in FILES}
     names = {part for name in imported(path) for part in (name, name.rpartition(".")[0])}
     return names & known - {"etl"}
 
 
 def rooms_imported(path: Path) -> set[str]:
-    """The rooms, apart from its own, from which a file imports."""
+    """Return the rooms, apart from its own, from which a file imports."""
     found = {name if name.startswith("etl.") else name.split(".")[0] for name in imported(path)}
     return {room_of(name) for name in found} - {room_of(name_of(path))}
 
@@ -76,7 +76,7 @@ def reachable(room: str, graph: Mapping[str, set[str]]) -> set[str]:
 
 
 def rooms_diagram() -> str:
-    """The rooms as a Mermaid diagram, without the arrows that follow from others."""
+    """Return the rooms as a Mermaid diagram, without the arrows that follow from others."""
     graph = arrows()
     lines = ["```mermaid", "flowchart TD"]
     for room in sorted(graph):
@@ -86,7 +86,7 @@ def rooms_diagram() -> str:
 
 
 def modules_table() -> str:
-    """A line for each module, with the first line of its docstring."""
+    """Return a line for each module, with the first line of its docstring."""
     rows = ["| Module | Holds |", "|---|---|"]
     for path in FILES:
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

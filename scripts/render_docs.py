@@ -30,7 +30,7 @@ DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
 def run_twice() -> tuple[str, str]:
-    """What the command prints on the bundled sample, the first and the second time."""
+    """Return what the command prints on the bundled sample, the first and the second time."""
     with TemporaryDirectory() as folder:
         output, logs = Path(folder, "data/output"), Path(folder, "logs")
         own = {"OUTPUT_DIR": str(output), "LOG_DIR": str(logs), "PYTHONUTF8": "1"}
@@ -47,7 +47,7 @@ def run_twice() -> tuple[str, str]:
 
 
 def copied(folder: str) -> list[str]:
-    """Copies the project there, and returns the command that runs it."""
+    """Copy the project there, and return the command that runs it."""
     for path in ROOT.glob("*.py"):
         shutil.copy2(path, folder)
     shutil.copytree(ROOT / "etl", Path(folder, "etl"))
@@ -56,7 +56,7 @@ def copied(folder: str) -> list[str]:
 
 
 def printed_by(command: list[str], *, exit_code: int = 0, **settings: str) -> str:
-    """What a command of a copied project prints."""
+    """Return what a command of a copied project prints."""
     environment = {**os.environ, **settings, "PYTHONUTF8": "1"}
     done = subprocess.run(  # noqa: S603  # our own command
         command, env=environment, capture_output=True, text=True, check=False, encoding="utf-8"
@@ -66,7 +66,7 @@ def printed_by(command: list[str], *, exit_code: int = 0, **settings: str) -> st
 
 
 def health_check() -> str:
-    """What a health check prints in a copy of the project that has run once."""
+    """Return what a health check prints in a copy of the project that has run once."""
     with TemporaryDirectory() as folder:
         command = copied(folder)
         printed_by(command)
@@ -74,7 +74,7 @@ def health_check() -> str:
 
 
 def alerts() -> tuple[str, str]:
-    """The e-mail and the message to Slack about products that end too early."""
+    """Return the e-mail and the message to Slack about products that end too early."""
     told = {
         "ALERT_EMAIL_TO": "data-team@example.com, on-call@example.com",
         "ALERT_EMAIL_FROM": "etl-alerts@example.com",
@@ -99,20 +99,20 @@ def alerts() -> tuple[str, str]:
 
 
 def fenced(text: str) -> str:
-    """The text as a code block, without spaces at the ends of its lines."""
+    """Return the text as a code block, without spaces at the ends of its lines."""
     lines = [line.rstrip() for line in text.strip("\n").splitlines()]
     return "\n".join(["```text", *lines, "```"])
 
 
 def short(output: str) -> str:
-    """The output without what stands between its first table and its last line."""
+    """Return the output without what stands between its first table and its last line."""
     lines = output.splitlines()
     end = next(number for number, line in enumerate(lines) if line.startswith("└"))
     return "\n".join([*lines[: end + 1], "...", *lines[-2:]])
 
 
 def exit_codes() -> str:
-    """The exit codes that the help names."""
+    """Return the exit codes that the help names."""
     codes = build_parser().format_help().partition("exit codes:\n")[2].partition("\n\n")[0]
     rows = [line.split(maxsplit=1) for line in codes.splitlines() if line.strip()]
     return "\n".join(["| Exit code | |", "|---|---|", *(f"| {n} | {text} |" for n, text in rows)])
@@ -175,14 +175,14 @@ _VOLATILE = (
 
 
 def without_times(document: str) -> str:
-    """The text with everything that differs from run to run made equal."""
+    """Return the text with everything that differs from run to run made equal."""
     for pattern, stand_in in _VOLATILE:
         document = pattern.sub(stand_in, document)
     return document
 
 
 def main() -> None:
-    """Renders all documents."""
+    """Render all documents."""
     made = parts()
     for path in DOCUMENTS:
         path.write_text(rendered(path.read_text(encoding="utf-8"), made), encoding="utf-8")

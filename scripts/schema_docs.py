@@ -4,7 +4,7 @@ from etl.schema.tables import ALL_TABLES, Column, Kind, Table
 
 
 def dictionary_markdown() -> str:
-    """The data dictionary, a table per table, as it stands in the documentation."""
+    """Return the data dictionary, a table per table, as it stands in the documentation."""
     return "\n\n".join(_table_markdown(table) for table in ALL_TABLES)
 
 

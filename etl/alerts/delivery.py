@@ -107,7 +107,7 @@ class Delivery:
 
 
 def _within(seconds: float, function: Callable[[], None]) -> None:
-    """Runs a function for so long at most.
+    """Run a function for so long at most.
 
     In a thread: neither the resolution of a name nor a server that sends a byte now and then is
     bounded by the timeout of a socket.

@@ -56,7 +56,7 @@ class AlertState:
         self._reported = False
 
     def change(self, change: Callable[[dict[str, Any]], T]) -> T:
-        """Reads what is remembered, changes it, and writes it back, all under the lock.
+        """Read what is remembered, change it, and write it back, all under the lock.
 
         Args:
             change: takes the data and changes it in place; called exactly once.
@@ -136,11 +136,11 @@ class AlertFiles:
 
     @classmethod
     def of(cls, config: AlertConfig) -> Self:
-        """The folder that the settings name."""
+        """Return the folder that the settings name."""
         return cls(config.alerts_dir, *config.log_limits)
 
     def append(self, name: str, text: str) -> bool:
-        """Appends a text and a line end to one of the files.
+        """Append a text and a line end to one of the files.
 
         Returns:
             Whether it was written. That it was not is logged: no alert fails a run.

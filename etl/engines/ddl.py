@@ -11,7 +11,7 @@ RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 def temporary_table(dialect: Dialect, table: Table) -> Table:
-    """The table as a temporary one, under the name that this engine wants."""
+    """Return the table as a temporary one, under the name that this engine wants."""
     return replace(table, name=dialect.temporary_name.format(name=table.name))
 
 
@@ -33,7 +33,7 @@ def _create_index(dialect: Dialect, table: Table, index: Index) -> str:
 
 
 def grants(dialect: Dialect, tables: Iterable[Table]) -> str:
-    """A role that may do what a load does with the tables, and nothing else."""
+    """Return a role that may do what a load does with the tables, and nothing else."""
     if not dialect.role:
         return ""
     rights = [dialect.grant.format(quoted=quoted(table.name)) for table in tables]
@@ -57,7 +57,7 @@ def _right(dialect: Dialect, table: Table, right: str) -> str:
 
 
 def may_create_query(dialect: Dialect) -> str:
-    """Whether this login may create tables; empty for an engine without rights.
+    """Return whether this login may create tables; empty for an engine without rights.
 
     Example:
         >>> from etl.engines.duckdb import DUCKDB
@@ -80,7 +80,7 @@ def create_temporary(dialect: Dialect, table: Table) -> str:
 
 
 def create_temporary_as(dialect: Dialect, name: str, query: str) -> str:
-    """Makes a temporary table and fills it from a query without parameters.
+    """Make a temporary table and fill it from a query without parameters.
 
     Example:
         >>> from etl.engines.sql_server import SQL_SERVER
@@ -93,7 +93,7 @@ def create_temporary_as(dialect: Dialect, name: str, query: str) -> str:
 
 
 def drop_temporary(dialect: Dialect, name: str) -> str:
-    """Drops a temporary table if it is there."""
+    """Drop a temporary table if it is there."""
     return f"DROP TABLE IF EXISTS {temporary(dialect, name)};"
 
 

@@ -109,7 +109,7 @@ ORDER BY {first}, t.TABLE_NAME, c.ORDINAL_POSITION;"""
 
 
 def quoted(name: str) -> str:
-    """The name as an identifier.
+    """Return the name as an identifier.
 
     Example:
         >>> quoted("customer_dim")
@@ -120,7 +120,7 @@ def quoted(name: str) -> str:
 
 
 def temporary(dialect: Dialect, name: str) -> str:
-    """The name of a temporary table as an identifier.
+    """Return the name of a temporary table as an identifier.
 
     Example:
         >>> from etl.engines.sql_server import SQL_SERVER
@@ -136,7 +136,7 @@ def listed(columns: Iterable[Column], prefix: str = "") -> str:
 
 
 def sql_type(dialect: Dialect, column: Column) -> str:
-    """The column's type in the engine's words.
+    """Return the column's type in the engine's words.
 
     Example:
         >>> from etl.engines.sql_server import SQL_SERVER
@@ -159,12 +159,12 @@ def same_key(table: Table, left: str, right: str) -> str:
 
 
 def key_of(table: Table, alias: str) -> str:
-    """The key column behind an alias, of several the first."""
+    """Return the key column behind an alias, of several the first."""
     return f"{alias}.{quoted(table.key[0])}"
 
 
 def record_key(table: Table, alias: str) -> str:
-    r"""The key behind an alias as one text: of several columns, texts or whole numbers, all.
+    r"""Return the key behind an alias as one text: of several columns, texts or whole numbers, all.
 
     Example:
         >>> from etl.schema.tables import CUSTOMER_DIM, ETL_LINEAGE
@@ -227,12 +227,12 @@ def any_differs(dialect: Dialect, columns: Iterable[Column], left: str, right: s
 
 
 def count_rows(name: str) -> str:
-    """How many rows a table has."""
+    """Return how many rows a table has."""
     return f"SELECT count(*) FROM {quoted(name)};"
 
 
 def clear(dialect: Dialect, name: str) -> str:
-    """Empties a staging table of whatever an earlier attempt or a killed run has left.
+    """Empty a staging table of whatever an earlier attempt or a killed run has left.
 
     Example:
         >>> from etl.engines.postgresql import POSTGRESQL

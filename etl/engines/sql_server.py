@@ -351,7 +351,7 @@ class SqlServerSession:
 
     @contextmanager
     def _own_transaction(self) -> Iterator[None]:
-        """Makes one transaction of it, unless there is one: else each row would be committed.
+        """Make one transaction of it, unless there is one: else each row would be committed.
 
         With XACT_ABORT a row that is refused would end the transaction, and the rows behind it
         in the array, which have been sent already, would be committed without one.
@@ -462,7 +462,7 @@ def _input_size(column: Column) -> tuple[int, int, int]:
 
 
 def _drain(cursor: Any) -> None:
-    """Takes the result sets that are left: the error of a later statement comes with them."""
+    """Take the result sets that are left: the error of a later statement comes with them."""
     while cursor.nextset():
         pass
 

@@ -25,7 +25,7 @@ _SPARE = 50
 
 
 def append_entry(path: Path, entry: Mapping[str, Any]) -> bool:
-    """Adds a run to the journal; what hinders it is logged, and never raised.
+    """Add a run to the journal; what hinders it is logged, and never raised.
 
     Args:
         path: the journal; made with its folder when missing.
@@ -44,7 +44,7 @@ def append_entry(path: Path, entry: Mapping[str, Any]) -> bool:
         [{'run_id': 'r1', 'status': 'success'}]
     """
     try:
-        # a run is told when it cannot be written as it is, rather than lost for one odd value
+        # a run is written as well as it can be, rather than lost for one odd value
         line = json.dumps(entry, default=str).encode("ascii") + b"\n"
         path.parent.mkdir(parents=True, exist_ok=True)
         _append(path, line)
@@ -104,7 +104,7 @@ def _keep_the_newest(path: Path) -> None:
 
 
 def read_entries(path: Path, *, containing: str = "", most: int = MAX_RUNS) -> list[dict[str, Any]]:
-    """The last runs of a journal, oldest first; damaged lines are left out.
+    """Return the last runs of a journal, oldest first; damaged lines are left out.
 
     Args:
         path: the journal; a missing one has no runs.

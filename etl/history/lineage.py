@@ -1,4 +1,4 @@
-"""Where the rows of a table came from: the file or query of each source, and what became of it."""
+"""Where the rows of a table came from: the file or query of each source, and how it ended."""
 
 import logging
 from collections import Counter
@@ -49,7 +49,7 @@ def _row(lineage: Lineage, run_id: str) -> dict[str, object]:
 
 
 def tell(lineage: Lineage, level: int = logging.INFO) -> None:
-    """Writes a line into the log: from where, how much, to where."""
+    """Write a line into the log: from where, how much, to where."""
     facts = lineage.as_dict()
     logger.log(
         level, "lineage: %s -> %s, %d records, SHA-256 %s", lineage.path, lineage.target,
@@ -58,7 +58,7 @@ def tell(lineage: Lineage, level: int = logging.INFO) -> None:
 
 
 def record_lineage(db: DatabaseManager, run_id: str, lineage: Mapping[str, Lineage]) -> None:
-    """Writes down where the rows of a run came from, one row per source.
+    """Write down where the rows of a run came from, one row per source.
 
     Args:
         db: the open warehouse.

@@ -100,7 +100,7 @@ def without_secrets(summary: RunSummary, config: Config) -> RunSummary:
 
 
 def status_of(error: BaseException) -> str:
-    """How a run that ended with an error is called.
+    """Return how a run that ended with an error is called.
 
     Example:
         >>> status_of(KeyboardInterrupt())
@@ -113,13 +113,13 @@ def status_of(error: BaseException) -> str:
 
 
 def journal_path(config: Config) -> Path:
-    """Where the journal of these settings is."""
+    """Return where the journal of these settings is."""
     return config.files.environment_dir / JOURNAL
 
 
 @contextmanager
 def journaled(record: RunRecord) -> Iterator[RunRecord]:
-    """Writes a line into the journal at the end of the block, however it ends."""
+    """Write a line into the journal at the end of the block, however it ends."""
     try:
         yield record
     except BaseException as error:
@@ -133,7 +133,7 @@ def journaled(record: RunRecord) -> Iterator[RunRecord]:
 
 
 def missed_runs(config: Config) -> list[dict[str, Any]]:
-    """Runs into this warehouse of which it did not learn how they ended, as rows of `etl_run`."""
+    """Return runs into this warehouse of which it did not learn how they ended, as rows of `etl_run`."""
     warehouse = config.database.display_name
     return [
         row
@@ -158,7 +158,7 @@ def _row(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def record_missed(db: DatabaseManager, missed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Writes runs that never reached the warehouse into its history, and returns them."""
+    """Write runs that never reached the warehouse into its history, and return them."""
     known = run_history.run_ids_since(db, min(row["run_id"] for row in missed)) if missed else set()
     unknown = [row for row in missed if row["run_id"] not in known]
     run_history.record_runs(db, unknown)

@@ -45,12 +45,12 @@ class RunPlan:
 
 
 def utc_now() -> datetime:
-    """The present moment in UTC, without a zone, as the audit columns hold it."""
+    """Return the present moment in UTC, without a zone, as the audit columns hold it."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
 def run_id_after(now: datetime, last: str | None) -> str:
-    """A run id that sorts after the last one, even when the clock went back.
+    """Return a run id that sorts after the last one, even when the clock went back.
 
     Args:
         now: the present moment, UTC.
@@ -87,7 +87,7 @@ class LoadCounts:
     seconds: float = 0.0
 
     def plus(self, other: "LoadCounts") -> "LoadCounts":
-        """The sum, count by count.
+        """Return the sum, count by count.
 
         Example:
             >>> LoadCounts(rows_read=2).plus(LoadCounts(rows_read=3, rows_inferred=1)).rows_read
@@ -144,7 +144,7 @@ class Applied:
     rows_live: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, table: Table) -> LoadCounts:
-        """The counts of one table, zeros when nothing touched it."""
+        """Return the counts of one table, zeros when nothing touched it."""
         return self.counts.get(table.name, LoadCounts())
 
     def plus(self, other: "Applied") -> "Applied":
@@ -166,7 +166,7 @@ def _sums(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]
 
 
 def flaws_in_words(notes: Mapping[str, int]) -> str:
-    """The counts of `Staged.notes` for people.
+    """Return the counts of `Staged.notes` for people.
 
     Example:
         >>> flaws_in_words({"invalid_emails": 3, "missing_costs": 1})

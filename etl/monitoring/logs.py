@@ -64,7 +64,7 @@ def log_context(**fields: object) -> Iterator[None]:
 
 
 def current_log_context() -> Mapping[str, object]:
-    """The fields that the surrounding `log_context` blocks set, read-only.
+    """Return the fields that the surrounding `log_context` blocks set, read-only.
 
     Example:
         >>> dict(current_log_context())

@@ -259,7 +259,7 @@ Metrics = dict[str, dict[str, float]]
 
 
 def baseline(db: DatabaseManager, plan: RunPlan) -> dict[str, Any]:
-    """The figures of the earlier successful runs of the same kind as a run, oldest first.
+    """Return the figures of the earlier successful runs of the same kind as a run, oldest first.
 
     Args:
         db: the open warehouse.
@@ -320,7 +320,7 @@ def _figures(mode: str, table: str, counts: LoadCounts) -> dict[str, float]:
 def current_metrics(
     plan: RunPlan, applied: Applied, *, scores: Mapping[str, float], now: datetime
 ) -> Metrics:
-    """The figures of a run that is about to end.
+    """Return the figures of a run that is about to end.
 
     Args:
         plan: the run.

@@ -255,7 +255,7 @@ def dimension_scores(checks: Sequence[QualityCheck]) -> dict[str, dict[str, floa
 
 
 def scores(db: DatabaseManager, dimensions: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """How good the data are, 0 to 100, by the name of the source and of the table.
+    """Return how good the data are, 0 to 100, by the name of the source and of the table.
 
     Of a table, the mean over its dimensions; of a source, the share of the records of its newest
     load that were not rejected.

@@ -238,7 +238,7 @@ def _reference(table: Table, column: Column, parent: Table) -> SetRule:
 
 
 def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
-    """The rules about more than one row: keys, references, recomputed profit and status."""
+    """Return the rules about more than one row: keys, references, recomputed profit and status."""
     profits = restated.wrong_profits(dialect, 't."transaction_id" IS NOT NULL')
     return (
         *(_unique(table) for table in STAR_TABLES),
@@ -341,7 +341,7 @@ def row_rule_examples(dialect: Dialect, rule: RowRule) -> str:
 
 
 def set_rule_examples(rule: SetRule) -> str:
-    """Some keys that break a rule about more than one row."""
+    """Return some keys that break a rule about more than one row."""
     return _first_keys(rule.query)
 
 
@@ -355,11 +355,11 @@ def _first_keys(query: str) -> str:
 
 
 def set_rule_count(rule: SetRule) -> str:
-    """How many keys break a rule about more than one row."""
+    """Return how many keys break a rule about more than one row."""
     return rule.count or f"SELECT count(*) FROM (\n{rule.query}\n) AS broken;"
 
 
 def newest_sale() -> str:
-    """The newest sale up to a moment. Parameter: the moment."""
+    """Return the newest sale up to a moment. Parameter: the moment."""
     fact = quoted(SALES_FACT.name)
     return f'SELECT max("transaction_date") FROM {fact} WHERE "transaction_date" <= ?;'

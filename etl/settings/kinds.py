@@ -107,7 +107,7 @@ Addresses = Annotated[tuple[str, ...], Kind("e-mail addresses, commas between", 
 
 
 def kind_of(info: FieldInfo) -> Kind:
-    """The `Kind` of a declared setting."""
+    """Return the `Kind` of a declared setting."""
     # pydantic lifts the metadata out of `Kind`, and leaves it inside `Kind | None`
     inside = (getattr(part, "__metadata__", ()) for part in get_args(info.annotation))
     parts = (*info.metadata, *(part for metadata in inside for part in metadata))

@@ -50,14 +50,14 @@ class Layers:
     problems: tuple[str, ...] = ()
 
     def under(self, arguments: Mapping[str, object]) -> "Layers":
-        """The same with keyword arguments, named like attributes, as the strongest layer."""
+        """Return the same with keyword arguments, named like attributes, as the strongest layer."""
         given = dict(self.given)
         for name, value in arguments.items():
             given[name.upper()] = Given(_plain(value), "argument")
         return replace(self, given={k: v for k, v in given.items() if v.value not in (None, "")})
 
     def folder(self, name: str) -> Path:
-        """The folder that the setting `name` stands for."""
+        """Return the folder that the setting `name` stands for."""
         given = self.given.get(name)
         return self.base_dir / str(given.value if given else self.settings[name].default).strip()
 
@@ -68,7 +68,7 @@ class Layers:
         return int(text if text.isdecimal() else default)
 
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown of the values that were given."""
+        """Return what must not be shown of the values that were given."""
         secret = [name for name, setting in self.settings.items() if setting.secret]
         return tuple(secrets_in(str(self.given[n].value) for n in secret if n in self.given))
 

@@ -73,7 +73,7 @@ def _write_problem(folder: Path, *, write: bool) -> str:
 
 
 def may_access(path: Path, mode: int) -> bool:
-    """Whether files may be opened so, by the user as whom they are opened.
+    """Return whether files may be opened so, by the user as whom they are opened.
 
     Args:
         path: a file or folder.
@@ -105,12 +105,12 @@ def space_check(name: str, known: str, free_bytes: int) -> Check:
 
 
 def warehouse_file(config: Config) -> Path | None:
-    """The file of an embedded warehouse; None for a server, and for a database in memory."""
+    """Return the file of an embedded warehouse; None for a server, and for a database in memory."""
     return database_file(config.database.connection_string.get_secret_value())
 
 
 def shown_path(path: Path, config: Config) -> str:
-    """A path as it is written in the settings, where it lies in the project."""
+    """Return a path as it is written in the settings, where it lies in the project."""
     inside = path.is_relative_to(config.base_dir)
     return str(path.relative_to(config.base_dir)) if inside else str(path)
 

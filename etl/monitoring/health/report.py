@@ -98,7 +98,7 @@ class Endpoint:
 
 
 def endpoint_of(url: str) -> Endpoint:
-    """Where a connection for a web address goes: to its server, or to the proxy before that.
+    """Return where a connection for a web address goes: to its server, or to the proxy before that.
 
     Raises:
         ValueError: it is no web address.

@@ -170,7 +170,7 @@ _Key = tuple[str, str, str]
 
 
 def common_errors(entries: Sequence[Mapping[str, Any]], *, runs: int = RUNS) -> list[ErrorTrend]:
-    """The errors of the last runs, the most common first.
+    """Return the errors of the last runs, the most common first.
 
     Args:
         entries: of the journal, oldest first (`run_journal.read_entries`).
