@@ -133,7 +133,7 @@ def journaled(record: RunRecord) -> Iterator[RunRecord]:
 
 
 def missed_runs(config: Config) -> list[dict[str, Any]]:
-    """Return runs into this warehouse of which it did not learn how they ended, as rows of `etl_run`."""
+    """Return runs of which this warehouse did not learn how they ended, as rows of `etl_run`."""
     warehouse = config.database.display_name
     return [
         row
