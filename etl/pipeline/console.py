@@ -101,7 +101,7 @@ def print_health(report: Mapping[str, Any]) -> None:
 
 
 def print_summary(summary: RunSummary) -> None:
-    """Prints the summary of a run on stdout, as tables."""
+    """Print the summary of a run on stdout, as tables."""
     console = _stdout()
     console.print()
     console.print(_counts_table(summary))
@@ -146,11 +146,11 @@ def _stages_table(summary: RunSummary) -> Table:
     for name in ("seconds", "records", "errors", "error rate", "records/s"):
         table.add_column(name, justify="right")
     for stage in summary.stages:
-        table.add_row(
-            stage.name, f"{stage.seconds or 0:.2f}", count_words(stage.records),
-            count_words(stage.errors), f"{stage.error_rate or 0:.1%}",
-            f"{stage.records_per_second or 0:,.0f}",
-        )  # fmt: skip
+        counts = [count_words(stage.records), count_words(stage.errors)]
+        rates = [f"{stage.error_rate or 0:.1%}", f"{stage.records_per_second or 0:,.0f}"]
+        if not stage.records:  # validation looks at tables, not at records
+            counts[0], rates = "", ["", ""]
+        table.add_row(stage.name, f"{stage.seconds or 0:.2f}", *counts, *rates)
     return table
 
 

@@ -223,7 +223,6 @@ def _found(run: RunContext, look: Callable[[], Iterator[str]]) -> list[str]:
 def _validate(run: RunContext, applied: Applied) -> Judged:
     with measured(run.stages, run.metrics, VALIDATION) as counted:
         judged = run.kept(partial(judge, run.db, run.plan, applied))
-        counted["record_count"] = len(judged.quality["checks"])
         counted["error_count"] = len(judged.failed)
     return judged
 

@@ -60,10 +60,11 @@ class Stages:
 def _log_end(name: str, figures: dict[str, float]) -> None:
     records, errors = int(figures.get("records", 0)), int(figures.get("errors", 0))
     seconds, speed = figures.get("seconds", 0.0), figures.get("records_per_second", 0.0)
+    did = [f"{count_words(records)} records"] if records else []  # checks are no records
+    did += [f"{count_words(errors)} errors", seconds_words(seconds)]
+    did += [f"{speed:,.0f} records/s"] if records else []
     _log(
-        name,
-        f"Data {name} phase ended: {count_words(records)} records, {count_words(errors)} errors, "
-        f"{seconds_words(seconds)}, {speed:,.0f} records/s",
+        name, f"Data {name} phase ended: {', '.join(did)}",
         event="stage_end", status="errors" if errors else "ok", records=records, errors=errors,
         seconds=round(seconds, 3), records_per_second=round(speed, 1),
         memory_mb=round(peak_memory_mb(), 1),

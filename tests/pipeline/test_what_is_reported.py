@@ -114,6 +114,8 @@ def test_the_log_has_the_start_and_the_end_of_each_stage_and_of_the_run(project:
     ends = {r["stage"]: r for r in records if r.get("event") == "stage_end"}
     assert list(ends) == ["extraction", "transformation", "loading", "validation"]
     assert ends["extraction"]["records"] == 2
+    assert ends["validation"]["records"] == 0  # checks are no records
+    assert "records" not in ends["validation"]["message"]
     for record in ends.values():
         assert {"errors", "seconds", "records_per_second", "memory_mb"} <= record.keys()
         assert record["status"] == "ok"
