@@ -9,7 +9,8 @@ import io
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -37,11 +38,13 @@ from etl.rejects import (
 )
 from etl.resilience.transient import is_transient
 from etl.rules.blocks import LoadBlock
+from etl.rules.frame_types import columns_of
 from etl.rules.records import Records, records_of, staged_from_records
-from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
+from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Column, Table
 from etl.settings.config import ProcessingConfig
 from etl.sources.window import EVERYTHING
 from etl.warehouse.intake import Intake, stage_source
+from etl.warehouse.own_tables import find_table, loaded_part, open_table, require_names, require_table_name
 from etl.warehouse.staging import known_rows
 from etl.warehouse.tables import create_tables
 from etl.warehouse.transactions import Limits, Load, load_staged
@@ -50,6 +53,7 @@ __all__ = [
     "DatabaseManager",
     "handle_loading_errors",
     "load_customers",
+    "load_frame",
     "load_products",
     "load_sales",
     "validate_loaded_data",
@@ -149,6 +153,114 @@ def load_sales(
     return _load_records(SALES_FACT, sales, db_manager, batch_size)
 
 
+def load_frame(
+    frame: Any,
+    table: str,
+    db_manager: DatabaseManager,
+    *,
+    key: Sequence[str] | str | None = None,
+    mode: str = "merge",
+    **options: int,
+) -> Dict[str, Any]:
+    """Load a DataFrame into a table of your own: the upsert that `DataFrame.to_sql` lacks.
+
+    A table that is missing is made from the types of the frame. One that exists gives its columns,
+    types and key; columns that the frame lacks are left as they are. `created_date` and
+    `updated_date` are written where the table has them and the frame has not. Texts are trimmed,
+    and empty ones are missing values, as everywhere in this package.
+
+    Args:
+        frame: a pandas or polars DataFrame, an Arrow table, or a list of dicts.
+        table: name of the table, with its schema (`dbo.orders`) or without.
+        db_manager: the open warehouse.
+        key: the columns by which records are merged; the primary key when left out.
+        mode: merge (insert new rows, update those in which something differs), append (add every
+            record), or replace (merge, then remove the rows that are not in the frame).
+        **options: `batch_size`, rows per MERGE and transaction on SQL Server; `chunk_rows`, rows
+            that are converted at a time.
+
+    Returns:
+        The same figures as `load_customers`, and `removed`.
+
+    Raises:
+        LoadingError: the frame has a column that the table lacks, the key is not known, or the
+            database refuses; nothing is loaded.
+        TransformationError: this is no frame, or a new column would hold lists.
+        ValueError: there is no such mode, or an option is less than 1.
+        TypeError: there is no such option.
+
+    Example:
+        >>> orders = [{"order_id": 1, "total": 9.5}, {"order_id": 2, "total": 7.0}]
+        >>> with DatabaseManager("duckdb:///:memory:") as db:
+        ...     first = load_frame(orders, "orders", db, key="order_id")
+        ...     again = load_frame([{"order_id": 2, "total": 8.0}], "orders", db)
+        >>> first["inserted"], again["updated"], again["changed_columns"]
+        (2, 1, {'total': 1})
+    """
+    wanted = _FrameLoad((key,) if isinstance(key, str) else tuple(key or ()), mode, **options)
+    started, records = time.perf_counter(), records_of(frame, "frame")
+    loaded = _table_for(records, table, db_manager, wanted)
+    figures = _load_parts(loaded, records, db_manager, wanted)
+    return {**figures, "duration_seconds": time.perf_counter() - started}
+
+
+MODES = ("merge", "append", "replace")
+
+
+@dataclass(frozen=True)
+class _FrameLoad:
+    """How a frame is loaded."""
+
+    key: tuple[str, ...]
+    mode: str
+    batch_size: int = BATCH_SIZE
+    chunk_rows: int = ProcessingConfig.model_fields["chunk_rows"].default
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"no mode {self.mode!r}; there are {', '.join(MODES)}")
+        for name in ("batch_size", "chunk_rows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+
+def _table_for(records: Records, name: str, db: DatabaseManager, wanted: _FrameLoad) -> Table:
+    """The part of a table that a frame is loaded into; the table is made if it is missing."""
+    require_table_name(name)
+    found = find_table(db, name)
+    table = found or Table(name, "made for a frame", wanted.key, _columns(records, wanted.key))
+    table = replace(table, key=wanted.key or table.key)
+    _require_known(table, records.names)
+    if wanted.mode != "append":
+        _require_key(table, records.names)
+    loaded = loaded_part(table, records.names, wanted.mode)
+    require_names(loaded)
+    open_table(db, replace(table, key=loaded.key))
+    return loaded
+
+
+def _columns(records: Records, key: Sequence[str]) -> tuple[Column, ...]:
+    if odd := [name for name in records.names if not isinstance(name, str) or not name]:
+        raise LoadingError(
+            f"columns without a name that is text: {', '.join(map(repr, odd))}",
+            next_step="name every column of the frame",
+        )
+    return columns_of(records.types(), key, declared=records.has_types)
+
+
+def _require_key(table: Table, names: Sequence[str]) -> None:
+    missing = [name for name in table.key if name not in names]
+    if table.key and not missing:
+        return
+    what = f"lacks {', '.join(missing)} of" if missing else "has no key, and neither has"
+    raise LoadingError(
+        f"the frame {what} the table {table.name}; nothing was loaded",
+        choices=", ".join(map(str, names)),
+        next_step="say which columns distinguish its rows: key=[...]; or add rows with "
+        "mode='append'",
+    )
+
+
 def _load_records(
     table: Table, given: object, db: DatabaseManager, batch_size: int
 ) -> Dict[str, Any]:
@@ -157,16 +269,27 @@ def _load_records(
     started, records = time.perf_counter(), records_of(given, table.source)
     _require_known(table, records.names)
     create_tables(db)
+    figures = _load_parts(table, records, db, _FrameLoad((), "merge", batch_size))
+    del figures["removed"]  # that is for whole sources
+    return {**figures, "duration_seconds": time.perf_counter() - started}
+
+
+def _load_parts(
+    table: Table, records: Records, db: DatabaseManager, wanted: _FrameLoad
+) -> Dict[str, Any]:
     failures = _Failures(records)
-    load = Load(db, _manual_plan(db), Limits(batch_rows=batch_size), failures.refuse)
-    applied = _load_manually(load, table, records, failures)
+    tables = STAR_TABLES if table in STAR_TABLES else (*STAR_TABLES, table)
+    limits = Limits(batch_rows=wanted.batch_size)
+    load = Load(db, _manual_plan(db), limits, failures.refuse, tables=tables)
+    intake = _intake(db, table, records.parts(wanted.chunk_rows), failures)
+    applied = _load_manually(load, table, replace(intake, partial=not table.replaced))
     logger.info("%s: %s", table.name, _in_words(applied.of(table)))
     return {
         "processed": len(records),
         **_figures(applied.of(table)),
+        "removed": applied.of(table).rows_removed,
         "changed_columns": dict(applied.column_changes.get(table.name, {})),
         "errors": failures.reported,
-        "duration_seconds": time.perf_counter() - started,
     }
 
 
@@ -223,7 +346,8 @@ class _Failures:
 def _set_aside(staged: pa.Table, error_class: str, reason: str) -> pa.RecordBatch:
     """Staged records as rejected ones; the first column behind `source_row` is the key."""
     rows = staged.column("source_row").to_pylist()
-    keys = staged.drop_columns(["source_row"]).column(0).to_pylist()
+    texts = staged.drop_columns(["source_row"]).column(0).cast(pa.string())
+    keys = texts.to_pylist()
     common = {"error_class": error_class, "reason": reason}
     found = [{"source_row": r, "record_key": k, **common} for r, k in zip(rows, keys, strict=True)]
     return reject_block((), found)
@@ -234,12 +358,11 @@ def _manual_plan(db: DatabaseManager) -> RunPlan:
     return RunPlan(run_history.next_run_id(db, now), MANUAL, MANUAL, EVERYTHING, now)
 
 
-def _load_manually(load: Load, table: Table, records: Records, failures: _Failures) -> Applied:
+def _load_manually(load: Load, table: Table, intake: Intake) -> Applied:
     db, run_id = load.db, load.plan.run_id
     run_history.begin_run(db, load.plan)
     try:
-        staged = stage_source(load, table, _intake(db, table, records, failures))
-        applied = load_staged(load, [staged])
+        applied = load_staged(load, [stage_source(load, table, intake)])
     except BaseException as error:
         failed = run_history.FAILED
         run_history.finish_run(db, run_id, status=failed, finished_at=utc_now(), error=str(error))
@@ -248,15 +371,24 @@ def _load_manually(load: Load, table: Table, records: Records, failures: _Failur
     return applied
 
 
-def _intake(db: DatabaseManager, table: Table, records: Records, failures: _Failures) -> Intake:
-    accepted, rejected = staged_from_records(table, records, partial(known_rows, db, table))
+def _intake(
+    db: DatabaseManager, table: Table, parts: Iterable[Records], failures: _Failures
+) -> Intake:
     return Intake(
-        [LoadBlock(accepted, rejected, {})],
+        _blocks(db, table, parts),
         failures,
         originals=lambda losers: _set_aside(losers, DUPLICATE, ""),
         refusal=lambda refused, reason: _set_aside(refused, REFUSED, reason),
         partial=True,
     )
+
+
+def _blocks(db: DatabaseManager, table: Table, parts: Iterable[Records]) -> Iterator[LoadBlock]:
+    known, first_row = partial(known_rows, db, table), 1
+    for part in parts:
+        accepted, rejected = staged_from_records(table, part, known, first_row=first_row)
+        first_row += len(part)
+        yield LoadBlock(accepted, rejected, {})
 
 
 # --- validation --------------------------------------------------------------------------

@@ -14,6 +14,9 @@ _DAY_ZERO = (date(2000, 1, 1) - date(1970, 1, 1)).days
 _MICROSECONDS_A_DAY = 86_400_000_000
 
 
+# Texts are hashed; the sum of floating-point numbers depends on their order.
+_NOT_SUMMED = (Kind.TEXT, Kind.DOUBLE)
+
 # What servers hash of a text: SQL Server UTF-16, Babelfish UTF-8.
 ENCODINGS = ("utf-16-le", "utf-8")
 
@@ -55,13 +58,15 @@ def block_checksum(table: Table, block: pa.RecordBatch, encoding: str) -> list[i
     """
     columns = table.with_role(Role.SOURCE)
     texts = [block.column(c.name) for c in columns if c.kind is Kind.TEXT]
-    figures = [block.num_rows, _text_sum(texts, encoding)]
+    figures = [block.num_rows, _text_sum(texts, encoding, block.num_rows)]
     for column in columns:
         figures += _figures(column.kind, block.column(column.name))
     return figures
 
 
-def _text_sum(texts: list[pa.Array], encoding: str) -> int:
+def _text_sum(texts: list[pa.Array], encoding: str, rows: int) -> int:
+    if not texts:
+        return rows * _first_bytes(b"")
     filled = [pc.fill_null(text, "") for text in texts]
     joined = pc.binary_join_element_wise(*filled, "|").to_pylist()
     return sum(_first_bytes(text.encode(encoding)) for text in joined)
@@ -73,7 +78,7 @@ def _first_bytes(text: bytes) -> int:
 
 
 def _figures(kind: Kind, values: pa.Array) -> Iterator[int]:
-    if kind is Kind.TEXT:
+    if kind in _NOT_SUMMED:
         return
     if kind is Kind.TIMESTAMP:
         micros = values.cast(pa.int64()).drop_null().to_pylist()
@@ -119,7 +124,7 @@ def server_checksum(table: Table, stage: str) -> str:
 
 def _hash(columns: Iterable[Column]) -> str:
     texts = [f"coalesce({quoted(c.name)}, N'')" for c in columns if c.kind is Kind.TEXT]
-    joined = " + N'|' + ".join(texts)
+    joined = " + N'|' + ".join(texts) or "N''"
     first_bytes = f"SUBSTRING(HASHBYTES('SHA2_256', {joined}), 1, 4)"
     return f"CAST({first_bytes} AS INT)"
 
@@ -133,7 +138,7 @@ def _sql_figures(column: Column) -> tuple[str, ...]:
     if column.kind is Kind.TIMESTAMP:
         day = f"DATEDIFF(DAY, '2000-01-01', {own})"
         return (f"CAST({day} AS BIGINT)", _microseconds_of_day(own))
-    return () if column.kind is Kind.TEXT else (own,)
+    return () if column.kind in _NOT_SUMMED else (own,)
 
 
 def _microseconds_of_day(own: str) -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import SecretStr
 
 from etl.engines import ddl
-from etl.engines.dialect import Dialect
+from etl.engines.dialect import Dialect, quoted, quoted_table
 from etl.engines.engine import DEFAULT_ACCESS, Access, Part, Session, driver_text
 from etl.engines.registry import engine_of
 from etl.errors import (
@@ -200,7 +200,7 @@ class DatabaseManager:
 
     def _text(self, sql: str) -> str:
         for name, replacement in self._replaced.items():
-            sql = sql.replace(f'"{name}"', f'"{replacement}"')
+            sql = sql.replace(quoted_table(name), quoted(replacement))
         return sql
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from etl.engines.dialect import Dialect, quoted, sql_type, temporary
+from etl.engines.dialect import Dialect, quoted, quoted_table, sql_type, temporary
 from etl.schema.tables import Column, Default, Index, Table
 
 # What a load does with the tables.
@@ -12,7 +12,7 @@ RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 def temporary_table(dialect: Dialect, table: Table) -> Table:
     """Return the table as a temporary one, under the name that this engine wants."""
-    return replace(table, name=dialect.temporary_name.format(name=table.name))
+    return replace(table, name=dialect.temporary_name.format(name=table.plain_name))
 
 
 def create_table(dialect: Dialect, table: Table) -> str:
@@ -22,13 +22,13 @@ def create_table(dialect: Dialect, table: Table) -> str:
     indexes = [_create_index(dialect, table, i) for i in table.indexes if dialect.has_keys]
     body = "\n".join(["(\n" + ",\n".join(lines) + "\n);", *indexes])
     create = dialect.create_staging if table.is_staging else dialect.create_missing
-    return create.format(name=table.name, quoted=quoted(table.name), body=body)
+    return create.format(name=table.name, quoted=quoted_table(table.name), body=body)
 
 
 def _create_index(dialect: Dialect, table: Table, index: Index) -> str:
-    name = quoted(f"ix_{table.name}_{index.columns[0]}")
+    name = quoted(f"ix_{table.plain_name}_{index.columns[0]}")
     columns = ", ".join(quoted(column) for column in index.columns)
-    create = f"{dialect.create_index} {name} ON {quoted(table.name)} ({columns});"
+    create = f"{dialect.create_index} {name} ON {quoted_table(table.name)} ({columns});"
     return f"-- {index.reason}\n{create}"
 
 
@@ -36,7 +36,7 @@ def grants(dialect: Dialect, tables: Iterable[Table]) -> str:
     """Return a role that may do what a load does with the tables, and nothing else."""
     if not dialect.role:
         return ""
-    rights = [dialect.grant.format(quoted=quoted(table.name)) for table in tables]
+    rights = [dialect.grant.format(quoted=quoted_table(table.name)) for table in tables]
     return "\n".join([dialect.role, *rights])
 
 
@@ -53,7 +53,7 @@ def rights_query(dialect: Dialect, tables: Iterable[Table]) -> str:
 
 
 def _right(dialect: Dialect, table: Table, right: str) -> str:
-    return dialect.has_right.format(name=table.name, quoted=quoted(table.name), right=right)
+    return dialect.has_right.format(name=table.name, quoted=quoted_table(table.name), right=right)
 
 
 def may_create_query(dialect: Dialect) -> str:
@@ -76,7 +76,7 @@ def create_temporary(dialect: Dialect, table: Table) -> str:
     if dialect.has_keys and table.key:
         lines.append("    PRIMARY KEY (" + ", ".join(map(quoted, table.key)) + ")")
     body = ",\n".join(lines)
-    return f"{dialect.create_temporary} {quoted(table.name)} (\n{body}\n);"
+    return f"{dialect.create_temporary} {quoted_table(table.name)} (\n{body}\n);"
 
 
 def create_temporary_as(dialect: Dialect, name: str, query: str) -> str:
@@ -111,7 +111,7 @@ def add_column(dialect: Dialect, table: Table, column: Column) -> str:
     """
     text = _column_line(dialect, replace(column, required=False))
     text += dialect.filled if column.default else ""
-    return dialect.add_column.format(table=quoted(table.name), column=text)
+    return dialect.add_column.format(table=quoted_table(table.name), column=text)
 
 
 def _column_lines(dialect: Dialect, table: Table) -> list[str]:
@@ -128,10 +128,10 @@ def _column_line(dialect: Dialect, column: Column) -> str:
 def _key_lines(table: Table) -> Iterable[str]:
     if table.key:
         key = ", ".join(quoted(name) for name in table.key)
-        yield f"    CONSTRAINT {quoted('pk_' + table.name)} PRIMARY KEY ({key})"
+        yield f"    CONSTRAINT {quoted('pk_' + table.plain_name)} PRIMARY KEY ({key})"
     for column, parent in table.references:
-        name = quoted(f"fk_{table.name}_{column.name}")
+        name = quoted(f"fk_{table.plain_name}_{column.name}")
         yield (
             f"    CONSTRAINT {name} FOREIGN KEY ({quoted(column.name)}) "
-            f"REFERENCES {quoted(parent.name)} ({quoted(parent.key[0])})"
+            f"REFERENCES {quoted_table(parent.name)} ({quoted(parent.key[0])})"
         )

@@ -5,10 +5,11 @@ engine, and the text is kept to what DuckDB, PostgreSQL and SQL Server share; wh
 record says how.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Dialect:
 
     Attributes:
         name: as it appears in messages.
+        long_text: type of texts of any length.
         types: SQL type per kind of column; `{width}`, `{precision}`, `{scale}` are filled in.
         exact: what a text type needs to be compared and sorted by code point.
         true, false: the truth values.
@@ -43,8 +45,11 @@ class Dialect:
         may_create: whether it may create tables; likewise.
         table_names: query for the tables that an unqualified name can mean.
         catalog: query for the columns of tables and views that an unqualified name can mean, those
-            of the schema that it means first: schema, table, kind of table, column, type, width,
-            precision, scale, whether it may be empty, default.
+            of the schema that it means first: schema, table, kind of table, whether an unqualified
+            name can mean it, column, type, width, precision, scale, whether it may be empty,
+            default, collation; `{named}` adds other schemas.
+        remember_key: notes the key `{key}` of the table `{table}` where it is not declared.
+        remembered_key: query for that note. Parameters: schema, table.
         kinds: by the name of a type in that catalog, the kind of column that it can hold.
         now: the present moment in UTC, as a default.
         add_column: adds the column `{column}` to the table `{table}`.
@@ -56,6 +61,7 @@ class Dialect:
     """
 
     name: str
+    long_text: str
     types: Mapping[Kind, str]
     exact: str
     true: str
@@ -79,6 +85,8 @@ class Dialect:
     may_create: str
     table_names: str
     catalog: str
+    remember_key: str
+    remembered_key: str
     kinds: Mapping[str, Kind]
     now: str
     add_column: str
@@ -95,14 +103,50 @@ class Dialect:
 
 
 # What `Dialect.catalog` begins with; an engine says what is visible, and what comes first.
-CATALOG = """SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, c.COLUMN_NAME, c.DATA_TYPE,
+CATALOG = """SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE,
+    CASE WHEN {visible} THEN 1 ELSE 0 END, c.COLUMN_NAME, c.DATA_TYPE,
     c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION, c.NUMERIC_SCALE, c.IS_NULLABLE,
-    c.COLUMN_DEFAULT
+    c.COLUMN_DEFAULT, c.COLLATION_NAME
 FROM INFORMATION_SCHEMA.TABLES AS t
 JOIN INFORMATION_SCHEMA.COLUMNS AS c
     ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME{also}
-WHERE {visible}
+WHERE {visible}{{named}}
 ORDER BY {first}, t.TABLE_NAME, c.ORDINAL_POSITION;"""
+
+# The columns of a primary key, in its order. Parameters: schema, table.
+PRIMARY_KEY = """SELECT k.COLUMN_NAME
+FROM INFORMATION_SCHEMA.TABLE_CONSTRAINTS AS t
+JOIN INFORMATION_SCHEMA.KEY_COLUMN_USAGE AS k
+    ON k.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND k.CONSTRAINT_NAME = t.CONSTRAINT_NAME
+    AND k.TABLE_SCHEMA = t.TABLE_SCHEMA AND k.TABLE_NAME = t.TABLE_NAME
+WHERE t.CONSTRAINT_TYPE = 'PRIMARY KEY' AND t.TABLE_SCHEMA = ? AND t.TABLE_NAME = ?
+ORDER BY k.ORDINAL_POSITION;"""
+
+
+def catalog_of(dialect: Dialect, schemas: Iterable[str] = ()) -> str:
+    """The query for the columns of tables and views, those of further schemas among them."""
+    named = ", ".join(_text_literal(schema) for schema in schemas)
+    return dialect.catalog.format(named=f" OR t.TABLE_SCHEMA IN ({named})" if named else "")
+
+
+def _text_literal(text: str) -> str:
+    escaped = text.replace("'", "''")
+    return f"'{escaped}'"
+
+
+def remember_key(dialect: Dialect, table: Table) -> str:
+    r"""What notes the key of a table for later loads; empty where it is declared.
+
+    Example:
+        >>> from etl.engines.duckdb import DUCKDB
+        >>> remember_key(DUCKDB, Table("orders", "", ("order_id", "line"), ()))
+        'COMMENT ON TABLE "orders" IS \'key: ["order_id", "line"]\';'
+    """
+    note = _text_literal(KEY_NOTE + json.dumps(table.key))
+    return dialect.remember_key.format(table=quoted_table(table.name), key=note)
+
+
+KEY_NOTE = "key: "
 
 
 # --- names and types ---------------------------------------------------------------------
@@ -117,6 +161,16 @@ def quoted(name: str) -> str:
     """
     escaped = name.replace('"', '""')
     return f'"{escaped}"'
+
+
+def quoted_table(name: str) -> str:
+    """The name of a table as an identifier, behind its schema if it names one.
+
+    Example:
+        >>> quoted_table("orders"), quoted_table("dbo.orders")
+        ('"orders"', '"dbo"."orders"')
+    """
+    return ".".join(quoted(part) for part in name.split(".", 1))
 
 
 def temporary(dialect: Dialect, name: str) -> str:
@@ -144,10 +198,14 @@ def sql_type(dialect: Dialect, column: Column) -> str:
         >>> sql_type(SQL_SERVER, SALES_FACT.column("customer_id"))
         'NVARCHAR(50) COLLATE Latin1_General_100_BIN2'
     """
-    words = dialect.types[column.kind].format(
+    is_text = column.kind is Kind.TEXT
+    is_long = is_text and column.width > WIDEST_TEXT
+    words = (dialect.long_text if is_long else dialect.types[column.kind]).format(
         width=column.width, precision=column.precision, scale=column.scale
     )
-    return words + dialect.exact if column.exact and column.kind is Kind.TEXT else words
+    if column.collation:
+        return f"{words} COLLATE {column.collation}"
+    return words + dialect.exact if column.exact and is_text else words
 
 
 # --- comparing ---------------------------------------------------------------------------
@@ -172,7 +230,10 @@ def record_key(table: Table, alias: str) -> str:
         ('target."customer_id"', 'CONCAT(t."run_id", \'|\', t."table_name")')
     """
     parts = ", '|', ".join(f"{alias}.{quoted(name)}" for name in table.key)
-    return parts if len(table.key) == 1 else f"CONCAT({parts})"
+    if len(table.key) > 1:
+        return f"CONCAT({parts})"
+    is_text = table.column(table.key[0]).kind is Kind.TEXT
+    return parts if is_text else f"CONCAT({parts}, '')"
 
 
 def is_true(dialect: Dialect, expression: str) -> str:
@@ -245,10 +306,10 @@ def clear(dialect: Dialect, name: str) -> str:
 def insert_row(table: Table) -> str:
     """INSERT of one whole row, a parameter per column."""
     marks = ", ".join("?" for _ in table.columns)
-    return f"INSERT INTO {quoted(table.name)} ({listed(table.columns)}) VALUES ({marks});"
+    return f"INSERT INTO {quoted_table(table.name)} ({listed(table.columns)}) VALUES ({marks});"
 
 
 def select_all(table: Table) -> str:
     """Every row, in the order of the key."""
     order = ", ".join(quoted(name) for name in table.key)
-    return f"SELECT {listed(table.columns)} FROM {quoted(table.name)} ORDER BY {order};"
+    return f"SELECT {listed(table.columns)} FROM {quoted_table(table.name)} ORDER BY {order};"

@@ -14,7 +14,7 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from etl.engines.dialect import CATALOG, Dialect, quoted
+from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table
 from etl.engines.engine import Access, Engine, Part, driver_text, translated_errors
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.schema.tables import Kind, Table
@@ -33,12 +33,14 @@ _CREATING = ".creating-"
 
 DUCKDB = Dialect(
     name="DuckDB",
+    long_text="VARCHAR",
     types={
         # DuckDB ignores the width of a VARCHAR: transformation has checked it.
         Kind.TEXT: "VARCHAR",
         Kind.INTEGER: "INTEGER",
         Kind.BIGINT: "BIGINT",
         Kind.DECIMAL: "DECIMAL({precision}, {scale})",
+        Kind.DOUBLE: "DOUBLE",
         Kind.BOOLEAN: "BOOLEAN",
         Kind.DATE: "DATE",
         Kind.TIMESTAMP: "TIMESTAMP",
@@ -67,10 +69,17 @@ DUCKDB = Dialect(
         visible="t.TABLE_CATALOG = current_database()",
         first="CASE WHEN t.TABLE_SCHEMA = current_schema() THEN 0 ELSE 1 END",
     ),
+    remember_key="COMMENT ON TABLE {table} IS {key};",
+    remembered_key=(
+        "SELECT comment FROM duckdb_tables() WHERE database_name = current_database() "
+        "AND schema_name = ? AND table_name = ?;"
+    ),
     kinds={
         "varchar": Kind.TEXT,
         "integer": Kind.INTEGER,
+        "smallint": Kind.INTEGER,
         "bigint": Kind.BIGINT,
+        "double": Kind.DOUBLE,
         "decimal": Kind.DECIMAL,
         "boolean": Kind.BOOLEAN,
         "date": Kind.DATE,
@@ -156,13 +165,14 @@ class DuckdbSession:
         """Append a block to a table; columns are matched by name."""
         for name, value in (constants or {}).items():
             block = block.append_column(name, pa.array([value] * block.num_rows))
+        target = quoted_table(table.name)
         names = ", ".join(quoted(name) for name in block.schema.names)
         # DuckDB finds it by its name. A registered view would be kept, with all its memory, until
         # the end of the transaction.
         appended_block = pa.Table.from_batches([block])  # noqa: F841
         with _engine_errors():
             self.connection.execute(
-                f"INSERT INTO {quoted(table.name)} ({names}) SELECT {names} FROM appended_block"  # noqa: S608  # names of our own tables, quoted
+                f"INSERT INTO {target} ({names}) SELECT {names} FROM appended_block"  # noqa: S608  # names of our own tables, quoted
             )
 
     def append_parts(self, table: Table, parts: Sequence[Part]) -> None:

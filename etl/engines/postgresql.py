@@ -8,7 +8,7 @@ from typing import Any, Self
 import pyarrow as pa
 from pyarrow import csv
 
-from etl.engines.dialect import CATALOG, Dialect, quoted
+from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table
 from etl.engines.engine import (
     Access,
     Engine,
@@ -79,11 +79,13 @@ CODES = ErrorCodes(
 )
 POSTGRESQL = Dialect(
     name="PostgreSQL",
+    long_text="TEXT",
     types={
         Kind.TEXT: "VARCHAR({width})",
         Kind.INTEGER: "INTEGER",
         Kind.BIGINT: "BIGINT",
         Kind.DECIMAL: "NUMERIC({precision}, {scale})",
+        Kind.DOUBLE: "DOUBLE PRECISION",
         Kind.BOOLEAN: "BOOLEAN",
         Kind.DATE: "DATE",
         Kind.TIMESTAMP: "TIMESTAMP",
@@ -118,11 +120,15 @@ POSTGRESQL = Dialect(
         visible="t.TABLE_SCHEMA = ANY (current_schemas(false))",
         first="array_position(current_schemas(false), CAST(t.TABLE_SCHEMA AS NAME))",
     ),
+    remember_key="",
+    remembered_key="",
     kinds={
         "character varying": Kind.TEXT,
         "text": Kind.TEXT,
         "integer": Kind.INTEGER,
+        "smallint": Kind.INTEGER,
         "bigint": Kind.BIGINT,
+        "double precision": Kind.DOUBLE,
         "numeric": Kind.DECIMAL,
         "boolean": Kind.BOOLEAN,
         "date": Kind.DATE,
@@ -381,10 +387,12 @@ class PostgresSession:
             block = block.append_column(name, pa.array([value] * block.num_rows))
         text = pa.BufferOutputStream()
         csv.write_csv(block, text, _CSV)
-        names = ", ".join(map(quoted, block.schema.names))
+        target, names = quoted_table(table.name), ", ".join(map(quoted, block.schema.names))
         with _errors():
             cursor = self._connection.cursor()
-            with cursor.copy(f"COPY {quoted(table.name)} ({names}) FROM STDIN (FORMAT csv)") as to:
+            with cursor.copy(
+                f"COPY {target} ({names}) FROM STDIN (FORMAT csv)"
+            ) as to:
                 to.write(text.getvalue())
         if cursor.rowcount != block.num_rows:
             raise LoadingError(

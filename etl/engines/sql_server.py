@@ -9,12 +9,12 @@ from typing import Any, Self
 import pyarrow as pa
 
 from etl.engines import odbc
-from etl.engines.dialect import CATALOG, Dialect, quoted
+from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table
 from etl.engines.engine import Access, Engine, Part, table_of
 from etl.engines.odbc import OdbcReader, odbc_errors, pyodbc
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.resilience.transient import ErrorCodes
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
 
 LOCK_NAME = "etl_pipeline"
 
@@ -90,11 +90,13 @@ _UNLESS_THERE = "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quo
 
 SQL_SERVER = Dialect(
     name="SQL Server",
+    long_text="NVARCHAR(MAX)",
     types={
         Kind.TEXT: "NVARCHAR({width})",
         Kind.INTEGER: "INT",
         Kind.BIGINT: "BIGINT",
         Kind.DECIMAL: "DECIMAL({precision}, {scale})",
+        Kind.DOUBLE: "FLOAT(53)",
         Kind.BOOLEAN: "BIT",
         Kind.DATE: "DATE",
         Kind.TIMESTAMP: "DATETIME2(6)",
@@ -137,10 +139,14 @@ SQL_SERVER = Dialect(
         visible="t.TABLE_SCHEMA IN (SCHEMA_NAME(), N'dbo')",
         first="CASE WHEN t.TABLE_SCHEMA = SCHEMA_NAME() THEN 0 ELSE 1 END",
     ),
+    remember_key="",
+    remembered_key="",
     kinds={
         "nvarchar": Kind.TEXT,
         "int": Kind.INTEGER,
+        "smallint": Kind.INTEGER,
         "bigint": Kind.BIGINT,
+        "float": Kind.DOUBLE,
         "decimal": Kind.DECIMAL,
         "numeric": Kind.DECIMAL,
         "bit": Kind.BOOLEAN,
@@ -426,7 +432,7 @@ def insert_text(table: Table, columns: Sequence[Column], constants: Mapping[str,
     """
     names = ", ".join([*map(quoted, constants), *(quoted(c.name) for c in columns)])
     values = ", ".join([*map(_literal, constants.values()), *("?" for _ in columns)])
-    return f"INSERT INTO {quoted(table.name)} ({names}) VALUES ({values});"  # noqa: S608  # our own names
+    return f"INSERT INTO {quoted_table(table.name)} ({names}) VALUES ({values});"  # noqa: S608  # our own names
 
 
 def _literal(value: object) -> str:
@@ -450,9 +456,11 @@ def _parameter_bytes(column: Column) -> int:
 def _input_size(column: Column) -> tuple[int, int, int]:
     """Type, size and scale of a parameter, as `setinputsizes` takes them."""
     sizes = {
-        Kind.TEXT: (pyodbc.SQL_WVARCHAR, column.width, 0),
+        # a size of 0 is that of NVARCHAR(MAX)
+        Kind.TEXT: (pyodbc.SQL_WVARCHAR, 0 if column.width > WIDEST_TEXT else column.width, 0),
         Kind.INTEGER: (pyodbc.SQL_INTEGER, 10, 0),
         Kind.BIGINT: (pyodbc.SQL_BIGINT, 19, 0),
+        Kind.DOUBLE: (pyodbc.SQL_DOUBLE, 53, 0),
         Kind.DECIMAL: (pyodbc.SQL_DECIMAL, column.precision, column.scale),
         Kind.BOOLEAN: (pyodbc.SQL_BIT, 1, 0),
         Kind.DATE: (pyodbc.SQL_TYPE_DATE, 10, 0),

@@ -10,6 +10,7 @@ from etl.engines.dialect import (
     Dialect,
     is_false,
     quoted,
+    quoted_table,
     record_key,
 )
 from etl.history.runs import (
@@ -44,7 +45,7 @@ JOIN (
     SELECT k."record_key", k."run_id" FROM "etl_read_key" AS k WHERE k."table_name" = ?
     UNION
     SELECT {key}, r."run_id" FROM {keys} AS n
-    JOIN {quoted(table.name)} AS target ON {key} = n."record_key"
+    JOIN {quoted_table(table.name)} AS target ON {key} = n."record_key"
     JOIN "etl_load" AS l ON l."table_name" = ? AND l."rows_read" > 0
     JOIN "etl_run" AS r ON r."run_id" = l."run_id" AND r."mode" IN ({listed_modes})
     WHERE {_was_read(dialect, table)}
@@ -68,7 +69,7 @@ def record_read_keys(db: DatabaseManager, plan: RunPlan, staged: Staged) -> None
     """Record the keys that the run has rejected; when it read single records, all keys."""
     row = (plan.run_id, staged.table.name)
     db.execute(record_rejected_keys_sql(staged.rejected), row)
-    if staged.partial:
+    if staged.partial and staged.table.key:
         db.execute(record_staged_keys_sql(staged.table, staged.rows), row + row)
 
 

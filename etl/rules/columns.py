@@ -395,6 +395,61 @@ def read_integers(column: pa.Array) -> Reading:
     return _reading(text, values, _is_whole_number)
 
 
+_BIGINT_DIGITS = 19  # of 2**63
+
+
+def read_bigints(column: pa.Array) -> Reading:
+    """Whole numbers of 64 bits.
+
+    Args:
+        column: text, or numbers of any type.
+
+    Example:
+        >>> reading = read_bigints(pa.array(["9223372036854775807", "2.5", "1e30"]))
+        >>> reading.values.to_pylist(), reading.out_of_range.to_pylist()
+        ([9223372036854775807, None, None], [False, False, True])
+    """
+    if pa.types.is_signed_integer(column.type):
+        return _all_read(column.cast(pa.int64()))
+    reading = read_decimals(column, _BIGINT_DIGITS, 0)
+    fraction = pc.match_substring_regex(clean_text(column), r"\.[0-9]*[1-9]")
+    fraction = pc.fill_null(fraction, False)
+    largest = pa.scalar(2**63 - 1, pa.decimal128(_BIGINT_DIGITS, 0))
+    wide = pc.fill_null(pc.greater(pc.abs(reading.values), largest), False)
+    values = pc.if_else(pc.or_(wide, fraction), None, reading.values).cast(pa.int64())
+    unreadable = pc.or_(reading.unreadable, fraction)
+    return Reading(values, reading.missing, unreadable, pc.or_(reading.out_of_range, wide))
+
+
+def read_doubles(column: pa.Array) -> Reading:
+    """Floating-point numbers; what is not finite is unreadable, NaN is missing.
+
+    Args:
+        column: text, or numbers of any type.
+
+    Example:
+        >>> reading = read_doubles(pa.array(["1.5", "1e3", "one"]))
+        >>> reading.values.to_pylist(), reading.unreadable.to_pylist()
+        ([1.5, 1000.0, None], [False, False, True])
+    """
+    kind, given = pa.float64(), column.type
+    if not (pa.types.is_floating(given) or pa.types.is_integer(given)):
+        column = clean_text(column)
+    try:
+        found = column.cast(kind, safe=False)
+    except pa.ArrowInvalid:
+        found = by_distinct(column, _double_of, kind)
+    missing = pc.or_(pc.is_null(column), pc.fill_null(pc.is_nan(found), False))
+    values = pc.if_else(pc.is_finite(found), found, None)
+    none = no_rows(len(column))
+    return Reading(values, missing, pc.and_not(pc.is_null(values), missing), none)
+
+
+def _double_of(text: str) -> float | None:
+    number = number_of(text)
+    return None if number is None else float(number)
+
+
 def _is_whole_number(text: str) -> bool:
     number = number_of(text)
     return number is not None and is_whole(number)

@@ -206,17 +206,11 @@ def _integer(column: pa.Array, declared: Column, _dates: DateReading) -> Reading
 
 
 def _bigint(column: pa.Array, _column: Column, _dates: DateReading) -> Reading:
-    digits = 19  # of 2**63
-    reading = field_rules.read_decimals(column, digits, 0)
-    text = field_rules.clean_text(column)
-    fraction = pc.fill_null(pc.match_substring_regex(text, r"\.[0-9]*[1-9]"), False)
-    wide = pc.greater(pc.abs(reading.values), pa.scalar(2**63 - 1, pa.decimal128(digits, 0)))
-    wide = pc.fill_null(wide, False)
-    values = pc.if_else(pc.or_(wide, fraction), None, reading.values).cast(pa.int64())
-    return Reading(
-        values, reading.missing, pc.or_(reading.unreadable, fraction),
-        pc.or_(reading.out_of_range, wide),
-    )  # fmt: skip
+    return field_rules.read_bigints(column)
+
+
+def _double(column: pa.Array, _column: Column, _dates: DateReading) -> Reading:
+    return field_rules.read_doubles(column)
 
 
 def _boolean(column: pa.Array, _column: Column, _dates: DateReading) -> Reading:
@@ -244,6 +238,7 @@ _READERS: Mapping[Kind, Callable[[pa.Array, Column, DateReading], Reading]] = {
     Kind.INTEGER: _integer,
     Kind.BIGINT: _bigint,
     Kind.DECIMAL: _decimal,
+    Kind.DOUBLE: _double,
     Kind.BOOLEAN: _boolean,
     Kind.DATE: _date,
     Kind.TIMESTAMP: _timestamp,

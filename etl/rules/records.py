@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -22,6 +22,7 @@ from etl.schema.tables import Column, Kind, Role, Table
 
 _KINDS = "a list of dicts, a pandas or polars DataFrame, an Arrow table"
 _ROW = "source_row"
+_LOOKED_UP = 5_000  # rows of a frame that are made records of together
 
 # An Arrow array, or a list of the values where Arrow has no one type for them.
 _Values: TypeAlias = Any
@@ -40,6 +41,8 @@ class DictRecords:
             transformed before.
     """
 
+    has_types = False
+
     rows: Sequence[Mapping[str, Any]]
     originals: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,6 +59,15 @@ class DictRecords:
         own = self.originals.get(name, name)
         return [row[own] if own in row else row.get(name) for row in self.rows]
 
+    def types(self) -> Iterator[tuple[str, _Values]]:
+        """Yield each key with its values: as an array where Arrow has one type for them."""
+        for name in self.names:
+            values = self.column(name)
+            try:
+                yield name, pa.array(values)
+            except (pa.ArrowException, UnicodeError):
+                yield name, values
+
     def present(self, name: str) -> pa.Array:
         """Return which records carry a column, with or without a value."""
         return pa.array([name in row for row in self.rows], pa.bool_())
@@ -63,6 +75,10 @@ class DictRecords:
     def record(self, row: int) -> dict[str, Any]:
         """Return one record as it was given; rows count from 0."""
         return dict(self.rows[row])
+
+    def parts(self, rows: int) -> Iterator["DictRecords"]:
+        """Yield the records whole: those of one key build on each other."""
+        yield self
 
     def like(self, result: pa.RecordBatch | pa.Table, money: Sequence[str] = ()) -> Any:
         """Return a result as a list of dicts.
@@ -94,6 +110,7 @@ class FrameRecords:
     def __init__(self, frame: Any, originals: Mapping[str, str] | None = None) -> None:
         self._frame, self._originals = frame, originals or {}
         self._columns: dict[str, _Values] = {}
+        self._looked_up: tuple[int, FrameRecords] = (-1, self)
 
     def __len__(self) -> int:
         return len(self._frame)
@@ -124,7 +141,32 @@ class FrameRecords:
 
     def record(self, row: int) -> dict[str, Any]:
         """Return one record as a dict; rows count from 0."""
+        if len(self) > _LOOKED_UP:
+            return self._part(row // _LOOKED_UP).record(row % _LOOKED_UP)
         return {name: _plain(self._column(name)[row]) for name in self.names}
+
+    def _part(self, number: int) -> "FrameRecords":
+        """A part of the frame in which single records are looked up; the last one is kept."""
+        if self._looked_up[0] != number:
+            start = number * _LOOKED_UP
+            part = FrameRecords(self._frame[start : start + _LOOKED_UP], self._originals)
+            self._looked_up = (number, part)
+        return self._looked_up[1]
+
+    def parts(self, rows: int) -> Iterator["FrameRecords"]:
+        """Yield the frame in parts of so many rows, which share its memory."""
+        for start in range(0, len(self), rows):
+            yield FrameRecords(self._frame[start : start + rows], self._originals)
+
+    @property
+    def has_types(self) -> bool:
+        """Whether decimals come with a precision: in pandas they are objects."""
+        return not self._frame.implementation.is_pandas()
+
+    def types(self) -> Iterator[tuple[str, _Values]]:
+        """Yield each column with its values, which are not kept."""
+        for name in self.names:
+            yield name, _values_of(self._frame[name])
 
     def like(self, result: pa.RecordBatch | pa.Table, money: Sequence[str] = ()) -> Any:
         """Return a result in the kind of frame that was given.
@@ -238,7 +280,7 @@ def _plain(value: object) -> object:
 
 
 def block_from_records(
-    given: object, columns: tuple[str, ...]
+    given: object, columns: tuple[str, ...], *, first_row: int = 1
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Build a block from records.
 
@@ -246,9 +288,10 @@ def block_from_records(
         given: records of any kind, see `records_of`; what they lack counts as missing, what they
             have besides is ignored.
         columns: the source's columns; the first is the key.
+        first_row: the `source_row` of the first record.
 
     Returns:
-        The block, its `source_row` counting from 1: text, or the types of the frame. And the
+        The block, its `source_row` counting on: text, or the types of the frame. And the
         rejected: records in which a column holds a dict, a list or half of a character.
 
     Example:
@@ -259,12 +302,12 @@ def block_from_records(
     records = records_of(given)
     bad: dict[int, BadValueError] = {}
     arrays = [_block_column(name, records.column(name), bad) for name in columns]
-    rows = pa.array(range(1, len(records) + 1), pa.int64())
+    rows = pa.array(range(first_row, first_row + len(records)), pa.int64())
     block = pa.RecordBatch.from_arrays([rows, *arrays], [_ROW, *columns])
     if bad:
         kept = [row not in bad for row in range(len(records))]
         block = block.filter(pa.array(kept, pa.bool_()))
-    rejected = [bad[n].rejected(n + 1, records.record(n), columns) for n in sorted(bad)]
+    rejected = [bad[n].rejected(n + first_row, records.record(n), columns) for n in sorted(bad)]
     return block, reject_block(columns, rejected)
 
 
@@ -331,7 +374,7 @@ def _nothing_known(_keys: pa.Table) -> dict[Key, Row]:
 
 
 def staged_from_records(
-    table: Table, given: object, known: Known = _nothing_known
+    table: Table, given: object, known: Known = _nothing_known, *, first_row: int = 1
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Build a block for staging from records with a table's columns.
 
@@ -342,9 +385,10 @@ def staged_from_records(
         table: the warehouse table.
         given: records of any kind, see `records_of`.
         known: looks up rows of the warehouse by their keys.
+        first_row: the `source_row` of the first record.
 
     Returns:
-        The block, `source_row` counting from 1, and the rejected records.
+        The block, `source_row` counting on, and the rejected records.
 
     Example:
         >>> from etl.schema.tables import CUSTOMER_DIM
@@ -355,11 +399,11 @@ def staged_from_records(
     columns = table.with_role(Role.SOURCE)
     names = tuple(column.name for column in columns)
     records = records_of(given)
-    block, unfit = block_from_records(records, names)
+    block, unfit = block_from_records(records, names, first_row=first_row)
     if table.placeholder:
         block = _filled(block, table.placeholder, "false")
     present = {
-        name: records.present(name).take(pc.subtract(block.column(_ROW), 1))
+        name: records.present(name).take(pc.subtract(block.column(_ROW), first_row))
         for name in names
         if name not in (*table.key, table.placeholder)
     }
@@ -370,7 +414,8 @@ def staged_from_records(
     checks.bad_text()
     values = {name: reading.values for name, reading in readings.items()}
     checks.columns_fit(table, values, readings)
-    values = fill_absent(table, values, present, failed=checks.failed, known=known)
+    if table.key:
+        values = fill_absent(table, values, present, failed=checks.failed, known=known)
     checks.missing({name: pc.is_null(values[name]) for name in missing})
     transformed = checks.result(table, values, {})
     return transformed.accepted, one_block([unfit, transformed.rejected])
@@ -385,20 +430,34 @@ def _filled(block: pa.RecordBatch, name: str, text: str) -> pa.RecordBatch:
 def _read(values: pa.Array, column: Column) -> Reading:
     if column.kind is Kind.DECIMAL:
         return field_rules.read_decimals(values, column.precision, column.scale)
-    if column.kind is Kind.INTEGER:
-        return field_rules.read_integers(values)
-    readers = {
-        Kind.TEXT: field_rules.clean_text,
-        Kind.BOOLEAN: _read_flags,
-        Kind.DATE: field_rules.read_dates,
-        Kind.TIMESTAMP: field_rules.read_timestamps,
-    }
-    text = field_rules.clean_text(values)
-    found = readers[column.kind](values)
-    unreadable = pc.and_(pc.is_null(found), pc.is_valid(text))
-    return Reading(found, pc.is_null(text), unreadable, field_rules.no_rows(len(values)))
+    if column.kind in _NUMBERS:
+        return _NUMBERS[column.kind](values)
+    found = _READERS[column.kind](values)
+    if column.kind is Kind.TEXT:
+        missing = pc.is_null(found)
+    elif pa.types.is_string(values.type):
+        missing = field_rules.is_missing(values)
+    else:
+        missing = pc.is_null(values)
+    unreadable = pc.and_not(pc.is_null(found), missing)
+    return Reading(found, missing, unreadable, field_rules.no_rows(len(values)))
 
 
 def _read_flags(values: pa.Array) -> pa.Array:
+    if pa.types.is_boolean(values.type):
+        return values
     text = pc.utf8_lower(field_rules.clean_text(values))
     return pc.if_else(pc.is_in(text, pa.array(["true", "false"])), pc.equal(text, "true"), None)
+
+
+_NUMBERS = {
+    Kind.INTEGER: field_rules.read_integers,
+    Kind.BIGINT: field_rules.read_bigints,
+    Kind.DOUBLE: field_rules.read_doubles,
+}
+_READERS = {
+    Kind.TEXT: field_rules.clean_text,
+    Kind.BOOLEAN: _read_flags,
+    Kind.DATE: field_rules.read_dates,
+    Kind.TIMESTAMP: field_rules.read_timestamps,
+}

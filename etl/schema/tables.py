@@ -16,6 +16,7 @@ class Kind(Enum):
     INTEGER = "integer"
     BIGINT = "bigint"
     DECIMAL = "decimal"
+    DOUBLE = "double"
     BOOLEAN = "boolean"
     DATE = "date"
     TIMESTAMP = "timestamp"
@@ -46,6 +47,7 @@ class Column:
         width: of a text, in UTF-16 code units, as SQL Server counts NVARCHAR.
         references: the table whose key it holds.
         exact: compared and sorted by code point, whatever the collation of the database.
+        collation: of a key that its owner has given another one, as the engine writes it.
         default: what statements that do not name it write, and rows that were there before it.
     """
 
@@ -60,6 +62,7 @@ class Column:
     role: Role = Role.SOURCE
     exact: bool = False
     default: Default | None = None
+    collation: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Table:
     """One table. What a load does with it follows from this declaration alone.
 
     Attributes:
-        key: the columns by which records are merged.
+        key: the columns by which records are merged; none: every record is added.
         source: the input that feeds it, empty for the audit tables.
         indexes: besides the one of the key.
         window: the column of time by which a run asks its source for records; empty: the source
@@ -84,6 +87,7 @@ class Table:
             the last in the source.
         placeholder: the flag of rows that stand for a key that so far only other tables name;
             empty: such keys are refused.
+        replaced: each load of the whole source removes the rows that it did not read.
         is_staging: its rows are staged, and worth nothing once they are merged.
     """
 
@@ -96,6 +100,7 @@ class Table:
     window: str = ""
     rank: tuple[str, ...] = ()
     placeholder: str = ""
+    replaced: bool = False
     is_staging: bool = False
 
     @cached_property
@@ -130,11 +135,23 @@ class Table:
         return tuple((c, c.references) for c in self.columns if c.references)
 
     @property
+    def plain_name(self) -> str:
+        """The name, with its schema if it has one, as one word for what belongs to the table.
+
+        Example:
+            >>> Table("dbo.orders", "", (), ()).plain_name
+            'dbo_orders'
+        """
+        return self.name.replace(".", "_")
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All column names, in order."""
         return tuple(column.name for column in self.columns)
 
 
+# The widest text that has a width; a wider column holds texts of any length.
+WIDEST_TEXT = 4000
 # NVARCHAR(50) keeps a clustered key at 100 bytes; SQL Server's limit for one is 900.
 KEY_WIDTH = 50
 
@@ -429,12 +446,15 @@ def staging_table(table: Table, *, permanent: bool = False) -> Table:
         ('batch', 'source_row')
     """
     staged = tuple(
-        replace(c, required=False, exact=True, references=None, default=None)
+        replace(
+            c, required=False, exact=True, references=None, default=None,
+            collation=c.collation if c.name in table.key else "",
+        )
         for c in table.with_role(Role.SOURCE)
-    )
+    )  # fmt: skip
     tags = (_RUN_ID, _BATCH, _SOURCE_ROW) if permanent else (_SOURCE_ROW,)
     return Table(
-        f"stage_{table.name}", f"records staged for {table.name}",
+        f"stage_{table.plain_name}", f"records staged for {table.name}",
         ("batch", "source_row") if permanent else (), (*tags, *staged), is_staging=True,
     )  # fmt: skip
 
@@ -443,19 +463,19 @@ def batch_table(table: Table) -> Table:
     """Return the table of one batch, whose key is unique once duplicates are out."""
     staged = staging_table(table)
     columns = tuple(replace(c, required=c.name in table.key) for c in staged.columns)
-    return replace(staged, name=f"batch_{table.name}", key=table.key, columns=columns)
+    return replace(staged, name=f"batch_{table.plain_name}", key=table.key, columns=columns)
 
 
 def key_table(table: Table) -> Table:
     """Return a table for keys whose rows are wanted."""
     columns = tuple(replace(table.column(name), references=None) for name in table.key)
-    return Table(f"keys_of_{table.name}", f"keys of {table.name}", table.key, columns)
+    return Table(f"keys_of_{table.plain_name}", f"keys of {table.name}", table.key, columns)
 
 
 def rejected_key_table(table: Table) -> Table:
     """Return the table of the keys of a source's rejected records, until it is loaded."""
     return Table(
-        f"rejected_{table.name}", f"keys of records rejected for {table.name}",
+        f"rejected_{table.plain_name}", f"keys of records rejected for {table.name}",
         (), (_key("record_key", "key of the record"),), is_staging=True,
     )  # fmt: skip
 

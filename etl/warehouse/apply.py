@@ -40,13 +40,23 @@ def preview(db: DatabaseManager, staged: Staged) -> LoadCounts:
     return measured.counts.plus(LoadCounts(rows_vanished=vanished))
 
 
+def _all_new(staged: Staged) -> LoadCounts:
+    inserted = staged.rows_read - staged.rows_rejected - staged.rows_duplicate
+    return LoadCounts(
+        rows_read=staged.rows_read,
+        rows_inserted=inserted,
+        rows_rejected=staged.rows_rejected,
+        rows_duplicate=staged.rows_duplicate,
+    )
+
+
 def _live_params(staged: Staged) -> tuple[object, ...]:
     return (staged.window.start, staged.window.end) if staged.table.window else ()
 
 
 def count_live(db: DatabaseManager, staged: Staged) -> int:
     """Return how many rows of its table the source should still have."""
-    if staged.partial:
+    if staged.partial or not staged.table.key:
         return 0
     return int(db.value(staging_sql.count_live(db.dialect, staged.table), _live_params(staged)))
 
@@ -63,7 +73,7 @@ def count_vanished(
             nothing has been applied yet, and the rows themselves can be asked.
         still_there: those of them that were found in it.
     """
-    if staged.partial or live == still_there:
+    if staged.partial or not staged.table.key or live == still_there:
         return 0
     query = staging_sql.count_vanished(
         db.dialect, staged.table, rows=staged.rows, rejected=staged.rejected
@@ -73,6 +83,8 @@ def count_vanished(
 
 def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
     table = staged.table
+    if not table.key:
+        return _Measured(_all_new(staged), {}, 0)
     row = db.query(star_sql.classify(db.dialect, table, staged.rows), _live_params(staged))[0]
     found, inserted, updated, live, *columns = map(int, row)
     counts = LoadCounts(
@@ -104,7 +116,8 @@ def apply_source(
         db: the warehouse, in a transaction.
         staged: the source.
         now: load time, UTC, written as created_date and updated_date.
-        full_refresh: remove rows that were not read, of a table that no other one names.
+        full_refresh: remove rows that were not read, of a table that no other one names. Of one
+            that each load replaces they are always removed, but for those that others name.
         tables: those that there are, whose references must hold.
 
     Raises:
@@ -116,7 +129,7 @@ def apply_source(
     changing = restated.restated_by(table)
     for each in changing:
         _make(db, each.touched, staged.rows)
-    if full_refresh and not referrers(table, tables):
+    if removes_unread(staged) or (full_refresh and table.key and not referrers(table, tables)):
         applied = applied.plus(_remove_unread(db, staged, tables))
     for each in changing:
         for temporary in each.before_merge:
@@ -127,6 +140,11 @@ def apply_source(
     _require_references(db, staged)
     seconds = staged.seconds + time.perf_counter() - started
     return applied.plus(_one(table, LoadCounts(seconds=seconds)))
+
+
+def removes_unread(staged: Staged) -> bool:
+    """Return whether the rows that were not read leave the table, whatever kind of run it is."""
+    return staged.table.replaced and not staged.partial
 
 
 def apply_full_refresh(
@@ -145,7 +163,7 @@ def apply_full_refresh(
     for staged in sources:
         applied = applied.plus(apply_source(db, staged, now=now, full_refresh=True, tables=tables))
     for staged in sources:
-        if referrers(staged.table, tables):
+        if staged.table.key and referrers(staged.table, tables):
             applied = applied.plus(_remove_or_reinfer(db, staged, now, tables))
     return applied
 
@@ -178,7 +196,7 @@ def _write(db: DatabaseManager, staged: Staged, counts: LoadCounts, *, now: date
     """
     table = staged.table
     only_new = not (counts.rows_updated or counts.rows_unchanged or db.dialect.batched)
-    if only_new:
+    if only_new or not table.key:
         insert = star_sql.insert_new(db.dialect, table, staged.rows)
         return db.change(insert, star_sql.insert_params(table, now))
     return db.change(

@@ -184,6 +184,8 @@ class Staging:
         The one that stays is the greatest by the rank of the table, and the last in the source.
         """
         db, table = self._db, self.table
+        if not table.key:
+            return None
         rows, keys = db.query(staging_sql.repeated_keys(table, self.rows))[0]
         if rows == keys:
             return None

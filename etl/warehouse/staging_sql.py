@@ -5,7 +5,16 @@ one batch of it.
 """
 
 from etl.engines.ddl import create_temporary_as
-from etl.engines.dialect import Dialect, is_false, listed, quoted, record_key, same_key, temporary
+from etl.engines.dialect import (
+    Dialect,
+    is_false,
+    listed,
+    quoted,
+    quoted_table,
+    record_key,
+    same_key,
+    temporary,
+)
 from etl.schema.tables import Role, Table
 
 DUPLICATES = "duplicate_row"
@@ -68,7 +77,7 @@ def select_rows_of_keys(table: Table, keys: str) -> str:
     """Return the query for rows of a table whose keys are in another one."""
     columns = listed(table.with_role(Role.SOURCE), "target.")
     return (
-        f"SELECT {columns} FROM {quoted(table.name)} AS target "
+        f"SELECT {columns} FROM {quoted_table(table.name)} AS target "
         f"JOIN {quoted(keys)} AS wanted ON {same_key(table, 'wanted', 'target')};"
     )
 
@@ -137,12 +146,12 @@ def live_rows(dialect: Dialect, table: Table) -> str:
 def count_live(dialect: Dialect, table: Table) -> str:
     """Return the query for how many rows the source should still have, as `live_rows`."""
     condition = live_rows(dialect, table)
-    return f"SELECT count(*) FROM {quoted(table.name)} AS target WHERE {condition};"
+    return f"SELECT count(*) FROM {quoted_table(table.name)} AS target WHERE {condition};"
 
 
 def count_vanished(dialect: Dialect, table: Table, *, rows: str, rejected: str) -> str:
     """Return the query for how many live rows were not read at all, as `live_rows`."""
-    return f"""SELECT count(*) FROM {quoted(table.name)} AS target
+    return f"""SELECT count(*) FROM {quoted_table(table.name)} AS target
 WHERE {live_rows(dialect, table)}
     AND {record_key(table, "target")} NOT IN (SELECT "record_key" FROM {quoted(rejected)})
     AND {not_staged(table, rows)};"""

@@ -16,6 +16,7 @@ from etl.engines.dialect import (
     key_of,
     listed,
     quoted,
+    quoted_table,
     same_key,
 )
 from etl.schema.tables import Column, Role, Table, referrers
@@ -49,7 +50,7 @@ FROM (
     SELECT
         {compared}
     FROM {quoted(rows)} AS source
-    LEFT JOIN {quoted(table.name)} AS target ON {same_key(table, "target", "source")}
+    LEFT JOIN {quoted_table(table.name)} AS target ON {same_key(table, "target", "source")}
 ) AS compared;"""
 
 
@@ -80,7 +81,7 @@ def merge_params(table: Table, now: datetime) -> tuple[datetime, ...]:
 def merge(dialect: Dialect, table: Table, rows: str) -> str:
     """Return the guarded upsert: what is equal is not written. Parameters: `merge_params`."""
     inserted, values = _inserted(table), _inserted_values(table)
-    return f"""MERGE INTO {quoted(table.name)}{dialect.locked} AS target
+    return f"""MERGE INTO {quoted_table(table.name)}{dialect.locked} AS target
 USING {merge_source(dialect, table, rows)} AS source
 ON {same_key(table, "target", "source")}{_update(dialect, table)}
 WHEN NOT MATCHED THEN
@@ -103,7 +104,7 @@ WHEN MATCHED AND {any_differs(dialect, table.guarded, "target", "source")} THEN
 
 def insert_new(dialect: Dialect, table: Table, rows: str) -> str:
     """Return what `merge` comes to when every key is new. Parameters: `insert_params`."""
-    return f"""INSERT INTO {quoted(table.name)} ({listed(_inserted(table))})
+    return f"""INSERT INTO {quoted_table(table.name)} ({listed(_inserted(table))})
 SELECT {_inserted_values(table)}
 FROM {merge_source(dialect, table, rows)} AS source;"""
 
@@ -135,7 +136,7 @@ def insert_inferred(dialect: Dialect, column: Column, parent: Table, *, rows: st
     columns = ", ".join(map(quoted, (*parent.key, parent.placeholder)))
     stamps = "".join(f", {quoted(c.name)}" for c in _stamps(parent))
     own = f"s.{quoted(column.name)}"
-    return f"""INSERT INTO {quoted(parent.name)}
+    return f"""INSERT INTO {quoted_table(parent.name)}
     ({columns}{stamps})
 SELECT DISTINCT {own}, {dialect.true}{", ?" * len(_stamps(parent))}
 FROM {quoted(rows)} AS s
@@ -145,7 +146,7 @@ WHERE {_without_parent(column, parent)};"""
 def _without_parent(column: Column, parent: Table) -> str:
     own = f"s.{quoted(column.name)}"
     same = f"d.{quoted(parent.key[0])} = {own}"
-    missing = f"NOT EXISTS (SELECT 1 FROM {quoted(parent.name)} AS d WHERE {same})"
+    missing = f"NOT EXISTS (SELECT 1 FROM {quoted_table(parent.name)} AS d WHERE {same})"
     return missing if column.required else f"{own} IS NOT NULL AND {missing}"
 
 
@@ -157,10 +158,13 @@ WHERE {_without_parent(column, parent)};"""
 
 def _referenced(table: Table, tables: Iterable[Table]) -> str:
     """Condition: another table names the row of a table, which stands for itself."""
-    key = f"{quoted(table.name)}.{quoted(table.key[0])}"
+    key = f"{quoted_table(table.name)}.{quoted(table.key[0])}"
     found = [
-        f"EXISTS (SELECT 1 FROM {quoted(child.name)} AS f WHERE f.{quoted(column.name)} = {key})"
-        for child, column in referrers(table, tables)
+        f"EXISTS (SELECT 1 FROM {child} AS f WHERE f.{column} = {key})"
+        for child, column in (
+            (quoted_table(child.name), quoted(column.name))
+            for child, column in referrers(table, tables)
+        )
     ]
     return found[0] if len(found) == 1 else f"({' OR '.join(found)})"
 
@@ -171,7 +175,7 @@ def _referenced(table: Table, tables: Iterable[Table]) -> str:
 
 def delete_orphaned_inferred(dialect: Dialect, table: Table, tables: Iterable[Table]) -> str:
     """Return what removes placeholders that no row of these tables names any more."""
-    target = quoted(table.name)
+    target = quoted_table(table.name)
     inferred = is_true(dialect, f"{target}.{quoted(table.placeholder)}")
     return f"""DELETE FROM {target}
 WHERE {inferred} AND NOT {_referenced(table, tables)};"""
@@ -184,14 +188,14 @@ def delete_unread(table: Table, rows: str, tables: Iterable[Table]) -> str:
     """Return what removes rows that were not read, but for those that rows of these tables name."""
     referenced = referrers(table, tables)
     kept = f" AND NOT {_referenced(table, tables)}" if referenced else ""
-    return f"""DELETE FROM {quoted(table.name)}
-WHERE {not_staged(table, rows, quoted(table.name))}{kept};"""
+    return f"""DELETE FROM {quoted_table(table.name)}
+WHERE {not_staged(table, rows, quoted_table(table.name))}{kept};"""
 
 
 def reinfer_unread(dialect: Dialect, table: Table, rows: str, tables: Iterable[Table]) -> str:
     """Return what turns unread rows that are named into placeholders. Parameter: load time."""
     attributes = (c for c in table.guarded if c.name != table.placeholder)
-    flag, target = quoted(table.placeholder), quoted(table.name)
+    flag, target = quoted(table.placeholder), quoted_table(table.name)
     sets = [f"{quoted(c.name)} = NULL" for c in attributes]
     sets += [f"{flag} = {dialect.true}"]
     sets += [f"{quoted(c.name)} = ?" for c in table.with_role(Role.UPDATED)]

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from etl.engines import ddl
 from etl.engines.database import DatabaseManager
-from etl.engines.dialect import Dialect, sql_type
+from etl.engines.dialect import Dialect, catalog_of, sql_type
 from etl.engines.engine import Access
 from etl.engines.registry import engine_of
 from etl.errors import LoadingError
@@ -55,7 +55,7 @@ def upgrade_script(connection_string: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Found:
+class FoundColumn:
     """A column as the catalog of the warehouse describes it."""
 
     type_name: str
@@ -64,6 +64,7 @@ class _Found:
     scale: int | None
     nullable: str
     default: str | None
+    collation: str | None
 
     @property
     def words(self) -> str:
@@ -75,9 +76,13 @@ class _Found:
         """Whether an INSERT that does not name it fails."""
         return self.nullable == "NO" and self.default is None
 
+    def kind(self, dialect: Dialect) -> Kind | None:
+        """Return what it holds; None for what no load knows."""
+        return dialect.kinds.get(self.type_name.partition("(")[0].lower())
+
     def holds(self, column: Column, dialect: Dialect) -> bool:
         """Return whether everything fits that the column is declared to hold."""
-        kind = dialect.kinds.get(self.type_name.partition("(")[0].lower())
+        kind = self.kind(dialect)
         if kind is Kind.BIGINT and column.kind is Kind.INTEGER:
             return True
         if kind is not column.kind:
@@ -123,8 +128,9 @@ def schema_differences(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLE
         db: the warehouse.
         loaded: the tables into which sources are loaded.
     """
-    found, views = _catalog(db)
     wanted = permanent_tables(db.dialect, loaded)
+    catalog = read_catalog(db, (table.name for table in wanted))
+    found, views = catalog.columns, catalog.views
     known = [table for table in wanted if table.name in found]
     return Differences(
         tuple(table for table in wanted if table.name not in found),
@@ -147,19 +153,46 @@ def schema_differences(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLE
     )
 
 
-def _catalog(db: DatabaseManager) -> tuple[dict[str, dict[str, _Found]], set[str]]:
-    """The columns of what each unqualified name means, and the names that mean a view."""
-    found: dict[str, dict[str, _Found]] = {}
-    schemas: dict[str, str] = {}
-    views: set[str] = set()
-    for schema, table, kind, column, *rest in db.query(db.dialect.catalog):
-        if schemas.setdefault(table, schema) == schema:
-            found.setdefault(table, {})[column] = _Found(*rest)
-            views |= {table} if "VIEW" in kind else set()
-    return found, views
+@dataclass(frozen=True)
+class Catalog:
+    """Tables and views by the names that a load can use for them.
+
+    Attributes:
+        columns: of each, by name.
+        schemas: in which each lies.
+        views: those that are no tables.
+    """
+
+    columns: dict[str, dict[str, FoundColumn]] = field(default_factory=dict)
+    schemas: dict[str, str] = field(default_factory=dict)
+    views: set[str] = field(default_factory=set)
+
+    def add(self, name: str, schema: str, kind: str, column: dict[str, FoundColumn]) -> None:
+        """Add a column, unless the name means a table of another schema."""
+        if self.schemas.setdefault(name, schema) == schema:
+            self.columns.setdefault(name, {}).update(column)
+            self.views.update([name] if "VIEW" in kind else [])
 
 
-def _problems(dialect: Dialect, table: Table, found: dict[str, _Found]) -> Iterator[str]:
+def read_catalog(db: DatabaseManager, names: Iterable[str]) -> Catalog:
+    """Return what each unqualified name means, and each that names a schema.
+
+    Args:
+        db: the warehouse.
+        names: of tables that are looked for; the schemas that they name are looked into.
+    """
+    schemas = sorted({name.partition(".")[0] for name in names if "." in name})
+    found = Catalog()
+    for schema, table, kind, visible, column, *rest in db.query(catalog_of(db.dialect, schemas)):
+        described = {column: FoundColumn(*rest)}
+        if visible:
+            found.add(table, schema, kind, described)
+        if schema in schemas:
+            found.add(f"{schema}.{table}", schema, kind, described)
+    return found
+
+
+def _problems(dialect: Dialect, table: Table, found: dict[str, FoundColumn]) -> Iterator[str]:
     for name, column in found.items():
         if name not in table.names:
             if column.must_be_given:

@@ -87,9 +87,10 @@ def load_staged(load: Load, sources: Sequence[Staged]) -> Applied:
     if load.plan.full_refresh:
         applied = _load_whole(load, sources)
     else:
-        load_one = _load_batches if load.db.dialect.batched else _load_source
         applied = Applied()
         for staged in sources:
+            batched = load.db.dialect.batched and not warehouse.removes_unread(staged)
+            load_one = _load_batches if batched else _load_source
             applied = applied.plus(load_one(load, staged))
     _end_staging(load, sources)
     return applied
@@ -316,11 +317,15 @@ class _BatchedLoad:
     def _remove(self, batch: Batch, refused: pa.Table) -> Applied:
         where = (self._run_id, batch.number, batch.first_row)
         self._db.execute(staging_sql.delete_staged_row(self._staged.rows), where)
-        keys = refused.select([self._staged.table.key[0]]).rename_columns(["record_key"])
-        (block,) = keys.combine_chunks().to_batches()
-        self._db.append(rejected_key_table(self._staged.table), block)
+        if self._staged.table.key:
+            self._keep_key(refused)
         counts = LoadCounts(rows_read=1, rows_rejected=1)
         return Applied({self._staged.table.name: counts})
+
+    def _keep_key(self, refused: pa.Table) -> None:
+        key = refused.column(self._staged.table.key[0]).cast(pa.string())
+        block = pa.record_batch({"record_key": key.combine_chunks()})
+        self._db.append(rejected_key_table(self._staged.table), block)
 
     def _closing(self, live: int) -> Applied:
         staged = self._staged
