@@ -44,7 +44,13 @@ from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES
 from etl.settings.config import ProcessingConfig
 from etl.sources.window import EVERYTHING
 from etl.warehouse.intake import Intake, stage_source
-from etl.warehouse.own_tables import find_table, loaded_part, open_table, require_names, require_table_name
+from etl.warehouse.own_tables import (
+    find_table,
+    loaded_part,
+    open_table,
+    require_names,
+    require_table_name,
+)
 from etl.warehouse.staging import known_rows
 from etl.warehouse.tables import create_tables
 from etl.warehouse.transactions import Limits, Load, load_staged

@@ -390,9 +390,7 @@ class PostgresSession:
         target, names = quoted_table(table.name), ", ".join(map(quoted, block.schema.names))
         with _errors():
             cursor = self._connection.cursor()
-            with cursor.copy(
-                f"COPY {target} ({names}) FROM STDIN (FORMAT csv)"
-            ) as to:
+            with cursor.copy(f"COPY {target} ({names}) FROM STDIN (FORMAT csv)") as to:
                 to.write(text.getvalue())
         if cursor.rowcount != block.num_rows:
             raise LoadingError(

@@ -40,14 +40,12 @@ def columns_of(
 
 def _column(name: str, values: Any, is_key: bool, declared: bool) -> Column:
     if not isinstance(values, pa.Array):
-        return _text(name, max((utf16_length(str(v)) for v in values if v is not None), default=0),
-                     is_key)  # fmt: skip
+        _refuse(name, {type(v).__name__ for v in values} & {"list", "dict", "bytes"})
+        longest = max((utf16_length(str(v)) for v in values if v is not None), default=0)
+        return _text(name, longest, is_key)
     kind = values.type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        raise TransformationError(
-            f"column {name} holds {kind}", choices="texts, numbers, flags, dates, times",
-            next_step="leave it out, or make a text of it",
-        )  # fmt: skip
+        _refuse(name, {str(kind)})
     if pa.types.is_decimal(kind) or kind == pa.uint64():
         precision, scale = (kind.precision, kind.scale) if pa.types.is_decimal(kind) else (20, 0)
         digits = precision if declared else max(precision, min(_LEAST_DIGITS + scale, 38))
@@ -57,6 +55,15 @@ def _column(name: str, values: Any, is_key: bool, declared: bool) -> Column:
         if check(kind):
             return Column(name, "", found, required=is_key)
     return _text(name, _longest(values), is_key)
+
+
+def _refuse(name: str, found: set[str]) -> None:
+    if found:
+        raise TransformationError(
+            f"column {name} holds values of the type {', '.join(sorted(found))}",
+            choices="texts, numbers, flags, dates, times",
+            next_step="leave it out, or make a text of it",
+        )
 
 
 def _is_small(kind: pa.DataType) -> bool:

@@ -12,6 +12,8 @@ from etl.schema.tables import WIDEST_TEXT, Column, Kind, Role, Table
 from etl.warehouse.tables import FoundColumn, create_tables, read_catalog
 
 _NAMES_WIDTH = 50  # of tables and columns in the audit tables
+# Columns that stand beside those of the records while these are staged and compared.
+_TAKEN = ("source_row", "run_id", "batch", "rank", "is_new", "is_live")
 # Columns that a load writes itself, where a table has them and its records do not.
 _STAMPS = {"created_date": Role.CREATED, "updated_date": Role.UPDATED}
 
@@ -119,6 +121,11 @@ def require_names(table: Table) -> None:
         raise LoadingError(
             f"a name has more than {_NAMES_WIDTH} characters: {', '.join(long)}",
             next_step="rename it; the history of the loads holds no longer ones",
+        )
+    if taken := [name for name in table.names if name.lower() in _TAKEN]:
+        raise LoadingError(
+            f"no column of {table.name} can be named {', '.join(taken)}, which staging uses itself",
+            next_step="rename it in the table and in the records",
         )
 
 

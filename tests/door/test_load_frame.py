@@ -195,6 +195,8 @@ def test_an_unknown_column_is_named_with_what_was_meant() -> None:
         (FRAME, "orders", {"key": "order_id", "chunks": 3}, (TypeError, "chunks")),
         (FRAME.rename(columns={"note": 7}), "orders", {"key": "order_id"}, (LoadingError, "7")),
         (pa.table({"id": [1], "l": [[2]]}), "orders", {"key": "id"}, (TransformationError, "list")),
+        (pa.table({"id": [1], "Batch": [2]}), "orders", {"key": "id"}, (LoadingError, "Batch")),
+        (pa.table({"id": [1], "n" * 51: [2]}), "orders", {"key": "id"}, (LoadingError, "50 char")),
         (3, "orders", {"key": "id"}, (TransformationError, "int")),
     ],
 )

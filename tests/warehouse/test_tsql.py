@@ -52,6 +52,18 @@ DIMENSIONS = (CUSTOMER_DIM, PRODUCT_DIM)
 PERMANENT = permanent_tables(SQL_SERVER)
 BINARY = "COLLATE Latin1_General_100_BIN2"
 
+# A table of somebody's own: in a schema, its key in a collation that somebody chose.
+OWN = Table(
+    "sales.order_item", "", ("order_id", "line"), replaced=True,
+    columns=(
+        Column("order_id", "", Kind.TEXT, width=20, required=True, collation="Latin1_General_CI_AS"),
+        Column("line", "", Kind.INTEGER, required=True),
+        Column("weight", "", Kind.DOUBLE),
+        Column("note", "", Kind.TEXT, width=4000),
+    ),
+)  # fmt: skip
+ADDED = replace(OWN, name="sales.click", key=())
+
 # --- the statements ----------------------------------------------------------------------
 
 
@@ -162,6 +174,18 @@ def _others() -> Iterator[tuple[str, str]]:
     yield "newest_sale", quality_rules.newest_sale()
 
 
+def _own() -> Iterator[tuple[str, str]]:
+    """The statements of a table of somebody's own."""
+    for name, text in (*_staging(OWN), *_loading(OWN)):
+        yield f"{name}_{OWN.plain_name}", text
+    yield "own_table", ddl.create_table(SQL_SERVER, OWN)
+    yield "own_table_staging", ddl.create_table(SQL_SERVER, staging_table(OWN, permanent=True))
+    yield "own_table_without_key", ddl.create_table(SQL_SERVER, ADDED)
+    yield "add_without_key", star_sql.insert_new(SQL_SERVER, ADDED, _batch(ADDED))
+    yield "catalog", sql_dialects.catalog_of(SQL_SERVER, ["sales"])
+    yield "primary_key", sql_dialects.PRIMARY_KEY
+
+
 def _quality() -> Iterator[tuple[str, str]]:
     """The statements that check the tables against the quality rules."""
     for table in STAR_TABLES:
@@ -184,6 +208,7 @@ def _statements() -> Iterator[tuple[str, str]]:
             yield f"{name}_{dimension.name}", text
     yield from _restating()
     yield from _others()
+    yield from _own()
     yield from _quality()
 
 
@@ -735,3 +760,8 @@ def test_the_total_is_checked_without_overflow_or_loss() -> None:
     (where,) = (each for each in found if isinstance(each.this, exp.NEQ))
     known = {("", name): number for name, number in _stored_numbers(SALES_FACT).items()}
     assert Arithmetic(False).number(where.this.expression, known).scale == 2
+
+
+def test_a_text_without_limit_has_the_type_for_it() -> None:
+    note = Column("note", "", Kind.TEXT, width=2**30 - 1)
+    assert sql_dialects.sql_type(SQL_SERVER, note) == "NVARCHAR(MAX)"

@@ -1,0 +1,1 @@
+SELECT count(*) FROM "sales"."order_item" AS target WHERE 1 = 1;

@@ -1,0 +1,1 @@
+DELETE FROM "stage_sales_order_item" WHERE "run_id" = ? AND "batch" = ? AND "source_row" = ?;

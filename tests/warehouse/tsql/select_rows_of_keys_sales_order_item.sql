@@ -1,0 +1,1 @@
+SELECT target."order_id", target."line", target."weight", target."note" FROM "sales"."order_item" AS target JOIN "#keys_of_sales_order_item" AS wanted ON wanted."order_id" = target."order_id" AND wanted."line" = target."line";
