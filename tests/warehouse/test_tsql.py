@@ -56,7 +56,8 @@ BINARY = "COLLATE Latin1_General_100_BIN2"
 OWN = Table(
     "sales.order_item", "", ("order_id", "line"), replaced=True,
     columns=(
-        Column("order_id", "", Kind.TEXT, width=20, required=True, collation="Latin1_General_CI_AS"),
+        Column("order_id", "", Kind.TEXT, width=20, required=True,
+               collation="Latin1_General_CI_AS"),
         Column("line", "", Kind.INTEGER, required=True),
         Column("weight", "", Kind.DOUBLE),
         Column("note", "", Kind.TEXT, width=4000),
