@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import cache
+from importlib import import_module
 from typing import Any, Self
 
 import pyarrow as pa
@@ -21,15 +23,6 @@ from etl.errors import ETLError, ExtractionError, LoadingError, WarehouseInUseEr
 from etl.resilience.transient import ErrorCodes
 from etl.schema.tables import Kind, Table
 from etl.settings.connection_strings import url_parts
-
-psycopg: Any
-try:
-    import psycopg
-except ImportError as error:  # it is an optional requirement, or finds no libpq
-    psycopg = None
-    IMPORT_PROBLEM = str(error)
-else:
-    IMPORT_PROBLEM = ""
 
 _SCHEMES = ("postgresql://", "postgres://")  # both are those of its client
 _CONNECT_TIMEOUT_S = 15
@@ -167,6 +160,16 @@ def numbered_marks(sql: str) -> str:
     return _MARK.sub(lambda found: f"${next(numbers)}" if found[1] else found[0], sql)
 
 
+@cache
+def client() -> Any:
+    """Return the package psycopg; its import takes 0.2 s of CPU, which only its users pay.
+
+    Raises:
+        ImportError: it is an optional requirement, or finds no libpq.
+    """
+    return import_module("psycopg")
+
+
 def connect(
     url: str, setting: str = "DB_CONNECTION_STRING", *, raised: type[ETLError] = LoadingError
 ) -> Any:
@@ -181,12 +184,14 @@ def connect(
         ETLError: psycopg is missing, or the server cannot be reached, refuses, or is too old.
             Its cause says whether another attempt may succeed.
     """
-    if psycopg is None:
+    try:
+        psycopg = client()
+    except ImportError as error:
         raise raised(
-            f"PostgreSQL needs the package psycopg, which cannot be used: {IMPORT_PROBLEM}",
+            f"PostgreSQL needs the package psycopg, which cannot be used: {error}",
             next_step="pip install -r requirements-postgresql.txt",
             code="package_missing",
-        )
+        ) from error
     try:
         connection = psycopg.connect(
             url, autocommit=True, cursor_factory=psycopg.RawCursor, client_encoding="UTF8",
@@ -250,7 +255,7 @@ def server_cursor(connection: Any, name: str, **options: object) -> Iterator[Any
     finally:
         try:
             cursor.close()
-        except psycopg.Error:  # the connection is lost, and takes the cursor with it
+        except client().Error:  # the connection is lost, and takes the cursor with it
             connection.close()
             cursor.close()
 
@@ -427,7 +432,7 @@ class PostgresSession:
     def facts(self) -> dict[str, str]:
         """Return driver and server with their versions, and who has the lock, without waiting."""
         ((version,),) = self.query("SHOW server_version;")
-        facts = {"driver": f"psycopg {psycopg.__version__}", "server": f"PostgreSQL {version}"}
+        facts = {"driver": f"psycopg {client().__version__}", "server": f"PostgreSQL {version}"}
         if reason := self._read_only():
             facts["read_only"] = reason
         if self.query(_LOCK_HOLDERS):
@@ -440,7 +445,7 @@ class PostgresSession:
         The server's process would keep it a moment longer, while it drops temporary tables; a run
         that begins then would find the warehouse in use.
         """
-        idle = psycopg.pq.TransactionStatus.IDLE
+        idle = client().pq.TransactionStatus.IDLE
         if self._connection.info.transaction_status == idle:
             with suppress(LoadingError):  # it ends with the connection
                 self.execute(_GIVE_BACK_LOCK)
@@ -491,8 +496,7 @@ class PostgresReader:
 def _errors(
     *, raised: type[ETLError] = LoadingError, next_step: str = ""
 ) -> AbstractContextManager[None]:
-    errors = (psycopg.Error,) if psycopg is not None else ()
-    return translated_errors("PostgreSQL", errors, raised=raised, next_step=next_step)
+    return translated_errors("PostgreSQL", (client().Error,), raised=raised, next_step=next_step)
 
 
 ENGINE = Engine(

@@ -361,7 +361,10 @@ def test_a_connection_string_that_cannot_be_read_is_not_shown(url: str) -> None:
 def test_without_its_driver_it_says_what_to_install(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "psycopg", None)
+    def missing() -> None:
+        raise ImportError("No module named 'psycopg'")
+
+    monkeypatch.setattr(postgresql, "client", missing)
     with pytest.raises(LoadingError, match=r"pip install -r requirements-postgresql.txt"):
         project.run()
 
