@@ -108,11 +108,12 @@ def test_every_call_of_the_tests_names_files_that_exist(document: str, command: 
     assert not [name for name in files if not (ROOT / name.split("::")[0]).exists()], document
 
 
+@pytest.mark.parametrize("document", ["library.md", "your-own-tables.md"])
 def test_the_examples_in_python_do_what_is_written_below_them(
-    monkeypatch: pytest.MonkeyPatch,
+    document: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    path = ROOT / "docs" / "library.md"
+    path = ROOT / "docs" / document
     options = doctest.ELLIPSIS
     failed, tried = doctest.testfile(str(path), module_relative=False, optionflags=options)
     assert (failed, tried > 0) == (0, True)
