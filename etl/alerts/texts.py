@@ -8,13 +8,11 @@ import os
 import socket
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from etl.alerts.alert import CRITICAL, ERROR, INFO, SUCCESS, WARNING, Alert, harmless
 from etl.process import peak_memory_mb
 from etl.settings.config import AlertConfig
+from etl.templates import templates
 from etl.words import counted, duration_words
 
 BOT_NAME = "ETL Monitor"
@@ -53,17 +51,9 @@ def escaped(value: object) -> str:
     return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _templates(**options: Any) -> Environment:
-    return Environment(  # noqa: S701  # plain text; for Slack everything is escaped by `escaped`
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        **options,
-    )
-
-
-_EMAIL, _SLACK = _templates(), _templates(finalize=escaped)
+_TEMPLATES = Path(__file__).parent / "templates"
+# plain text; for Slack everything is escaped by `escaped`
+_EMAIL, _SLACK = templates(_TEMPLATES), templates(_TEMPLATES, finalize=escaped)
 
 # --- e-mail ------------------------------------------------------------------------------
 

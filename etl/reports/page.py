@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
+from etl.templates import templates
 from etl.words import (
     bytes_words,
     count_words,
@@ -112,10 +113,7 @@ def rows_words(value: float | None) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
-        finalize=escaped, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    environment = templates(_TEMPLATES, autoescape=True, finalize=escaped)
     environment.filters |= {
         "number": count_words, "duration": seconds_words, "size": bytes_words,
         "percent": percent_words, "moment": instant_words, "average": rows_words,

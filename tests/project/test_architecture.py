@@ -29,6 +29,7 @@ ORDER = (
         "etl.places",
         "etl.version",
     },
+    {"etl.templates"},
     {"etl.schema"},
     {"etl.rejects", "etl.settings"},
     {"config", "etl.resilience"},
