@@ -107,10 +107,10 @@ def add_column(dialect: Dialect, table: Table, column: Column) -> str:
         >>> add_column(POSTGRESQL, CUSTOMER_DIM, CUSTOMER_DIM.column("phone"))
         'ALTER TABLE "customer_dim" ADD COLUMN "phone" VARCHAR(50) NULL;'
         >>> add_column(SQL_SERVER, ETL_LOAD, ETL_LOAD.column("batches"))
-        'ALTER TABLE "etl_load" ADD "batches" INT DEFAULT 0 NULL WITH VALUES;'
+        'ALTER TABLE "etl_load" ADD "batches" INT DEFAULT 0 NOT NULL;'
     """
-    text = _column_line(dialect, replace(column, required=False))
-    text += dialect.filled if column.default else ""
+    required = dialect.adds_required and column.default is not None
+    text = _column_line(dialect, replace(column, required=required))
     return dialect.add_column.format(table=quoted_table(table.name), column=text)
 
 

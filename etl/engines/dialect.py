@@ -53,7 +53,7 @@ class Dialect:
         kinds: by the name of a type in that catalog, the kind of column that it can hold.
         now: the present moment in UTC, as a default.
         add_column: adds the column `{column}` to the table `{table}`.
-        filled: what makes a new column's default the value of rows that are there.
+        adds_required: a new column with a default is NOT NULL.
         script_start: what a script of its statements begins with.
         has_keys: whether primary and foreign keys and indexes are declared.
         batched: whether a source is merged in batches, a transaction each; else in one.
@@ -90,7 +90,7 @@ class Dialect:
     kinds: Mapping[str, Kind]
     now: str
     add_column: str
-    filled: str
+    adds_required: bool
     script_start: str
     has_keys: bool
     batched: bool

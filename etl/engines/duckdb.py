@@ -87,7 +87,7 @@ DUCKDB = Dialect(
     },
     now="make_timestamp(epoch_us(now()))",  # a conversion between zones would need an extension
     add_column="ALTER TABLE {table} ADD COLUMN {column};",
-    filled="",
+    adds_required=False,
     script_start="",
     has_right="",
     may_create="",

@@ -129,7 +129,7 @@ POSTGRESQL = Dialect(
     },
     now="(now() AT TIME ZONE 'UTC')",
     add_column="ALTER TABLE {table} ADD COLUMN {column};",
-    filled="",
+    adds_required=False,
     script_start="",
     has_keys=True,
     batched=False,

@@ -155,7 +155,7 @@ SQL_SERVER = Dialect(
     },
     now="SYSUTCDATETIME()",
     add_column="ALTER TABLE {table} ADD {column};",
-    filled=" WITH VALUES",
+    adds_required=True,  # which gives the rows that are there the default
     script_start="SET QUOTED_IDENTIFIER ON;",  # off in sqlcmd and in steps of SQL Server Agent
     has_keys=True,
     batched=True,

@@ -117,13 +117,15 @@ def _with_margin(dialect: Dialect, query: str) -> str:
     whole, once = dialect.whole_number, dialect.computed_once
     quotient = dialect.quotient.format(x='cents."dividend"', y='cents."divisor"')
     limit = "99999.9999"  # the largest DECIMAL(9, 4)
+    # DuckDB keeps a product of narrow decimals within 18 digits, which a large total exceeds
+    total = 'CAST(priced."total_amount" AS DECIMAL(22, 2))'
     return f"""SELECT rated.*, CASE WHEN abs(rated."ratio") <= {limit}
         THEN CAST(rated."ratio" AS DECIMAL(9, 4)) END AS "profit_margin"
     FROM (SELECT cents.*, CAST(sign(cents."profit_amount") AS DECIMAL(1, 0))
             * CAST({quotient} AS DECIMAL(28, 0)) * 0.0001 AS "ratio"
         FROM (SELECT priced.*, 20000 * CAST(abs(priced."profit_amount") * 100 AS {whole})
-                + CAST(priced."total_amount" * 100 AS {whole}) AS "dividend",
-                2 * NULLIF(CAST(priced."total_amount" * 100 AS {whole}), 0) AS "divisor"
+                + CAST({total} * 100 AS {whole}) AS "dividend",
+                2 * NULLIF(CAST({total} * 100 AS {whole}), 0) AS "divisor"
             FROM (
     {query}
             {once}) AS priced{once}) AS cents{once}) AS rated"""

@@ -176,8 +176,7 @@ def test_what_the_engine_has_spilled_is_removed_only_after_it_is_closed(
 
     monkeypatch.setattr(DuckdbSession, "close", watched)
     assert project.run()["exit_code"] == 0
-    assert folders
-    assert all(folders)
+    assert folders[0]  # of the load; those that look at the history later spill nothing
     assert not list((project.output / "scratch").iterdir())
 
 
@@ -195,21 +194,12 @@ def test_a_log_that_cannot_be_written_is_told_once_and_does_not_stop_the_load(
     assert project.tables() == undisturbed
 
 
-@pytest.mark.parametrize("size", [0, 4096])
-def test_a_warehouse_whose_creation_was_cut_off_is_made_anew(
-    project: Project, undisturbed: Tables, size: int
+@pytest.mark.parametrize("size", [0, 4096, 20_000])
+def test_a_warehouse_that_was_cut_short_is_never_touched(
+    project: Project, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     project.run("--date", "2024-01-20")
-    whole = project.warehouse.read_bytes()
-    project.warehouse.write_bytes(whole[:size])
-    assert_next_run_makes_up_for_it(project, undisturbed)
-
-
-def test_a_warehouse_that_was_damaged_later_is_left_alone(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.run("--date", "2024-01-20")
-    damaged = project.warehouse.read_bytes()[:20_000]
+    damaged = project.warehouse.read_bytes()[:size]
     project.warehouse.write_bytes(damaged)
     assert command(project, monkeypatch) == 1
     assert project.warehouse.read_bytes() == damaged
