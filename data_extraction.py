@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.rules import columns as field_rules
+from etl.rules.dates import DateReading, read_dates
 from etl.rules.records import BadValueError, pandas_frame, storable
 from etl.rules.values import as_text
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
@@ -24,7 +25,8 @@ from etl.sources.csv_reader import CsvFormat
 from etl.sources.customers import read_customers
 from etl.sources.json_reader import read_json_items
 from etl.sources.products import flat_product
-from etl.sources.sales import CSV_SCHEME, read_sales
+from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales
+from etl.sources.watch import Watch, with_proven_order
 from etl.sources.window import parse_day, whole_days
 
 logger = logging.getLogger(__name__)
@@ -61,20 +63,25 @@ def extract_customers_csv(
         'C001'
     """
     written = CsvFormat(encoding, set_encoding="pass encoding= with")
-    with _logged(f"customers from {file_path}") as tally:
-        result = _Result(as_frame)
-        for block in read_customers(Path(file_path), csv_format=written):
-            kept = _standardised(block.records)
-            tally.add(kept.num_rows, block.examined - kept.num_rows)
-            result.add(kept)
-        return result.records(CUSTOMER_COLUMNS)
+    watch = Watch()
+
+    def read() -> List[Dict[str, Any]]:
+        with _logged(f"customers from {file_path}") as tally:
+            result = _Result(as_frame)
+            for block in read_customers(Path(file_path), csv_format=written, watch=watch):
+                kept = _standardised(block.records, watch.dates)
+                tally.add(kept.num_rows, block.examined - kept.num_rows)
+                result.add(kept)
+            return result.records(CUSTOMER_COLUMNS)
+
+    return with_proven_order(read)
 
 
-def _standardised(block: pa.RecordBatch) -> pa.RecordBatch:
+def _standardised(block: pa.RecordBatch, dates: DateReading) -> pa.RecordBatch:
     columns = {name: field_rules.clean_text(block.column(name)) for name in CUSTOMER_COLUMNS}
     columns["email"] = field_rules.clean_email(block.column("email"))
     columns["phone"], _ = field_rules.clean_phone(block.column("phone"), None)
-    columns["registration_date"] = field_rules.read_dates(block.column("registration_date")).cast(
+    columns["registration_date"] = read_dates(block.column("registration_date"), dates).cast(
         pa.string()
     )
     table = pa.RecordBatch.from_pydict(columns)
@@ -158,14 +165,19 @@ def extract_sales_database(
         {20}
     """
     window = whole_days(parse_day(start_date, "start_date"), parse_day(end_date, "end_date"))
-    with _logged(f"{window} from the sales source") as tally:
-        result = _Result(as_frame)
-        for block in read_sales(connection_string, window):
-            tally.add(block.records.num_rows, block.rejected.num_rows)
-            result.add(block.records.drop_columns(["source_row"]))
-        # a file is in order within each block only
-        by = "transaction_date" if connection_string.startswith(CSV_SCHEME) else ""
-        return result.records(SALES_COLUMNS, by=by)
+    reading = SalesReading(watch=Watch())
+    # a file is in order within each block only
+    by = "transaction_date" if connection_string.startswith(CSV_SCHEME) else ""
+
+    def read() -> List[Dict[str, Any]]:
+        with _logged(f"{window} from the sales source") as tally:
+            result = _Result(as_frame)
+            for block in read_sales(connection_string, window, reading):
+                tally.add(block.records.num_rows, block.rejected.num_rows)
+                result.add(block.records.drop_columns(["source_row"]))
+            return result.records(SALES_COLUMNS, by=by)
+
+    return with_proven_order(read)
 
 
 # --- what is returned --------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, TypeVar
 
@@ -207,22 +207,30 @@ _MONTHS = (
     "october", "november", "december",
 )  # fmt: skip
 _DATE_FORMS = (
-    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})",
-    r"(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/(?P<year>[0-9]{4})",
-    r"(?P<day>[0-9]{1,2}) (?P<month>[A-Za-z]+) (?P<year>[0-9]{4})",
-    r"(?P<month>[A-Za-z]+) (?P<day>[0-9]{1,2}), (?P<year>[0-9]{4})",
+    r"(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})[-/.](?P<day>[0-9]{1,2})",
+    r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})",
+    r"(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})[/.](?P<year>[0-9]{4})",
+    r"(?P<day>[0-9]{1,2})[.](?P<month>[0-9]{1,2})[/.](?P<year>[0-9]{4})",
+    r"(?P<day>[0-9]{1,2})[ -](?P<month>[A-Za-z]+)[ -](?P<year>[0-9]{4})",
+    r"(?P<month>[A-Za-z]+)[ \t]+(?P<day>[0-9]{1,2}),?[ \t]+(?P<year>[0-9]{4})",
 )
-_TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(:(?P<second>[0-9]{2})(\.(?P<fraction>[0-9]+))?)?"
-_OFFSET = r" ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
-_DATE_PATTERNS = [re.compile(rf"{form}((T|\s+){_TIME}({_OFFSET})?)?") for form in _DATE_FORMS]
+_TIME = (
+    r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
+    r"(:(?P<second>[0-9]{2})([.:](?P<fraction>[0-9]+))?)?([ \t]*(?P<half>AM|PM|am|pm|Am|Pm|aM|pM))?"
+)
+_OFFSET = r"[ \t]*(?P<offset>Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_DATE_PATTERNS = [re.compile(rf"{form}((T|[ \t]+){_TIME}({_OFFSET})?)?") for form in _DATE_FORMS]
 
 
 def read_timestamp(text: str | None) -> datetime | None:
-    """The wall clock that the text tells, an offset dropped; None when it cannot be read.
+    """The moment that the text names, an offset converted to UTC; None when it cannot be read.
+
+    Dates between slashes are month first, between dots day first: no file here proves another
+    order.
 
     Example:
         >>> read_timestamp("Jan 5, 2024 10:30 +02:00")
-        datetime.datetime(2024, 1, 5, 10, 30)
+        datetime.datetime(2024, 1, 5, 8, 30)
     """
     for pattern in _DATE_PATTERNS:
         match = pattern.fullmatch(trim(text) or "")
@@ -234,13 +242,37 @@ def read_timestamp(text: str | None) -> datetime | None:
 def _timestamp(parts: Mapping[str, str | None]) -> datetime | None:
     """The moment of these parts; None when there is no such day or hour."""
     month = _month_number(parts["month"] or "")
-    names = ("year", "day", "hour", "minute", "second")
-    year, day, hour, minute, second = (int(parts[name] or 0) for name in names)
+    year, day, minute, second = (
+        int(parts[name] or 0) for name in ("year", "day", "minute", "second")
+    )
     microsecond = int((parts["fraction"] or "").ljust(6, "0")[:6])
     try:
-        return datetime(year, month, day, hour, minute, second, microsecond)  # the wall clock
-    except ValueError:
+        hour = _hour(int(parts["hour"] or 0), (parts["half"] or "").lower())
+        wall = datetime(year, month, day, hour, minute, second, microsecond)
+        return wall - _offset(parts["offset"] or "Z")
+    except (ValueError, OverflowError):
         return None
+
+
+def _hour(number: int, half: str) -> int:
+    """The hour of 24; after noon and midnight the twelfth comes first."""
+    if not half:
+        return number
+    if not 1 <= number <= 12:
+        raise ValueError
+    return number % 12 + (12 if half == "pm" else 0)
+
+
+def _offset(text: str) -> timedelta:
+    """How far a clock is ahead of UTC."""
+    if text == "Z":
+        return timedelta(0)
+    digits = text[1:].replace(":", "").ljust(4, "0")
+    hours, minutes = int(digits[:2]), int(digits[2:])
+    if hours > 23 or minutes > 59:
+        raise ValueError
+    ahead = timedelta(hours=hours, minutes=minutes)
+    return ahead if text[0] == "+" else -ahead
 
 
 def _month_number(text: str) -> int:

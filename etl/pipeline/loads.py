@@ -25,6 +25,7 @@ from etl.pipeline.sources import Source
 from etl.pipeline.stages import EXTRACTION, LOADING, TRANSFORMATION
 from etl.rejects import RejectedFile, file_name
 from etl.rules.blocks import LoadBlock
+from etl.sources.watch import with_proven_order
 from etl.warehouse import apply as warehouse
 from etl.warehouse.intake import Intake, Tally, check_reject_limit, stage_source
 from etl.warehouse.transactions import load_staged
@@ -126,7 +127,8 @@ def _stage(run: RunContext, source: Source, readers: _Readers) -> Staged | Sourc
     attempt = _Attempt()
     try:
         with log_context(source=source.name, stage="staging"):
-            staged = run.retried(_stage_once)(run, source, readers, attempt)
+            stage = partial(_stage_once, run, source, readers, attempt)
+            staged = run.retried(with_proven_order)(stage)
             _check_limit(run, source, staged, attempt.tally)
             return staged
     except HeldBackError as error:
@@ -158,7 +160,7 @@ def _stage_once(run: RunContext, source: Source, readers: _Readers, attempt: _At
         raise
     finally:
         rejects.discard()
-    return replace(staged, notes={**source.skipped, **staged.notes})
+    return replace(staged, notes={**source.skipped, **source.watch.counts, **staged.notes})
 
 
 def _publish(run: RunContext, source: Source, rejects: RejectedFile) -> None:

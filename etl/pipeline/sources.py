@@ -8,6 +8,7 @@ import pyarrow as pa
 from etl.rules.blocks import Block, LoadBlock
 from etl.rules.business import Rules
 from etl.rules.customers import transform_customers
+from etl.rules.dates import DateReading
 from etl.rules.products import transform_products
 from etl.rules.sales import transform_sales
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
@@ -19,6 +20,7 @@ from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.files import FileTrace
 from etl.sources.products import read_product_originals, read_products
 from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales, sales_breaker, sales_query
+from etl.sources.watch import Watch, with_proven_order
 from etl.sources.window import EVERYTHING, Window
 
 
@@ -49,6 +51,7 @@ class Source:
         partial: it is not all that the source has, so that it passes no reject limit, and what
             it lacks has not vanished.
         skipped: how many of its records were left out on purpose, by reason.
+        watch: what is noticed of it while it is read.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Source:
     transform: Callable[[pa.RecordBatch], LoadBlock]
     partial: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
 
 
 def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Source, ...]:
@@ -103,8 +107,8 @@ def read_anew(config: Config, source: Source, window: Window, scratch: str) -> i
         scratch: folder to which the sorting of a file may spill; made when needed.
     """
     (declared,) = (each for each in _DECLARED if each.name == source.name)
-    feed = declared.feed(config, window, scratch)
-    return sum(block.records.num_rows for block in feed.read())
+    feed = declared.feed(config, window, scratch, _watch(declared.name, config))
+    return with_proven_order(lambda: sum(int(block.records.num_rows) for block in feed.read()))
 
 
 # --- each source -----------------------------------------------------------------------------
@@ -116,11 +120,12 @@ class _Declared:
     table: Table
     columns: tuple[str, ...]
     transform: Callable[[pa.RecordBatch, Rules], LoadBlock]
-    feed: Callable[[Config, Window, str], Feed]
+    feed: Callable[[Config, Window, str, Watch], Feed]
     rule_settings: tuple[str, ...]
 
 
 def _source(declared: _Declared, config: Config, window: Window, scratch: str) -> Source:
+    watch = _watch(declared.name, config)
     rules = Rules(
         default_area_code=config.processing.default_area_code,
         default_cost_ratio=config.processing.default_cost_ratio,
@@ -128,14 +133,22 @@ def _source(declared: _Declared, config: Config, window: Window, scratch: str) -
     )
     return Source(
         declared.name, declared.table, declared.columns, window,
-        declared.feed(config, window, scratch), lambda block: declared.transform(block, rules),
+        declared.feed(config, window, scratch, watch),
+        lambda block: declared.transform(block, replace(rules, dates=watch.dates)), watch=watch,
     )  # fmt: skip
 
 
-def _customers(config: Config, _window: Window, _scratch: str) -> Feed:
+def _watch(name: str, config: Config) -> Watch:
+    return Watch(
+        DateReading(zone=config.processing.source_time_zone),
+        f"date_order in [sources.{name}] of pipeline.toml",
+    )
+
+
+def _customers(config: Config, _window: Window, _scratch: str, watch: Watch) -> Feed:
     path, written, trace = config.files.customers_path, _written(config), FileTrace()
     return Feed(
-        lambda: read_customers(path, csv_format=written, trace=trace),
+        lambda: read_customers(path, csv_format=written, trace=trace, watch=watch),
         lambda losers: read_csv_originals(
             path, CUSTOMER_COLUMNS, rows=losers["source_row"], csv_format=written
         ),
@@ -143,7 +156,7 @@ def _customers(config: Config, _window: Window, _scratch: str) -> Feed:
     )  # fmt: skip
 
 
-def _products(config: Config, _window: Window, _scratch: str) -> Feed:
+def _products(config: Config, _window: Window, _scratch: str, watch: Watch) -> Feed:
     path, trace = config.files.products_path, FileTrace()
     return Feed(
         lambda: read_products(path, trace=trace),
@@ -152,11 +165,11 @@ def _products(config: Config, _window: Window, _scratch: str) -> Feed:
     )  # fmt: skip
 
 
-def _sales(config: Config, window: Window, scratch: str) -> Feed:
+def _sales(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
     connection = config.database.sales_db_connection_string
     if connection is None:
-        return _sales_file(config, window, scratch)
-    reading = _sales_reading(config, scratch)
+        return _sales_file(config, window, scratch, watch)
+    reading = _sales_reading(config, scratch, watch)
     return Feed(
         lambda: read_sales(connection.get_secret_value(), window, reading),
         # a query cannot be asked again for the same rows
@@ -165,9 +178,9 @@ def _sales(config: Config, window: Window, scratch: str) -> Feed:
     )  # fmt: skip
 
 
-def _sales_file(config: Config, window: Window, scratch: str) -> Feed:
+def _sales_file(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
     path, written = config.files.sales_path, _written(config)
-    reading = replace(_sales_reading(config, scratch), trace=FileTrace())
+    reading = replace(_sales_reading(config, scratch, watch), trace=FileTrace())
     return Feed(
         lambda: read_sales(f"{CSV_SCHEME}{path}", window, reading),
         lambda losers: read_csv_originals(
@@ -181,13 +194,14 @@ def _written(config: Config) -> CsvFormat:
     return CsvFormat(encoding=config.files.csv_encoding)
 
 
-def _sales_reading(config: Config, scratch: str) -> SalesReading:
+def _sales_reading(config: Config, scratch: str, watch: Watch) -> SalesReading:
     processing = config.processing
     return SalesReading(
         chunk_rows=processing.chunk_rows,
         csv_format=_written(config),
         memory_limit=processing.duckdb_memory_limit,
         scratch=scratch,
+        watch=watch,
         breaker=sales_breaker(
             processing.breaker_failure_threshold, processing.breaker_recovery_seconds
         ),
@@ -197,7 +211,7 @@ def _sales_reading(config: Config, scratch: str) -> SalesReading:
 _DECLARED = (
     _Declared(
         "customers", CUSTOMER_DIM, CUSTOMER_COLUMNS, transform_customers, _customers,
-        rule_settings=("DEFAULT_AREA_CODE",),
+        rule_settings=("DEFAULT_AREA_CODE", "SOURCE_TIME_ZONE"),
     ),
     _Declared(
         "products", PRODUCT_DIM, PRODUCT_COLUMNS, transform_products, _products,
@@ -205,6 +219,6 @@ _DECLARED = (
     ),
     _Declared(
         "sales", SALES_FACT, SALES_COLUMNS, transform_sales, _sales,
-        rule_settings=("COMMISSION_RATE",),
+        rule_settings=("COMMISSION_RATE", "SOURCE_TIME_ZONE"),
     ),
 )  # fmt: skip

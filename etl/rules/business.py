@@ -20,6 +20,7 @@ from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
 from etl.rules.checks import Checks, range_words
 from etl.rules.columns import Reading
+from etl.rules.dates import AS_FOUND, DateReading
 from etl.schema.tables import Column
 
 # --- the numbers and names of the business -----------------------------------------------
@@ -57,6 +58,7 @@ class Rules:
         default_area_code: three digits for phone numbers that come without, or None.
         default_cost_ratio: cost as a share of the price where it is not given, or None.
         commission_rate: the sales representative's share of a sale.
+        dates: how dates are read.
 
     Raises:
         TransformationError: a ratio or rate is no number of at most 19 digits.
@@ -65,6 +67,7 @@ class Rules:
     default_area_code: str | None = None
     default_cost_ratio: Decimal | None = None
     commission_rate: Decimal = COMMISSION_RATE
+    dates: DateReading = AS_FOUND
 
     def __post_init__(self) -> None:
         for name in ("default_cost_ratio", "commission_rate"):

@@ -19,6 +19,7 @@ from etl.rejects import (
 from etl.rules import columns as field_rules
 from etl.rules.blocks import LoadBlock
 from etl.rules.columns import Reading
+from etl.rules.dates import looks_like_serial
 from etl.schema.arrow import staged_schema
 from etl.schema.tables import Column, Kind, Table
 
@@ -96,6 +97,11 @@ class Checks:
         for field in self._columns:
             if field in readings:
                 column, reading = table.column(field), readings[field]
+                if column.kind in (Kind.DATE, Kind.TIMESTAMP):
+                    serial = pc.and_(
+                        reading.unreadable, looks_like_serial(self._block.column(field))
+                    )
+                    self.add(serial, UNREADABLE, field, f"{field} {SERIAL}")
                 self.add(reading.unreadable, UNREADABLE, field, _wanted(column))
                 self.add(reading.out_of_range, OUT_OF_RANGE, field, range_words(column))
             for name in (f"source_{field}", field):
@@ -148,6 +154,7 @@ class Checks:
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
+SERIAL = "looks like a serial number of Excel; export dates as text"
 _WHOLE_BITS = {Kind.INTEGER: 32, Kind.BIGINT: 64}
 
 
@@ -162,8 +169,8 @@ def _wanted(column: Column) -> str:
     if column.kind is Kind.BOOLEAN:
         return f"{column.name} must be true or false"
     return (
-        f"{column.name} must be a date such as 2024-01-31, 01/31/2024, 31 Jan 2024 or "
-        "Jan 31, 2024, with or without a time such as 14:30:00"
+        f"{column.name} must be a date such as 2024-01-31, 01/31/2024, 31.01.2024, 31 Jan 2024 or "
+        "Jan 31, 2024, with or without a time such as 14:30:00 or 2:30 PM"
     )
 
 

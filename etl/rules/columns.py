@@ -1,4 +1,4 @@
-"""The field cleaners over whole Arrow columns: text, names, e-mail, phone, dates, numbers.
+"""The field cleaners over whole Arrow columns: text, names, e-mail, phone, numbers.
 
 They give the same results as `value_rules`, where each rule stands once: kernels do the plain
 values, and what is not plain goes through the rule, once per distinct value. Missing is null.
@@ -28,7 +28,6 @@ from etl.rules.values import (
     local_template,
     name_of,
     number_of,
-    timestamp_of,
     utf16_length,
 )
 from etl.schema.tables import (
@@ -165,8 +164,8 @@ def clean_phone(
     return text, pa.array(full | local if default_area_code else full)
 
 
-def _bytes_of(column: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """The UTF-8 bytes of a text column and where each value starts, without a copy."""
+def bytes_of(column: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return the UTF-8 bytes of a text column and where each value starts, without a copy."""
     _, offsets, data = column.buffers()
     if not len(column) or data is None:
         return np.zeros(0, np.uint8), np.zeros(len(column) + 1, np.int32)
@@ -176,7 +175,7 @@ def _bytes_of(column: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 
 def _digits_of(column: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """The ASCII digits of a text column and where those of each value start."""
-    data, starts = _bytes_of(column)
+    data, starts = bytes_of(column)
     is_digit = (data - np.uint8(ord("0"))) < 10  # noqa: PLR2004  # smaller bytes wrap around
     digits_before = np.zeros(len(data) + 1, np.int32)
     np.cumsum(is_digit, out=digits_before[1:])
@@ -201,125 +200,6 @@ def _format_digits(
     offsets = np.arange(len(first) + 1, dtype=np.int32) * len(template)
     values = pa.StringArray.from_buffers(len(first), pa.py_buffer(offsets), pa.py_buffer(filled))
     return pc.replace_with_mask(text, pa.array(rows), values)
-
-
-_MICROSECONDS = pa.timestamp("us")
-# What the cast reads rightly: ISO, a day that exists (29 February does not always).
-_PLAIN_TIMESTAMP = (
-    r"^[1-9][0-9]{3}-"
-    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
-    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-    r"(?:[ T](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?)?$"
-)
-
-
-_ISO_LENGTHS = frozenset({10, 16, 19, 26, None})
-
-
-def read_timestamps(column: pa.Array) -> pa.Array:
-    """Wall clock times to the microsecond; null where missing or unreadable, see `timestamp_of`.
-
-    Args:
-        column: text, dates, or timestamps of any unit, with or without a zone.
-
-    Example:
-        >>> read_timestamps(pa.array(["2024-01-15", "01/15/2024 10:30", "?"])).to_pylist()[1]
-        datetime.datetime(2024, 1, 15, 10, 30)
-    """
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        return _timestamps_of_typed(column)
-    text = clean_text(column)
-    if _all_iso(text):
-        try:
-            return text.cast(_MICROSECONDS)
-        except pa.ArrowInvalid:
-            pass  # one of them is none, and costs the others a look at their pattern
-    plain = pc.match_substring_regex(text, _PLAIN_TIMESTAMP)
-    return _where_plain(text, plain, _cast_timestamps, _other_timestamps)
-
-
-def _cast_timestamps(text: pa.Array) -> pa.Array:
-    return text.cast(_MICROSECONDS)
-
-
-# The other common forms, and how each is written as ISO; the second and third name the month.
-_TWO, _FOUR, _MONTH = "([0-9]{2})", "([0-9]{4})", "([A-Z][a-z]{2})"
-_NUMBERED = (f"^{_TWO}/{_TWO}/{_FOUR}", r"\3-\1-\2")
-_NAMED = (
-    (f"^{_TWO} {_MONTH} {_FOUR}", r"\3-\2-\1"),
-    (f"^{_MONTH} {_TWO}, {_FOUR}", r"\3-\1-\2"),
-)
-_NAMES_MONTH = "^(?:[0-9]{2} [A-Z]|[A-Z][a-z]{2} )"
-_OFFSET = "^(.{10}[ T][0-9]{2}:[0-9]{2}[0-9:.]*) ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def _other_timestamps(text: pa.Array) -> pa.Array:
-    """Forms that can be written as ISO by patterns are; the rest is left to the rule."""
-    named = pc.match_substring_regex(text, _NAMES_MONTH)
-    iso = _where_plain(text, pc.invert(named), _with_numbered_month, _with_named_month)
-    plain = pc.match_substring_regex(iso, _PLAIN_TIMESTAMP)
-    if plain.false_count:
-        iso = pc.replace_substring_regex(iso, _OFFSET, r"\1")
-        plain = pc.match_substring_regex(iso, _PLAIN_TIMESTAMP)
-    known = _cast_timestamps(pc.if_else(plain, iso, None))
-    if plain.false_count:
-        odd = pc.invert(plain)
-        rest = by_distinct(text.filter(odd), timestamp_of, _MICROSECONDS)
-        known = pc.replace_with_mask(known, odd, rest)
-    return known
-
-
-def _with_numbered_month(text: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(text, *_NUMBERED)
-
-
-def _with_named_month(text: pa.Array) -> pa.Array:
-    for pattern, iso in _NAMED:
-        text = pc.replace_substring_regex(text, pattern, iso)
-    for number, month in enumerate(_MONTHS, 1):
-        text = pc.replace_substring(text, f"-{month}-", f"-{number:02d}-")
-    return text
-
-
-def _all_iso(text: pa.Array) -> bool:
-    """Whether the cast takes none of these for a date that the rule does not.
-
-    By their lengths they have no time, or one with minutes, seconds or six digits of fraction.
-    """
-    lengths = pc.unique(pc.binary_length(text)).to_pylist()
-    return _ISO_LENGTHS.issuperset(lengths) and not pc.any(pc.starts_with(text, "0")).as_py()
-
-
-# The first second of the year 1 and the last of 9999, counted from 1970.
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
-_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000}  # ns ends in 2262
-
-
-def _timestamps_of_typed(column: pa.Array) -> pa.Array:
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("s" if pa.types.is_date32(column.type) else "ms"))
-    elif column.type.tz:
-        column = pc.local_timestamp(column)
-    if column.type.unit == "ns":
-        return pc.floor_temporal(column, unit="microsecond").cast(_MICROSECONDS)
-    ticks, count = _TICKS[column.type.unit], column.cast(pa.int64())
-    known = pc.and_(
-        pc.greater_equal(count, _FIRST_SECOND * ticks),
-        pc.less(count, (_LAST_SECOND + 1) * ticks),
-    )  # an engine's infinity is no date
-    return pc.if_else(known, column, None).cast(_MICROSECONDS)
-
-
-def read_dates(column: pa.Array) -> pa.Array:
-    """The dates of `read_timestamps`.
-
-    Example:
-        >>> read_dates(pa.array(["15 Jan 2024 23:59"])).to_pylist()
-        [datetime.date(2024, 1, 15)]
-    """
-    return read_timestamps(column).cast(pa.date32())
 
 
 @dataclass(frozen=True)
@@ -519,7 +399,7 @@ def has_bad_text(column: pa.Array) -> pa.Array:
     if not _is_text(column.type):
         return no_rows(len(column))
     text = as_text_column(column)
-    if _bytes_of(text)[0].all():  # far quicker than the kernel
+    if bytes_of(text)[0].all():  # far quicker than the kernel
         return no_rows(len(column))
     return pc.fill_null(pc.match_substring(text, "\x00"), False)
 

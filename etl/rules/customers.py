@@ -20,6 +20,7 @@ from etl.rules.business import (
     unreadable,
 )
 from etl.rules.checks import Checks
+from etl.rules.dates import read_dates
 from etl.schema.source_columns import CUSTOMER_COLUMNS
 from etl.schema.tables import CUSTOMER_DIM
 
@@ -62,7 +63,7 @@ def _customer_values(block: pa.RecordBatch, rules: Rules) -> dict[str, pa.Array]
         "email": field_rules.clean_email(block.column("email")),
         "address": field_rules.clean_text(block.column("address")),
         "source_segment": field_rules.clean_text(block.column("segment")),
-        "registration_date": field_rules.read_dates(block.column("registration_date")),
+        "registration_date": read_dates(block.column("registration_date"), rules.dates),
         "is_inferred": field_rules.no_rows(block.num_rows),
     }
     values["name"] = _full_name(values["first_name"], values["last_name"])

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from etl.rules.columns import clean_text
+from etl.rules.columns import bytes_of, clean_text, no_rows
 
 DAY_FIRST: Literal["day first"] = "day first"
 MONTH_FIRST: Literal["month first"] = "month first"
@@ -126,7 +126,7 @@ def order_evidence(column: pa.Array) -> OrderEvidence:
         >>> order_evidence(pa.array(["13/01/2024", "1.2.2024", "03/03/2024", "2024-01-05"]))
         OrderEvidence(day_first=1, month_first=0, ambiguous=1)
     """
-    if not pa.types.is_string(column.type):
+    if not pa.types.is_string(column.type) or not _has_marks(column):
         return OrderEvidence()
     suspects = column.filter(pc.fill_null(pc.match_substring_regex(column, "[0-9][/.]"), False))
     parts = pc.extract_regex(clean_text(suspects), _ORDERED)
@@ -142,6 +142,30 @@ def order_evidence(column: pa.Array) -> OrderEvidence:
     )
 
 
+def _has_marks(column: pa.Array) -> bool:
+    """Whether a slash or a dot stands anywhere in the column; far quicker than a pattern."""
+    data, _ = bytes_of(column)
+    return bool((data == ord("/")).any() or (data == ord(".")).any())
+
+
+_PROOFS: dict[DateOrder, str] = {
+    DAY_FIRST: r"^\s*(1[3-9]|[2-9][0-9])[/.](0?[1-9]|1[0-2])[/.][0-9]{4}",
+    MONTH_FIRST: r"^\s*(0?[1-9]|1[0-2])[/.](1[3-9]|[2-9][0-9])[/.][0-9]{4}",
+}
+
+
+def date_that_proves(column: pa.Array, order: DateOrder) -> str:
+    """Return the first text that can only be read in an order; empty when there is none.
+
+    Example:
+        >>> date_that_proves(pa.array(["01/02/2024", "13/01/2024"]), DAY_FIRST)
+        '13/01/2024'
+    """
+    proof = pc.fill_null(pc.match_substring_regex(column, _PROOFS[order]), False)
+    found = column.filter(proof)
+    return str(found[0]).strip() if len(found) else ""
+
+
 def looks_like_serial(column: pa.Array) -> pa.Array:
     """Return which texts look like a date as Excel counts them, in days since 1899-12-30.
 
@@ -149,6 +173,8 @@ def looks_like_serial(column: pa.Array) -> pa.Array:
         >>> looks_like_serial(pa.array(["45293.5", "2024-01-15", None])).to_pylist()
         [True, False, False]
     """
+    if not pa.types.is_string(column.type):
+        return no_rows(len(column))
     return pc.fill_null(pc.match_substring_regex(clean_text(column), _EXCEL_SERIAL), False)
 
 

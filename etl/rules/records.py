@@ -18,6 +18,7 @@ from etl.rules import values as value_rules
 from etl.rules.absent import Key, Known, Row, fill_absent
 from etl.rules.checks import Checks
 from etl.rules.columns import Reading
+from etl.rules.dates import read_dates, read_timestamps
 from etl.schema.tables import Column, Kind, Role, Table
 
 _KINDS = "a list of dicts, a pandas or polars DataFrame, an Arrow table"
@@ -458,6 +459,6 @@ _NUMBERS = {
 _READERS = {
     Kind.TEXT: field_rules.clean_text,
     Kind.BOOLEAN: _read_flags,
-    Kind.DATE: field_rules.read_dates,
-    Kind.TIMESTAMP: field_rules.read_timestamps,
+    Kind.DATE: read_dates,
+    Kind.TIMESTAMP: read_timestamps,
 }

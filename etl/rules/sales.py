@@ -21,6 +21,7 @@ from etl.rules.business import (
 )
 from etl.rules.checks import Checks
 from etl.rules.columns import Reading
+from etl.rules.dates import read_timestamps
 from etl.schema.arrow import arrow_type
 from etl.schema.source_columns import SALES_COLUMNS
 from etl.schema.tables import SALES_FACT
@@ -52,7 +53,7 @@ def transform_sales(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> Load
     """
     texts = ("transaction_id", "customer_id", "product_id", "sales_rep_id")
     values = {name: field_rules.clean_text(block.column(name)) for name in texts}
-    readings = _sales_readings(block)
+    readings = _sales_readings(block, rules)
     missing = {name: pc.is_null(values[name]) for name in texts}
     missing |= {name: reading.missing for name, reading in readings.items()}
     checks = Checks(block, SALES_COLUMNS)
@@ -64,8 +65,8 @@ def transform_sales(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> Load
     return checks.result(SALES_FACT, values, {})
 
 
-def _sales_readings(block: pa.RecordBatch) -> dict[str, Reading]:
-    dates = field_rules.read_timestamps(block.column("transaction_date"))
+def _sales_readings(block: pa.RecordBatch, rules: Rules) -> dict[str, Reading]:
+    dates = read_timestamps(block.column("transaction_date"), rules.dates)
     lost = unreadable(block.column("transaction_date"), dates)
     missing = pc.and_not(pc.is_null(dates), lost)
     nowhere = field_rules.no_rows(block.num_rows)

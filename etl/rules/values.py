@@ -5,7 +5,7 @@ whole columns. Missing means None. White space is what `str.isspace` says.
 """
 
 import re
-from datetime import date, datetime
+from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from itertools import pairwise
 
@@ -21,8 +21,8 @@ def as_text(value: object) -> str | None:
     Example:
         >>> [as_text(value) for value in (None, " a ", True, 1.50, Decimal("1.50"))]
         [None, ' a ', 'true', '1.5', '1.50']
-        >>> as_text(datetime(2024, 1, 15, 10, 30))
-        '2024-01-15T10:30:00'
+        >>> as_text(date(2024, 1, 15))
+        '2024-01-15'
     """
     if value is None or isinstance(value, str):
         return value
@@ -191,64 +191,6 @@ def phone_of(text: str, default_area_code: str | None = None) -> tuple[str | Non
 
 def _filled_in(template: str, digits: str) -> str:
     return template.replace(DIGIT, "{}").format(*digits)
-
-
-_MONTHS = (
-    "january", "february", "march", "april", "may", "june", "july",
-    "august", "september", "october", "november", "december",
-)  # fmt: skip
-_MONTH_NUMBERS = {
-    name: number for number, full in enumerate(_MONTHS, 1) for name in (full, full[:3])
-}
-_DATE_FORMS = (
-    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})",
-    r"(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/(?P<year>[0-9]{4})",
-    r"(?P<day>[0-9]{1,2}) (?P<name>[A-Za-z]+) (?P<year>[0-9]{4})",
-    r"(?P<name>[A-Za-z]+) (?P<day>[0-9]{1,2}), (?P<year>[0-9]{4})",
-)
-_TIME = (
-    r"(?:T|\s+)(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})"
-    r"(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?)?"
-    r"(?: ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?))?"
-)
-_TIMESTAMPS = tuple(re.compile(f"{form}(?:{_TIME})?") for form in _DATE_FORMS)
-
-
-def timestamp_of(text: str) -> datetime | None:
-    """A date, with or without a time, in one of the four forms; None when it is none.
-
-    Slashes are month first. An offset is dropped: the wall clock is kept, to the microsecond.
-
-    Example:
-        >>> timestamp_of("2024-01-15T10:30:00.5Z")
-        datetime.datetime(2024, 1, 15, 10, 30, 0, 500000)
-        >>> timestamp_of("02/01/2024") == timestamp_of("1 Feb 2024") == timestamp_of("Feb 1, 2024")
-        True
-        >>> timestamp_of("2024-02-30") is timestamp_of("yesterday") is None
-        True
-    """
-    text = text.strip()
-    for form in _TIMESTAMPS:
-        if match := form.fullmatch(text):
-            return _timestamp_of_parts(match.groupdict())
-    return None
-
-
-def _timestamp_of_parts(parts: dict[str, str | None]) -> datetime | None:
-    month = parts.get("month") or _MONTH_NUMBERS.get((parts.get("name") or "").lower(), 0)
-    fraction = (parts["fraction"] or "")[:6].ljust(6, "0")
-    try:
-        return datetime(  # the wall clock, wherever it hangs
-            year=int(parts["year"] or 0),
-            month=int(month),
-            day=int(parts["day"] or 0),
-            hour=int(parts["hour"] or 0),
-            minute=int(parts["minute"] or 0),
-            second=int(parts["second"] or 0),
-            microsecond=int(fraction),
-        )
-    except ValueError:
-        return None
 
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")

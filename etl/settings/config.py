@@ -41,6 +41,7 @@ from etl.settings.kinds import (
     Share,
     Switch,
     Text,
+    TimeZone,
     Webhook,
     kind_of,
 )
@@ -303,6 +304,9 @@ class ProcessingConfig(_Section):
         0.1, "largest share of rejected records with which a source is still loaded")
     watermark_lag_days: Days = _setting(
         3, "days before the latest sale that a run reads once more, for sales that arrive late")
+    source_time_zone: TimeZone = _setting(
+        "UTC", "time zone to which times with an offset are converted, such as Europe/Berlin; "
+        "times without one are taken as they are")
     default_area_code: AreaCode | None = _setting(
         None, "area code for phone numbers of seven digits; unset marks them as not valid")
     default_cost_ratio: Ratio | None = _setting(

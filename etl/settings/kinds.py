@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, get_args
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
@@ -62,6 +63,10 @@ def _encoding(text: str, base_dir: Path) -> str:
     return text
 
 
+def _zone(text: str, base_dir: Path) -> str:
+    return ZoneInfo(text).key
+
+
 def _addresses(text: str, base_dir: Path) -> tuple[str, ...]:
     return tuple(_address(part.strip(), base_dir) for part in text.split(","))
 
@@ -80,6 +85,7 @@ FileMode = Annotated[str, Kind(
     "rights such as 0600 or 0640, reading and writing for the owner among them",
     _matching("0?6[046][046]"))]
 Encoding = Annotated[str, Kind("a text encoding that Python knows, such as utf-8", _encoding)]
+TimeZone = Annotated[str, Kind("a time zone such as UTC or Europe/Berlin", _zone)]
 AreaCode = Annotated[str, Kind("three digits", _matching("[0-9]{3}"))]
 Memory = Annotated[str, Kind(
     "a size such as 512MB or 1GB", _matching(r"[0-9]+(\.[0-9]+)? ?[KMGTkmgt][Ii]?[Bb]"))]

@@ -10,10 +10,15 @@ from etl.schema.arrow import text_schema
 from etl.schema.source_columns import CUSTOMER_COLUMNS
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
 from etl.sources.files import FileTrace
+from etl.sources.watch import Watch
 
 
 def read_customers(
-    path: Path, *, csv_format: CsvFormat = PLAIN, trace: FileTrace | None = None
+    path: Path,
+    *,
+    csv_format: CsvFormat = PLAIN,
+    trace: FileTrace | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Block]:
     """Read the customers file as a stream of blocks.
 
@@ -21,13 +26,21 @@ def read_customers(
         path: the file.
         csv_format: how it is written.
         trace: is filled with what was read.
+        watch: notices what the file is like.
 
     Raises:
+        OrderProvenError: a date proves an order, and others were read before it.
+        HeldBackError: dates prove both orders.
         FileNotFoundError: there is no such file.
         ValidationError: a required column is missing, or the file is empty.
         ExtractionError: it cannot be read, or not as this encoding.
     """
-    return read_csv_blocks(path, CUSTOMER_COLUMNS, csv_format=csv_format, trace=trace)
+    watch = watch or Watch()
+    watch.begin()
+    for block in read_csv_blocks(path, CUSTOMER_COLUMNS, csv_format=csv_format, trace=trace):
+        watch.see_dates("registration_date", block.records.column("registration_date"))
+        yield block
+    watch.end_dates("registration_date")
 
 
 def read_csv_originals(

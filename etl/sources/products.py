@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from etl.rejects import MALFORMED, reject_block
-from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
 from etl.rules.blocks import Block
+from etl.rules.dates import read_timestamps
 from etl.rules.records import BadValueError, storable
 from etl.schema.arrow import text_schema
 from etl.schema.source_columns import PRODUCT_COLUMNS
@@ -67,7 +67,7 @@ def _moment(stated: object) -> datetime | None:
     """A date or time as the pipeline reads them, None for anything else."""
     if not isinstance(stated, str) or value_rules.has_lone_surrogate(stated):
         return None
-    moment: datetime | None = field_rules.read_timestamps(pa.array([stated]))[0].as_py()
+    moment: datetime | None = read_timestamps(pa.array([stated]))[0].as_py()
     return moment
 
 

@@ -24,11 +24,14 @@ from etl.resilience.transient import is_transient
 from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
 from etl.rules.blocks import Block
+from etl.rules.checks import SERIAL
+from etl.rules.dates import looks_like_serial, read_timestamps
 from etl.schema.arrow import text_schema
 from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
 from etl.sources.files import FileTrace
 from etl.sources.servers import ServerQuery, open_query
+from etl.sources.watch import Watch
 from etl.sources.window import Window
 
 logger = logging.getLogger(__name__)
@@ -47,6 +50,7 @@ class SalesReading:
         csv_format: how the CSV file is written.
         memory_limit: of the engine that sorts the CSV file, such as `512MB`; empty for its own.
         scratch: folder to which it spills; empty for one of the system's.
+        watch: notices what the source is like; None for one per reading.
         breaker: leaves the database alone when it cannot be reached; None for one per reading.
         trace: is told what was read of the CSV file.
     """
@@ -57,6 +61,7 @@ class SalesReading:
     scratch: str = ""
     breaker: CircuitBreaker | None = None
     trace: FileTrace | None = None
+    watch: Watch | None = None
 
 
 DEFAULT_READING = SalesReading()
@@ -201,10 +206,12 @@ class _SalesFile:
 
     def __init__(self, path: Path, reading: SalesReading) -> None:
         self.path, self.reading = path, reading
+        self.watch = reading.watch or Watch()
         self.other_status: Counter[str] = Counter()
 
     def blocks(self) -> Iterator[Block]:
         """Its blocks, whose records have a status besides, and timestamps."""
+        self.watch.begin()
         blocks = read_csv_blocks(
             self.path,
             SALES_COLUMNS,
@@ -212,11 +219,14 @@ class _SalesFile:
             csv_format=self.reading.csv_format,
             trace=self.reading.trace,
         )
-        return map(self._typed, blocks)
+        yield from map(self._typed, blocks)
+        self.watch.end_dates("transaction_date")
 
     def _typed(self, block: Block) -> Block:
         status = field_rules.clean_text(block.records.column("status"))
-        dates = field_rules.read_timestamps(block.records.column("transaction_date"))
+        texts = block.records.column("transaction_date")
+        self.watch.see_dates("transaction_date", texts)
+        dates = read_timestamps(texts, self.watch.dates)
         completed = pc.fill_null(pc.equal(status, COMPLETED), False)
         self._count_other(status, completed)
         undated = _undated(block.records, pc.and_(completed, pc.is_null(dates)))
@@ -235,15 +245,21 @@ def _undated(records: pa.RecordBatch, undated: pa.Array) -> pa.RecordBatch:
     return reject_block(SALES_COLUMNS, [_undated_row(row) for row in rows])
 
 
+_NO_DATE = (
+    "is no date, so no window holds it; write YYYY-MM-DD or YYYY-MM-DD HH:MM:SS, or fix the order "
+    "of day and month with date_order"
+)
+
+
 def _undated_row(row: dict[str, Any]) -> dict[str, object]:
     value = row["transaction_date"]
+    serial = looks_like_serial(pa.array([value])).true_count
     return row | {
         "record_key": row["transaction_id"].strip(),
         "error_class": UNREADABLE if value.strip() else MISSING,
         "field": "transaction_date",
         "value": value[:200],
-        "reason": "transaction_date is no date, so no window holds it; "
-        "write YYYY-MM-DD or YYYY-MM-DD HH:MM:SS",
+        "reason": f"transaction_date {SERIAL if serial else _NO_DATE}",
     }
 
 

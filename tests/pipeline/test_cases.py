@@ -97,7 +97,7 @@ CASE_RUNS: dict[str, tuple[Run, ...]] = {
     "04b_json_dict": (Run("run", Ends(0, ALL)),),
     "04e_json_list": (Run("run", Ends(0, ALL)),),
     "06_mysql": (
-        Run("run", Ends(0, {"customer_dim": 12, "sales_fact": 20}, rejected=["C006", "quote"], finds={
+        Run("run", Ends(0, {"customer_dim": 12, "sales_fact": 20}, (), ["C006", "quote"], {
             of("email, is_inferred", "customer_dim", "customer_id = 'C003'"): (None, False),
             of("phone", "customer_dim", "customer_id = 'C004'"): (None,),
             of("is_inferred", "customer_dim", "customer_id = 'C006'"): (True,),
@@ -177,7 +177,7 @@ CASE_RUNS: dict[str, tuple[Run, ...]] = {
         Run("run_cron", Ends(0, ALL)),
     ),
     "17_status": (
-        Run("run", Ends(0, {"customer_dim": 12, "sales_fact": 17}, ["Shipped", "paid", "complete"])),
+        Run("run", Ends(0, {"sales_fact": 17}, ["Shipped", "paid", "complete"])),
         Run("run", Ends(0, {"sales_fact": 20}), '[sources.sales]\nstatuses = ["completed", '
             '"complete", "shipped", "PAID"]\n'),
     ),

@@ -1,7 +1,7 @@
 """What a clean field looks like, and that a column gets what each of its values would get."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from etl.rules import columns as rules
 from etl.rules import values as value_rules
+from etl.rules.dates import read_dates, read_timestamps
 
 WHITE_SPACE = "".join(chr(code) for code in range(0x110000) if chr(code).isspace())
 
@@ -217,116 +218,6 @@ def test_a_part_of_a_column_is_cleaned_like_the_part_it_is() -> None:
     assert rules.has_bad_text(whole[3:]).to_pylist() == [False, True, False]
 
 
-# --- dates -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2024-01-15", " 2024-01-15\t", "1/15/2024", "01/15/2024", "15 Jan 2024", "15 JANUARY 2024",
-        "Jan 15, 2024", "january 15, 2024",
-    ],
-)  # fmt: skip
-def test_a_date_is_read_in_each_of_the_four_forms(text: str) -> None:
-    assert rules.read_dates(strings(text)).to_pylist() == [date(2024, 1, 15)]
-    assert value_rules.timestamp_of(text) == datetime(2024, 1, 15)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("2024-01-15T10:30", "0"),
-        ("2024-01-15 \u00a010:30:07", "7"),
-        ("01/15/2024 10:30:07.5", "7.5"),
-        ("Jan 15, 2024 10:30:07.1234569", "7.123456"),
-        ("15 Jan 2024T10:30Z", "0"),
-        ("2024-01-15 10:30:07 +02:00", "7"),
-        ("2024-01-15T10:30:07-0530", "7"),
-        ("2024-01-15T10:30:07+14", "7"),
-    ],
-)
-def test_a_time_may_follow_and_its_offset_is_dropped(text: str, seconds: str) -> None:
-    wanted = datetime(2024, 1, 15, 10, 30) + timedelta(microseconds=int(Decimal(seconds) * 10**6))
-    assert rules.read_timestamps(strings(text)).to_pylist() == [wanted]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2024-1-15", "24-01-15", "1/15/24", "15/01/2024", "2023-02-29", "2024-02-30", "0000-01-01",
-        "10000-01-01", "Sept 5, 2024", "Jan 15 2024", "15-Jan-2024", "20240115", "2024-01-15 10",
-        "2024-01-15T24:00", "2024-01-15T10:30:60", "2024-01-15T10:60", "2024-01-15T10:30:00.",
-        "2024-01-15Z", "2024-01-15t10:30", "2024-01-15T10:30z", "2024-01-15T10:30  Z", "today",
-        "\u0662\u0660\u0662\u0664-01-15", "15 \u017fep 2024", "2024-01-15\n2024-01-15", "NA",
-        "2024-Jan-15", "15 Foo 2024", "15 Jan 02024", "Jan 15, 2024-Jan-",
-    ],
-)  # fmt: skip
-def test_other_text_is_no_date(text: str) -> None:
-    assert value_rules.timestamp_of(text) is None
-    assert rules.read_timestamps(strings(text)).to_pylist() == [None]
-    assert rules.read_timestamps(strings(text, "2024-01-15")).null_count == 1
-
-
-DATE_PIECES = (
-    *"0123456789", "2024", "0000", "1969", "-02-29", "-01-15", "-12-31", "/", "-", " ", "T", ":",
-    "10:30", ":59", ".", "123456", "Z", "+02:00", "Jan", ", ",
-)  # fmt: skip
-iso = st.datetimes() | st.dates()
-iso_texts = st.builds(
-    lambda moment, separator: moment.isoformat().replace("T", separator),
-    iso, st.sampled_from("T  "),
-)  # fmt: skip
-
-
-other_forms = st.builds(
-    lambda moment, form: moment.strftime(form),
-    st.datetimes(datetime(1000, 1, 1)),
-    st.sampled_from(
-        ("%m/%d/%Y", "%m/%d/%Y %H:%M", "%d %b %Y", "%d %b %YT%H:%M:%S", "%b %d, %Y %H:%M:%S.%f",
-         "%Y-%m-%d %H:%M Z", "%Y-%m-%dT%H:%M:%S+0200", "%Y-%b-%d", "%d %b %Y %H:%M-05:00")
-    ),
-)  # fmt: skip
-
-
-@st.composite
-def nearly_iso(draw: st.DrawFn) -> str:
-    text: str = draw(iso_texts | other_forms)
-    at, width = draw(st.integers(0, len(text))), draw(st.integers(0, 3))
-    piece: str = draw(st.sampled_from(DATE_PIECES))
-    return text[:at] + piece + text[at + width :]
-
-
-@given(columns(iso_texts | other_forms | nearly_iso() | texts(DATE_PIECES, most=6)))
-def test_a_column_of_dates_is_read_like_its_values(values: list[str | None]) -> None:
-    moments = rules.read_timestamps(strings(*values))
-    assert moments.to_pylist() == each(value_rules.timestamp_of, values)
-    assert rules.read_timestamps(moments).equals(moments)
-    assert rules.read_timestamps(rules.as_text_column(moments)).equals(moments)
-
-
-@given(st.text(st.sampled_from("0123456789-T: ."), min_size=10, max_size=26))
-def test_what_has_the_length_of_an_iso_date_is_still_judged_by_the_rule(text: str) -> None:
-    assert rules.read_timestamps(strings(text)).to_pylist() == [value_rules.timestamp_of(text)]
-
-
-def test_typed_moments_keep_their_wall_clock_to_the_microsecond() -> None:
-    before_1970 = pa.array([-1], pa.timestamp("ns"))
-    assert rules.read_timestamps(before_1970).to_pylist() == [
-        datetime(1969, 12, 31, 23, 59, 59, 999999)
-    ]
-    moment = datetime(2024, 7, 1, 12, tzinfo=UTC)
-    in_new_york = pa.array([moment], pa.timestamp("us", "America/New_York"))
-    assert rules.read_timestamps(in_new_york).to_pylist() == [datetime(2024, 7, 1, 8)]
-    assert rules.as_text_column(in_new_york).to_pylist() == ["2024-07-01 08:00:00.000000"]
-    assert rules.read_timestamps(pa.array([date(2024, 7, 1)])).to_pylist() == [datetime(2024, 7, 1)]
-
-
-@pytest.mark.parametrize("unit", ["s", "ms", "us"])
-def test_the_infinity_of_an_engine_is_no_date(unit: str) -> None:
-    infinite = pa.array([2**63 - 1, -(2**63 - 1), 0], pa.timestamp(unit))
-    assert rules.read_timestamps(infinite).to_pylist() == [None, None, datetime(1970, 1, 1)]
-
-
 # --- numbers -----------------------------------------------------------------------------
 
 
@@ -522,8 +413,8 @@ def test_half_a_character_is_found() -> None:
 @pytest.mark.parametrize(
     "clean",
     [
-        rules.clean_text, rules.clean_name, rules.clean_email, rules.read_dates,
-        rules.read_timestamps, rules.email_is_valid, rules.has_bad_text, rules.is_missing,
+        rules.clean_text, rules.clean_name, rules.clean_email, read_dates,
+        read_timestamps, rules.email_is_valid, rules.has_bad_text, rules.is_missing,
         lambda column: rules.clean_phone(column, "425")[0],
         lambda column: rules.read_decimals(column, 12, 2).values,
         lambda column: rules.read_integers(column).values,

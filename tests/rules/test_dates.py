@@ -59,7 +59,10 @@ def test_a_date_is_read(text: str, moment: datetime) -> None:
     [
         "2024-01-31 24:00:00", "2023-02-29 10:00:00", "1900-02-29", "1/7/24 10:00", "1704882000",
         "44600", "45293.5", "2024-13-01", "13/13/2024", "2024-01-01 10:60", "yesterday",
-        "Foo 8 2024",
+        "Foo 8 2024", "24-01-15", "10000-01-01", "Sept 5, 2024", "2024-01-15T10:30:60",
+        "2024-01-15T10:30:00.", "2024-01-15Z", "2024-01-15t10:30", "2024-01-15T10:30z", "NA",
+        "\u0662\u0660\u0662\u0664-01-15", "15 \u017fep 2024", "2024-01-15\n2024-01-15",
+        "2024-Jan-15", "15 Jan 02024", "Jan 15, 2024-Jan-",
         "0000-01-01", "2024-01-01 13:00 PM", "2024-01-01 0:30 AM", "2024-01-01T10:00:00+25:00",
         "0001-01-01T00:00:00+01:00", "9999-12-31T23:00:00-02:00", "2024-01-15 10", "-",
         "13/01/2024",
@@ -68,6 +71,7 @@ def test_a_date_is_read(text: str, moment: datetime) -> None:
 def test_what_is_no_date_is_null(text: str) -> None:
     assert timestamp_of(text) is None
     assert read_timestamps(pa.array([text])).to_pylist() == [None]
+    assert read_timestamps(pa.array([text, "2024-01-15"])).null_count == 1
 
 
 def test_the_order_is_that_of_the_reading() -> None:
@@ -112,6 +116,24 @@ def test_a_typed_column_with_a_zone_comes_in_the_zone_of_the_reading() -> None:
     assert read_timestamps(column).to_pylist() == [datetime(2024, 7, 1, 12)]
     berlin = read_timestamps(column, DateReading(zone="Europe/Berlin"))
     assert berlin.to_pylist() == [datetime(2024, 7, 1, 14)]
+
+
+def test_a_typed_moment_before_1970_is_cut_to_the_microsecond() -> None:
+    before_1970 = pa.array([-1], pa.timestamp("ns"))
+    assert read_timestamps(before_1970).to_pylist() == [datetime(1969, 12, 31, 23, 59, 59, 999999)]
+    assert read_timestamps(pa.array([date(2024, 7, 1)])).to_pylist() == [datetime(2024, 7, 1)]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_the_infinity_of_an_engine_is_no_date(unit: str) -> None:
+    infinite = pa.array([2**63 - 1, -(2**63 - 1), 0], pa.timestamp(unit))
+    assert read_timestamps(infinite).to_pylist() == [None, None, datetime(1970, 1, 1)]
+
+
+def test_dates_that_were_read_are_read_as_they_are() -> None:
+    moments = read_timestamps(pa.array(["15.01.2024 7:05 PM", None, "Jan  8 2024 10:00AM"]))
+    assert read_timestamps(moments).equals(moments)
+    assert read_timestamps(moments.cast(pa.string())).equals(moments)
 
 
 MOMENTS = st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29))
@@ -164,3 +186,8 @@ def test_a_column_is_read_as_its_values_are_one_by_one(
     reading = DateReading(order)  # type: ignore[arg-type]  # one of the two words, or none
     alone = [None if text is None else timestamp_of(text, reading) for text in texts]
     assert read_timestamps(pa.array(texts, pa.string()), reading).to_pylist() == alone
+
+
+@given(st.text(st.sampled_from("0123456789-T: ."), min_size=10, max_size=26))
+def test_what_has_the_length_of_an_iso_date_is_still_judged_by_the_rule(text: str) -> None:
+    assert read_timestamps(pa.array([text])).to_pylist() == [timestamp_of(text)]
