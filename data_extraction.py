@@ -23,8 +23,7 @@ from etl.rules.values import as_text
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from etl.sources.csv_reader import CsvFormat
 from etl.sources.customers import read_customers
-from etl.sources.json_reader import read_json_items
-from etl.sources.products import flat_product
+from etl.sources.products import flat_product, read_product_items
 from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales
 from etl.sources.watch import Watch, with_proven_order
 from etl.sources.window import parse_day, whole_days
@@ -116,7 +115,7 @@ def extract_products_json(file_path: str, *, as_frame: bool = False) -> List[Dic
     """
     with _logged(f"products from {file_path}") as tally:
         records: List[Dict[str, Any]] = []
-        for item in read_json_items(Path(file_path), "products"):
+        for item in read_product_items(Path(file_path)):
             try:
                 records.append(_typed_product(item.value))
                 tally.add(1, 0)

@@ -342,7 +342,7 @@ _CUSTOMER_EDITS: dict[int, _CustomerEdit] = {
     **dict.fromkeys((34, 78, 121), _customer(address="")),
     **dict.fromkeys((27, 106), _customer(registration_date="soon")),
     **dict.fromkeys((58, 124), _customer(registration_date="2024-02-30")),
-    **dict.fromkeys((35, 87), _customer(registration_date="31/12/2023")),
+    **dict.fromkeys((35, 87), _customer(registration_date="2023-31-12")),
     **dict.fromkeys((49, 95, 146), _customer(registration_date="")),
     **dict.fromkeys((44, 131), _spaced_customer_id),
 }

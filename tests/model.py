@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, TypeVar
+from unicodedata import category, normalize
 
 Record = Mapping[str, str | None]
 SourceRow = tuple[int, Record]
@@ -175,7 +176,9 @@ def clean_email(text: str | None) -> tuple[str | None, bool]:
     return trimmed.lower(), _EMAIL.fullmatch(trimmed.lower()) is not None
 
 
-def clean_phone(text: str | None, area_code: str | None = None) -> tuple[str | None, bool]:
+def clean_phone(  # noqa: PLR0911  # a case after the other
+    text: str | None, area_code: str | None = None
+) -> tuple[str | None, bool]:
     """The number in its standard form, and whether it is a full one.
 
     Example:
@@ -184,6 +187,14 @@ def clean_phone(text: str | None, area_code: str | None = None) -> tuple[str | N
     """
     trimmed = trim(text)
     digits = "".join(letter for letter in trimmed or "" if letter in "0123456789")
+    if trimmed and trimmed[0] == "+" and digits and digits[0] != "1":
+        return trimmed, 8 <= len(digits) <= 15
+    parts = re.split(r"[ ,;]*(?:extension|ext|x)[.: ]*(?=[0-9]{1,6}\Z)", trimmed or "", flags=re.I)
+    if len(parts) == 2 and parts[0][-1:] in tuple("0123456789)"):
+        number, valid = clean_phone(parts[0], area_code)
+        if number and re.fullmatch(r"(\([0-9]{3}\) )?[0-9]{3}-[0-9]{4}", number):
+            return f"{number} ext {parts[1]}", valid
+        return trimmed, False
     if len(digits) == 11 and digits.startswith("1"):
         digits = digits[1:]
     if len(digits) == 10:
@@ -336,6 +347,43 @@ def _is_storable(key: str) -> bool:
     return "\0" not in key and utf16_units(key) <= 50
 
 
+NULL_WORDS = ("NULL", "null", "\\N", "NaN", "nan", "NaT", "None", "<NULL>")
+NAMES = ("first_name", "last_name")
+ID_COLUMNS = ("customer_id", "product_id", "transaction_id")
+
+
+def plain_record(record: Record) -> Record:
+    """The record with null words as missing values, and keys without what nobody sees of them."""
+    plain = dict(record)
+    for column, value in record.items():
+        words = ("\\N", "<NULL>") if column in NAMES else NULL_WORDS
+        in_json = column in ("price", "cost", "quantity") and "transaction_id" not in record
+        if trim(value) in words and not (in_json and trim(value) in ("NaN", "nan")):
+            plain[column] = None
+        elif value is not None and column in ID_COLUMNS:
+            plain[column] = visible(value)
+    return plain
+
+
+def visible(key: str) -> str:
+    """Composed, without marks of no width, and out of the wrapping of a spreadsheet.
+
+    Example:
+        >>> visible('="007"'), visible("'C1"), visible("\u200bC1")
+        ('007', 'C1', 'C1')
+    """
+    composed = normalize("NFC", key)
+    key = normalize("NFC", "".join(sign for sign in composed if category(sign) != "Cf"))
+    while True:
+        before, key = key, key.strip()
+        if key.startswith('="') and key.endswith('"') and len(key) > 3:
+            key = key[2:-1]
+        elif key.startswith("'") and len(key) > 1:
+            key = key[1:]
+        if key == before:
+            return key
+
+
 def _required(column: str, value: T | None) -> T:
     if value is None:
         raise RejectedError("missing", column)
@@ -354,7 +402,10 @@ def _text(record: Record, column: str, width: int) -> str | None:
 
 
 def _key(record: Record, column: str) -> str:
-    return _required(column, _text(record, column, 50))
+    key = _required(column, _text(record, column, 50))
+    if re.fullmatch(r"[0-9]([.,][0-9]+)?[eE]\+?[0-9]+", key):
+        raise RejectedError("unreadable", column)
+    return key
 
 
 def _number(record: Record, column: str) -> Decimal | None:
@@ -415,7 +466,8 @@ Cleaner = Callable[[Record, Settings], Row]
 
 def _row_or_rejected(clean: Cleaner, record: Record, settings: Settings) -> Row | Rejected:
     try:
-        return clean(record, settings)
+        _refuse_bad_text(record, [column for column in record if column != "status"])
+        return clean(plain_record(record), settings)
     except RejectedError as error:
         return error.rejected
 
@@ -436,7 +488,6 @@ def clean_sale(record: Record, settings: Settings) -> Row | Rejected:
 
 
 def _customer(record: Record, settings: Settings) -> Row:
-    _refuse_bad_text(record, CUSTOMER_SOURCE)
     row: Row = {"customer_id": _key(record, "customer_id")}
     row["first_name"] = _fitting("first_name", clean_name(record.get("first_name")), 100)
     row["last_name"] = _fitting("last_name", clean_name(record.get("last_name")), 100)
@@ -470,7 +521,6 @@ def enhanced_segment(row: Row) -> str:
 
 
 def _product(record: Record, settings: Settings) -> Row:
-    _refuse_bad_text(record, PRODUCT_SOURCE)
     row: Row = {"product_id": _key(record, "product_id")}
     row["name"] = _text(record, "name", 400)
     row["source_category"] = _text(record, "category", 100)
@@ -537,7 +587,6 @@ def inventory_status(quantity: int | None) -> str:
 
 
 def _sale(record: Record, settings: Settings) -> Row:
-    _refuse_bad_text(record, SALE_SOURCE)
     row: Row = {
         "transaction_id": _key(record, "transaction_id"),
         "customer_id": _key(record, "customer_id"),
@@ -604,6 +653,7 @@ def read_sales(
 
 def _is_asked_for(record: Record, window: Window | None) -> bool:
     """Completed and in the window, or with a date of which nobody can say."""
+    record = plain_record(record)
     if (record.get("status", "completed") or "").strip() != "completed":
         return False
     moment = read_timestamp(record.get("transaction_date"))
@@ -624,7 +674,7 @@ def _read(
         cleaned = clean(record)
         if isinstance(cleaned, Rejected):
             read.rejected.append((source_row, cleaned))
-            key = trim(record.get(KEYS[table]))
+            key = trim(plain_record(record).get(KEYS[table]))
             read.rejected_keys.update([key] if key and _is_storable(key) else [])
         else:
             candidates.setdefault(cleaned[KEYS[table]], []).append((source_row, cleaned))

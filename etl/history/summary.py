@@ -40,6 +40,10 @@ _BEST_SCORE = 100
 Reason = tuple[str, str, str]
 
 
+def _texts(entry: object) -> tuple[str, ...]:
+    return tuple(message_of(text) for text in items_of(entry))
+
+
 @dataclass(frozen=True)
 class SourceOutcome:
     """How one source fared.
@@ -50,6 +54,8 @@ class SourceOutcome:
         message: the error in words, without secrets; empty when it loaded.
         rejected_file: path; empty when no record was rejected.
         notes: counts of flaws that did not cost a record its place.
+        found: what was found out about how it is written.
+        warnings: what of that a person should look at.
     """
 
     source: str
@@ -60,6 +66,8 @@ class SourceOutcome:
     message: str = ""
     rejected_file: str = ""
     notes: Mapping[str, int] = field(default_factory=dict)
+    found: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def loaded(self) -> bool:
@@ -71,6 +79,7 @@ class SourceOutcome:
         return {
             "source": self.source, "table": self.table, "status": self.status,
             "error": self.message, "rejected_file": self.rejected_file, "notes": dict(self.notes),
+            "found": list(self.found), "warnings": list(self.warnings),
         }  # fmt: skip
 
     @classmethod
@@ -82,6 +91,7 @@ class SourceOutcome:
             name_of(known.get("source")), name_of(known.get("table")), name_of(known.get("status")),
             message=message_of(known.get("error")), notes=notes,
             rejected_file=name_of(known.get("rejected_file"), missing=""),
+            found=_texts(known.get("found")), warnings=_texts(known.get("warnings")),
         )  # fmt: skip
 
 

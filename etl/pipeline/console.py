@@ -166,6 +166,10 @@ def _closing_lines(summary: RunSummary) -> Iterator[str]:
     for source in summary.sources:
         if source.notes:
             yield f"{source.source} loaded with {flaws_in_words(source.notes)}"
+    for source in summary.sources:
+        if source.found:
+            yield f"{source.source}: {', '.join(source.found)}"
+        yield from (f"note: {source.source}: {warning}" for warning in source.warnings)
     for check in summary.checks:
         if check.status in _REPORTED:
             yield f"{_REPORTED[check.status]}: check {check.name}: {check.message}"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from etl import process
 from etl.errors import HeldBackError, WarehouseInUseError
@@ -48,9 +49,34 @@ def run_loads(run: RunContext) -> tuple[tuple[SourceOutcome, ...], Applied]:
         for reader in readers.values():
             reader.close()
         run.stages.end(EXTRACTION, TRANSFORMATION, LOADING)
+    outcomes = [
+        _with_findings(source, outcome)
+        for source, outcome in zip(run.sources, outcomes, strict=True)
+    ]
     for source, outcome in zip(run.sources, outcomes, strict=True):
         run.ledger.lineage[source.name] = _lineage(source, outcome)
     return tuple(outcomes), applied
+
+
+_EXPLAINED = {
+    "null_words": "null words were read as missing values",
+    "normalised_keys": "normalised keys: marks without a width or a spreadsheet's wrapping removed",
+    "skipped_rows": "rows skipped that hold no record",
+}
+
+
+def _with_findings(source: Source, outcome: SourceOutcome) -> SourceOutcome:
+    """Say once how the source is written, and what of that a person should look at."""
+    extra = {"source": source.name, "stage": EXTRACTION}
+    facts = (*source.watch.facts, *source.written)
+    counted = [f"{outcome.notes[name]} {words}" for name, words in _EXPLAINED.items()
+               if name in outcome.notes]  # fmt: skip
+    warnings = (*counted, *source.watch.warnings)
+    if facts:
+        logger.info("%s: %s", Path(source.feed.path).name, ", ".join(facts), extra=extra)
+    for warning in warnings:
+        logger.warning("%s: %s", source.name, warning, extra=extra)
+    return replace(outcome, found=facts, warnings=warnings)
 
 
 def _lineage(source: Source, outcome: SourceOutcome) -> Lineage:
@@ -160,7 +186,7 @@ def _stage_once(run: RunContext, source: Source, readers: _Readers, attempt: _At
         raise
     finally:
         rejects.discard()
-    return replace(staged, notes={**source.skipped, **source.watch.counts, **staged.notes})
+    return replace(staged, notes={**source.skipped, **+source.watch.counts, **staged.notes})
 
 
 def _publish(run: RunContext, source: Source, rejects: RejectedFile) -> None:

@@ -4,21 +4,25 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from etl.rules.blocks import Block, LoadBlock
 from etl.rules.business import Rules
+from etl.rules.checks import DECIMAL_COMMA
 from etl.rules.customers import transform_customers
 from etl.rules.dates import DateReading
 from etl.rules.products import transform_products
 from etl.rules.sales import transform_sales
+from etl.rules.texts import NULL_WORDS
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
 from etl.settings.config import Config, masked_settings
 from etl.sources.corrected import CorrectedFile
+from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat
 from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.files import FileTrace
-from etl.sources.products import read_product_originals, read_products
+from etl.sources.products import PRODUCTS, read_product_originals, read_products
 from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales, sales_breaker, sales_query
 from etl.sources.watch import Watch, with_proven_order
 from etl.sources.window import EVERYTHING, Window
@@ -52,6 +56,7 @@ class Source:
             it lacks has not vanished.
         skipped: how many of its records were left out on purpose, by reason.
         watch: what is noticed of it while it is read.
+        written: how its values are written, where that was set.
     """
 
     name: str
@@ -63,6 +68,7 @@ class Source:
     partial: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
     watch: Watch = field(default_factory=Watch)
+    written: tuple[str, ...] = ()
 
 
 def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Source, ...]:
@@ -130,23 +136,42 @@ def _source(declared: _Declared, config: Config, window: Window, scratch: str) -
         default_area_code=config.processing.default_area_code,
         default_cost_ratio=config.processing.default_cost_ratio,
         commission_rate=config.processing.commission_rate,
+        null_words=null_words_of(config, declared.name),
+        decimal=config.files.pipeline.source(declared.name).decimal or ".",
     )
     return Source(
         declared.name, declared.table, declared.columns, window,
         declared.feed(config, window, scratch, watch),
-        lambda block: declared.transform(block, replace(rules, dates=watch.dates)), watch=watch,
+        lambda block: _watched(watch, declared.transform(block, replace(rules, dates=watch.dates))),
+        watch=watch, written=("decimal comma",) if rules.decimal == "," else (),
     )  # fmt: skip
 
 
+def _watched(watch: Watch, block: LoadBlock) -> LoadBlock:
+    """The block; that numbers have a decimal comma is said where it rejects them."""
+    if block.rejected.num_rows:
+        reasons = block.rejected.column("reason")
+        if pc.any(pc.match_substring(reasons, DECIMAL_COMMA)).as_py():
+            watch.warnings[f"a number {DECIMAL_COMMA}"] = None
+    return block
+
+
+def null_words_of(config: Config, name: str) -> tuple[str, ...]:
+    """Return the texts that stand for a missing value in a source."""
+    words = config.files.pipeline.source(name).null_words
+    return NULL_WORDS if words is None else words
+
+
 def _watch(name: str, config: Config) -> Watch:
+    options = config.files.pipeline.source(name)
     return Watch(
-        DateReading(zone=config.processing.source_time_zone),
+        DateReading(options.date_order, options.time_zone or config.processing.source_time_zone),
         f"date_order in [sources.{name}] of pipeline.toml",
     )
 
 
 def _customers(config: Config, _window: Window, _scratch: str, watch: Watch) -> Feed:
-    path, written, trace = config.files.customers_path, _written(config), FileTrace()
+    path, written, trace = config.files.customers_path, _written(config, "customers"), FileTrace()
     return Feed(
         lambda: read_customers(path, csv_format=written, trace=trace, watch=watch),
         lambda losers: read_csv_originals(
@@ -158,9 +183,10 @@ def _customers(config: Config, _window: Window, _scratch: str, watch: Watch) -> 
 
 def _products(config: Config, _window: Window, _scratch: str, watch: Watch) -> Feed:
     path, trace = config.files.products_path, FileTrace()
+    records = config.files.pipeline.source("products").records or PRODUCTS
     return Feed(
-        lambda: read_products(path, trace=trace),
-        lambda losers: read_product_originals(path, losers["source_row"]),
+        lambda: read_products(path, records=records, trace=trace, watch=watch),
+        lambda losers: read_product_originals(path, losers["source_row"], records),
         str(path), trace=trace,
     )  # fmt: skip
 
@@ -179,7 +205,7 @@ def _sales(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
 
 
 def _sales_file(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
-    path, written = config.files.sales_path, _written(config)
+    path, written = config.files.sales_path, _written(config, "sales")
     reading = replace(_sales_reading(config, scratch, watch), trace=FileTrace())
     return Feed(
         lambda: read_sales(f"{CSV_SCHEME}{path}", window, reading),
@@ -190,15 +216,22 @@ def _sales_file(config: Config, window: Window, scratch: str, watch: Watch) -> F
     )  # fmt: skip
 
 
-def _written(config: Config) -> CsvFormat:
-    return CsvFormat(encoding=config.files.csv_encoding)
+def _written(config: Config, name: str) -> CsvFormat:
+    options = config.files.pipeline.source(name)
+    return CsvFormat(
+        encoding=options.encoding or config.files.csv_encoding,
+        header=HeaderOptions(options.delimiter or "", options.skip_rows, options.rename),
+        defaults={column: str(value) for column, value in options.defaults.items()},
+        refuse_extra=options.extra == "refuse",
+    )
 
 
 def _sales_reading(config: Config, scratch: str, watch: Watch) -> SalesReading:
     processing = config.processing
     return SalesReading(
         chunk_rows=processing.chunk_rows,
-        csv_format=_written(config),
+        csv_format=_written(config, "sales"),
+        null_words=null_words_of(config, "sales"),
         memory_limit=processing.duckdb_memory_limit,
         scratch=scratch,
         watch=watch,

@@ -56,6 +56,10 @@ class LoadBlock:
         """Memory that it takes."""
         return int(self.accepted.nbytes + self.rejected.nbytes)
 
+    def noting(self, notes: Mapping[str, int]) -> "LoadBlock":
+        """Return the block with further notes."""
+        return replace(self, notes={**self.notes, **notes}) if notes else self
+
     def with_unparsed(self, unparsed: pa.RecordBatch, examined: int) -> "LoadBlock":
         """Return the block together with the records that could not be split.
 

@@ -7,7 +7,7 @@ left to SQL when loading.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.errors import TransformationError
-from etl.rejects import OUT_OF_RANGE
+from etl.rejects import OUT_OF_RANGE, UNREADABLE
 from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
 from etl.rules.checks import Checks, range_words
 from etl.rules.columns import Reading
 from etl.rules.dates import AS_FOUND, DateReading
+from etl.rules.texts import NULL_WORDS, Prepared, TextOptions, in_e_notation, prepared
 from etl.schema.tables import Column
 
 # --- the numbers and names of the business -----------------------------------------------
@@ -59,6 +60,8 @@ class Rules:
         default_cost_ratio: cost as a share of the price where it is not given, or None.
         commission_rate: the sales representative's share of a sale.
         dates: how dates are read.
+        null_words: texts that stand for a missing value.
+        decimal: the decimal mark.
 
     Raises:
         TransformationError: a ratio or rate is no number of at most 19 digits.
@@ -68,6 +71,8 @@ class Rules:
     default_cost_ratio: Decimal | None = None
     commission_rate: Decimal = COMMISSION_RATE
     dates: DateReading = AS_FOUND
+    null_words: tuple[str, ...] = NULL_WORDS
+    decimal: str = "."
 
     def __post_init__(self) -> None:
         for name in ("default_cost_ratio", "commission_rate"):
@@ -85,6 +90,36 @@ def _is_rate(rate: Decimal) -> bool:
 
 
 DEFAULT_RULES = Rules()
+
+
+# --- texts ---
+
+# By source, what its columns are to `texts.prepared`.
+CUSTOMER_TEXTS = TextOptions(keys=("customer_id",), names=("first_name", "last_name"))
+PRODUCT_TEXTS = TextOptions(
+    keys=("product_id",), numbers=("price", "cost", "quantity"), nan_is_wrong=True
+)
+SALES_TEXTS = TextOptions(
+    keys=("transaction_id", "customer_id", "product_id"),
+    numbers=("quantity", "unit_price", "discount_amount"),
+)
+E_NOTATION = (
+    "{} is a number in E-notation: a spreadsheet has rounded this id; export the column as text"
+)
+
+
+def prepared_texts(block: pa.RecordBatch, texts: TextOptions, rules: Rules) -> Prepared:
+    """Return the block with its texts as the rules expect them."""
+    return prepared(block, replace(texts, null_words=rules.null_words, decimal=rules.decimal))
+
+
+def refuse_e_notation(checks: Checks, block: pa.RecordBatch, keys: Iterable[str]) -> None:
+    """Reject the records of which a spreadsheet has rounded a key."""
+    for key in keys:
+        column = block.column(key)
+        if pa.types.is_string(column.type):
+            rows = in_e_notation(field_rules.clean_text(column))
+            checks.add(rows, UNREADABLE, key, E_NOTATION.format(key))
 
 
 # --- values ------------------------------------------------------------------------------

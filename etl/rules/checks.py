@@ -20,6 +20,7 @@ from etl.rules import columns as field_rules
 from etl.rules.blocks import LoadBlock
 from etl.rules.columns import Reading
 from etl.rules.dates import looks_like_serial
+from etl.rules.texts import has_decimal_comma
 from etl.schema.arrow import staged_schema
 from etl.schema.tables import Column, Kind, Table
 
@@ -39,10 +40,14 @@ class Checks:
     Args:
         block: `source_row` and the source's columns, as they came.
         columns: the source's columns; the first is the key.
+        keys: the keys as they are compared, where they do not stand so in the block.
     """
 
-    def __init__(self, block: pa.RecordBatch, columns: tuple[str, ...]) -> None:
+    def __init__(
+        self, block: pa.RecordBatch, columns: tuple[str, ...], keys: pa.Array | None = None
+    ) -> None:
         self._block = block
+        self._keys = block.column(columns[0]) if keys is None else keys
         self._columns = columns
         self._faults: list[_Fault] = []
         self.failed = field_rules.no_rows(block.num_rows)
@@ -102,6 +107,11 @@ class Checks:
                         reading.unreadable, looks_like_serial(self._block.column(field))
                     )
                     self.add(serial, UNREADABLE, field, f"{field} {SERIAL}")
+                if column.kind is Kind.DECIMAL:
+                    comma = pc.and_(
+                        reading.unreadable, has_decimal_comma(self._block.column(field))
+                    )
+                    self.add(comma, UNREADABLE, field, f"{field} {DECIMAL_COMMA}")
                 self.add(reading.unreadable, UNREADABLE, field, _wanted(column))
                 self.add(reading.out_of_range, OUT_OF_RANGE, field, range_words(column))
             for name in (f"source_{field}", field):
@@ -141,7 +151,7 @@ class Checks:
         texts = {n: field_rules.as_text_column(block.column(n)) for n in self._columns}
         values = field_rules.as_text_column(fault.values.filter(fault.rows))
         told = {
-            "record_key": field_rules.clean_text(texts[self._columns[0]]),
+            "record_key": field_rules.clean_text(self._keys.filter(fault.rows)),
             "value": pc.utf8_slice_codeunits(values, 0, VALUE_CHARACTERS),
             "error_class": pa.repeat(fault.error_class, block.num_rows),
             "field": pa.repeat(fault.field, block.num_rows),
@@ -154,6 +164,7 @@ class Checks:
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
+DECIMAL_COMMA = 'has a decimal comma: set decimal = "," for this source in pipeline.toml'
 SERIAL = "looks like a serial number of Excel; export dates as text"
 _WHOLE_BITS = {Kind.INTEGER: 32, Kind.BIGINT: 64}
 

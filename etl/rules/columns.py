@@ -28,6 +28,7 @@ from etl.rules.values import (
     local_template,
     name_of,
     number_of,
+    phone_of,
     utf16_length,
 )
 from etl.schema.tables import (
@@ -152,6 +153,21 @@ def clean_phone(
         (['(555) 123-4567', '555-1234', '-'], [True, False, False])
     """
     text = clean_text(column)
+    odd = pc.fill_null(pc.match_substring_regex(text, _ODD_PHONE), False)
+    if not odd.true_count:
+        return _plain_phones(text, default_area_code)
+    phones, valid = _plain_phones(pc.if_else(odd, None, text), default_area_code)
+    others = text.filter(odd)
+    numbers = by_distinct(others, lambda each: phone_of(each, default_area_code)[0], pa.string())
+    full = by_distinct(others, lambda each: phone_of(each, default_area_code)[1], pa.bool_())
+    return pc.replace_with_mask(phones, odd, numbers), pc.replace_with_mask(valid, odd, full)
+
+
+# A country code other than 1, or an extension.
+_ODD_PHONE = r"^\+[^0-9]*[02-9]|[xX]"
+
+
+def _plain_phones(text: pa.Array, default_area_code: str | None) -> tuple[pa.Array, pa.Array]:
     digits, starts = _digits_of(pc.fill_null(text, ""))
     lengths, starts = np.diff(starts), starts[:-1]
     eleven = np.flatnonzero(lengths == FULL_DIGITS + 1)

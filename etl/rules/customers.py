@@ -9,6 +9,7 @@ from etl.rules import columns as field_rules
 from etl.rules import values as value_rules
 from etl.rules.blocks import LoadBlock
 from etl.rules.business import (
+    CUSTOMER_TEXTS,
     DEFAULT_RULES,
     INCOMPLETE_PROFILE,
     PREMIUM,
@@ -17,6 +18,8 @@ from etl.rules.business import (
     STANDARD_PLUS,
     Rules,
     comparable,
+    prepared_texts,
+    refuse_e_notation,
     unreadable,
 )
 from etl.rules.checks import Checks
@@ -41,9 +44,12 @@ def transform_customers(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> 
         >>> customer["name"], customer["phone"], customer["segment"]
         ("Jane O'Neil", '(425) 555-0100', 'Premium Plus')
     """
+    texts = prepared_texts(block, CUSTOMER_TEXTS, rules)
+    checks = Checks(block, CUSTOMER_COLUMNS, texts.records.column("customer_id"))
+    block = texts.records
     values = _customer_values(block, rules)
-    checks = Checks(block, CUSTOMER_COLUMNS)
     checks.missing({"customer_id": pc.is_null(values["customer_id"])})
+    refuse_e_notation(checks, block, CUSTOMER_TEXTS.keys)
     checks.bad_text()
     checks.columns_fit(CUSTOMER_DIM, values, {})
     registered = values["registration_date"]
@@ -52,7 +58,7 @@ def transform_customers(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> 
         "invalid_phones": pc.and_not(pc.is_valid(values["phone"]), values["phone_valid"]),
         "unreadable_registration_dates": unreadable(block.column("registration_date"), registered),
     }
-    return checks.result(CUSTOMER_DIM, values, notes)
+    return checks.result(CUSTOMER_DIM, values, notes).noting(texts.notes)
 
 
 def _customer_values(block: pa.RecordBatch, rules: Rules) -> dict[str, pa.Array]:

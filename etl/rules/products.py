@@ -17,11 +17,14 @@ from etl.rules.business import (
     LOWEST_INVENTORY_STATUS,
     LOWEST_PRICE_CATEGORY,
     PRICE_CATEGORIES,
+    PRODUCT_TEXTS,
     UNKNOWN,
     Rules,
     comparable,
     fitted,
+    prepared_texts,
     read_amounts,
+    refuse_e_notation,
     tier_of,
     times,
 )
@@ -61,14 +64,17 @@ def transform_products(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> L
         >>> product["category"], product["price_category"], product["inventory_status"]
         ('Electronics', 'Premium', 'Low Stock')
     """
+    texts = prepared_texts(block, PRODUCT_TEXTS, rules)
+    checks = Checks(block, PRODUCT_COLUMNS, texts.records.column("product_id"))
+    block = texts.records
     readings = {
         "price": read_amounts(block, PRODUCT_DIM.column("price")),
         "cost": read_amounts(block, PRODUCT_DIM.column("cost")),
         "quantity": field_rules.read_integers(block.column("quantity")),
     }
-    checks = Checks(block, PRODUCT_COLUMNS)
     values = _product_values(block, readings)
     checks.missing({"product_id": pc.is_null(values["product_id"])})
+    refuse_e_notation(checks, block, PRODUCT_TEXTS.keys)
     checks.bad_text()
     checks.columns_fit(PRODUCT_DIM, values, readings)
     for field in readings:
@@ -82,7 +88,7 @@ def transform_products(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> L
         "categories_outside_taxonomy": pc.and_not(pc.is_valid(category), standard),
         "missing_costs": pc.is_null(values["cost"]),
     }
-    return checks.result(PRODUCT_DIM, values, notes)
+    return checks.result(PRODUCT_DIM, values, notes).noting(texts.notes)
 
 
 def _assumed_costs(readings: Mapping[str, Reading], ratio: Decimal, checks: Checks) -> pa.Array:

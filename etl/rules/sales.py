@@ -11,10 +11,13 @@ from etl.rules.blocks import LoadBlock
 from etl.rules.business import (
     DEFAULT_RULES,
     LOWEST_VALUE_TIER,
+    SALES_TEXTS,
     VALUE_TIERS,
     Rules,
     fitted,
+    prepared_texts,
     read_amounts,
+    refuse_e_notation,
     tier_of,
     times,
     unreadable,
@@ -51,18 +54,21 @@ def transform_sales(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> Load
         >>> sale["total_amount"], sale["commission"], sale["value_tier"]
         (Decimal('599.97'), Decimal('18.00'), 'High Value')
     """
-    texts = ("transaction_id", "customer_id", "product_id", "sales_rep_id")
-    values = {name: field_rules.clean_text(block.column(name)) for name in texts}
+    names = ("transaction_id", "customer_id", "product_id", "sales_rep_id")
+    texts = prepared_texts(block, SALES_TEXTS, rules)
+    checks = Checks(block, SALES_COLUMNS, texts.records.column("transaction_id"))
+    block = texts.records
+    values = {name: field_rules.clean_text(block.column(name)) for name in names}
     readings = _sales_readings(block, rules)
-    missing = {name: pc.is_null(values[name]) for name in texts}
+    missing = {name: pc.is_null(values[name]) for name in names}
     missing |= {name: reading.missing for name, reading in readings.items()}
-    checks = Checks(block, SALES_COLUMNS)
     checks.missing({name: missing[name] for name in SALES_REQUIRED})
+    refuse_e_notation(checks, block, SALES_TEXTS.keys)
     checks.bad_text()
     checks.columns_fit(SALES_FACT, values, readings)
     values |= {name: reading.values for name, reading in readings.items()}
     _calculate_sales(values, rules, checks)
-    return checks.result(SALES_FACT, values, {})
+    return checks.result(SALES_FACT, values, {}).noting(texts.notes)
 
 
 def _sales_readings(block: pa.RecordBatch, rules: Rules) -> dict[str, Reading]:

@@ -35,6 +35,8 @@ class TextOptions:
         keys: columns that hold keys.
         numbers: columns that hold numbers.
         decimal: the decimal mark of these numbers.
+        nan_is_wrong: whether NaN in a number is an error rather than a missing value, as in JSON,
+            which has null for that.
     """
 
     null_words: tuple[str, ...] = NULL_WORDS
@@ -42,6 +44,7 @@ class TextOptions:
     keys: Collection[str] = ()
     numbers: Collection[str] = ()
     decimal: str = "."
+    nan_is_wrong: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ def _prepared_column(
 def _words_of(name: str, options: TextOptions) -> tuple[str, ...]:
     if name in options.names:
         return tuple(word for word in options.null_words if word in NULL_WORDS_IN_NAMES)
+    if options.nan_is_wrong and name in options.numbers:
+        return tuple(word for word in options.null_words if word.lower() != "nan")
     return options.null_words
 
 
@@ -135,7 +140,8 @@ def normalised_keys(column: pa.Array) -> tuple[pa.Array, int]:
         return column, 0
     before = column.filter(odd)
     after = by_distinct(before, _normalised_key, pa.string())
-    changed = pc.fill_null(pc.not_equal(before, after), False).true_count
+    trimmed = clean_text(before)  # white space around a key is nothing unusual
+    changed = pc.fill_null(pc.not_equal(trimmed, clean_text(after)), False).true_count
     return pc.replace_with_mask(column, odd, after), changed
 
 
@@ -151,6 +157,18 @@ def _unwrapped(key: str) -> str:
     if len(key) > len('=""') and key.startswith('="') and key.endswith('"'):
         return key[2:-1]
     return key.removeprefix("'") if len(key) > 1 else key
+
+
+def has_decimal_comma(column: pa.Array) -> pa.Array:
+    """Return which texts are numbers with a decimal comma.
+
+    Example:
+        >>> has_decimal_comma(pa.array(["1,5", "1.5", None])).to_pylist()
+        [True, False, False]
+    """
+    if not pa.types.is_string(column.type):
+        return no_rows(len(column))
+    return pc.fill_null(pc.match_substring_regex(column, _DECIMAL_COMMA), False)
 
 
 def with_decimal_points(column: pa.Array) -> pa.Array:

@@ -176,10 +176,17 @@ def phone_of(text: str, default_area_code: str | None = None) -> tuple[str | Non
     Example:
         >>> phone_of("1-800-555-1234"), phone_of("5551234"), phone_of("5551234", "425")
         (('(800) 555-1234', True), ('555-1234', False), ('(425) 555-1234', True))
-        >>> phone_of(" ext. 12 ")
-        ('ext. 12', False)
+        >>> phone_of(" ext. 12 "), phone_of("555 123 4567 x9"), phone_of("+49 30 901820")
+        (('ext. 12', False), ('(555) 123-4567 ext 9', True), ('+49 30 901820', True))
     """
-    digits = re.sub("[^0-9]", "", text)
+    if is_foreign(text):
+        return trimmed(text), len(_digits(text)) in FOREIGN_DIGITS
+    if match := EXTENSION.fullmatch(text.strip()):
+        number, valid = phone_of(match["number"], default_area_code)
+        if number and _is_standard(number):
+            return f"{number} ext {match['extension']}", valid
+        return trimmed(text), False
+    digits = _digits(text)
     if len(digits) == FULL_DIGITS + 1:
         digits = digits.removeprefix(COUNTRY_CODE)
     if len(digits) == FULL_DIGITS:
@@ -187,6 +194,33 @@ def phone_of(text: str, default_area_code: str | None = None) -> tuple[str | Non
     if len(digits) == LOCAL_DIGITS:
         return _filled_in(local_template(default_area_code), digits), bool(default_area_code)
     return trimmed(text), False
+
+
+# With a country code, as E.164 counts them; fewer than 8 are none of a subscriber.
+FOREIGN_DIGITS = range(8, 16)
+EXTENSION = re.compile(
+    r"(?P<number>.*[0-9)])[ ,;]*(?:extension|ext|x)[.: ]*(?P<extension>[0-9]{1,6})", re.IGNORECASE
+)
+
+
+def _digits(text: str) -> str:
+    return re.sub("[^0-9]", "", text)
+
+
+def is_foreign(text: str) -> bool:
+    """Return whether a phone number has a + and a country code other than 1.
+
+    Example:
+        >>> is_foreign("+49 30 901820"), is_foreign("+1 555 123 4567"), is_foreign("49 30 901820")
+        (True, False, False)
+    """
+    digits = _digits(text)
+    return text.strip().startswith("+") and bool(digits) and digits[0] != COUNTRY_CODE
+
+
+def _is_standard(number: str) -> bool:
+    """Whether a number was brought into its standard form."""
+    return re.fullmatch(r"(\([0-9]{3}\) )?[0-9]{3}-[0-9]{4}", number) is not None
 
 
 def _filled_in(template: str, digits: str) -> str:

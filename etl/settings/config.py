@@ -6,6 +6,7 @@ paths count from there, so that a cron line works from any directory.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -46,6 +47,12 @@ from etl.settings.kinds import (
     kind_of,
 )
 from etl.settings.layers import MASK, Given, Layers, Setting, read_layers
+from etl.settings.pipeline_file import (
+    NO_PIPELINE_FILE,
+    PipelineFile,
+    PipelineFileError,
+    read_pipeline_file,
+)
 
 ENVIRONMENTS = ("dev", "test", "prod")
 _EMBEDDED = "duckdb:///"  # the warehouse of dev and test where none is named
@@ -223,8 +230,26 @@ def _wants_the_sample(layers: Layers) -> bool:
     return not any(layers.folder("INPUT_DIR").glob("*"))
 
 
+def newest_match(folder: Path, pattern: str) -> Path:
+    """Return the newest file that a pattern matches, or the path itself.
+
+    Args:
+        folder: from which the pattern counts.
+        pattern: a name, with `*`, `?` or `[...]` for several, and `{date}` for today as YYYYMMDD.
+    """
+    pattern = pattern.replace("{date}", f"{datetime.now():%Y%m%d}")  # the day here
+    path = folder / pattern
+    if path.exists() or not any(mark in pattern for mark in "*?["):
+        return path
+    root = Path(path.anchor) if Path(pattern).is_absolute() else folder
+    found = [each for each in root.glob(str(path.relative_to(root))) if each.is_file()]
+    return max(found, key=lambda each: (each.stat().st_mtime_ns, each.name), default=path)
+
+
 class FileConfig(_Section):
     """Files: what is read, and where results go. Relative paths count from the project folder."""
+
+    _pipeline: PipelineFile | None = PrivateAttr(None)
 
     input_dir: Folder = _setting("data/input", "folder of the source files")
     output_dir: Folder = _setting(
@@ -235,6 +260,8 @@ class FileConfig(_Section):
     sales_file: Text = _setting("sales_transactions.csv", "sales, CSV; relative to INPUT_DIR")
     csv_encoding: Encoding = _setting(
         "utf-8", "encoding of the CSV files, such as utf-8 (with or without BOM) or cp1252")
+    pipeline_file: Folder | None = _setting(
+        None, "pipeline.toml: how sources differ from what is found by itself; unset: they do not")
     archive_dir: Folder | None = _setting(
         None, "where each run keeps a copy of its sources and settings, secrets masked; unset: no")
     file_mode: FileMode = _setting(
@@ -247,6 +274,18 @@ class FileConfig(_Section):
         if _wants_the_sample(layers):
             values["input_dir"] = SAMPLE
         return values, wrong
+
+    @property
+    def pipeline(self) -> PipelineFile:
+        """What PIPELINE_FILE declares; it is read once.
+
+        Raises:
+            PipelineFileError: it cannot be used.
+        """
+        if self._pipeline is None:
+            path = self.pipeline_file
+            self._pipeline = read_pipeline_file(path) if path else NO_PIPELINE_FILE
+        return self._pipeline
 
     @property
     def is_sample(self) -> bool:
@@ -266,17 +305,20 @@ class FileConfig(_Section):
     @property
     def customers_path(self) -> Path:
         """Where customers are read from."""
-        return self.input_dir / self.customers_file
+        return self._path_of("customers", self.customers_file)
 
     @property
     def products_path(self) -> Path:
         """Where products are read from."""
-        return self.input_dir / self.products_file
+        return self._path_of("products", self.products_file)
 
     @property
     def sales_path(self) -> Path:
         """Where sales are read from unless there is a database of them."""
-        return self.input_dir / self.sales_file
+        return self._path_of("sales", self.sales_file)
+
+    def _path_of(self, source: str, name: str) -> Path:
+        return newest_match(self.input_dir, self.pipeline.source(source).path or name)
 
 
 class ProcessingConfig(_Section):
@@ -450,6 +492,11 @@ def load_config(
             sections[name] = section(layers=layers)
         except SettingsError as error:
             problems += error.problems
+    try:
+        if "files" in sections:
+            sections["files"].pipeline  # noqa: B018  # a fault in it is one of the settings
+    except PipelineFileError as error:
+        problems += [f"PIPELINE_FILE: {problem}" for problem in error.problems]
     if problems:
         raise SettingsError(layers.base_dir, problems)
     return Config(env, layers.base_dir, **sections)

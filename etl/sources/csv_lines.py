@@ -7,6 +7,7 @@ against an exact pattern. What fits stays, what does not is set aside with its r
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -22,27 +23,40 @@ MOST_RECORD_BYTES = 16 * 2**20
 
 ANY_WIDTH = 0  # for the header itself
 
-_LF, _CR, _QUOTE, _COMMA = b'\n\r",'
+_LF, _CR, _QUOTE, COMMA = b'\n\r",'
 _UNCLOSED, _TEXT_AFTER_QUOTE = "unclosed", "text after quote"
-
-# A quoted field, or one that does not start with a quote. Possessive, so that a quote that is
-# missing is noticed in one pass.
-_FIELD = re.compile(rb'"([^"]*+(?:""[^"]*+)*+)"|(?!")[^,\r\n]*+')
-
-# What may stand before an opening and after a closing quote. Another quote may, too: a doubled
-# quote reads as one field closed and opened again.
-_EDGE = np.zeros(256, dtype=np.bool_)
-_EDGE[[_LF, _CR, _QUOTE, _COMMA]] = True
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
 @cache
-def record_pattern(width: int) -> re.Pattern[bytes]:
+def _field(delimiter: int) -> re.Pattern[bytes]:
+    """A quoted field, or one that does not start with a quote.
+
+    Possessive, so that a quote that is missing is noticed in one pass.
+    """
+    mark = re.escape(bytes([delimiter]))
+    return re.compile(rb'"([^"]*+(?:""[^"]*+)*+)"|(?!")[^%b\r\n]*+' % mark)
+
+
+@cache
+def _edge(delimiter: int) -> Mask:
+    """What may stand before an opening and after a closing quote.
+
+    Another quote may, too: a doubled quote reads as one field closed and opened again.
+    """
+    edge = np.zeros(256, dtype=np.bool_)
+    edge[[_LF, _CR, _QUOTE, delimiter]] = True
+    return edge
+
+
+@cache
+def record_pattern(width: int, delimiter: int = COMMA) -> re.Pattern[bytes]:
     """Return what a good record of so many fields looks like, up to its line end."""
-    field = _FIELD.pattern
-    return re.compile(rb"(?:%b)(?:,(?:%b)){%d}(?=[\r\n]|\Z)" % (field, field, width - 1))
+    field, mark = _field(delimiter).pattern, re.escape(bytes([delimiter]))
+    pattern = rb"(?:%b)(?:%b(?:%b)){%d}(?=[\r\n]|\Z)" % (field, mark, field, width - 1)
+    return re.compile(pattern)
 
 
 def count_lines(data: bytes) -> int:
@@ -59,6 +73,7 @@ class Lines:
     starts: Ints
     ends: Ints
     nexts: Ints
+    delimiter: int = COMMA  # between the fields, as a byte
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -69,7 +84,7 @@ class Lines:
         return [self.data[start:end] for start, end in places]
 
 
-def find_lines(data: bytes) -> Lines:
+def find_lines(data: bytes, delimiter: int = COMMA) -> Lines:
     """Find the lines of a text; they end with LF, CR LF or CR, the last one with nothing, too."""
     codes = np.frombuffer(data, dtype=np.uint8)
     if b"\r" in data:
@@ -83,7 +98,7 @@ def find_lines(data: bytes) -> Lines:
         nexts = ends + 1
     if data and data[-1] not in b"\r\n":
         ends, nexts = np.append(ends, len(data)), np.append(nexts, len(data))
-    return Lines(data, np.append(0, nexts[:-1])[: len(ends)], ends, nexts)
+    return Lines(data, np.append(0, nexts[:-1])[: len(ends)], ends, nexts, delimiter)
 
 
 def whole_lines(data: bytes) -> int:
@@ -104,7 +119,8 @@ def _unclean_lines(lines: Lines) -> list[int]:
     opening[::2] = True  # every other one opens, counted within its line
     opening ^= np.repeat(first % 2 == 1, counts)
     neighbours = quotes + np.where(opening, np.int8(-1), np.int8(1))
-    fine = _EDGE[codes.take(neighbours, mode="clip")]  # the first and last byte see themselves
+    # the first and last byte see themselves
+    fine = _edge(lines.delimiter)[codes.take(neighbours, mode="clip")]
     unclean = counts % 2 == 1
     unclean[np.searchsorted(lines.starts, quotes[~fine], side="right") - 1] = True
     found: list[int] = np.flatnonzero(unclean).tolist()
@@ -112,7 +128,7 @@ def _unclean_lines(lines: Lines) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Record:
+class Record:
     """A record that was taken apart, or given up for a reason."""
 
     fields: list[bytes]
@@ -138,16 +154,16 @@ def _last_line(lines: Lines, line: int, record: re.Pattern[bytes]) -> int | None
 
 
 def _take_fields(
-    data: bytes, start: int, *, first_end: int, stop: int, most: int
+    lines: Lines, start: int, *, first_end: int, stop: int, most: int
 ) -> tuple[list[bytes], int, str]:
     """Take one record apart, up to its line end; a fault ends it early.
 
     Once a record that left its first line has too many fields, more of it need not be read.
     """
     fields: list[bytes] = []
-    position = start
+    data, field, position = lines.data, _field(lines.delimiter), start
     while True:
-        match = _FIELD.match(data, position, stop)
+        match = field.match(data, position, stop)
         if match is None:
             return [*fields, b""], stop, _UNCLOSED
         quoted = match[1]
@@ -155,18 +171,18 @@ def _take_fields(
         position = match.end()
         if position == stop or data[position] in b"\r\n":
             return fields, position, ""
-        if data[position] != _COMMA:
+        if data[position] != lines.delimiter:
             return fields, position, _TEXT_AFTER_QUOTE
         if len(fields) > most and position > first_end:
             return fields, position, ""
         position += 1
 
 
-def take_record(lines: Lines, line: int, width: int, *, last: bool) -> _Record | None:
+def take_record(lines: Lines, line: int, width: int, *, last: bool) -> Record | None:
     """Take the record apart that starts at a line; None when more of the file is needed."""
     start, first_end = int(lines.starts[line]), int(lines.ends[line])
     fields, end, fault = _take_fields(
-        lines.data,
+        lines,
         start,
         first_end=first_end,
         stop=_window(lines, line),
@@ -183,8 +199,8 @@ def take_record(lines: Lines, line: int, width: int, *, last: bool) -> _Record |
     elif width not in {ANY_WIDTH, len(fields)}:
         reason = width_reason(len(fields), width) + (" (over several lines)" if runs_on else "")
     else:
-        return _Record(fields, int(np.searchsorted(lines.ends, end)))
-    return _Record(fields, line, reason)
+        return Record(fields, int(np.searchsorted(lines.ends, end)))
+    return Record(fields, line, reason)
 
 
 def _unclosed_reason(field: int, *, too_long: bool, too_many: bool) -> str:
@@ -217,7 +233,7 @@ def _judge(
     for line in _unclean_lines(lines):
         if line < resume:
             continue  # it belongs to the record before
-        last_line = _last_line(lines, line, record_pattern(width))
+        last_line = _last_line(lines, line, record_pattern(width, lines.delimiter))
         if last_line is None:
             record = take_record(lines, line, width, last=last)
             if record is None:
@@ -237,16 +253,18 @@ class Sifted:
     is_row: Mask  # the line starts a row
     is_record: Mask  # the line starts a record that is in `good`
     faults: list[Fault]
+    skipped: list[int]  # lines that are rows, but no records
     used: int  # bytes of the text that are done with
 
 
-def sift(lines: Lines, width: int, *, last: bool) -> Sifted:
+def sift(lines: Lines, width: int, *, last: bool, skip: Sequence[int] = ()) -> Sifted:
     """Set the malformed records apart from the good ones.
 
     Args:
         lines: whole lines, from the start of a record on.
         width: how many fields a record has.
         last: whether the file ends with these lines.
+        skip: lines that are no records, if they start a row.
     """
     inner, faults, done = _judge(lines, width, last=last)
     is_row = np.ones(len(lines), dtype=np.bool_)
@@ -254,10 +272,11 @@ def sift(lines: Lines, width: int, *, last: bool) -> Sifted:
         is_row[start:stop] = False
     is_record = is_row & (lines.ends > lines.starts)
     malformed = [line for line, _ in faults]
-    is_record[malformed] = False
+    skipped = [line for line in skip if line < done and is_record[line]]
+    is_record[malformed + skipped] = False
     used = int(lines.nexts[done - 1]) if done else 0
-    good = _without(lines, malformed, used)
-    return Sifted(good, is_row[:done], is_record[:done], faults, used)
+    good = _without(lines, sorted(malformed + skipped), used)
+    return Sifted(good, is_row[:done], is_record[:done], faults, skipped, used)
 
 
 def _without(lines: Lines, cut: list[int], used: int) -> bytes:
@@ -276,4 +295,4 @@ def limited(sifted: Sifted, lines: Lines, wanted: Mask) -> Sifted:
     chosen = is_record[firsts]
     pieces = zip(starts[chosen].tolist(), ends[chosen].tolist(), strict=True)
     good = b"".join(lines.data[start:end] for start, end in pieces)
-    return replace(sifted, good=good, is_record=is_record, faults=[])
+    return replace(sifted, good=good, is_record=is_record, faults=[], skipped=[])

@@ -6,8 +6,9 @@ left, where no quote can do harm any more.
 """
 
 import codecs
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from io import BufferedReader, BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -18,11 +19,22 @@ from pyarrow import csv as arrow_csv
 from etl.errors import ExtractionError, ValidationError
 from etl.rejects import MALFORMED, reject_schema
 from etl.rules.blocks import Block
+from etl.sources.compressed import decompressed
+from etl.sources.csv_header import (
+    MOST_LINES_ABOVE,
+    Header,
+    HeaderOptions,
+    find_header,
+    listed,
+)
 from etl.sources.csv_lines import (
     ANY_WIDTH,
+    COMMA,
+    MOST_LINES,
     Fault,
     Ints,
     Lines,
+    Record,
     count_lines,
     find_lines,
     limited,
@@ -33,12 +45,13 @@ from etl.sources.csv_lines import (
 )
 from etl.sources.files import (
     FileTrace,
-    byte_chunks,
+    content_chunks,
+    marked_encoding,
     open_source,
     text_chunks,
     undecodable,
-    wide_encoding,
 )
+from etl.sources.watch import Watch
 
 # What is read at a time, and becomes a block. Larger ones are no faster (tried: 8 and 16 MiB), and
 # of each a handful of copies is in memory.
@@ -48,7 +61,11 @@ MOST_READ_BYTES = 4 * 2**20
 # objects, so a file of nothing but very short lines would otherwise need gigabytes for a block.
 MOST_BLOCK_LINES = 200_000
 
-_SHOWN_NAMES, _SHOWN_CHARACTERS = 20, 40  # how much of a header a message lists
+# Lines in which the header is looked for; it may itself run over several.
+HEADER_LINES = MOST_LINES_ABOVE + MOST_LINES
+
+_MARK, _BLANK, _PAREN = b"\xef ("
+_ROWS_AFFECTED = re.compile(rb"\([0-9]+ rows? affected\)")
 
 
 @dataclass(frozen=True)
@@ -60,11 +77,17 @@ class CsvFormat:
         longest_line_bytes: the longest line that is accepted. So much is read at a time, but no
             more than `MOST_READ_BYTES`.
         set_encoding: how a person gives another encoding, to be followed by its name.
+        header: what is known of the header.
+        defaults: values of columns that the file may lack.
+        refuse_extra: whether columns that are not wanted are an error.
     """
 
     encoding: str = "utf-8"
     longest_line_bytes: int = 16 * 2**20
     set_encoding: str = "set CSV_ENCODING to"
+    header: HeaderOptions = field(default_factory=HeaderOptions)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    refuse_extra: bool = False
 
     @property
     def other_encoding(self) -> str:
@@ -81,25 +104,25 @@ def read_csv_blocks(
     *,
     besides: tuple[str, ...] = (),
     csv_format: CsvFormat = PLAIN,
-    only_rows: Ints | None = None,
     trace: FileTrace | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Block]:
     r"""Read a CSV file block by block.
 
     The file is opened when the first block is asked for, and closed at the end, at an error and
-    when the iterator is closed. The header is row 1, every record is one row, a blank line is a
-    row without a record; lines end with LF, CR LF or CR. A record that runs over more than
+    when the iterator is closed. Compression, encoding, delimiter and header are found
+    (`compressed`, `csv_header`). Every record is one row, a blank line is a row without a record,
+    and so is one of nothing but delimiters, a header that comes again, and what sqlcmd writes
+    besides; these are counted. Lines end with LF, CR LF or CR. A record that runs over more than
     `MOST_LINES` lines, or over several and turns out malformed, costs only its first line.
 
     Args:
         path: the file.
-        columns: the source's columns, in the wanted order. The header is compared without regard
-            to case and surrounding white space; other columns are left out.
+        columns: the source's columns, in the wanted order; others are left out.
         besides: further columns to read, which rejected records do not show.
         csv_format: how the file is written.
-        only_rows: the source rows that are wanted, when not all are; the others are found, but
-            not taken apart, and malformed ones are left out.
         trace: is filled with the size and the SHA-256 of the file.
+        watch: notices what the file is like.
 
     Yields:
         Blocks with at least one record, good (text, never null) or malformed. A file with
@@ -122,11 +145,35 @@ def read_csv_blocks(
         >>> block.rejected["raw_record"].to_pylist()
         ['"lost,C2']
     """
+    target = _Target(path, columns, besides, csv_format, watch or Watch())
+    return _read_blocks(target, _Reader(target, None), trace)
+
+
+def read_csv_rows(
+    path: Path, columns: tuple[str, ...], only_rows: Ints, *, csv_format: CsvFormat = PLAIN
+) -> Iterator[Block]:
+    """Read single rows of a CSV file, see `read_csv_blocks`.
+
+    Args:
+        path: the file.
+        columns: the source's columns.
+        only_rows: the source rows that are wanted; the others are found, but not taken apart, and
+            malformed ones are left out.
+        csv_format: how the file is written.
+    """
+    target = _Target(path, columns, (), csv_format, Watch())
+    return _read_blocks(target, _Reader(target, only_rows), None)
+
+
+def _read_blocks(target: "_Target", reader: "_Reader", trace: FileTrace | None) -> Iterator[Block]:
+    path = target.path
     with open_source(path) as file:
-        reader = _Reader(_Target(path, columns, besides), csv_format, only_rows)
-        size = min(csv_format.longest_line_bytes, MOST_READ_BYTES)
-        pieces = byte_chunks(file, path, size=size, trace=trace)
-        for piece, last in _utf8_pieces(file, path, csv_format, pieces):
+        size = min(target.csv_format.longest_line_bytes, MOST_READ_BYTES)
+        content = decompressed(file, path)
+        if content is not file:
+            target.watch.facts["compressed"] = None
+        pieces = content_chunks(file, content, path, size=size, trace=trace)
+        for piece, last in _utf8_pieces(content, target, pieces):
             for part, is_last in _parts_of_few_lines(piece):
                 block = reader.feed(part, last=last and is_last)
                 if block is not None:
@@ -142,24 +189,52 @@ def _parts_of_few_lines(piece: bytes) -> Iterator[tuple[bytes, bool]]:
 
 
 def _utf8_pieces(
-    file: BufferedReader, path: Path, csv_format: CsvFormat, pieces: Iterator[tuple[bytes, bool]]
+    content: BufferedReader, target: "_Target", pieces: Iterator[tuple[bytes, bool]]
 ) -> Iterator[tuple[bytes, bool]]:
     """Read the file as UTF-8; what is UTF-8 already is checked later, block by block."""
-    encoding, step = csv_format.encoding, csv_format.other_encoding
-    known = _known_encoding(path, csv_format)
-    wide = wide_encoding(file)
-    if wide and not known.startswith(("utf-16", "utf-32")):
-        what = f"{path} starts with the byte order mark of {wide}, but is read as {encoding}"
-        raise ExtractionError(what, next_step=f"{csv_format.set_encoding} {wide}")
+    path, csv_format = target.path, target.csv_format
+    encoding = marked_encoding(content) or csv_format.encoding
+    known = _known_encoding(path, encoding, csv_format)
     if known in {"utf-8", "utf-8-sig"}:
         yield from pieces
         return
+    target.watch.facts[encoding.upper() if known.startswith("utf") else encoding] = None
+    if not known.startswith("utf"):
+        pieces = _watched_for_utf8(pieces, target, encoding)
+    step = csv_format.other_encoding
     for text, last in text_chunks(pieces, path, encoding=encoding, next_step=step):
         yield _as_utf8(text, path, csv_format), last
 
 
-def _known_encoding(path: Path, csv_format: CsvFormat) -> str:
-    encoding = csv_format.encoding
+def _watched_for_utf8(
+    pieces: Iterator[tuple[bytes, bool]], target: "_Target", encoding: str
+) -> Iterator[tuple[bytes, bool]]:
+    """Warn of a file that is read as another encoding, although all of it is UTF-8."""
+    decoder, suspect, others = codecs.getincrementaldecoder("utf-8")(), True, False
+    for piece, last in pieces:
+        if suspect:
+            others = others or not piece.isascii()
+            try:
+                decoder.decode(piece, final=last)
+            except UnicodeDecodeError:
+                suspect = False
+        yield piece, last
+    if suspect and others:
+        target.watch.warnings[
+            f"{target.path.name} is read as {encoding}, but all of it is valid UTF-8; "
+            f"if names look wrong, {target.csv_format.set_encoding} utf-8"
+        ] = None
+
+
+def delimiter_byte(path: Path, delimiter: str) -> int:
+    """Return the byte of a delimiter; one that separates nothing is refused."""
+    if not delimiter.isascii() or delimiter in '"\r\n\0':
+        what = f"{path}: {delimiter!r} cannot separate fields"
+        raise ExtractionError(what, choices="one ASCII character that is no quote and no line end")
+    return ord(delimiter)
+
+
+def _known_encoding(path: Path, encoding: str, csv_format: CsvFormat) -> str:
     try:
         TextIOWrapper(BytesIO(), encoding)  # refuses what is no text encoding, such as hex
         return codecs.lookup(encoding).name
@@ -184,6 +259,24 @@ class _Target:
     path: Path
     columns: tuple[str, ...]
     besides: tuple[str, ...]
+    csv_format: CsvFormat
+    watch: Watch
+
+    @property
+    def header_options(self) -> HeaderOptions:
+        """What is known of the header; a column with a default may be missing."""
+        options = self.csv_format.header
+        return replace(options, optional=options.optional | self.csv_format.defaults.keys())
+
+    def report(self, header: Header) -> None:
+        """Say what the header is like, or refuse the columns that nobody wants."""
+        if header.extra and self.csv_format.refuse_extra:
+            what = f"{self.path}: the header has columns that the table lacks: "
+            step = 'remove them, or set extra = "report" for this source'
+            raise ValidationError(what + listed(header.extra), next_step=step)
+        self.watch.facts.update(dict.fromkeys(header.findings))
+        if header.extra:
+            self.watch.facts[f"columns that are not loaded: {listed(header.extra)}"] = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -195,8 +288,11 @@ class _Layout:
     """Where the wanted columns stand in the file."""
 
     names: tuple[str, ...]
-    positions: tuple[int, ...]
+    positions: Mapping[str, int]
     width: int
+    delimiter: int
+    header: bytes
+    defaults: Mapping[str, str]
 
     def parse(self, text: bytes) -> tuple[list[pa.Array], list[tuple[int, int]]]:
         """Take records apart, with Arrow.
@@ -206,7 +302,7 @@ class _Layout:
             among all records and that number.
         """
         if not text:  # which Arrow refuses
-            return [pa.array([], pa.string()) for _ in self.names], []
+            return [pa.array([], pa.string()) for _ in self.positions], []
         wrong: list[tuple[int, int]] = []
 
         def skip(row: arrow_csv.InvalidRow) -> str:
@@ -221,7 +317,9 @@ class _Layout:
             read_options=arrow_csv.ReadOptions(
                 use_threads=False, block_size=len(text) + 1, column_names=self._labels()
             ),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=chr(self.delimiter), newlines_in_values=True, invalid_row_handler=skip
+            ),
             convert_options=self._as_text(),
         )
         return [_one_array(column) for column in table.columns], wrong
@@ -230,7 +328,7 @@ class _Layout:
         return [str(position) for position in range(self.width)]  # names in a file may repeat
 
     def _as_text(self) -> arrow_csv.ConvertOptions:
-        wanted = [str(position) for position in self.positions]
+        wanted = [str(position) for position in self.positions.values()]
         return arrow_csv.ConvertOptions(
             include_columns=wanted,
             column_types=dict.fromkeys(wanted, pa.string()),
@@ -239,43 +337,49 @@ class _Layout:
 
     def batch(self, rows: Ints, arrays: list[pa.Array]) -> pa.RecordBatch:
         """Put the row numbers before the columns."""
+        found = dict(zip(self.positions, arrays, strict=True))
+        columns = [found[n] if n in found else self._default(n, len(rows)) for n in self.names]
         names = ["source_row", *self.names]
-        return pa.RecordBatch.from_arrays([pa.array(rows, pa.int64()), *arrays], names=names)
+        return pa.RecordBatch.from_arrays([pa.array(rows, pa.int64()), *columns], names=names)
+
+    def _default(self, name: str, count: int) -> pa.Array:
+        return pa.repeat(pa.scalar(self.defaults.get(name, ""), pa.string()), count)
+
+    def no_records(self, lines: Lines, *, first: bool) -> list[int]:
+        """Find the lines that hold no record: empty ones, the header again, sqlcmd's own lines.
+
+        Args:
+            lines: the lines.
+            first: whether the first of them follows the header.
+        """
+        codes = np.frombuffer(lines.data, dtype=np.uint8)
+        begins, sizes = codes[lines.starts], lines.ends - lines.starts
+        marked = begins == _MARK
+        again = (sizes == len(self.header) + len(codecs.BOM_UTF8) * marked) & (
+            marked | (begins == self.header[0])
+        )
+        suspects = again | (begins == self.delimiter) | (begins == _BLANK) | (begins == _PAREN)
+        chosen = np.flatnonzero(suspects)
+        texts = zip(chosen.tolist(), lines.texts(chosen), strict=True)
+        found = [line for line, text in texts if self._is_no_record(text)]
+        return [*self._ruler(lines, np.flatnonzero(sizes)[:1]), *found] if first else found
+
+    def _is_no_record(self, text: bytes) -> bool:
+        mark = bytes([self.delimiter])
+        if mark in text and not text.translate(None, mark + b" \t"):
+            return True
+        again = text.removeprefix(codecs.BOM_UTF8) == self.header
+        return again or _ROWS_AFFECTED.fullmatch(text) is not None
+
+    def _ruler(self, lines: Lines, first: Ints) -> list[int]:
+        """The line after the header, when it is one of dashes."""
+        text = b"".join(lines.texts(first))
+        dashes = b"--" in text and not text.translate(None, bytes([self.delimiter]) + b"- ")
+        return [int(line) for line in first if dashes]
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _find_columns(path: Path, header: list[str], wanted: tuple[str, ...]) -> _Layout:
-    found = [_comparable(name) for name in header]
-    keys = [_comparable(name) for name in wanted]
-    missing = [name for name, key in zip(wanted, keys, strict=True) if key not in found]
-    if missing:
-        what = f"{path}: the header lacks {_listed(missing)}; found {_listed(header)}"
-        raise ValidationError(f"{what}; wanted {_listed(wanted)}", next_step=_missing_hint(header))
-    repeated = [name for name, key in zip(wanted, keys, strict=True) if found.count(key) > 1]
-    if repeated:
-        what = f"{path}: the header names {_listed(repeated)} more than once"
-        raise ValidationError(what, next_step="rename or remove all but one")
-    return _Layout(wanted, tuple(found.index(key) for key in keys), len(header))
-
-
-def _comparable(name: str) -> str:
-    return name.strip().casefold()
-
-
-def _listed(names: Sequence[str]) -> str:
-    listed = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:_SHOWN_NAMES])
-    return listed + (f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else "")
-
-
-def _missing_hint(header: list[str]) -> str:
-    if len(header) == 1:
-        for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
-            if separator in header[0]:
-                return f"the header seems to be separated by {name}; save it with commas"
-    return "add the column, or correct its name in the header"
 
 
 def _first_bad_byte(data: bytes) -> int | None:
@@ -294,9 +398,10 @@ def _first_bad_byte(data: bytes) -> int | None:
 class _Reader:
     """Turns the pieces of one file into blocks; keeps what a piece leaves unfinished."""
 
-    def __init__(self, target: _Target, csv_format: CsvFormat, only_rows: Ints | None) -> None:
+    def __init__(self, target: _Target, only_rows: Ints | None) -> None:
         self._target, self._path = target, target.path
-        self._format, self._only_rows = csv_format, only_rows
+        self._format, self._only_rows = target.csv_format, only_rows
+        self._no_record_yet = True  # since the header
         self._layout: _Layout | None = None
         self._rest = b""
         self._row = 1  # of the first line of `_rest`
@@ -330,30 +435,66 @@ class _Reader:
             self._forget(len(codecs.BOM_UTF8), 0)
         lines = self._split(last=last)
         filled = np.flatnonzero(lines.ends > lines.starts)
-        if filled.size:
-            return self._read_header(lines, int(filled[0]), last=last)
-        if last:
-            what = f"{self._path} is empty; wanted a header with {_listed(self._target.names)}"
-            raise ValidationError(what, next_step="check the export that writes it")
-        self._forget(len(lines.data), len(lines))
-        return None
+        if not filled.size:
+            if last:
+                wanted = listed(self._target.names)
+                what = f"{self._path} is empty; wanted a header with {wanted}"
+                raise ValidationError(what, next_step="check the export that writes it")
+            self._forget_above(lines, len(lines))
+            return None
+        if self._target.csv_format.header.skip_rows is None and filled[0]:
+            self._forget_above(lines, int(filled[0]))
+            lines = self._split(last=last)
+        return self._read_header(lines, last=last)
 
-    def _read_header(self, lines: Lines, line: int, *, last: bool) -> _Layout | None:
-        header = take_record(lines, line, ANY_WIDTH, last=last)
+    def _forget_above(self, lines: Lines, count: int) -> None:
+        if self._target.csv_format.header.skip_rows is None:
+            self._forget(int(lines.nexts[count - 1]) if count else 0, count)
+
+    def _read_header(self, lines: Lines, *, last: bool) -> _Layout | None:
+        count = min(len(lines), HEADER_LINES)
+        texts = [text.decode(errors="replace") for text in lines.texts(np.arange(count))]
+        try:
+            found = find_header(texts, self._target.names, self._target.header_options)
+        except ValidationError as error:
+            if not last and count < HEADER_LINES:
+                return None
+            looked_at = lines.data[: int(lines.nexts[count - 1])]
+            self._refuse_bad_bytes(looked_at, lines, self._rows_of(lines))
+            first = take_record(lines, 0, ANY_WIDTH, last=last)
+            if first is not None and first.fault:
+                raise self._unreadable_header(first.fault) from None
+            what = f"{self._path}: {error.what}"
+            raise ValidationError(what, next_step=error.next_step) from None
+        lines = replace(lines, delimiter=delimiter_byte(self._path, found.delimiter))
+        header = take_record(lines, found.line, ANY_WIDTH, last=last)
         if header is None:
             return None
+        return self._take_header(lines, found, header)
+
+    def _unreadable_header(self, fault: str) -> ValidationError:
+        what = f"{self._path}: the header cannot be read: {fault}"
+        return ValidationError(what, next_step="correct the quotes in the header")
+
+    def _rows_of(self, lines: Lines) -> Ints:
+        return np.arange(len(lines)) + self._row
+
+    def _take_header(self, lines: Lines, found: Header, header: Record) -> _Layout:
         size = int(lines.nexts[header.last_line])
-        self._refuse_bad_bytes(lines.data[:size], lines, np.arange(len(lines)) + self._row)
+        self._refuse_bad_bytes(lines.data[:size], lines, self._rows_of(lines))
         if header.fault:
-            what = f"{self._path}: the header cannot be read: {header.fault}"
-            raise ValidationError(what, next_step="correct the quotes in the header")
-        self._forget(size, line + 1)
-        names = [name.decode() for name in header.fields]
-        return _find_columns(self._path, names, self._target.names)
+            raise self._unreadable_header(header.fault)
+        text = lines.data[int(lines.starts[found.line]) : int(lines.ends[header.last_line])]
+        self._forget(size, found.line + 1)
+        self._target.report(found)
+        return _Layout(
+            self._target.names, found.positions, len(header.fields), lines.delimiter,
+            header=text, defaults=self._target.csv_format.defaults,
+        )  # fmt: skip
 
     def _split(self, *, last: bool) -> Lines:
         size = len(self._rest) if last else whole_lines(self._rest)
-        return find_lines(self._rest[:size])
+        return find_lines(self._rest[:size], self._layout.delimiter if self._layout else COMMA)
 
     def _forget(self, size: int, rows: int) -> None:
         self._rest = self._rest[size:]
@@ -362,7 +503,10 @@ class _Reader:
 
     def _read_records(self, layout: _Layout, *, last: bool) -> Block | None:
         lines = self._split(last=last)
-        sifted = sift(lines, layout.width, last=last)
+        skip = layout.no_records(lines, first=self._no_record_yet)
+        sifted = sift(lines, layout.width, last=last, skip=skip)
+        self._target.watch.counts["skipped_rows"] += len(sifted.skipped)
+        self._no_record_yet = self._no_record_yet and not sifted.is_record.any()
         rows = np.cumsum(sifted.is_row) + (self._row - 1)
         self._refuse_long_lines(lines, rows)
         self._refuse_bad_bytes(lines.data[: sifted.used], lines, rows)
@@ -404,6 +548,10 @@ class _Reader:
             )
 
 
+_TYPOGRAPHIC_QUOTES = re.compile(b"|".join(quote.encode() for quote in "\u201c\u201d\u201e"))
+_TYPOGRAPHIC = "; it has typographic quotes, which enclose no field: write straight ones"
+
+
 def _width_faults(places: Ints, wrong: Sequence[tuple[int, int]], width: int) -> list[Fault]:
     """The records that Arrow left out for their number of fields."""
     if not wrong:
@@ -422,11 +570,16 @@ def _malformed(
         return pa.RecordBatch.from_pylist([], reject_schema(columns))
     chosen, reasons = zip(*sorted(faults), strict=True)
     places = np.array(chosen, np.int64)
+    texts = lines.texts(places)
+    reasons = tuple(
+        reason + _TYPOGRAPHIC if _TYPOGRAPHIC_QUOTES.search(text) else reason
+        for reason, text in zip(reasons, texts, strict=True)
+    )
     known = {
         "source_row": pa.array(rows[places], pa.int64()),
         "error_class": pa.repeat(MALFORMED, len(places)),
         "reason": pa.array(reasons, pa.string()),
-        "raw_record": pa.array(lines.texts(places), pa.binary()).cast(pa.string()),
+        "raw_record": pa.array(texts, pa.binary()).cast(pa.string()),
     }
     nulls, schema = pa.nulls(len(places), pa.string()), reject_schema(columns)
     arrays = [known.get(name, nulls) for name in schema.names]

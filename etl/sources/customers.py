@@ -8,7 +8,7 @@ import pyarrow as pa
 from etl.rules.blocks import Block
 from etl.schema.arrow import text_schema
 from etl.schema.source_columns import CUSTOMER_COLUMNS
-from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
+from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks, read_csv_rows
 from etl.sources.files import FileTrace
 from etl.sources.watch import Watch
 
@@ -37,7 +37,10 @@ def read_customers(
     """
     watch = watch or Watch()
     watch.begin()
-    for block in read_csv_blocks(path, CUSTOMER_COLUMNS, csv_format=csv_format, trace=trace):
+    blocks = read_csv_blocks(
+        path, CUSTOMER_COLUMNS, csv_format=csv_format, trace=trace, watch=watch
+    )
+    for block in blocks:
         watch.see_dates("registration_date", block.records.column("registration_date"))
         yield block
     watch.end_dates("registration_date")
@@ -55,5 +58,5 @@ def read_csv_originals(
         csv_format: how the file is written.
     """
     only = rows.to_numpy(zero_copy_only=False)
-    blocks = read_csv_blocks(path, columns, csv_format=csv_format, only_rows=only)
+    blocks = read_csv_rows(path, columns, only, csv_format=csv_format)
     return pa.Table.from_batches([block.records for block in blocks], text_schema(columns))

@@ -14,12 +14,15 @@ from pathlib import Path
 from etl.errors import ExtractionError
 
 # The longer marks first: the one of UTF-16 is the beginning of that of UTF-32.
-_WIDE_MARKS = (
+_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8"),
 )
+_NARROW = (True, False, True, False)  # which bytes of two ASCII characters in UTF-16 are not 0
+_PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
 _TRACED_BYTES = 2**20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -214,8 +217,14 @@ def _refusals(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        what = f"no file {path}. Next: put it there or correct the path."
-        raise FileNotFoundError(what) from None
+        packed = [name for name in (path.name + end for end in _PACKED)
+                  if path.with_name(name).exists()]  # fmt: skip
+        step = (
+            f"{packed[0]} is there: name that one"
+            if packed
+            else ("put it there or correct the path")
+        )
+        raise FileNotFoundError(f"no file {path}. Next: {step}.") from None
     except OSError as error:
         raise _cannot_open(path, error) from error
 
@@ -231,17 +240,51 @@ def _cannot_open(path: Path, error: OSError) -> ExtractionError:
     return ExtractionError(what, next_step=step)
 
 
-def wide_encoding(file: BufferedReader) -> str:
-    """Tell UTF-16 and UTF-32 by the mark at the start of a file; nothing is consumed.
+def marked_encoding(file: BufferedReader) -> str:
+    """Find out the encoding from the start of a file, where that leaves no doubt.
+
+    That is a byte order mark, or two ASCII characters as UTF-16 writes them. Nothing is consumed.
 
     Args:
         file: a file at its first byte.
 
     Returns:
-        ``"utf-16"``, ``"utf-32"``, or ``""`` when the file starts with neither mark.
+        `utf-8`, `utf-16`, `utf-16-le`, `utf-16-be`, `utf-32`, or empty when that is open.
     """
-    start = file.peek(4)
-    return next((name for mark, name in _WIDE_MARKS if start.startswith(mark)), "")
+    start = file.peek(4)[:4]
+    marked = next((name for mark, name in _MARKS if start.startswith(mark)), "")
+    if marked or len(start) < len(_NARROW):
+        return marked
+    halves: dict[tuple[bool, ...], str] = {_NARROW: "utf-16-le", _NARROW[::-1]: "utf-16-be"}
+    return halves.get(tuple(bool(byte) for byte in start), "")
+
+
+def content_chunks(
+    file: BufferedReader,
+    content: BufferedReader,
+    path: Path,
+    *,
+    size: int,
+    trace: FileTrace | None = None,
+) -> Iterator[tuple[bytes, bool]]:
+    """Read what is inside a file piece by piece, see `byte_chunks`.
+
+    Args:
+        file: the open file.
+        content: what is inside, the file itself when it is not compressed.
+        path: its name, for messages.
+        size: bytes to read at a time.
+        trace: is filled with the size and the SHA-256 of the file as it lies there.
+    """
+    if content is file:
+        yield from byte_chunks(file, path, size=size, trace=trace)
+        return
+    for chunk, last in byte_chunks(content, path, size=size):
+        if last and trace is not None:
+            file.seek(0)
+            for _ in byte_chunks(file, path, size=_TRACED_BYTES, trace=trace):
+                pass
+        yield chunk, last
 
 
 def byte_chunks(

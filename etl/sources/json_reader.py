@@ -8,13 +8,16 @@ the other out of it.
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from etl.errors import ExtractionError, ValidationError
-from etl.sources.files import FileTrace, byte_chunks, open_source, text_chunks, wide_encoding
+from etl.sources.compressed import decompressed
+from etl.sources.files import FileTrace, content_chunks, marked_encoding, open_source, text_chunks
+from etl.sources.watch import Watch
 
 # A longer value is given up, like a CSV line: it must be in memory whole, several times over while
 # it is decoded. A product has some hundreds of characters; this leaves room for embedded pictures.
@@ -50,15 +53,35 @@ class JsonItem:
     value: object
 
 
+@dataclass(frozen=True)
+class JsonShape:
+    """What is known of a document before it is read.
+
+    Attributes:
+        array_key: the top-level key of the records.
+        id_member: takes the key where an object holds the records by their ids; empty: no such.
+        columns: names of which a record has some, by which an object of records is recognised.
+    """
+
+    array_key: str
+    id_member: str = ""
+    columns: frozenset[str] = frozenset()
+
+
 def read_json_items(
     path: Path,
-    array_key: str,
+    shape: JsonShape | str,
     *,
     chunk_chars: int = 2**20,
     trace: FileTrace | None = None,
     members: dict[str, object] | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[JsonItem]:
-    """Read the items of one top-level array of a JSON object, without holding the file.
+    """Read the records of a JSON document one by one, without holding the file.
+
+    They are the items of the array under the key; or, where that key is missing, of an array at
+    the top level, of JSON Lines, of the only array under another key, or the members of an object
+    that holds them by id. Where only the end shows which, the file is read a second time.
 
     Other keys may stand before and after; their values are checked and dropped, member by member.
     If the key is repeated, the items of all its arrays come, counted on. The file is opened when
@@ -67,23 +90,24 @@ def read_json_items(
     further on is found only when the reading gets there.
 
     Args:
-        path: the file, UTF-8 with or without a byte order mark.
-        array_key: the key of the array.
+        path: the file, UTF-8 or UTF-16, perhaps compressed.
+        shape: the key of the array, and what else is known.
         chunk_chars: how much is read at a time, at most this many characters.
-        trace: is told the size and the SHA-256 of the file.
+        trace: is filled with the size and the SHA-256 of the file.
         members: by `key.name`, members of other top-level objects; those that are found replace
             the values there.
+        watch: notices what the file is like.
 
     Yields:
         The items, in the order of the file.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ExtractionError: the file cannot be opened or read, is no UTF-8 or no JSON, ends too
+        ExtractionError: the file cannot be opened or read, is no text or no JSON, ends too
             early, nests too deeply, holds a value longer than `MOST_VALUE_CHARS`, or changed
             while it was read.
-        ValidationError: the file is empty, its top level is no object, or the key is missing or
-            holds no array.
+        ValidationError: the file is empty, its top level is neither object nor array, or nothing
+            in it can be the records.
 
     Example:
         >>> import tempfile
@@ -93,48 +117,149 @@ def read_json_items(
         ...     [item.value for item in read_json_items(path, "products")]
         [{'price': Decimal('1.10')}, 'NaN']
     """
+    shape = JsonShape(shape) if isinstance(shape, str) else shape
+    watch = watch or Watch()
+    with _opened(path, chunk_chars, trace, watch) as window:
+        others = yield from _items(window, shape, {} if members is None else members, watch)
+    if others is not None:
+        with _opened(path, chunk_chars, trace, watch) as window:
+            yield from _read_anew(window, shape, others, watch)
+
+
+@contextmanager
+def _opened(
+    path: Path, chunk_chars: int, trace: FileTrace | None, watch: Watch
+) -> Iterator["_Window"]:
     with open_source(path) as file:
-        wide = wide_encoding(file)
-        if wide:
-            what = f"{path} starts with the byte order mark of {wide}, UTF-8 is wanted"
-            raise ExtractionError(what, next_step=_SAVE_AS_UTF8)
-        chunks = byte_chunks(file, path, size=chunk_chars, trace=trace)
-        texts = text_chunks(chunks, path, encoding="utf-8", next_step=_SAVE_AS_UTF8)
+        content = decompressed(file, path)
+        if content is not file:
+            watch.facts["compressed"] = None
+        encoding = marked_encoding(content) or "utf-8"
+        chunks = content_chunks(file, content, path, size=chunk_chars, trace=trace)
+        texts = text_chunks(chunks, path, encoding=encoding, next_step=_SAVE_AS_UTF8)
         window = _Window(path, (text for text, _ in texts))
-        yield from _items(window, array_key, {} if members is None else members)
+        window.drop_byte_order_mark()
+        yield window
 
 
-def _items(window: "_Window", array_key: str, members: dict[str, object]) -> Iterator[JsonItem]:
+@dataclass
+class _Others:
+    """The members at the top level of an object that has not the key that is wanted."""
+
+    keys: list[str] = field(default_factory=list)
+    arrays: list[str] = field(default_factory=list)
+    all_objects: bool = True
+    like_records: bool = False
+    lines: bool = False  # more objects follow
+
+
+def _items(
+    window: "_Window", shape: JsonShape, members: dict[str, object], watch: Watch
+) -> Generator[JsonItem, None, _Others | None]:
+    """The records, or what else there is at the top level."""
+    if window.peek() == "[":
+        watch.facts["JSON array"] = None
+        yield from _array(window, "")
+        _refuse_more(window, "array")
+        return None
     _enter_object(window)
-    others: list[str] = []
-    found = False
+    others, found = _Others(), False
     for key in _keys(window):
-        if key == array_key:
+        if key == shape.array_key:
             found = True
-            _enter_array(window, array_key)
-            for value in _elements(window):
-                window.items += 1
-                yield JsonItem(window.items, value)
-            window.array = ""
+            yield from _records_under(window, shape, watch)
         else:
-            if len(others) <= _SHOWN_KEYS:
-                others.append(key)
-            _skip_value(window, key, members)
+            _look_at_other(window, key, others, shape=shape, members=members)
+    if found:
+        _refuse_more(window, "object")
+        return None
+    others.lines = window.peek() == "{" or shape.id_member in others.keys
+    if not others.lines:
+        _refuse_more(window, "object")
+    return others
+
+
+def _refuse_more(window: "_Window", kind: str) -> None:
     if window.peek():
-        raise window.broken("more text after the end of the object")
-    if not found:
-        raise _key_missing(window.path, array_key, others)
+        raise window.broken(f"more text after the end of the {kind}")
+
+
+def _records_under(window: "_Window", shape: JsonShape, watch: Watch) -> Iterator[JsonItem]:
+    if window.peek() == "{" and shape.id_member:
+        watch.facts[f"JSON object keyed by {shape.id_member}"] = None
+        window.take("{")
+        yield from _keyed(window, shape)
+    else:
+        yield from _array(window, shape.array_key)
+
+
+def _array(window: "_Window", key: str) -> Iterator[JsonItem]:
+    _enter_array(window, key)
+    for value in _elements(window):
+        window.items += 1
+        yield JsonItem(window.items, value)
+    window.array = None
+
+
+def _keyed(window: "_Window", shape: JsonShape) -> Iterator[JsonItem]:
+    for key in _keys(window):
+        value = window.value()
+        if isinstance(value, dict) and shape.id_member not in value:
+            value = {shape.id_member: key, **value}
+        window.items += 1
+        yield JsonItem(window.items, value)
+
+
+def _look_at_other(
+    window: "_Window", key: str, others: _Others, *, shape: JsonShape, members: dict[str, object]
+) -> None:
+    if len(others.keys) <= _SHOWN_KEYS or key == shape.id_member:
+        others.keys.append(key)
+    start = window.peek()
+    if start == "[":
+        others.arrays.append(key)
+    others.all_objects = others.all_objects and start == "{"
+    names = _skip_value(window, key, members)
+    others.like_records = others.like_records or not shape.columns.isdisjoint(names)
+
+
+def _read_anew(
+    window: "_Window", shape: JsonShape, others: _Others, watch: Watch
+) -> Iterator[JsonItem]:
+    if others.lines:
+        watch.facts["JSON Lines"] = None
+        while window.peek():
+            value = window.value()
+            window.items += 1
+            yield JsonItem(window.items, value)
+    elif shape.id_member and others.all_objects and others.like_records:
+        watch.facts[f"JSON object keyed by {shape.id_member}"] = None
+        window.take("{")
+        yield from _keyed(window, shape)
+    elif len(others.arrays) == 1:
+        watch.facts[f"records under {others.arrays[0]!r}"] = None
+        yield from _under_other_key(window, others.arrays[0])
+    else:
+        raise _key_missing(window.path, shape.array_key, others)
+
+
+def _under_other_key(window: "_Window", wanted: str) -> Iterator[JsonItem]:
+    window.take("{")
+    for key in _keys(window):
+        if key == wanted:
+            yield from _array(window, wanted)
+        else:
+            _skip_value(window, key, {})
 
 
 def _enter_object(window: "_Window") -> None:
-    window.drop_byte_order_mark()
     start = window.peek()
     if not start:
         what = f"{window.path} is empty, a JSON object is wanted"
         raise ValidationError(what, next_step="check the export that writes it")
     if start != "{":
         found = _KINDS.get(start, f"text that starts with {start!r}")
-        what = f"the top level of {window.path} is {found}, a JSON object is wanted"
+        what = f"the top level of {window.path} is {found}, a JSON object or array is wanted"
         raise ValidationError(what, next_step="check that it is the right file")
     window.take("{")
 
@@ -148,12 +273,16 @@ def _enter_array(window: "_Window", array_key: str) -> None:
     window.array = array_key
 
 
-def _key_missing(path: Path, array_key: str, others: list[str]) -> ValidationError:
-    listed = ", ".join(repr(key[:_SHOWN_CHARACTERS]) for key in others[:_SHOWN_KEYS])
-    if len(others) > _SHOWN_KEYS:
+def _key_missing(path: Path, array_key: str, others: _Others) -> ValidationError:
+    listed = ", ".join(repr(key[:_SHOWN_CHARACTERS]) for key in others.keys[:_SHOWN_KEYS])
+    if len(others.keys) > _SHOWN_KEYS:
         listed += " and more"
     what = f"{path} has no top-level key {array_key!r}, found {listed or 'no keys at all'}"
-    return ValidationError(what, next_step="check the export that writes it")
+    step = "check the export that writes it"
+    if len(others.arrays) > 1:
+        arrays = ", ".join(repr(key[:_SHOWN_CHARACTERS]) for key in others.arrays[:_SHOWN_KEYS])
+        step = f"name the member that holds the records, one of {arrays}: set records"
+    return ValidationError(what, next_step=step)
 
 
 def _keys(window: "_Window") -> Iterator[str]:
@@ -183,7 +312,9 @@ def _elements(window: "_Window") -> Iterator[object]:
         yield value
 
 
-def _skip_value(window: "_Window", key: str, members: dict[str, object]) -> None:
+def _skip_value(window: "_Window", key: str, members: dict[str, object]) -> set[str]:
+    """Take a value and drop it; the names of its members are returned."""
+    names: set[str] = set()
     start = window.peek()
     if start == "[":
         window.take("[")
@@ -193,10 +324,13 @@ def _skip_value(window: "_Window", key: str, members: dict[str, object]) -> None
         window.take("{")
         for name in _keys(window):
             value = window.value()
+            if len(names) <= _SHOWN_KEYS:
+                names.add(name)
             if (full_name := f"{key}.{name}") in members:
                 members[full_name] = value
     else:
         window.value()
+    return names
 
 
 def _integer(digits: str) -> int | Decimal:
@@ -226,7 +360,9 @@ class _Window:
 
     def __init__(self, path: Path, chunks: Iterator[str]) -> None:
         self.path = path
-        self.array = ""  # the key of the array while in it, and the items read: for messages
+        self.array: str | None = (
+            None  # the key of the array while in it, and the items read: for messages
+        )
         self.items = 0
         self._chunks = chunks
         self._text = ""
@@ -276,12 +412,16 @@ class _Window:
         """Describe a fault of the file, by default at the next character."""
         at = self._at if at is None else at
         line, column = self._place(at)
-        inside = f", in item {self.items + 1} of {self.array!r}" if self.array else ""
+        inside = "" if self.array is None else f", in {self._item()}"
         step = "correct the file there"
         if not self._text[at:].strip(_WHITE_SPACE) or fault.startswith(_UNTERMINATED):
             fault, step = f"the file ends too early, {fault}", "check that the export has finished"
         what = f"{self.path}: line {line}, column {column}{inside}: {fault}"
         return ExtractionError(f"{what} ({self.items} items read before)", next_step=step)
+
+    def _item(self) -> str:
+        of = f" of {self.array!r}" if self.array else ""
+        return f"item {self.items + 1}{of}"
 
     def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
         near_end = error.pos + _CUT_MARGIN >= len(self._text)
@@ -295,7 +435,7 @@ class _Window:
 
     def _too_long(self) -> ExtractionError:
         line, column = self._place(self._at)
-        inside = f"item {self.items + 1} of {self.array!r}" if self.array else "a value"
+        inside = "a value" if self.array is None else self._item()
         return ExtractionError(
             f"{self.path}: line {line}, column {column}: {inside} is longer than "
             f"{MOST_VALUE_CHARS:,} characters ({self.items} items read before)",

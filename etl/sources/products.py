@@ -15,7 +15,10 @@ from etl.rules.records import BadValueError, storable
 from etl.schema.arrow import text_schema
 from etl.schema.source_columns import PRODUCT_COLUMNS
 from etl.sources.files import FileTrace
-from etl.sources.json_reader import JsonItem, read_json_items
+from etl.sources.json_reader import JsonItem, JsonShape, read_json_items
+from etl.sources.watch import Watch
+
+PRODUCTS = "products"
 
 # The object within an item in which a flat product column stands, when it is not the item itself.
 _PRODUCT_PATHS = {
@@ -32,12 +35,24 @@ _EXTRACT_DATE = "metadata.extract_date"
 _PRODUCT_BLOCK_ROWS = 10_000
 
 
-def read_products(path: Path, *, trace: FileTrace | None = None) -> Iterator[Block]:
-    """Streams the products file; it may be larger than memory.
+def _shape(records: str) -> JsonShape:
+    return JsonShape(records, "product_id", frozenset((*PRODUCT_COLUMNS, *_NESTED)))
+
+
+def read_products(
+    path: Path,
+    *,
+    records: str = PRODUCTS,
+    trace: FileTrace | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Block]:
+    """Stream the products file; it may be larger than memory.
 
     Args:
         path: the file.
-        trace: is told what was read, and the `extract_date` that the file states.
+        records: member that holds the products.
+        trace: is filled with what was read, and the `extract_date` that the file states.
+        watch: notices what the file is like.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -45,7 +60,9 @@ def read_products(path: Path, *, trace: FileTrace | None = None) -> Iterator[Blo
         ExtractionError: it is no JSON, or cannot be read.
     """
     members: dict[str, object] = {_EXTRACT_DATE: None}
-    items = read_json_items(path, "products", trace=trace, members=members)
+    watch = watch or Watch()
+    watch.begin()
+    items = read_json_items(path, _shape(records), trace=trace, members=members, watch=watch)
     for batch in _in_batches(items):
         yield _product_block(batch)
     if trace is not None:
@@ -124,14 +141,20 @@ def _kind(value: object) -> str:
     return "null" if value is None else names.get(type(value), "a number")
 
 
-def read_product_originals(path: Path, rows: pa.Array) -> pa.Table:
-    """Reads single products again, as they were written.
+def read_product_items(path: Path, records: str = PRODUCTS) -> Iterator[JsonItem]:
+    """Read the products of a file as they are written."""
+    return read_json_items(path, _shape(records))
+
+
+def read_product_originals(path: Path, rows: pa.Array, records: str = PRODUCTS) -> pa.Table:
+    """Read single products again, as they were written.
 
     Args:
         path: the file.
         rows: the positions that are wanted.
+        records: member that holds the products.
     """
     wanted = set(rows.to_pylist())
-    items = (item for item in read_json_items(path, "products") if item.position in wanted)
+    items = (item for item in read_product_items(path, records) if item.position in wanted)
     blocks = (_product_block(batch).records for batch in _in_batches(items))
     return pa.Table.from_batches(blocks, text_schema(PRODUCT_COLUMNS))

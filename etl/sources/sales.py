@@ -26,6 +26,7 @@ from etl.rules import values as value_rules
 from etl.rules.blocks import Block
 from etl.rules.checks import SERIAL
 from etl.rules.dates import looks_like_serial, read_timestamps
+from etl.rules.texts import NULL_WORDS, is_null_word
 from etl.schema.arrow import text_schema
 from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
@@ -50,6 +51,7 @@ class SalesReading:
         csv_format: how the CSV file is written.
         memory_limit: of the engine that sorts the CSV file, such as `512MB`; empty for its own.
         scratch: folder to which it spills; empty for one of the system's.
+        null_words: texts that stand for a missing date.
         watch: notices what the source is like; None for one per reading.
         breaker: leaves the database alone when it cannot be reached; None for one per reading.
         trace: is told what was read of the CSV file.
@@ -61,6 +63,7 @@ class SalesReading:
     scratch: str = ""
     breaker: CircuitBreaker | None = None
     trace: FileTrace | None = None
+    null_words: tuple[str, ...] = NULL_WORDS
     watch: Watch | None = None
 
 
@@ -218,6 +221,7 @@ class _SalesFile:
             besides=("status",),
             csv_format=self.reading.csv_format,
             trace=self.reading.trace,
+            watch=self.watch,
         )
         yield from map(self._typed, blocks)
         self.watch.end_dates("transaction_date")
@@ -225,6 +229,8 @@ class _SalesFile:
     def _typed(self, block: Block) -> Block:
         status = field_rules.clean_text(block.records.column("status"))
         texts = block.records.column("transaction_date")
+        nulls = is_null_word(texts, self.reading.null_words)
+        texts = pc.if_else(nulls, "", texts) if nulls.true_count else texts
         self.watch.see_dates("transaction_date", texts)
         dates = read_timestamps(texts, self.watch.dates)
         completed = pc.fill_null(pc.equal(status, COMPLETED), False)

@@ -41,6 +41,7 @@ class Run:
     ends: Ends
     pipeline: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    args: Sequence[str] = ()
 
 
 ALL = {"customer_dim": 12, "product_dim": 6, "sales_fact": 20}
@@ -91,7 +92,7 @@ CASE_RUNS: dict[str, tuple[Run, ...]] = {
         Run("run", Ends(0, ALL, finds={
             of("sales_rep_id", "sales_fact", "transaction_id = 'T0001'"): ("Müller",),
             of("first_name", "customer_dim", "customer_id = 'C003'"): ("Chloé",),
-        }), '[sources.sales]\nencoding = "utf-8"\n'),
+        }), '[sources.sales]\nencoding = "utf-8"\n', args=["--full-refresh"]),
     ),
     "04_ndjson": (Run("run", Ends(0, ALL, ["JSON Lines"])),),
     "04b_json_dict": (Run("run", Ends(0, ALL)),),
@@ -119,17 +120,19 @@ CASE_RUNS: dict[str, tuple[Run, ...]] = {
         Run("run", Ends(3, {"product_dim": 6}, rejected=["E-notation", "Excel", "44600"])),
     ),
     "10_dmy": (
-        Run("run", Ends(0, ALL, ["day first", "date_order"], finds={
+        Run("run", Ends(0, ALL, ["day first", "date_order", "ambiguous"], finds={
             of("count(*)", "sales_fact", "transaction_date >= '2024-02-01'"): (0,),
+        })),
+        Run("run", Ends(0, ALL, finds={
             of("CAST(registration_date AS TEXT)", "customer_dim", "customer_id = 'C002'"):
                 ("2022-06-02",),
-        })),
+        }), '[sources.customers]\ndate_order = "day first"\n'),
     ),
     "10b_dmy_first12": (
         Run("run", Ends(0, {"customer_dim": 12}, ["ambiguous", "date_order"])),
         Run("run", Ends(0, finds={
             of("count(*)", "sales_fact", "transaction_date >= '2024-02-01'"): (0,),
-        }), '[sources.sales]\ndate_order = "day first"\n'),
+        }), '[sources.sales]\ndate_order = "day first"\n', args=["--full-refresh"]),
     ),
     "10c_excel_us": (
         Run("run", Ends(0, ALL, finds={
@@ -245,7 +248,7 @@ def _check(case: str, run: Run, declared: Mapping[str, Any], folder: Path) -> No
         path = folder / "pipeline.toml"
         path.write_text(run.pipeline, encoding="utf-8")
         project.settings["PIPELINE_FILE"] = str(path)
-    summary = project.run(*declared["args"])
+    summary = project.run(*declared["args"], *run.args)
     said = json.dumps(dict(summary), ensure_ascii=False, default=str)
     assert summary["exit_code"] == run.ends.exit_code, said
     for table, rows in run.ends.rows.items():

@@ -39,7 +39,8 @@ def customers_in_file() -> int:
     """
     with (SAMPLE / "customers.csv").open(encoding="utf-8-sig", newline="") as file:
         lines = file.read().split("\r\n")
-    return sum(1 for line in lines[1:] if line and not is_second_line(line))
+    # and without the row of nothing but commas
+    return sum(1 for line in lines[1:] if line.strip(",") and not is_second_line(line))
 
 
 def is_second_line(line: str) -> bool:
@@ -110,7 +111,7 @@ def test_one_day_loads_the_sales_of_that_day_alone(project: Project) -> None:
     summary = project.run("--date", "2024-01-20")
     days = project.query("SELECT DISTINCT CAST(transaction_date AS DATE) FROM sales_fact")
     assert days == [(date(2024, 1, 20),)]
-    assert summary["tables"]["sales_fact"]["rows_inserted"] == 55
+    assert summary["tables"]["sales_fact"]["rows_inserted"] == 54
 
 
 def test_days_in_any_order_end_like_one_full_refresh(tmp_path: Path) -> None:

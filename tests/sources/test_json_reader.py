@@ -1,6 +1,7 @@
 """How the items of a large JSON array are read: every rule by name, and any document."""
 
 import contextlib
+import gzip
 import json
 import os
 import tracemalloc
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from etl.errors import ExtractionError, ValidationError
 from etl.sources import json_reader
-from etl.sources.json_reader import JsonItem, read_json_items
+from etl.sources.json_reader import JsonItem, JsonShape, read_json_items
+from etl.sources.watch import Watch
 
 
 def write(folder: Path, content: str | bytes) -> Path:
@@ -216,7 +218,6 @@ def test_other_keys_nested_too_deeply_are_an_error_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("[1]", "an array"),
         ('"x"', "a text"),
         ("-1", "a number"),
         ("true", "true"),
@@ -228,12 +229,12 @@ def test_other_keys_nested_too_deeply_are_an_error_too(tmp_path: Path) -> None:
 def test_a_top_level_that_is_no_object_is_named(tmp_path: Path, text: str, found: str) -> None:
     with pytest.raises(ValidationError) as caught:
         read(write(tmp_path, text))
-    assert f"products.json is {found}, a JSON object is wanted" in str(caught.value)
+    assert f"products.json is {found}, a JSON object or array is wanted" in str(caught.value)
 
 
 def test_a_missing_key_is_named_beside_the_keys_that_were_found(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=r"no top-level key 'products', found 'items', 'n'\."):
-        read(write(tmp_path, '{"items": [1], "n": {"products": []}}'))
+        read(write(tmp_path, '{"items": [1], "n": []}'))
     with pytest.raises(ValidationError, match="found no keys at all"):
         read(write(tmp_path, "{}"))
 
@@ -272,8 +273,43 @@ def test_utf8_is_read_with_and_without_a_byte_order_mark(tmp_path: Path, chunk_c
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 def test_utf16_and_utf32_are_recognised_by_their_mark(tmp_path: Path, encoding: str) -> None:
-    path = write(tmp_path, '{"products": []}'.encode(encoding))
-    assert f"mark of {encoding}, UTF-8 is wanted. Next: save the file as UTF-8" in message_of(path)
+    assert read(write(tmp_path, '{"products": ["ü"]}'.encode(encoding))) == ["ü"]
+
+
+RECORD = {"id": "P1", "price": 1}
+SHAPES = [
+    ([RECORD], "JSON array"),
+    ({"products": {"P1": {"price": 1}}}, "JSON object keyed by id"),
+    ({"P1": {"price": 1}}, "JSON object keyed by id"),
+    ({"n": {"price": 1}, "items": [RECORD]}, "records under 'items'"),
+    (RECORD, "JSON Lines"),
+]
+
+
+@pytest.mark.parametrize(("document", "fact"), SHAPES)
+@pytest.mark.parametrize("chunk_chars", [1, 16, 2**20])
+def test_records_are_found_in_whatever_shape_they_come(
+    tmp_path: Path, document: object, fact: str, chunk_chars: int
+) -> None:
+    shape, watch = JsonShape("products", "id", frozenset({"price"})), Watch()
+    path = write(tmp_path, json.dumps(document, indent=1))
+    items = read_json_items(path, shape, chunk_chars=chunk_chars, watch=watch)
+    assert [item.value for item in items] == [RECORD]
+    assert list(watch.facts) == [fact]
+
+
+@pytest.mark.parametrize("chunk_chars", [1, 16, 2**20])
+def test_json_lines_are_read_one_by_one(tmp_path: Path, chunk_chars: int) -> None:
+    lines = "\n".join(json.dumps({"id": number}) for number in range(5))
+    path = write(tmp_path, gzip.compress(f"\ufeff{lines}\n\n".encode()))
+    items = read_json_items(path, JsonShape("products", "id"), chunk_chars=chunk_chars)
+    assert [item.value for item in items] == [{"id": number} for number in range(5)]
+
+
+def test_several_arrays_are_ambiguous_and_the_setting_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"a": [1], "b": [2]}')
+    with pytest.raises(ValidationError, match="one of 'a', 'b': set records"):
+        list(read_json_items(path, JsonShape("products", "id")))
 
 
 @pytest.mark.parametrize("chunk_chars", [1, 16, 100])
