@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
@@ -162,9 +163,11 @@ def _read_sales_server(
 ) -> Iterator[Block]:
     other_status: Counter[str] = Counter()
     breaker = reading.breaker or sales_breaker()
+    zone = ZoneInfo((reading.watch or Watch()).dates.zone)
     with closing(open_query(sales_of(connection_string, window), breaker)) as source:
         row = 1
         while rows := source.fetchmany(reading.chunk_rows):
+            rows = [_in_zone(found, zone) for found in rows]
             kept = [found[:-1] for found in rows if _is_wanted(found, window, other_status)]
             columns = [_text_column(column) for column in zip(*kept, strict=True)]
             if columns:
@@ -174,9 +177,20 @@ def _read_sales_server(
     _log_other_status(other_status)
 
 
+_DATE = SALES_COLUMNS.index("transaction_date")
+
+
+def _in_zone(found: Sequence[Any], zone: ZoneInfo) -> Sequence[Any]:
+    """The row, with the wall clock of the zone in place of a time with an offset."""
+    date = found[_DATE]
+    if not isinstance(date, datetime) or date.tzinfo is None:
+        return found
+    return (*found[:_DATE], date.astimezone(zone).replace(tzinfo=None), *found[_DATE + 1 :])
+
+
 def _is_wanted(found: Sequence[Any], window: Window, other_status: Counter[str]) -> bool:
     """What the server's collation and its finer clock let through, and is not meant."""
-    status, date = found[-1], found[SALES_COLUMNS.index("transaction_date")]
+    status, date = found[-1], found[_DATE]
     if str(status).strip() != COMPLETED:
         other_status[str(status)] += 1
         return False

@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -261,6 +261,18 @@ def test_sales_are_read_to_the_last_instant_of_a_day(
     ]  # fmt: skip
     project.run()
     assert project.query("SELECT count(*) FROM sales_fact") == [(3,)]
+
+
+def test_times_with_an_offset_are_read_in_one_zone(project: Project, database: str) -> None:
+    late = datetime(2024, 1, 20, 23, 30, tzinfo=timezone(timedelta(hours=-8)))
+    with DatabaseManager(database) as db:
+        db.execute(SHOP.replace("TIMESTAMP", "TIMESTAMPTZ"))
+        sold = [(*row[:6], late, *row[7:]) for row in SOLD]
+        db.execute_batch(f"INSERT INTO sales_transactions VALUES ({', '.join('?' * 9)})", sold)
+    project.settings["SALES_DB_CONNECTION_STRING"] = database
+    assert project.run()["exit_code"] == 0
+    found = project.query("SELECT DISTINCT transaction_date FROM sales_fact")
+    assert found == [(datetime(2024, 1, 21, 7, 30),)]
 
 
 def test_a_sales_database_that_is_not_as_it_should_be_is_reported(
