@@ -174,7 +174,7 @@ def test_a_column_of_addresses_is_cleaned_and_judged_like_its_values(
         ("25551234567", "25551234567", False),
         ("5551234", "555-1234", False),
         (" 555-1234 ", "555-1234", False),
-        ("555-1234 x5", "555-1234 x5", False),
+        ("555-1234 x5", "555-1234 ext 5", False),
         (" ext. 7 ", "ext. 7", False),
         ("\u0665\u0665\u0665\u0661\u0662\u0663\u0664",) * 2 + (False,),
         (" ", None, False),
