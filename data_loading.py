@@ -47,7 +47,7 @@ from etl.warehouse.intake import Intake, stage_source
 from etl.warehouse.own_tables import (
     find_table,
     loaded_part,
-    open_table,
+    open_tables,
     require_names,
     require_table_name,
 )
@@ -241,7 +241,7 @@ def _table_for(records: Records, name: str, db: DatabaseManager, wanted: _FrameL
         _require_key(table, records.names)
     loaded = loaded_part(table, records.names, wanted.mode)
     require_names(loaded)
-    open_table(db, replace(table, key=loaded.key))
+    open_tables(db, [replace(table, key=loaded.key)])
     return loaded
 
 

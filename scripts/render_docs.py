@@ -6,6 +6,7 @@ A part stands between `<!-- name -->` and `<!-- /name -->`. The tests check that
 what this renders, times and run ids aside.
 """
 
+import json
 import os
 import re
 import shutil
@@ -24,8 +25,10 @@ from schema_docs import dictionary_markdown  # noqa: E402  # likewise
 from setting_docs import settings_markdown  # noqa: E402  # likewise
 
 from etl.pipeline.arguments import build_parser  # noqa: E402  # needs the path
+from etl.settings.pipeline_file import json_schema  # noqa: E402  # likewise
 
 PLACE = "/opt/etl"  # where the documents say that the project lies
+SCHEMA = ROOT / "docs" / "pipeline.schema.json"
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
@@ -181,11 +184,17 @@ def without_times(document: str) -> str:
     return document
 
 
+def schema_text() -> str:
+    """Return the JSON Schema of pipeline.toml."""
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
 def main() -> None:
     """Render all documents."""
     made = parts()
     for path in DOCUMENTS:
         path.write_text(rendered(path.read_text(encoding="utf-8"), made), encoding="utf-8")
+    SCHEMA.write_text(schema_text(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,11 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         help="say what would be inserted, updated and left; write nothing",
     )  # fmt: skip
     what.add_argument(
+        "--only", metavar="NAME", action="append",
+        help="load this source alone: customers, products, sales or a load of pipeline.toml; may "
+        "be given several times",
+    )  # fmt: skip
+    what.add_argument(
         "--reprocess-rejected", metavar="FILE",
         help="load the records of a rejected file that were corrected, and nothing else",
     )  # fmt: skip
@@ -144,6 +149,7 @@ class Arguments:
     end_date: str | None = None
     full_refresh: bool = False
     dry_run: bool = False
+    only: tuple[str, ...] = ()
     reprocess_rejected: str | None = None
     export: str | None = None
     print_schema: bool = False
@@ -180,6 +186,8 @@ class Arguments:
 
 
 def _as_text(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(value)
     return value if isinstance(value, str | int) else str(value)
 
 
@@ -207,6 +215,7 @@ def arguments_of_run(args: Arguments) -> str:
     for name in ("date", "start_date", "end_date", "full_refresh", "reprocess_rejected"):
         if value := getattr(args, name):
             words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+    words += [word for name in args.only for word in ("--only", name)]
     return shlex.join(words)
 
 

@@ -11,6 +11,7 @@ from etl.history.records import RunRecord
 from etl.history.runs import RunPlan
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.arguments import Arguments
+from etl.pipeline.own_loads import OwnLoad
 from etl.pipeline.sources import Source
 from etl.pipeline.stages import Stages
 from etl.pipeline.workspace import REJECTED
@@ -28,6 +29,7 @@ class RunContext:
 
     Attributes:
         record: what is kept of it however it ends.
+        own: the loads that the user has declared.
         scratch: folder of its own for what engines spill.
         on_progress: takes a source and how many more of its rows were read.
     """
@@ -40,6 +42,7 @@ class RunContext:
     metrics: ETLMetrics
     stages: Stages
     scratch: Path
+    own: tuple[OwnLoad, ...] = ()
     sources: tuple[Source, ...] = ()
     on_progress: Callable[[str, int], None] = field(default=lambda source, rows: None)
 

@@ -175,7 +175,7 @@ def _stage_once(run: RunContext, source: Source, readers: _Readers, attempt: _At
             intake = Intake(
                 reader, rejects, partial(duplicate_records, source),
                 partial(refused_records, source), window=source.window, partial=source.partial,
-                tally=attempt.tally,
+                tally=attempt.tally, staged=_staged_before(run),
             )  # fmt: skip
             run.db.revive()
             staged = stage_source(load_of(run), source.table, intake)
@@ -189,13 +189,20 @@ def _stage_once(run: RunContext, source: Source, readers: _Readers, attempt: _At
     return replace(staged, notes={**source.skipped, **+source.watch.counts, **staged.notes})
 
 
+def _staged_before(run: RunContext) -> tuple[str, ...]:
+    """The tables whose records wait to be merged together with those of the other sources."""
+    waits = run.plan.full_refresh or run.args.dry_run
+    return tuple(source.table.name for source in run.sources) if waits else ()
+
+
 def _publish(run: RunContext, source: Source, rejects: RejectedFile) -> None:
     rejects.publish()
     run.ledger.rejects[source.name] = rejects.reasons
 
 
 def _check_limit(run: RunContext, source: Source, staged: Staged, tally: Tally) -> None:
-    limit = run.limits.max_reject_rate
+    own = source.max_reject_rate
+    limit = run.limits.max_reject_rate if own is None else own
     if not source.partial:
         check_reject_limit(
             source.name, staged, reject_rate=tally.reject_rate, max_reject_rate=limit

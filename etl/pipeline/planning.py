@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 
 from etl.engines.database import DatabaseManager
+from etl.errors import ConfigurationError
 from etl.history import audit
 from etl.history.read_keys import read_since
 from etl.history.records import missed_runs, record_missed
@@ -13,29 +15,35 @@ from etl.history.runs import INCREMENTAL, REPROCESS, RunPlan, utc_now
 from etl.history.summary import SourceOutcome
 from etl.pipeline.arguments import Arguments, mode_of, window_of
 from etl.pipeline.context import RunContext
+from etl.pipeline.own_loads import OwnLoad
 from etl.pipeline.sources import (
     Source,
     corrected_source,
+    own_sources,
     read_anew,
     rule_settings,
     sources_of,
 )
 from etl.quality.rules import newest_sale
-from etl.schema.tables import SALES_FACT
+from etl.schema.source_columns import SOURCE_COLUMNS
+from etl.schema.tables import SALES_FACT, STAR_TABLES
 from etl.settings.config import Config
 from etl.sources.corrected import read_corrected
 from etl.sources.window import Window, hull
+from etl.warehouse.own_tables import open_tables
 from etl.warehouse.staging import known_texts
-from etl.warehouse.tables import create_tables
 
 logger = logging.getLogger(__name__)
 
 _TICK = timedelta(microseconds=1)
 
 
-def plan_run(db: DatabaseManager, config: Config, args: Arguments) -> RunPlan:
+def plan_run(
+    db: DatabaseManager, config: Config, args: Arguments, own: Sequence[OwnLoad] = ()
+) -> RunPlan:
     """Make the tables that are missing, complete the history, and plan the run."""
-    create_tables(db)
+    require_only(args.only, own)
+    open_tables(db, [each.whole for each in own], STAR_TABLES)
     started_at = utc_now()
     if not args.dry_run:
         _complete_history(db, config, mode_of(args), started_at)
@@ -80,9 +88,19 @@ def _window(db: DatabaseManager, config: Config, args: Arguments) -> Window:
 def planned_sources(run: RunContext) -> tuple[Source, ...]:
     """Return the sources that a run reads."""
     if run.plan.mode != REPROCESS:
-        return sources_of(run.config, run.plan.window, scratch=_sorting(run))
-    corrected = read_corrected(Path(run.args.reprocess_rejected or ""))
-    source = corrected_source(run.config, corrected)
+        window, only = run.plan.window, run.args.only
+        found = sources_of(run.config, window, scratch=_sorting(run))
+        found += own_sources(run.own, window)
+        return tuple(source for source in found if source.name in (only or source.name))
+    own = {each.name: each.declaration.columns for each in run.own}
+    corrected = read_corrected(Path(run.args.reprocess_rejected or ""), own)
+    source = corrected_source(run.config, corrected, run.own)
+    if len(source.table.key) != 1:
+        raise ConfigurationError(
+            f"rejected records of {source.name} cannot be loaded by themselves, because its table "
+            "has no key of one column",
+            next_step="correct them in the source",
+        )
     later = read_since(run.db, source.table, corrected.keys())
     for (key, run_id), later_run in later.items():
         logger.info("%s of run %s skipped: run %s has read it since", key, run_id, later_run)
@@ -90,7 +108,22 @@ def planned_sources(run: RunContext) -> tuple[Source, ...]:
     if kept.absent:
         keys = [pair[0] for pair in kept.keys()]  # noqa: SIM118  # no dict
         kept = kept.completed(known_texts(run.db, source.table, keys))
-    return (corrected_source(run.config, kept),)
+    return (corrected_source(run.config, kept, run.own),)
+
+
+def require_only(only: Sequence[str], own: Sequence[OwnLoad]) -> None:
+    """Check that there are the sources which are asked for.
+
+    Raises:
+        ConfigurationError: there is one of no such name.
+    """
+    known = [*SOURCE_COLUMNS, *(each.name for each in own)]
+    if odd := [name for name in only if name not in known]:
+        near = get_close_matches(odd[0], known, n=1)
+        raise ConfigurationError(
+            f"no source {', '.join(odd)}", choices=", ".join(known),
+            next_step=f"did you mean {near[0]}?" if near else "",
+        )  # fmt: skip
 
 
 def _sorting(run: RunContext) -> str:

@@ -21,6 +21,7 @@ from etl.pipeline import console
 from etl.pipeline.arguments import Arguments, mode_of, window_of
 from etl.pipeline.context import RunContext
 from etl.pipeline.loads import run_loads
+from etl.pipeline.own_loads import own_loads
 from etl.pipeline.planning import notices_of_settings, plan_run, planned_sources, sales_not_read
 from etl.pipeline.stages import VALIDATION, Stages, log_run_end, measured
 from etl.pipeline.summarize import Findings, summarize
@@ -110,13 +111,15 @@ def _run(config: Config, args: Arguments, record: RunRecord) -> RunSummary:
             scratch = stack.enter_context(scratch_folder(parent))
             older = older_warehouse(config)
             db = stack.enter_context(_warehouse(config, args, scratch))
-            plan = record.plan = plan_run(db, config, args)
+            own = own_loads(db, config)
+            plan = record.plan = plan_run(db, config, args, own)
         with log_context(run_id=plan.run_id), _failure_logged():
             logger.info(
                 "run %s: %s, %s", plan.run_id, plan.mode, plan.window,
                 extra={"event": "run_start", "environment": plan.environment, "mode": plan.mode},
             )  # fmt: skip
-            run = RunContext(config, args, db, plan, record, metrics, Stages(metrics), scratch)
+            run = RunContext(config, args, db, plan, record, metrics, Stages(metrics), scratch,
+                             own)  # fmt: skip
             record.summary = _preview(run) if args.dry_run else _load(run, Findings(older))
             return record.summary
 

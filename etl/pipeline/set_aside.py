@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from etl.errors import ExtractionError
 from etl.pipeline.context import RunContext
+from etl.pipeline.own_loads import tables_of
 from etl.pipeline.sources import Source, rule_settings
 from etl.rejects import DUPLICATE, REFUSED, RejectedFile, reject_schema
 from etl.rules import columns as field_rules
@@ -24,7 +25,8 @@ logger = logging.getLogger(__name__)
 def load_of(run: RunContext) -> Load:
     """Return what the warehouse needs to know of a run to load its sources."""
     settings = rule_settings(run.config)
-    return Load(run.db, run.plan, run.limits, partial(_refuse, run), settings)
+    return Load(run.db, run.plan, run.limits, partial(_refuse, run), settings,
+                tuple(tables_of(run.own)))  # fmt: skip
 
 
 def _refuse(run: RunContext, table: Table, refused: pa.Table, reason: str) -> None:
@@ -42,7 +44,7 @@ def _refuse(run: RunContext, table: Table, refused: pa.Table, reason: str) -> No
 
 def duplicate_records(source: Source, losers: pa.Table) -> pa.RecordBatch:
     """Return staged records as rejected ones, because another record of their key was later."""
-    reason = f"another record of this {source.table.key[0]} took precedence"
+    reason = f"another record of this {' and '.join(source.table.key)} took precedence"
     return _rejected(source, losers, error_class=DUPLICATE, reason=reason)
 
 
@@ -52,9 +54,10 @@ def refused_records(source: Source, refused: pa.Table, reason: str) -> pa.Record
 
 
 def _rejected(source: Source, staged: pa.Table, *, error_class: str, reason: str) -> pa.RecordBatch:
-    key = source.table.key[0]
-    originals = source.feed.originals(staged)
-    if field_rules.clean_text(_one_array(originals[key])) != _one_array(staged[key]):
+    key, originals = source.columns[0], source.feed.originals(staged)
+    known = _one_array(staged[key])
+    is_text = pa.types.is_string(known.type)
+    if is_text and field_rules.clean_text(_one_array(originals[key])) != known:
         raise ExtractionError(
             f"{source.name}: the file changed between two readings",
             next_step="run again once it is written",

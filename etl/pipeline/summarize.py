@@ -10,9 +10,10 @@ from etl.history.records import error_text, without_secrets
 from etl.history.runs import Applied, LoadCounts
 from etl.history.summary import Anomaly, Check, Measured, RunSummary, SourceOutcome, TableCounts
 from etl.pipeline.context import RunContext
+from etl.pipeline.own_loads import tables_of
 from etl.quality.judge import NOT_JUDGED, Judged
 from etl.reports.dashboard import DASHBOARD
-from etl.schema.tables import STAR_TABLES, Table
+from etl.schema.tables import Table
 
 _STATUS = {
     EXIT_OK: audit.SUCCESS,
@@ -56,7 +57,7 @@ def summarize(
         exit_code=exit_code,
         error=error_text(outcomes),
         sources=tuple(outcomes),
-        tables=tuple(_table_counts(table, outcomes, applied) for table in STAR_TABLES),
+        tables=tuple(_table_counts(table, outcomes, applied) for table in tables_of(run.own)),
         column_changes=applied.column_changes,
         checks=tuple(map(Check.of, judged.quality["checks"])),
         scores=judged.quality["scores"],

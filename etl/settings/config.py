@@ -261,7 +261,8 @@ class FileConfig(_Section):
     csv_encoding: Encoding = _setting(
         "utf-8", "encoding of the CSV files, such as utf-8 (with or without BOM) or cp1252")
     pipeline_file: Folder | None = _setting(
-        None, "pipeline.toml: how sources differ from what is found by itself; unset: they do not")
+        None, "pipeline.toml: how sources differ from what is found by itself, and tables of one's "
+        "own; unset: the one beside .env, if it is there")
     archive_dir: Folder | None = _setting(
         None, "where each run keeps a copy of its sources and settings, secrets masked; unset: no")
     file_mode: FileMode = _setting(
@@ -271,6 +272,9 @@ class FileConfig(_Section):
     @classmethod
     def _read(cls, layers: Layers) -> tuple[dict[str, Any], set[str]]:
         values, wrong = super()._read(layers)
+        beside = layers.base_dir / "pipeline.toml"
+        if "PIPELINE_FILE" not in layers.given and beside.exists():
+            values["pipeline_file"] = beside
         if _wants_the_sample(layers):
             values["input_dir"] = SAMPLE
         return values, wrong
@@ -458,6 +462,11 @@ class Config:
     processing: ProcessingConfig
     logging: LoggingConfig
     alerts: AlertConfig
+
+    @property
+    def pipeline(self) -> PipelineFile:
+        """What `pipeline.toml` declares."""
+        return self.files.pipeline
 
 
 def load_config(

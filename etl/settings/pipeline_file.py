@@ -24,11 +24,11 @@ BUILT_IN_LOADS = {"customers": "customer_dim", "products": "product_dim", "sales
 
 # How a type of a column is written, and what its numbers mean.
 COLUMN_TYPES = (
-    "text(LENGTH)", "integer", "bigint", "decimal(PRECISION, SCALE)", "boolean", "date",
-    "timestamp",
+    "text(LENGTH)", "integer", "bigint", "decimal(PRECISION, SCALE)", "double", "boolean",
+    "date", "timestamp",
 )  # fmt: skip
 _TYPE = re.compile(
-    r"text\(\s*(?P<width>[1-9]\d{0,3})\s*\)|integer|bigint|boolean|date|timestamp"
+    r"text\(\s*(?P<width>[1-9]\d{0,3})\s*\)|integer|bigint|double|boolean|date|timestamp"
     r"|decimal\(\s*(?P<precision>[1-9]\d?)\s*,\s*(?P<scale>\d{1,2})\s*\)"
 )
 _WIDEST_TEXT = 4000  # NVARCHAR(n) of SQL Server ends there

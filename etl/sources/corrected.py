@@ -6,10 +6,11 @@ which were no fault, and keys that a later run has read, because what it read is
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -79,7 +80,7 @@ class CorrectedFile:
             known: by key, the texts of a row of the warehouse.
         """
         keys = field_rules.clean_text(self.records.column(1)).to_pylist()
-        records, kept_as = self.records, KEPT_AS[self.source]
+        records, kept_as = self.records, KEPT_AS.get(self.source, {})
         for name in self.absent:
             texts = [known.get(key, {}).get(kept_as.get(name, name)) for key in keys]
             place = records.schema.get_field_index(name)
@@ -96,11 +97,14 @@ class CorrectedFile:
         return pa.Table.from_batches([self.records.filter(rows)])
 
 
-def read_corrected(path: Path) -> CorrectedFile:
+def read_corrected(
+    path: Path, own: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> CorrectedFile:
     """Reads a rejected file.
 
     Args:
         path: the file, with commas, semicolons or tabs between the columns.
+        own: by source that a user has declared, its columns.
 
     Raises:
         ConfigurationError: there is no such file, or it is no file of rejected records.
@@ -117,7 +121,8 @@ def read_corrected(path: Path) -> CorrectedFile:
             f"{path} is no UTF-8 text", next_step="save it as CSV UTF-8"
         ) from error
     rows = list(_rows(path, text))
-    return replace(_corrected(path, rows[0], rows[1:]), path=path, trace=trace)
+    columns = {**SOURCE_COLUMNS, **own}
+    return replace(_corrected(path, rows[0], rows[1:], columns), path=path, trace=trace)
 
 
 def _rows(path: Path, text: str) -> Iterator[list[str]]:
@@ -136,13 +141,18 @@ def _rows(path: Path, text: str) -> Iterator[list[str]]:
     yield from ([unguarded_cell(cell) for cell in row] for row in rows)
 
 
-def _corrected(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> CorrectedFile:
+def _corrected(
+    path: Path,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    known: Mapping[str, tuple[str, ...]],
+) -> CorrectedFile:
     places = [(n, row) for n, row in enumerate(rows, 2) if any(row)]
     whole = [
         (n, dict(zip(header, row, strict=True))) for n, row in places if len(row) == len(header)
     ]
-    source = _source_of(path, [row["source"] for _, row in whole])
-    columns = SOURCE_COLUMNS[source]
+    source = _source_of(path, [row["source"] for _, row in whole], known)
+    columns = known[source]
     _require_key(path, header, columns[0])
     present = [name for name in columns if name in header]
     duplicates = sum(row["error_class"] == DUPLICATE for _, row in whole)
@@ -161,12 +171,12 @@ def _corrected(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]])
     )
 
 
-def _source_of(path: Path, names: Sequence[str]) -> str:
+def _source_of(path: Path, names: Sequence[str], known: Iterable[str]) -> str:
     found = sorted(set(names))
-    if len(found) != 1 or found[0] not in SOURCE_COLUMNS:
+    if len(found) != 1 or found[0] not in known:
         raise ConfigurationError(
             f"the column source of {path} says {', '.join(found) or 'nothing'}",
-            choices=f"one of {', '.join(SOURCE_COLUMNS)}, the same in every row",
+            choices=f"one of {', '.join(known)}, the same in every row",
             next_step="give one file per source",
         )
     return found[0]

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -73,6 +73,7 @@ class Intake:
         refusal: likewise of records that the database refuses, for the reason given.
         window: of the sales asked for.
         partial: whether these are single records, not all that the source has.
+        staged: tables whose records are staged and not merged yet, but will be before these.
         tally: counts them, also when the source fails or is held back on the way.
     """
 
@@ -82,6 +83,7 @@ class Intake:
     refusal: Refusal
     window: Window = EVERYTHING
     partial: bool = False
+    staged: Collection[str] = ()
     tally: Tally = field(default_factory=Tally)
 
 
@@ -105,6 +107,7 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
             _stage_block(staging, block, intake=intake, tally=tally)
     staging.verify()
     duplicates = _set_duplicates_aside(staging, intake)
+    _reject_without_parent(staging, intake)
     return Staged(
         table,
         staging.rows,
@@ -139,6 +142,19 @@ def _set_duplicates_aside(staging: Staging, intake: Intake) -> int:
         return 0
     intake.rejects.write(intake.originals(losers))
     return int(losers.num_rows)
+
+
+def _reject_without_parent(staging: Staging, intake: Intake) -> None:
+    """Reject records that name a key which is missing in a table without placeholders."""
+    for column, parent in staging.table.references:
+        if parent.placeholder:
+            continue
+        staged = parent.name in intake.staged
+        found = staging.remove_without_parent(column, parent, staged=staged)
+        if found.num_rows:
+            intake.tally.rejected += found.num_rows
+            reason = f"{column.name} names a record that {parent.name} does not have"
+            _reject(staging, intake.refusal(found, reason), intake)
 
 
 def check_reject_limit(

@@ -81,21 +81,25 @@ def _key(db: DatabaseManager, schema: str, name: str) -> tuple[str, ...]:
         KEY_NOTE) else ()  # fmt: skip
 
 
-def open_table(db: DatabaseManager, table: Table) -> None:
-    """Make a table if it is missing, with what a load of it needs besides.
+def open_tables(db: DatabaseManager, tables: Sequence[Table], loaded: Sequence[Table] = ()) -> None:
+    """Make tables that are missing, with what a load of them needs besides.
 
     Args:
         db: the warehouse.
-        table: all its columns; the names of those that are there must be as the catalog has them.
+        tables: all their columns; the names of those that are there must be as the catalog has
+            them.
+        loaded: further tables that are made if they are missing.
 
     Raises:
-        LoadingError: the table cannot be made.
+        LoadingError: one cannot be made.
     """
-    is_new = table.name not in read_catalog(db, [table.name]).columns
-    create_tables(db, [table])
-    note = remember_key(db.dialect, table) if is_new and table.key else ""
-    if note and not db.access.read_only:
-        db.execute(note)
+    known = read_catalog(db, (table.name for table in tables)).columns
+    create_tables(db, (*loaded, *tables))
+    for table in tables:
+        is_new = table.name not in known and not db.access.read_only
+        note = remember_key(db.dialect, table) if is_new and table.key else ""
+        if note:
+            db.execute(note)
 
 
 def require_table_name(name: str) -> None:

@@ -24,13 +24,14 @@ from etl.rules.columns import storable_keys
 from etl.rules.values import as_text
 from etl.schema.arrow import staged_schema
 from etl.schema.tables import (
+    Column,
     Table,
     batch_table,
     key_table,
     rejected_key_table,
     staging_table,
 )
-from etl.warehouse import staging_sql
+from etl.warehouse import staging_sql, star_sql
 
 _CHUNK_ROWS = 50_000  # of duplicates, read at a time
 
@@ -177,6 +178,23 @@ class Staging:
                 next_step="nothing of this source was loaded; check the ODBC driver, and that "
                 "nobody else writes into the staging tables",
             )
+
+    def remove_without_parent(self, column: Column, parent: Table, *, staged: bool) -> pa.Table:
+        """Take out and return the rows that name a key which their parent lacks.
+
+        Args:
+            column: that holds the key.
+            parent: the table whose key it is.
+            staged: whether records that are staged for it in this run count as well.
+        """
+        also = staging_table(parent, permanent=self._permanent).name if staged else ""
+        condition = star_sql.without_parent(column, parent, staged=also)
+        schema, db = _staged_schema(self.table), self._db
+        query = star_sql.select_without_parent(self.table, condition, rows=self.rows)
+        found = pa.Table.from_batches(db.blocks(query, schema, _CHUNK_ROWS), schema)
+        if found.num_rows:
+            db.execute(star_sql.delete_without_parent(condition, rows=self.rows))
+        return found
 
     def remove_duplicates(self) -> pa.Table | None:
         """Leave one row per key and return the others, None if there are none.

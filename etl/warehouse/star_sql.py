@@ -156,6 +156,35 @@ def staged_without_parent(column: Column, parent: Table, *, rows: str) -> str:
 WHERE {_without_parent(column, parent)};"""
 
 
+def select_without_parent(table: Table, condition: str, *, rows: str) -> str:
+    """Return the query for staged rows that `without_parent` finds, in the order of the source."""
+    columns = listed(table.with_role(Role.SOURCE), "s.")
+    return f"""SELECT s."source_row", {columns} FROM {quoted(rows)} AS s
+WHERE {condition} ORDER BY s."source_row";"""
+
+
+def delete_without_parent(condition: str, *, rows: str) -> str:
+    """Return what takes the staged rows out that `without_parent` finds."""
+    return f"""DELETE FROM {quoted(rows)} WHERE "source_row" IN (
+    SELECT s."source_row" FROM {quoted(rows)} AS s WHERE {condition}
+);"""
+
+
+def without_parent(column: Column, parent: Table, *, staged: str = "") -> str:
+    """Return the condition on staged rows `s`: their parent lacks the key that they name.
+
+    Args:
+        column: of the staged rows, which holds the key.
+        parent: the table whose key it is.
+        staged: the table of records staged for it, if these count as well.
+    """
+    condition = _without_parent(column, parent)
+    if not staged:
+        return condition
+    same = f"p.{quoted(parent.key[0])} = s.{quoted(column.name)}"
+    return f"{condition} AND NOT EXISTS (SELECT 1 FROM {quoted(staged)} AS p WHERE {same})"
+
+
 def _referenced(table: Table, tables: Iterable[Table]) -> str:
     """Condition: another table names the row of a table, which stands for itself."""
     key = f"{quoted_table(table.name)}.{quoted(table.key[0])}"

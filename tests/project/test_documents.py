@@ -64,6 +64,10 @@ def test_the_example_settings_are_those_that_are_declared() -> None:
     assert (ROOT / ".env.example").read_text(encoding="utf-8") == env_example_text()
 
 
+def test_the_schema_of_pipeline_toml_is_that_of_its_declaration() -> None:
+    assert render_docs.SCHEMA.read_text(encoding="utf-8") == render_docs.schema_text()
+
+
 # --- the README ------------------------------------------------------------------------------
 
 
