@@ -183,6 +183,12 @@ def _own() -> Iterator[tuple[str, str]]:
     yield "own_table_staging", ddl.create_table(SQL_SERVER, staging_table(OWN, permanent=True))
     yield "own_table_without_key", ddl.create_table(SQL_SERVER, ADDED)
     yield "add_without_key", star_sql.insert_new(SQL_SERVER, ADDED, _batch(ADDED))
+    condition = star_sql.without_parent(OWN.column("line"), OWN, staged=_stage(OWN))
+    yield (
+        "select_without_parent",
+        star_sql.select_without_parent(OWN, condition, rows=_stage(OWN)),
+    )
+    yield "delete_without_parent", star_sql.delete_without_parent(condition, rows=_stage(OWN))
     yield "catalog", sql_dialects.catalog_of(SQL_SERVER, ["sales"])
     yield "primary_key", sql_dialects.PRIMARY_KEY
 

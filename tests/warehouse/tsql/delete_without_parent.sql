@@ -1,0 +1,3 @@
+DELETE FROM "stage_sales_order_item" WHERE "source_row" IN (
+    SELECT s."source_row" FROM "stage_sales_order_item" AS s WHERE NOT EXISTS (SELECT 1 FROM "sales"."order_item" AS d WHERE d."order_id" = s."line") AND NOT EXISTS (SELECT 1 FROM "stage_sales_order_item" AS p WHERE p."order_id" = s."line")
+);
