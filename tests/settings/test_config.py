@@ -56,7 +56,6 @@ NAMES = [
     "PIPELINE_FILE",
     "ARCHIVE_DIR",
     "FILE_MODE",
-    "PIPELINE_FILE",
     "CHUNK_ROWS",
     "BATCH_SIZE",
     "DUCKDB_MEMORY_LIMIT",
