@@ -58,7 +58,7 @@ def _completed(block: pa.RecordBatch, records: Records) -> pa.RecordBatch:
     """Only the completed sales; a record that carries no status is one."""
     rows = pc.subtract(block.column("source_row"), 1)
     status = field_rules.clean_text(block.column("status"))
-    completed = pc.fill_null(pc.equal(status, COMPLETED), False)
+    completed = pc.fill_null(pc.equal(pc.utf8_lower(status), COMPLETED), False)
     return block.filter(pc.or_(completed, pc.invert(records.present("status").take(rows))))
 
 

@@ -4,7 +4,10 @@ A message says what happened and where, which choices there are, and what to do 
 file stays the built-in `FileNotFoundError`, so that callers can catch what they know.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
+
+from etl.findings import Finding
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -81,7 +84,17 @@ class CommitUnknownError(LoadingError):
 
 
 class HeldBackError(LoadingError):
-    """A source was held back: too large a share of its records was rejected."""
+    """A source was held back, since something speaks against loading it.
+
+    Args:
+        what: what was found.
+        next_step: the one thing to do now.
+        findings: what the gate has found, where it was the gate.
+    """
+
+    def __init__(self, what: str, *, next_step: str = "", findings: Sequence[Finding] = ()) -> None:
+        super().__init__(what, next_step=next_step)
+        self.findings = tuple(findings)
 
 
 class CircuitOpenError(ETLError):

@@ -23,6 +23,7 @@ OUT_OF_RANGE = "out_of_range"  # a number or text is larger than its column
 BAD_TEXT = "bad_text"  # a NUL or a lone surrogate, which no server stores
 RULE = "rule"  # the values contradict a rule of the business
 REFUSED = "refused"  # the database did not take the row, for what a constraint or trigger said
+RETURN = "return"  # goods that came back, which are not loaded unless RETURNS=load
 DUPLICATE = "duplicate"
 
 # How much of a value is shown beside the reason; the record has it whole.

@@ -62,6 +62,7 @@ class Settings:
     default_area_code: str | None = None
     default_cost_ratio: Decimal | None = None
     commission_rate: Decimal = Decimal("0.03")
+    loads_returns: bool = False
 
 
 @dataclass(frozen=True)
@@ -420,13 +421,15 @@ def _number(record: Record, column: str) -> Decimal | None:
 
 def _money(record: Record, column: str, digits: int) -> Decimal | None:
     """An amount in cents with at most so many digits before the point, not negative."""
-    number = _number(record, column)
-    if number is None:
-        return None
-    amount = _in_range(column, round_half_away(number, 2), digits)
-    if amount < 0:
+    amount = _signed_money(record, column, digits)
+    if amount is not None and amount < 0:
         raise RejectedError("rule", column)
     return amount
+
+
+def _signed_money(record: Record, column: str, digits: int) -> Decimal | None:
+    number = _number(record, column)
+    return None if number is None else _in_range(column, round_half_away(number, 2), digits)
 
 
 def _in_range(column: str, amount: Decimal, digits: int) -> Decimal:
@@ -435,7 +438,7 @@ def _in_range(column: str, amount: Decimal, digits: int) -> Decimal:
     return amount
 
 
-def _integer(record: Record, column: str, least: int) -> int | None:
+def _integer(record: Record, column: str, least: int = -(2**31)) -> int | None:
     """A whole number of 32 bits, not below `least`."""
     number = _number(record, column)
     if number is None:
@@ -591,23 +594,37 @@ def _sale(record: Record, settings: Settings) -> Row:
         "transaction_id": _key(record, "transaction_id"),
         "customer_id": _key(record, "customer_id"),
         "product_id": _key(record, "product_id"),
-        "quantity": _required("quantity", _integer(record, "quantity", least=1)),
-        "unit_price": _required("unit_price", _money(record, "unit_price", 10)),
-        "discount_amount": _money(record, "discount_amount", 16) or Decimal("0.00"),
+        "quantity": _required("quantity", _integer(record, "quantity")),
+        "unit_price": _required("unit_price", _signed_money(record, "unit_price", 10)),
+        "discount_amount": _signed_money(record, "discount_amount", 16) or Decimal("0.00"),
         "transaction_date": _moment(record, "transaction_date"),
         "sales_rep_id": _text(record, "sales_rep_id", 50),
     }
+    _refuse_returns(row, settings)
     row["total_amount"] = _total(row)
     commission = _EXACT.multiply(row["total_amount"], settings.commission_rate)
     row["commission"] = _in_range("commission", round_half_away(commission, 2), 16)
-    row["value_tier"] = value_tier(row["total_amount"])
+    row["value_tier"] = "Return" if row["quantity"] < 0 else value_tier(row["total_amount"])
     return row
 
 
+def _refuse_returns(row: Row, settings: Settings) -> None:
+    """A negative quantity is a return, and a negative price is none that can be loaded."""
+    quantity, price = row["quantity"], row["unit_price"]
+    if quantity < 0 <= price and not settings.loads_returns:
+        raise RejectedError("return", "quantity")
+    if price < 0 < quantity:
+        raise RejectedError("return", "unit_price")
+    if quantity == 0:
+        raise RejectedError("rule", "quantity")
+    if price < 0:
+        raise RejectedError("rule", "unit_price")
+
+
 def _total(row: Row) -> Decimal:
-    """What the customer paid; a discount cannot exceed the gross."""
+    """What the customer paid; a discount lies between nothing and the gross, also of a return."""
     gross: Decimal = row["quantity"] * row["unit_price"]
-    if row["discount_amount"] > gross:
+    if not min(gross, 0) <= row["discount_amount"] <= max(gross, 0):
         raise RejectedError("rule", "discount_amount")
     return _in_range("total_amount", gross - row["discount_amount"], 16)
 
@@ -654,7 +671,7 @@ def read_sales(
 def _is_asked_for(record: Record, window: Window | None) -> bool:
     """Completed and in the window, or with a date of which nobody can say."""
     record = plain_record(record)
-    if (record.get("status", "completed") or "").strip() != "completed":
+    if (record.get("status", "completed") or "").strip().lower() != "completed":
         return False
     moment = read_timestamp(record.get("transaction_date"))
     return moment is None or _is_within(moment, window)
@@ -902,9 +919,12 @@ class Warehouse:
             self.counts["sales_fact"].restated += any(old[name] != new[name] for name in RESTATED)
 
     def _first_sales(self) -> set[str]:
-        """The earliest sale of every customer; of several at one moment, the lowest id."""
+        """The earliest sale of every customer; of several at one moment, the lowest id.
+
+        A return is none.
+        """
         firsts: dict[str, str] = {}
-        sales = self.tables["sales_fact"].values()
+        sales = [sale for sale in self.tables["sales_fact"].values() if sale["quantity"] > 0]
         for sale in sorted(sales, key=lambda row: (row["transaction_date"], row["transaction_id"])):
             firsts.setdefault(sale["customer_id"], sale["transaction_id"])
         return set(firsts.values())

@@ -12,13 +12,20 @@ from pipeline_runs import Record
 from etl.history.summary import RunSummary
 
 SETTINGS = model.Settings(
-    default_area_code="212", default_cost_ratio=Decimal("0.6"), commission_rate=Decimal("0.035")
+    default_area_code="212",
+    default_cost_ratio=Decimal("0.6"),
+    commission_rate=Decimal("0.035"),
+    loads_returns=True,
 )
 ENVIRONMENT = {
     "DEFAULT_AREA_CODE": "212",
     "DEFAULT_COST_RATIO": "0.6",
     "COMMISSION_RATE": "0.035",
+    "RETURNS": "load",
     "MAX_REJECT_RATE": "1",
+    "MIN_ROWS_RATE": "0",
+    "MAX_REMOVED_RATE": "1",
+    "MAX_PLACEHOLDER_RATE": "1",
     "LOG_LEVEL": "CRITICAL",
 }
 Tables = dict[str, list[dict[str, Any]]]

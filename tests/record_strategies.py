@@ -356,7 +356,9 @@ def sale() -> SearchStrategy[dict[str, str]]:
         "transaction_id": _keys(SALE_IDS),
         "customer_id": _keys((*CUSTOMER_IDS, "C8", "C9")),
         "product_id": _keys((*PRODUCT_IDS, "P8", "P9")),
-        "quantity": _mostly(_pool(("1", "2", "3", "5", "1.0", "2e0")), numbers(), share=15),
+        "quantity": _mostly(
+            _pool(("1", "2", "3", "5", "1.0", "2e0", "-1", "-2")), numbers(), share=15
+        ),
         "unit_price": _mostly(_pool(SALE_PRICES), amounts()),
         "discount_amount": _mostly(_pool(("", "0", "0.01", "0.005", "1", "10.00")), amounts()),
         "transaction_date": _mostly(sale_dates(), dates(), share=15),

@@ -22,6 +22,7 @@ from etl.errors import LoadingError
 from etl.history.runs import (
     BACKFILL,
     ONE_DATE,
+    READS_WHOLE_SOURCES,
     Applied,
     LoadCounts,
     RunPlan,
@@ -38,7 +39,7 @@ from etl.schema.tables import (
     Kind,
     Table,
 )
-from etl.sources.window import Window
+from etl.sources.window import EVERYTHING, Window
 
 RUNNING = "running"
 SUCCESS = "success"
@@ -286,6 +287,29 @@ def newest_load(db: DatabaseManager, table: Table) -> LoadCounts | None:
 
 
 _ZEROS = tuple(asdict(LoadCounts()).items())
+
+
+def last_whole_read(db: DatabaseManager, table: Table) -> int | None:
+    """Return how many records the newest load of a table read that read all its source has.
+
+    None before the first. A load of single records, or of a window, is none.
+    """
+    newest = db.value(_newest_whole_load(table), (table.name, *_whole_params(table)))
+    return _load_counts(db, newest, table.name).rows_read if newest else None
+
+
+def _newest_whole_load(table: Table) -> str:
+    # without a batch of its own the table was only touched by the load of another one
+    windowed = ' AND r."window_start" = ? AND r."window_end" = ?' if table.window else ""
+    modes = ", ".join("?" for _ in READS_WHOLE_SOURCES)
+    return f"""SELECT max(l."run_id") FROM "etl_load" AS l
+JOIN "etl_run" AS r ON r."run_id" = l."run_id"
+WHERE l."table_name" = ? AND l."batches" > 0 AND r."mode" IN ({modes}){windowed};"""  # noqa: S608  # question marks alone
+
+
+def _whole_params(table: Table) -> tuple[object, ...]:
+    window = (EVERYTHING.start, EVERYTHING.end) if table.window else ()
+    return (*READS_WHOLE_SOURCES, *window)
 
 
 def read_watermark(db: DatabaseManager, table: Table) -> datetime | None:

@@ -89,10 +89,12 @@ class Ledger:
     Attributes:
         lineage: by source, where the rows came from.
         rejects: by source, how many records were rejected per error class and field.
+        notices: what a person should know of them, but need not do anything about.
     """
 
     lineage: dict[str, Lineage] = field(default_factory=dict)
     rejects: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
     def rejected(self) -> tuple[Reject, ...]:
         """Return the rejected records by source, error class and field, the most frequent first.

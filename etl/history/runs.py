@@ -115,6 +115,7 @@ class Staged:
     Attributes:
         rows: name of the table of its records.
         rejected: name of the table of the keys of its rejected records.
+        rows_returned: how many of the rejected records are returns, outside the reject limit.
         partial: it is not all the source has, so that what is missing has not vanished.
         notes: counts of flaws that did not cost a record its place, such as e-mail addresses
             that are not valid.
@@ -126,6 +127,7 @@ class Staged:
     rows_read: int
     rows_rejected: int
     rows_duplicate: int
+    rows_returned: int = 0
     window: Window = EVERYTHING
     seconds: float = 0.0
     partial: bool = False

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from etl.errors import EXIT_FAILED
+from etl.findings import Finding
 from etl.history.audit import (
     ATTENTION,
     FAILED,
@@ -56,6 +57,8 @@ class SourceOutcome:
         notes: counts of flaws that did not cost a record its place.
         found: what was found out about how it is written.
         warnings: what of that a person should look at.
+        findings: what the gate held it back for.
+        skipped: how many records were left out for their status, by status.
     """
 
     source: str
@@ -68,6 +71,8 @@ class SourceOutcome:
     notes: Mapping[str, int] = field(default_factory=dict)
     found: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def loaded(self) -> bool:
@@ -80,18 +85,22 @@ class SourceOutcome:
             "source": self.source, "table": self.table, "status": self.status,
             "error": self.message, "rejected_file": self.rejected_file, "notes": dict(self.notes),
             "found": list(self.found), "warnings": list(self.warnings),
+            "findings": [{"name": f.name, "message": f.message} for f in self.findings],
+            "skipped": dict(self.skipped),
         }  # fmt: skip
 
     @classmethod
     def from_dict(cls, entry: object) -> "SourceOutcome":
         """Read it back."""
         known = mapping_of(entry)
-        notes = {name: n for name, n in _counts(known.get("notes")).items() if n is not None}
+        source = name_of(known.get("source"))
         return cls(
-            name_of(known.get("source")), name_of(known.get("table")), name_of(known.get("status")),
-            message=message_of(known.get("error")), notes=notes,
+            source, name_of(known.get("table")), name_of(known.get("status")),
+            message=message_of(known.get("error")), notes=_known_counts(known.get("notes")),
             rejected_file=name_of(known.get("rejected_file"), missing=""),
             found=_texts(known.get("found")), warnings=_texts(known.get("warnings")),
+            findings=_findings(source, known.get("findings")),
+            skipped=_known_counts(known.get("skipped")),
         )  # fmt: skip
 
 
@@ -590,6 +599,14 @@ class RunSummary(Mapping[str, Any]):
 # --- reading back ----------------------------------------------------------------------------
 
 
+def _findings(source: str, value: object) -> tuple[Finding, ...]:
+    found = map(mapping_of, items_of(value))
+    return tuple(
+        Finding(source, name_of(each.get("name")), message_of(each.get("message")))
+        for each in found
+    )
+
+
 def _read(read: Any, value: object) -> tuple[Any, ...]:
     return tuple(map(read, items_of(value)))
 
@@ -605,6 +622,10 @@ def _start_of(run_id: object) -> datetime | None:
 
 def _counts(value: object) -> dict[str, int | None]:
     return {name: count_of(count) for name, count in pairs_of(value)}
+
+
+def _known_counts(value: object) -> dict[str, int]:
+    return {name: n for name, n in _counts(value).items() if n is not None}
 
 
 def _row_counts(value: object) -> dict[str, int | None]:

@@ -25,6 +25,8 @@ examples:
       the sales of a month again (backfill)
   python etl_pipeline.py --env prod --full-refresh
       everything; what is no longer in the sources leaves the warehouse
+  python etl_pipeline.py --accept customers.fewer_records
+      once more, after a person has seen that the customers held back are right
   python etl_pipeline.py --reprocess-rejected data/output/dev/rejected/customers_corrected.csv
       the rejected records of that file, after a person has corrected them
   python etl_pipeline.py --dry-run --json
@@ -94,6 +96,11 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "be given several times",
     )  # fmt: skip
     what.add_argument(
+        "--accept", metavar="NAME", action="append",
+        help="load a source once although it would be held back: customers.no_records for one "
+        "finding, customers for all of a source; may be given several times",
+    )  # fmt: skip
+    what.add_argument(
         "--reprocess-rejected", metavar="FILE",
         help="load the records of a rejected file that were corrected, and nothing else",
     )  # fmt: skip
@@ -150,6 +157,7 @@ class Arguments:
     full_refresh: bool = False
     dry_run: bool = False
     only: tuple[str, ...] = ()
+    accept: tuple[str, ...] = ()
     reprocess_rejected: str | None = None
     export: str | None = None
     print_schema: bool = False
@@ -216,6 +224,7 @@ def arguments_of_run(args: Arguments) -> str:
         if value := getattr(args, name):
             words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
     words += [word for name in args.only for word in ("--only", name)]
+    words += [word for name in args.accept for word in ("--accept", name)]
     return shlex.join(words)
 
 

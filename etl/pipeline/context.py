@@ -70,6 +70,9 @@ class RunContext:
             max_retries=processing.max_retries,
             retry_backoff_factor=processing.retry_backoff_factor,
             max_reject_rate=processing.max_reject_rate,
+            min_rows_rate=processing.min_rows_rate,
+            max_removed_rate=processing.max_removed_rate,
+            max_placeholder_rate=processing.max_placeholder_rate,
         )
 
     def retried(self, work: Callable[P, R]) -> Callable[P, R]:

@@ -6,7 +6,7 @@ source that fails does not stop the others.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,9 @@ from etl.rejects import RejectedFile, file_name
 from etl.rules.blocks import LoadBlock
 from etl.sources.watch import with_proven_order
 from etl.warehouse import apply as warehouse
-from etl.warehouse.intake import Intake, Tally, check_reject_limit, stage_source
-from etl.warehouse.transactions import load_staged
+from etl.warehouse.gate import Examined, pass_gate
+from etl.warehouse.intake import Intake, Tally, stage_source
+from etl.warehouse.transactions import Limits, load_staged
 
 logger = logging.getLogger(__name__)
 
@@ -92,21 +93,24 @@ def _lineage(source: Source, outcome: SourceOutcome) -> Lineage:
 
 
 def _load_each(run: RunContext, readers: _Readers) -> tuple[Sequence[SourceOutcome], Applied]:
-    outcomes, total = [], Applied()
+    outcomes, total, previewed = [], Applied(), list[Staged]()
     for source in run.sources:
-        outcome, applied = _load_source(run, source, readers)
+        outcome, applied = _load_source(run, source, readers, previewed)
         outcomes.append(outcome)
         total = total.plus(applied)
     return outcomes, total
 
 
-def _load_source(run: RunContext, source: Source, readers: _Readers) -> _Loaded:
-    staged = _stage(run, source, readers)
+def _load_source(
+    run: RunContext, source: Source, readers: _Readers, previewed: list[Staged]
+) -> _Loaded:
+    staged = _stage(run, source, readers, waiting=previewed)
     if not readers:  # it was the last one to be read
         run.stages.end(EXTRACTION, TRANSFORMATION)
     if isinstance(staged, SourceOutcome):
         return staged, Applied()
     if run.args.dry_run:
+        previewed.append(staged)
         return _previewed(run, source, staged), Applied()
     try:
         applied = _apply(run, [staged])
@@ -118,9 +122,12 @@ def _load_source(run: RunContext, source: Source, readers: _Readers) -> _Loaded:
 
 
 def _refresh_all(run: RunContext, readers: _Readers) -> tuple[Sequence[SourceOutcome], Applied]:
-    results = [_stage(run, source, readers) for source in run.sources]
+    results: list[Staged | SourceOutcome] = []
+    staged: list[Staged] = []
+    for source in run.sources:
+        results.append(_stage(run, source, readers, waiting=staged))
+        staged = [result for result in results if isinstance(result, Staged)]
     run.stages.end(EXTRACTION, TRANSFORMATION)
-    staged = [result for result in results if isinstance(result, Staged)]
     applied = _apply(run, staged) if staged else Applied()
     outcomes = [
         _loaded(run, source, result, applied=applied) if isinstance(result, Staged) else result
@@ -148,14 +155,24 @@ class _Attempt:
         )
 
 
-def _stage(run: RunContext, source: Source, readers: _Readers) -> Staged | SourceOutcome:
-    """Stage a source, anew from its beginning when a transient error interrupts it."""
+def _stage(
+    run: RunContext, source: Source, readers: _Readers, *, waiting: Sequence[Staged]
+) -> Staged | SourceOutcome:
+    """Stage a source, anew from its beginning when a transient error interrupts it.
+
+    Args:
+        run: the run.
+        source: the source.
+        readers: those that read ahead.
+        waiting: the sources of the run that are staged and not merged yet.
+    """
     attempt = _Attempt()
     try:
         with log_context(source=source.name, stage="staging"):
             stage = partial(_stage_once, run, source, readers, attempt)
             staged = run.retried(with_proven_order)(stage)
-            _check_limit(run, source, staged, attempt.tally)
+            _pass_gate(run, source, staged, tally=attempt.tally, waiting=waiting)
+            run.ledger.notices += _notices(run, source, attempt.tally)
             return staged
     except HeldBackError as error:
         return _held_back(run, source, error, attempt.counts)
@@ -200,12 +217,43 @@ def _publish(run: RunContext, source: Source, rejects: RejectedFile) -> None:
     run.ledger.rejects[source.name] = rejects.reasons
 
 
-def _check_limit(run: RunContext, source: Source, staged: Staged, tally: Tally) -> None:
+def _pass_gate(
+    run: RunContext, source: Source, staged: Staged, *, tally: Tally, waiting: Sequence[Staged]
+) -> None:
+    if source.partial:  # single records that a person has looked at
+        return
+    examined = Examined(
+        source.name, load_of(run), staged, tally, limits=_limits_of(run, source),
+        snapshot=source.snapshot, from_file=source.feed.trace is not None,
+        left_out=source.feed.left_out, waiting=waiting,
+    )  # fmt: skip
+    for finding in run.kept(lambda: pass_gate(examined, run.args.accept)):
+        run.ledger.notices.append(f"{source.name}: {finding.message}; accepted")
+        logger.warning(
+            "%s accepted: %s", finding.full_name, finding.message, extra={"source": source.name}
+        )
+
+
+def _limits_of(run: RunContext, source: Source) -> Limits:
     own = source.max_reject_rate
-    limit = run.limits.max_reject_rate if own is None else own
-    if not source.partial:
-        check_reject_limit(
-            source.name, staged, reject_rate=tally.reject_rate, max_reject_rate=limit
+    return run.limits if own is None else replace(run.limits, max_reject_rate=own)
+
+
+def _notices(run: RunContext, source: Source, tally: Tally) -> Iterator[str]:
+    """Yield what a person should know of the records that were left out."""
+    if tally.returns:
+        loaded = run.config.processing.returns == "load"
+        yield (
+            f"{source.name}: {tally.returns} returns rejected, {tally.returned}; "
+            + ("they have a negative price" if loaded else "RETURNS=load loads them")
+        )
+    left_out = source.feed.left_out
+    skipped = sum(left_out.values())
+    if skipped > tally.read:
+        counted = ", ".join(f"{n} {status}" for status, n in left_out.items())
+        yield (
+            f"{source.name}: {skipped} of {skipped + tally.read} left out for their status: "
+            f"{counted}"
         )
 
 
@@ -226,7 +274,10 @@ def _apply(run: RunContext, staged: list[Staged]) -> Applied:
 
 def _previewed(run: RunContext, source: Source, staged: Staged) -> SourceOutcome:
     counts = warehouse.preview(run.db, staged)
-    return SourceOutcome(source.name, source.table.name, PREVIEWED, counts, notes=staged.notes)
+    return SourceOutcome(
+        source.name, source.table.name, PREVIEWED, counts, notes=staged.notes,
+        skipped=dict(source.feed.left_out),
+    )  # fmt: skip
 
 
 def _loaded(run: RunContext, source: Source, staged: Staged, *, applied: Applied) -> SourceOutcome:
@@ -245,6 +296,7 @@ def _loaded(run: RunContext, source: Source, staged: Staged, *, applied: Applied
     return SourceOutcome(
         source.name, source.table.name, LOADED, counts,
         rejected_file=_rejected_file(run, source), notes=staged.notes,
+        skipped=dict(source.feed.left_out),
     )  # fmt: skip
 
 
@@ -262,7 +314,8 @@ def _held_back(
     _log_failure(source, error, str(error))
     return SourceOutcome(
         source.name, source.table.name, HELD_BACK, counts, error, str(error),
-        rejected_file=_rejected_file(run, source),
+        rejected_file=_rejected_file(run, source), findings=error.findings,
+        skipped=dict(source.feed.left_out),
     )  # fmt: skip
 
 

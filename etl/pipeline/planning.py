@@ -8,6 +8,7 @@ from pathlib import Path
 
 from etl.engines.database import DatabaseManager
 from etl.errors import ConfigurationError
+from etl.findings import FINDINGS, NO_RECORDS, unknown_names
 from etl.history import audit
 from etl.history.read_keys import read_since
 from etl.history.records import missed_runs, record_missed
@@ -43,6 +44,7 @@ def plan_run(
 ) -> RunPlan:
     """Make the tables that are missing, complete the history, and plan the run."""
     require_only(args.only, own)
+    require_accepted(args.accept, own)
     open_tables(db, [each.whole for each in own], STAR_TABLES)
     started_at = utc_now()
     if not args.dry_run:
@@ -124,6 +126,21 @@ def require_only(only: Sequence[str], own: Sequence[OwnLoad]) -> None:
             f"no source {', '.join(odd)}", choices=", ".join(known),
             next_step=f"did you mean {near[0]}?" if near else "",
         )  # fmt: skip
+
+
+def require_accepted(accepted: Sequence[str], own: Sequence[OwnLoad]) -> None:
+    """Check that there are the sources and findings that are accepted.
+
+    Raises:
+        ConfigurationError: there is one of no such name.
+    """
+    sources = [*SOURCE_COLUMNS, *(each.name for each in own)]
+    if unknown := unknown_names(accepted, sources):
+        raise ConfigurationError(
+            f"no --accept {' '.join(unknown)}",
+            choices=f"{', '.join(sources)}, or one of them with a finding, such as "
+            f"customers.{NO_RECORDS}: {', '.join(FINDINGS)}",
+        )
 
 
 def _sorting(run: RunContext) -> str:

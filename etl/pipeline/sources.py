@@ -18,7 +18,12 @@ from etl.rules.declared import transform_declared
 from etl.rules.products import transform_products
 from etl.rules.sales import transform_sales
 from etl.rules.texts import NULL_WORDS
-from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
+from etl.schema.source_columns import (
+    COMPLETED,
+    CUSTOMER_COLUMNS,
+    PRODUCT_COLUMNS,
+    SALES_COLUMNS,
+)
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
 from etl.settings.config import Config, masked_settings
 from etl.sources.corrected import CorrectedFile
@@ -42,6 +47,8 @@ class Feed:
         path: the file, or the database without its secrets.
         query: what the database is asked; empty for a file.
         trace: what was read of the file.
+        left_out: how many of its records are not wanted for their status, by status; known once
+            it was read.
     """
 
     read: Callable[[], Iterator[Block]]
@@ -49,6 +56,7 @@ class Feed:
     path: str
     query: str = ""
     trace: FileTrace | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class Source:
         watch: what is noticed of it while it is read.
         written: how its values are written, where that was set.
         max_reject_rate: its own reject limit; None: that of the settings.
+        snapshot: whether each reading gives all that the source has.
     """
 
     name: str
@@ -75,6 +84,7 @@ class Source:
     watch: Watch = field(default_factory=Watch)
     written: tuple[str, ...] = ()
     max_reject_rate: float | None = None
+    snapshot: bool = True
 
 
 def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Source, ...]:
@@ -94,7 +104,7 @@ def own_sources(own: Sequence[OwnLoad], window: Window) -> tuple[Source, ...]:
         Source(
             each.name, each.table, each.declaration.columns, window, _own_feed(each),
             partial(transform_declared, declaration=each.declaration),
-            max_reject_rate=each.max_reject_rate,
+            max_reject_rate=each.max_reject_rate, snapshot=each.table.replaced,
         )
         for each in own
     )  # fmt: skip
@@ -188,12 +198,14 @@ def _source(declared: _Declared, config: Config, window: Window, scratch: str) -
         commission_rate=config.processing.commission_rate,
         null_words=null_words_of(config, declared.name),
         decimal=config.files.pipeline.source(declared.name).decimal or ".",
+        loads_returns=config.processing.returns == "load",
     )
     return Source(
         declared.name, declared.table, declared.columns, window,
         declared.feed(config, window, scratch, watch),
         lambda block: _watched(watch, declared.transform(block, replace(rules, dates=watch.dates))),
         watch=watch, written=("decimal comma",) if rules.decimal == "," else (),
+        snapshot=not declared.table.window,
     )  # fmt: skip
 
 
@@ -250,7 +262,8 @@ def _sales(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
         lambda: read_sales(connection.get_secret_value(), window, reading),
         # a query cannot be asked again for the same rows
         lambda losers: losers.select(["source_row", *SALES_COLUMNS]),
-        config.database.sales_display_name, sales_query(),
+        config.database.sales_display_name, sales_query(statuses=reading.statuses),
+        left_out=reading.left_out,
     )  # fmt: skip
 
 
@@ -262,7 +275,7 @@ def _sales_file(config: Config, window: Window, scratch: str, watch: Watch) -> F
         lambda losers: read_csv_originals(
             path, SALES_COLUMNS, rows=losers["source_row"], csv_format=written
         ),
-        str(path), trace=reading.trace,
+        str(path), trace=reading.trace, left_out=reading.left_out,
     )  # fmt: skip
 
 
@@ -285,6 +298,7 @@ def _sales_reading(config: Config, scratch: str, watch: Watch) -> SalesReading:
         memory_limit=processing.duckdb_memory_limit,
         scratch=scratch,
         watch=watch,
+        statuses=config.files.pipeline.source("sales").statuses or (COMPLETED,),
         breaker=sales_breaker(
             processing.breaker_failure_threshold, processing.breaker_recovery_seconds
         ),

@@ -64,7 +64,7 @@ def summarize(
         dimension_scores=judged.quality["dimension_scores"],
         anomalies=tuple(map(Anomaly.of, judged.anomalies)),
         attention=attention,
-        notices=tuple(findings.notices),
+        notices=(*run.ledger.notices, *findings.notices),
         measured=Measured.from_dict(run.metrics.generate_summary_report()),
         exported=tuple(map(str, findings.exported)),
         page="" if run.args.dry_run else str(run.output / DASHBOARD),
@@ -73,6 +73,8 @@ def summarize(
 
 
 def _exit_code(outcomes: Sequence[SourceOutcome], attention: Sequence[str]) -> int:
+    if all(outcome.status == audit.HELD_BACK for outcome in outcomes):
+        return EXIT_ATTENTION  # nothing failed: the warehouse was left as it was on purpose
     if not any(outcome.loaded for outcome in outcomes):
         return EXIT_FAILED
     return EXIT_ATTENTION if attention else EXIT_OK

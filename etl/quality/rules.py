@@ -15,6 +15,7 @@ from etl.rules.business import (
     LOWEST_PRICE_CATEGORY,
     LOWEST_VALUE_TIER,
     PRICE_CATEGORIES,
+    RETURN_TIER,
     UNKNOWN,
     VALUE_TIERS,
 )
@@ -194,8 +195,9 @@ _SALES = (
     _required(SALES_FACT),
     _amounts(
         SALES_FACT,
-        '"quantity" < 1 OR "unit_price" < 0 OR "discount_amount" < 0 '
-        'OR "discount_amount" > "quantity" * "unit_price"',
+        '"quantity" = 0 OR "unit_price" < 0 '
+        'OR "quantity" > 0 AND "discount_amount" NOT BETWEEN 0 AND "quantity" * "unit_price" '
+        'OR "quantity" < 0 AND "discount_amount" NOT BETWEEN "quantity" * "unit_price" AND 0',
         "sales without a quantity, with a negative price, or with a wrong discount",
     ),
     RowRule(
@@ -204,7 +206,8 @@ _SALES = (
         wrong='"total_amount" <> "quantity" * "unit_price" - "discount_amount"',
     ),
     _wrong_class(SALES_FACT, "value_tier", "total_amount",
-                 _class_of("total_amount", VALUE_TIERS, LOWEST_VALUE_TIER)),
+                 f"""CASE WHEN "quantity" < 0 THEN '{RETURN_TIER}' """
+                 f'ELSE {_class_of("total_amount", VALUE_TIERS, LOWEST_VALUE_TIER)} END'),
     _in_future(SALES_FACT, "transaction_date"),
 )  # fmt: skip
 ROW_RULES: dict[str, tuple[RowRule, ...]] = {
@@ -250,7 +253,7 @@ def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
         ),
         SetRule(
             "customer_status", SALES_FACT, CONSISTENCY, ERROR, 0,
-            "customers without exactly one First-time sale",
+            "customers without exactly one First-time sale, returns aside",
             query=restated.customers_without_one_first_sale(),
         ),
     )  # fmt: skip

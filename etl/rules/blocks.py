@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import pyarrow as pa
 
@@ -38,6 +39,8 @@ class LoadBlock:
         notes: how many accepted records had a flaw that does not cost them their place.
         unparsed: how many of the rejected ones could not even be split into their fields.
         examined: records of the source that extraction looked at for it.
+        returns: how many of the rejected ones are returns.
+        returned: the sum of their amounts.
     """
 
     accepted: pa.RecordBatch
@@ -45,6 +48,8 @@ class LoadBlock:
     notes: Mapping[str, int]
     unparsed: int = 0
     examined: int = 0
+    returns: int = 0
+    returned: Decimal = Decimal(0)
 
     @property
     def rows(self) -> int:

@@ -33,6 +33,7 @@ INVENTORY_STATUSES = ((101, "Well Stocked"), (50, "Moderate Stock"), (10, "Low S
 LOWEST_INVENTORY_STATUS = "Critical Stock"
 VALUE_TIERS = ((Decimal(500), "High Value"), (Decimal(100), "Medium Value"))
 LOWEST_VALUE_TIER = "Low Value"
+RETURN_TIER = "Return"
 UNKNOWN = "Unknown"
 
 CATEGORY_ALIASES = {
@@ -59,6 +60,7 @@ class Rules:
         default_area_code: three digits for phone numbers that come without, or None.
         default_cost_ratio: cost as a share of the price where it is not given, or None.
         commission_rate: the sales representative's share of a sale.
+        loads_returns: whether sales of a negative quantity are loaded, or else rejected.
         dates: how dates are read.
         null_words: texts that stand for a missing value.
         decimal: the decimal mark.
@@ -70,6 +72,7 @@ class Rules:
     default_area_code: str | None = None
     default_cost_ratio: Decimal | None = None
     commission_rate: Decimal = COMMISSION_RATE
+    loads_returns: bool = False
     dates: DateReading = AS_FOUND
     null_words: tuple[str, ...] = NULL_WORDS
     decimal: str = "."

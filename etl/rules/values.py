@@ -62,6 +62,16 @@ def trimmed(text: str) -> str | None:
     return text.strip() or None
 
 
+def comparable_status(status: object) -> str:
+    """Return the status of a sale as it is compared: in lower case, without blanks around it.
+
+    Example:
+        >>> comparable_status(" Completed "), comparable_status(None)
+        ('completed', '')
+    """
+    return str(status or "").strip().lower()
+
+
 def collapsed(text: str) -> str:
     """Trimmed, and every run of white space inside made one space."""
     return " ".join(text.split())

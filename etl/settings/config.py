@@ -38,6 +38,7 @@ from etl.settings.kinds import (
     Positive,
     Rate,
     Ratio,
+    Returns,
     Secret,
     Share,
     Switch,
@@ -347,7 +348,16 @@ class ProcessingConfig(_Section):
     lock_wait_seconds: Number = _setting(
         0, "seconds to wait while another run uses the warehouse; 0 ends at once with exit code 4")
     max_reject_rate: Share = _setting(
-        0.1, "largest share of rejected records with which a source is still loaded")
+        0.1, "largest share of rejected records with which a source is still loaded; duplicates of "
+        "a key whose contents differ count too")
+    min_rows_rate: Share = _setting(
+        0.5, "smallest number of customers or products that is still loaded, as a share of the "
+        "last load; 0: any")
+    max_removed_rate: Share = _setting(
+        0.2, "largest share of a table's rows that a full refresh removes; 1: all of them")
+    max_placeholder_rate: Share = _setting(
+        0.25, "largest share of the sales of a run whose customer or product nothing is known of; "
+        "1: all of them. The first load may have any")
     watermark_lag_days: Days = _setting(
         3, "days before the latest sale that a run reads once more, for sales that arrive late")
     source_time_zone: TimeZone = _setting(
@@ -359,6 +369,9 @@ class ProcessingConfig(_Section):
         None, "cost as a share of the price where a product has none; unset: profit unknown")
     commission_rate: Rate = _setting(
         Decimal("0.03"), "share of a sale's total that the sales representative earns")
+    returns: Returns = _setting(
+        "reject", "sales of a negative quantity: load takes them as returns, with negative "
+        "amounts; reject sets them aside, outside the reject limit")
 
 
 class LoggingConfig(_Section):

@@ -107,6 +107,8 @@ Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Kind
     "DEBUG, INFO, WARNING, ERROR or CRITICAL", lambda text, _: text.upper())]
 Mode = Annotated[Literal["simulate", "send"], Kind(
     "simulate or send", lambda text, _: text.lower())]
+Returns = Annotated[Literal["reject", "load"], Kind(
+    "reject or load", lambda text, _: text.lower())]
 Address = Annotated[str, Kind("an e-mail address", _address)]
 Addresses = Annotated[tuple[str, ...], Kind("e-mail addresses, commas between", _addresses)]
 # fmt: on

@@ -2,9 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 CSV_SCHEME = "csv:///"
 SETTING = "SALES_DB_CONNECTION_STRING"
 _SHOWN_CHARACTERS = 40  # of a status that is none
+_MOST_STATUSES = 20  # that are counted by name; more of them are no statuses
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ class SalesReading:
         watch: notices what the source is like; None for one per reading.
         breaker: leaves the database alone when it cannot be reached; None for one per reading.
         trace: is told what was read of the CSV file.
+        statuses: those of the sales that count, whatever their case and the blanks around them.
+        left_out: takes how many sales of the window have another status, by status; it is emptied
+            when a reading begins.
     """
 
     chunk_rows: int = 50_000
@@ -66,16 +70,40 @@ class SalesReading:
     trace: FileTrace | None = None
     null_words: tuple[str, ...] = NULL_WORDS
     watch: Watch | None = None
+    statuses: tuple[str, ...] = (COMPLETED,)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The statuses as they are compared."""
+        return frozenset(map(value_rules.comparable_status, self.statuses))
+
+    def leave_out(self, status: object, sales: int) -> None:
+        """Count sales of another status."""
+        shown = str(status or "").strip()[:_SHOWN_CHARACTERS] or "(none)"
+        if shown not in self.left_out and len(self.left_out) >= _MOST_STATUSES:
+            shown = "(others)"
+        self.left_out[shown] += sales
 
 
 DEFAULT_READING = SalesReading()
 
 
-def sales_query(extra: Sequence[str] = ()) -> str:
+# The same in SQL; TRIM alone is not in every dialect.
+_STATUS = "LOWER(LTRIM(RTRIM(status)))"
+
+
+def _listed(statuses: Sequence[str]) -> str:
+    texts = (value_rules.comparable_status(status).replace("'", "''") for status in statuses)
+    return ", ".join(f"'{text}'" for text in texts)
+
+
+def sales_query(extra: Sequence[str] = (), statuses: Sequence[str] = (COMPLETED,)) -> str:
     """Return the query for completed sales. Parameters: first and last instant of the window.
 
     Args:
         extra: further columns wanted, for sources that have them.
+        statuses: those of the sales that count.
     """
     columns = [
         "transaction_id", "customer_id", "product_id", "quantity", "unit_price",
@@ -86,8 +114,17 @@ def sales_query(extra: Sequence[str] = ()) -> str:
     {wanted}
 FROM sales_transactions
 WHERE transaction_date BETWEEN ? AND ?
-    AND status = 'completed'
+    AND {_STATUS} IN ({_listed(statuses)})
 ORDER BY transaction_date;"""  # noqa: S608  # names from this module
+
+
+def left_out_query(statuses: Sequence[str] = (COMPLETED,)) -> str:
+    """Return the query for how many sales of the window have another status, by status."""
+    return f"""SELECT status, COUNT(*)
+FROM sales_transactions
+WHERE transaction_date BETWEEN ? AND ?
+    AND (status IS NULL OR {_STATUS} NOT IN ({_listed(statuses)}))
+GROUP BY status;"""  # noqa: S608  # likewise
 
 
 def sales_breaker(failure_threshold: int = 5, recovery_seconds: float = 60.0) -> CircuitBreaker:
@@ -116,13 +153,14 @@ def read_sales(
         FileNotFoundError: there is no such file.
         ExtractionError: the source cannot be read; the engine's own error is its cause.
     """
+    reading.left_out.clear()
     if connection_string.startswith(CSV_SCHEME):
         path = Path(connection_string.removeprefix(CSV_SCHEME))
         return _read_sales_file(path, window, reading)
     engine = engine_of(connection_string, SETTING)
     if engine.reader is None:
         database = engine.file_of(connection_string)
-        return _read_sales_duckdb(database, window, reading.chunk_rows)
+        return _read_sales_duckdb(database, window, reading)
     return _read_sales_server(connection_string, window, reading)
 
 
@@ -136,16 +174,19 @@ def _no_rejects() -> pa.RecordBatch:
     return reject_block(SALES_COLUMNS, [])
 
 
-def _read_sales_duckdb(path: Path | None, window: Window, chunk_rows: int) -> Iterator[Block]:
+def _read_sales_duckdb(path: Path | None, window: Window, reading: SalesReading) -> Iterator[Block]:
     if path and not path.exists():
         raise FileNotFoundError(f"the sales database {path} does not exist")
     row = 1
     try:
         with duckdb.connect(str(path or ":memory:"), read_only=path is not None) as connection:
             params = (window.start, window.end)
-            for records in arrow_blocks(connection, sales_query(), params, chunk_rows=chunk_rows):
+            query = sales_query(statuses=reading.statuses)
+            for records in arrow_blocks(connection, query, params, chunk_rows=reading.chunk_rows):
                 yield Block(_numbered(records, row), _no_rejects(), records.num_rows)
                 row += records.num_rows
+            others = connection.execute(left_out_query(reading.statuses), params).fetchall()
+            _count_left_out(reading, others)
     except duckdb.Error as error:
         raise _query_failed(error) from error
 
@@ -161,20 +202,29 @@ def _query_failed(error: Exception) -> ExtractionError:
 def _read_sales_server(
     connection_string: str, window: Window, reading: SalesReading
 ) -> Iterator[Block]:
-    other_status: Counter[str] = Counter()
     breaker = reading.breaker or sales_breaker()
+    query = sales_of(connection_string, window, reading.statuses)
     zone = ZoneInfo((reading.watch or Watch()).dates.zone)
-    with closing(open_query(sales_of(connection_string, window), breaker)) as source:
+    with closing(open_query(query, breaker)) as source:
         row = 1
         while rows := source.fetchmany(reading.chunk_rows):
             rows = [_in_zone(found, zone) for found in rows]
-            kept = [found[:-1] for found in rows if _is_wanted(found, window, other_status)]
+            kept = [found[:-1] for found in rows if _is_wanted(found, window, reading)]
             columns = [_text_column(column) for column in zip(*kept, strict=True)]
             if columns:
                 records = pa.RecordBatch.from_arrays(columns, list(SALES_COLUMNS))
                 yield Block(_numbered(records, row), _no_rejects(), len(kept))
             row += len(kept)
-    _log_other_status(other_status)
+    left_out = _left_out_of(connection_string, window, reading.statuses)
+    with closing(open_query(left_out, breaker)) as source:
+        while rows := source.fetchmany(reading.chunk_rows):
+            _count_left_out(reading, rows)
+    _log_left_out(reading)
+
+
+def _count_left_out(reading: SalesReading, counted: Iterable[Sequence[Any]]) -> None:
+    for status, sales in counted:
+        reading.leave_out(status, int(sales))
 
 
 _DATE = SALES_COLUMNS.index("transaction_date")
@@ -188,24 +238,35 @@ def _in_zone(found: Sequence[Any], zone: ZoneInfo) -> Sequence[Any]:
     return (*found[:_DATE], date.astimezone(zone).replace(tzinfo=None), *found[_DATE + 1 :])
 
 
-def _is_wanted(found: Sequence[Any], window: Window, other_status: Counter[str]) -> bool:
+def _is_wanted(found: Sequence[Any], window: Window, reading: SalesReading) -> bool:
     """What the server's collation and its finer clock let through, and is not meant."""
     status, date = found[-1], found[_DATE]
-    if str(status).strip() != COMPLETED:
-        other_status[str(status)] += 1
+    if isinstance(date, datetime) and date > window.end:
         return False
-    return not (isinstance(date, datetime) and date > window.end)
+    if value_rules.comparable_status(status) in reading.wanted:
+        return True
+    reading.leave_out(status, 1)
+    return False
 
 
 def _text_column(values: tuple[object, ...]) -> pa.Array:
     return pa.array([value_rules.as_text(value) for value in values], pa.string())
 
 
-def sales_of(connection_string: str, window: Window) -> ServerQuery:
+def sales_of(
+    connection_string: str, window: Window, statuses: Sequence[str] = (COMPLETED,)
+) -> ServerQuery:
     """Return the query for the sales of a window on a database server, the status besides."""
     return ServerQuery(
-        connection_string, SETTING, sales_query(("status",)),
+        connection_string, SETTING, sales_query(("status",), statuses),
         lambda reader: (window.start, _last_tick(reader, window)),
+    )  # fmt: skip
+
+
+def _left_out_of(connection_string: str, window: Window, statuses: Sequence[str]) -> ServerQuery:
+    return ServerQuery(
+        connection_string, SETTING, left_out_query(statuses),
+        lambda _reader: (window.start, window.end),
     )  # fmt: skip
 
 
@@ -219,12 +280,11 @@ def _last_tick(reader: Reader, window: Window) -> datetime:
 
 
 class _SalesFile:
-    """The sales file with typed dates, and a count of what is not wanted."""
+    """The sales file with typed dates; counts the sales of the window that are left out."""
 
-    def __init__(self, path: Path, reading: SalesReading) -> None:
-        self.path, self.reading = path, reading
+    def __init__(self, path: Path, window: Window, reading: SalesReading) -> None:
+        self.path, self.window, self.reading = path, window, reading
         self.watch = reading.watch or Watch()
-        self.other_status: Counter[str] = Counter()
 
     def blocks(self) -> Iterator[Block]:
         """Its blocks, whose records have a status besides, and timestamps."""
@@ -247,17 +307,23 @@ class _SalesFile:
         texts = pc.if_else(nulls, "", texts) if nulls.true_count else texts
         self.watch.see_dates("transaction_date", texts)
         dates = read_timestamps(texts, self.watch.dates)
-        completed = pc.fill_null(pc.equal(status, COMPLETED), False)
-        self._count_other(status, completed)
+        wanted = pa.array(sorted(self.reading.wanted), pa.string())
+        completed = pc.is_in(pc.utf8_lower(status), value_set=wanted)
+        self._leave_out(status.filter(pc.and_not(self._in_window(dates), completed)))
         undated = _undated(block.records, pc.and_(completed, pc.is_null(dates)))
         values = {n: block.records.column(n) for n in block.records.schema.names}
         records = pa.RecordBatch.from_pydict(values | {"status": status, "transaction_date": dates})
         return Block(records, one_block([block.rejected, undated]), block.examined)
 
-    def _count_other(self, status: pa.Array, completed: pa.Array) -> None:
-        others = pc.fill_null(status.filter(pc.invert(completed)), "(none)")
-        for entry in others.value_counts().to_pylist():
-            self.other_status[entry["values"]] += entry["counts"]
+    def _in_window(self, dates: pa.Array) -> pa.Array:
+        ends = (pa.scalar(end, dates.type) for end in (self.window.start, self.window.end))
+        start, end = ends
+        within = pc.and_(pc.greater_equal(dates, start), pc.less_equal(dates, end))
+        return pc.fill_null(within, False)
+
+    def _leave_out(self, statuses: pa.Array) -> None:
+        for entry in statuses.value_counts().to_pylist():
+            self.reading.leave_out(entry["values"], entry["counts"])
 
 
 def _undated(records: pa.RecordBatch, undated: pa.Array) -> pa.RecordBatch:
@@ -285,16 +351,16 @@ def _undated_row(row: dict[str, Any]) -> dict[str, object]:
 
 def _read_sales_file(path: Path, window: Window, reading: SalesReading) -> Iterator[Block]:
     """Runs the query over one block of the file after the other: nothing has to wait for all."""
-    file = _SalesFile(path, reading)
+    file = _SalesFile(path, window, reading)
     with _scratch_engine(reading) as engine:
         for block in file.blocks():
             rejected, examined = block.rejected, block.examined
-            for records in _query_block(engine, block.records, window, reading.chunk_rows):
+            for records in _query_block(engine, block.records, window, reading):
                 yield Block(records, rejected, examined)
                 rejected, examined = _no_rejects(), 0
             if examined:  # nothing of it is wanted
                 yield Block(_no_sales(), rejected, examined)
-    _log_other_status(file.other_status)
+    _log_left_out(reading)
 
 
 def _no_sales() -> pa.RecordBatch:
@@ -302,12 +368,16 @@ def _no_sales() -> pa.RecordBatch:
 
 
 def _query_block(
-    engine: duckdb.DuckDBPyConnection, records: pa.RecordBatch, window: Window, chunk_rows: int
+    engine: duckdb.DuckDBPyConnection,
+    records: pa.RecordBatch,
+    window: Window,
+    reading: SalesReading,
 ) -> Iterator[pa.RecordBatch]:
-    query, params = sales_query(("source_row",)), (window.start, window.end)
+    query = sales_query(("source_row",), reading.statuses)
+    params = (window.start, window.end)
     engine.register("sales_transactions", pa.Table.from_batches([records]))
     try:
-        for found in arrow_blocks(engine, query, params, chunk_rows=chunk_rows):
+        for found in arrow_blocks(engine, query, params, chunk_rows=reading.chunk_rows):
             yield found.select(["source_row", *SALES_COLUMNS])
     except duckdb.Error as error:
         raise _query_failed(error) from error
@@ -324,9 +394,8 @@ def _scratch_engine(reading: SalesReading) -> Iterator[duckdb.DuckDBPyConnection
         )
 
 
-def _log_other_status(other_status: Counter[str]) -> None:
-    if other_status:
-        counted = ", ".join(
-            f"{n} {status[:_SHOWN_CHARACTERS]}" for status, n in other_status.most_common(5)
-        )
-        logger.info("sales of another status than %r not read: %s", COMPLETED, counted)
+def _log_left_out(reading: SalesReading) -> None:
+    if reading.left_out:
+        counted = ", ".join(f"{n} {status}" for status, n in reading.left_out.most_common(5))
+        wanted = ", ".join(reading.statuses)
+        logger.info("sales of another status than %s left out: %s", wanted, counted)

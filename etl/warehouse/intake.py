@@ -1,14 +1,14 @@
-"""A source is staged whole, and checked against the reject limit, before it is loaded."""
+"""A source is staged whole before the gate looks at it and it is loaded."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Protocol
 
 import pyarrow as pa
 
-from etl.errors import HeldBackError
 from etl.history.runs import Staged
 from etl.rules.blocks import LoadBlock
 from etl.schema.tables import Table
@@ -30,12 +30,20 @@ class Rejects(Protocol):
 
 @dataclass
 class Tally:
-    """Running totals of one source; `unparsed` could not be split, `rejected` are the others."""
+    """Running totals of one source.
+
+    Of its rejected records `unparsed` could not be split, `returns` are no fault, `rejected` are
+    the others; `returned` is the sum of the returns.
+    `conflicting` counts the duplicates whose contents differ from the record that took precedence.
+    """
 
     read: int = 0
     unparsed: int = 0
     rejected: int = 0
     examined: int = 0
+    conflicting: int = 0
+    returns: int = 0
+    returned: Decimal = Decimal(0)
     notes: Counter[str] = field(default_factory=Counter)
 
     def add(self, block: LoadBlock) -> None:
@@ -43,13 +51,15 @@ class Tally:
         self.notes.update(block.notes)
         self.read += block.rows
         self.unparsed += block.unparsed
-        self.rejected += block.rejected.num_rows - block.unparsed
+        self.rejected += block.rejected.num_rows - block.unparsed - block.returns
+        self.returns += block.returns
+        self.returned += block.returned
         self.examined += block.examined
 
     @property
     def all_rejected(self) -> int:
         """Records rejected so far, for whatever reason."""
-        return self.unparsed + self.rejected
+        return self.unparsed + self.rejected + self.returns
 
     @property
     def reject_rate(self) -> float:
@@ -115,6 +125,7 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
         rows_read=tally.read,
         rows_rejected=tally.all_rejected,
         rows_duplicate=duplicates,
+        rows_returned=tally.returns,
         window=intake.window,
         seconds=time.perf_counter() - started,
         partial=intake.partial,
@@ -141,6 +152,7 @@ def _set_duplicates_aside(staging: Staging, intake: Intake) -> int:
     if losers is None:
         return 0
     intake.rejects.write(intake.originals(losers))
+    intake.tally.conflicting = staging.count_conflicting()
     return int(losers.num_rows)
 
 
@@ -155,20 +167,3 @@ def _reject_without_parent(staging: Staging, intake: Intake) -> None:
             intake.tally.rejected += found.num_rows
             reason = f"{column.name} names a record that {parent.name} does not have"
             _reject(staging, intake.refusal(found, reason), intake)
-
-
-def check_reject_limit(
-    source: str, staged: Staged, *, reject_rate: float, max_reject_rate: float
-) -> None:
-    """Hold a source back when too large a share of it was rejected.
-
-    Raises:
-        HeldBackError: the share is larger than `max_reject_rate`.
-    """
-    if reject_rate > max_reject_rate:
-        raise HeldBackError(
-            f"{source} held back: {staged.rows_rejected} of {staged.rows_read} records rejected, "
-            f"a rate of {reject_rate:.1%} where MAX_REJECT_RATE allows {max_reject_rate:.1%}; "
-            "nothing of it was loaded",
-            next_step="look at the rejected file, correct the source, or raise MAX_REJECT_RATE",
-        )

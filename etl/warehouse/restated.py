@@ -112,16 +112,17 @@ def _with_margin(dialect: Dialect, query: str) -> str:
 
     The margin p / t is rounded half away from zero to 4 places on whole numbers of cents, since
     engines divide decimals each in their own way:
-    sign(p) * floor((2 * 10000 * |p| + t) / (2 * t)) / 10000
+    sign(p) * sign(t) * floor((2 * 10000 * |p| + |t|) / (2 * |t|)) / 10000
     """
     whole, once = dialect.whole_number, dialect.computed_once
     quotient = dialect.quotient.format(x='cents."dividend"', y='cents."divisor"')
     limit = "99999.9999"  # the largest DECIMAL(9, 4)
     # DuckDB keeps a product of narrow decimals within 18 digits, which a large total exceeds
-    total = 'CAST(priced."total_amount" AS DECIMAL(22, 2))'
+    total = 'CAST(abs(priced."total_amount") AS DECIMAL(22, 2))'
     return f"""SELECT rated.*, CASE WHEN abs(rated."ratio") <= {limit}
         THEN CAST(rated."ratio" AS DECIMAL(9, 4)) END AS "profit_margin"
-    FROM (SELECT cents.*, CAST(sign(cents."profit_amount") AS DECIMAL(1, 0))
+    FROM (SELECT cents.*,
+            CAST(sign(cents."profit_amount") * sign(cents."total_amount") AS DECIMAL(1, 0))
             * CAST({quotient} AS DECIMAL(28, 0)) * 0.0001 AS "ratio"
         FROM (SELECT priced.*, 20000 * CAST(abs(priced."profit_amount") * 100 AS {whole})
                 + CAST({total} * 100 AS {whole}) AS "dividend",
@@ -184,11 +185,15 @@ def _status(sale: str, first: str) -> str:
 def create_touched_customers(dialect: Dialect, rows: str) -> str:
     """Return what makes the table of customers whose order of sales this load may change.
 
-    Those of new sales, and for a sale that moved in time or to another customer, both customers.
+    Those of new sales, and for a sale that moved in time or to another customer, both customers;
+    and that of a sale that became a return, or the other way round.
     """
     stage, fact = quoted(rows), quoted(SALES_FACT.name)
     join = f"{fact} AS t ON {same_key(SALES_FACT, 't', 's')}"
-    moved = 't."customer_id" <> s."customer_id" OR t."transaction_date" <> s."transaction_date"'
+    moved = (
+        't."customer_id" <> s."customer_id" OR t."transaction_date" <> s."transaction_date" '
+        'OR sign(t."quantity") <> sign(s."quantity")'
+    )
     query = f"""SELECT s."customer_id" FROM {stage} AS s LEFT JOIN {join}
 WHERE t."transaction_id" IS NULL OR {moved}
 UNION
@@ -206,15 +211,19 @@ WHERE {not_staged(SALES_FACT, rows)};"""
 def create_first_sales(dialect: Dialect, rows: str) -> str:
     """Return what makes the table of the earliest sale of each touched customer.
 
-    The staged sales stand for their rows in the fact table, which they are about to replace.
+    The staged sales stand for their rows in the fact table, which they are about to replace. A
+    customer who has returns alone has no sale: an empty id, which is that of none.
     """
-    columns = '"customer_id", "transaction_id", "transaction_date"'
+    columns = '"customer_id", "transaction_id", "transaction_date", "quantity"'
     touched = (
         f'"customer_id" IN (SELECT "customer_id" FROM {temporary(dialect, TOUCHED_CUSTOMERS)})'
     )
+    returned = 'CASE WHEN "quantity" < 0 THEN 1 ELSE 0 END'
     query = f"""SELECT "customer_id", "transaction_id" FROM (
-    SELECT "customer_id", "transaction_id", row_number() OVER (
-        PARTITION BY "customer_id" ORDER BY "transaction_date", "transaction_id") AS "rank"
+    SELECT "customer_id",
+        CASE WHEN "quantity" < 0 THEN '' ELSE "transaction_id" END AS "transaction_id",
+        row_number() OVER (PARTITION BY "customer_id"
+            ORDER BY {returned}, "transaction_date", "transaction_id") AS "rank"
     FROM (
         SELECT {columns} FROM {quoted(rows)} WHERE {touched}
         UNION ALL
@@ -235,11 +244,15 @@ WHERE {values_differ(dialect, 't."customer_status"', _status("t", "f"))}"""
 
 
 def customers_without_one_first_sale() -> str:
-    """Return the query for customers, `broken_key`, without exactly one First-time sale."""
+    """Return the query for customers, `broken_key`, without exactly one First-time sale.
+
+    Those who have returns alone must have none.
+    """
+    sold = 'max(CASE WHEN s."quantity" < 0 THEN 0 ELSE 1 END)'
     first = f"CASE WHEN s.\"customer_status\" = '{FIRST_TIME}' THEN 1 ELSE 0 END"
     return (
         f'SELECT s."customer_id" AS "broken_key" FROM {quoted(SALES_FACT.name)} AS s '
-        f'GROUP BY s."customer_id" HAVING sum({first}) <> 1'
+        f'GROUP BY s."customer_id" HAVING sum({first}) <> {sold}'
     )
 
 

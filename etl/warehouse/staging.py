@@ -214,6 +214,12 @@ class Staging:
         query = staging_sql.select_duplicates(db.dialect, table)
         return pa.Table.from_batches(db.blocks(query, schema, _CHUNK_ROWS), schema)
 
+    def count_conflicting(self) -> int:
+        """Return how many of the rows just removed differ from the one of their key that stayed."""
+        return int(self._db.value(staging_sql.count_conflicting(
+            self._db.dialect, self.table, self.rows
+        )))  # fmt: skip
+
 
 def _staged_schema(table: Table) -> pa.Schema:
     return pa.schema([pa.field("source_row", pa.int64()), *staged_schema(table)])

@@ -7,6 +7,7 @@ one batch of it.
 from etl.engines.ddl import create_temporary_as
 from etl.engines.dialect import (
     Dialect,
+    any_differs,
     is_false,
     listed,
     quoted,
@@ -71,6 +72,14 @@ def delete_duplicates(dialect: Dialect, rows: str) -> str:
         f"DELETE FROM {quoted(rows)} "
         f'WHERE "source_row" IN (SELECT "source_row" FROM {temporary(dialect, DUPLICATES)});'
     )
+
+
+def count_conflicting(dialect: Dialect, table: Table, rows: str) -> str:
+    """Return the query for how many outranked rows differ from the one of their key that stays."""
+    differing = any_differs(dialect, table.guarded, "d", "s") if table.guarded else "1 = 0"
+    return f"""SELECT count(*) FROM {temporary(dialect, DUPLICATES)} AS d
+JOIN {quoted(rows)} AS s ON {same_key(table, "d", "s")}
+WHERE {differing};"""
 
 
 def select_rows_of_keys(table: Table, keys: str) -> str:

@@ -39,12 +39,18 @@ class Limits:
         max_retries: further attempts of a transaction after an error that may pass.
         retry_backoff_factor: how many times longer each wait is than the one before.
         max_reject_rate: largest share of records that may be refused, 0 to 1.
+        min_rows_rate: smallest number of records of a snapshot, as a share of the last load.
+        max_removed_rate: largest share of a table's rows that a full refresh may remove.
+        max_placeholder_rate: largest share of records that may need a placeholder.
     """
 
     batch_rows: int = 4000
     max_retries: int = 3
     retry_backoff_factor: float = 2.0
     max_reject_rate: float = 1.0
+    min_rows_rate: float = 0.0
+    max_removed_rate: float = 1.0
+    max_placeholder_rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -305,7 +311,8 @@ class _BatchedLoad:
     def _count_refused(self, error: LoadingError) -> None:
         self._refused += 1
         allowed = self._load.limits.max_reject_rate * self._staged.rows_read
-        if self._refused + self._staged.rows_rejected > allowed:
+        at_fault = self._staged.rows_rejected - self._staged.rows_returned
+        if self._refused + at_fault > allowed:
             raise HeldBackError(
                 f"the database refuses too many records of {self._staged.table.name}: "
                 f"{self._refused} so far, and {self._staged.rows_rejected} were rejected before, "

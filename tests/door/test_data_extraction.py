@@ -195,6 +195,15 @@ def test_any_block_size_gives_the_same_sales(source: str) -> None:
         assert ids == ["T5", "T1", "T2", "T3"]
 
 
+def test_the_statuses_that_count_are_given_and_others_are_counted(source: str) -> None:
+    day = whole_days(datetime(2024, 1, 20), datetime(2024, 1, 20))
+    reading = SalesReading(statuses=(" PENDING", "it's"))
+    for _ in range(2):  # anew each time
+        blocks = list(read_sales(source, day, reading))
+        ids = [sale["transaction_id"] for block in blocks for sale in block.records.to_pylist()]
+        assert (ids, reading.left_out) == (["T4"], {"completed": 2})
+
+
 def test_a_database_gives_typed_values(tmp_path: Path) -> None:
     (first, _) = extract_sales_database(duckdb_source(tmp_path), "2024-01-20", "2024-01-20")
     assert first["unit_price"] == Decimal("50.25")

@@ -311,7 +311,9 @@ def test_a_database_may_have_typed_the_columns() -> None:
         (SALE, {"transaction_date": "soon"}, ("unreadable", "transaction_date")),
         (SALE, {"quantity": "0"}, ("rule", "quantity")),
         (SALE, {"quantity": "1.5"}, ("unreadable", "quantity")),
-        (SALE, {"unit_price": "-1"}, ("rule", "unit_price")),
+        (SALE, {"unit_price": "-1"}, ("return", "unit_price")),
+        (SALE, {"quantity": "-1"}, ("return", "quantity")),
+        (SALE, {"quantity": "-1", "unit_price": "-1"}, ("rule", "unit_price")),
         (SALE, {"discount_amount": "-1"}, ("rule", "discount_amount")),
         (SALE, {"discount_amount": "599.98"}, ("rule", "discount_amount")),
         (SALE, {"discount_amount": "ten"}, ("unreadable", "discount_amount")),
@@ -611,7 +613,7 @@ def test_the_earliest_sale_of_a_customer_is_the_first() -> None:
 
 @pytest.mark.parametrize(
     ("status", "kept"),
-    [("completed", 1), (" completed\t", 1), ("Completed", 0), ("pending", 0), ("", 0), (None, 0)],
+    [("completed", 1), (" completed\t", 1), ("COMPLETED", 1), ("pending", 0), ("", 0), (None, 0)],
 )
 def test_only_completed_sales_count(status: str | None, kept: int) -> None:
     assert len(processed({"status": status})) == kept

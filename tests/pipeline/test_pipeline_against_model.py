@@ -20,7 +20,7 @@ from model_runs import (
     load_model,
     numbered,
 )
-from pipeline_runs import Project, Record
+from pipeline_runs import ACCEPT_ALL, Project, Record
 
 pytestmark = pytest.mark.usefixtures("every_engine")
 
@@ -41,7 +41,7 @@ def test_a_first_load_makes_the_tables_of_the_model(
     with TemporaryDirectory() as folder:
         project = Project(Path(folder), **ENVIRONMENT)
         project.write(customers, products, sales)
-        summary = project.run()
+        summary = project.run(*ACCEPT_ALL)
         expected = model.Warehouse()
         counts = load_model(expected, customers, products, sales)
         assert_same_tables(project.tables(), expected.final_tables())
@@ -59,7 +59,9 @@ def test_a_second_load_of_other_records_makes_the_tables_of_the_model(data: st.D
             customers, products = data.draw(records.customers()), data.draw(records.products())
             sales = data.draw(records.sales())
             project.write(customers, products, sales)
-            summary = project.run("--start-date", "0001-01-01", "--end-date", "9999-12-31")
+            summary = project.run(
+                "--start-date", "0001-01-01", "--end-date", "9999-12-31", *ACCEPT_ALL
+            )
             counts = load_model(expected, customers, products, sales)
             assert_same_tables(project.tables(), expected.final_tables())
             assert counts_of(summary, (*BALANCE, *BESIDE, "restated")) == counts
@@ -78,7 +80,7 @@ def test_a_full_refresh_over_other_records_makes_the_tables_of_the_model(
             customers, products = data.draw(records.customers()), data.draw(records.products())
             sales = data.draw(records.sales())
             project.write(customers, products, sales)
-            summary = project.run(*argv)
+            summary = project.run(*argv, *ACCEPT_ALL)
             counts = {
                 table: asdict(found)
                 for table, found in expected.run(
@@ -100,9 +102,9 @@ def test_a_rerun_changes_nothing(
     with TemporaryDirectory() as folder:
         project = Project(Path(folder), **ENVIRONMENT)
         project.write(customers, products, sales)
-        project.run()
+        project.run(*ACCEPT_ALL)
         before = project.query("SELECT * FROM sales_fact ORDER BY transaction_id")
-        summary = project.run("--full-refresh")
+        summary = project.run("--full-refresh", *ACCEPT_ALL)
         for counts in counts_of(summary, ("inserted", "updated", "restated", "removed")).values():
             assert not any(counts.values())
         assert project.query("SELECT * FROM sales_fact ORDER BY transaction_id") == before

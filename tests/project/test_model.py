@@ -530,7 +530,9 @@ def test_commission_is_rounded_half_away_from_zero() -> None:
         ({"transaction_date": ""}, Rejected("missing", "transaction_date")),
         ({"quantity": "0"}, Rejected("rule", "quantity")),
         ({"quantity": "1.5"}, Rejected("unreadable", "quantity")),
-        ({"unit_price": "-0.01"}, Rejected("rule", "unit_price")),
+        ({"unit_price": "-0.01"}, Rejected("return", "unit_price")),
+        ({"quantity": "-1"}, Rejected("return", "quantity")),
+        ({"quantity": "-1", "unit_price": "-1"}, Rejected("rule", "unit_price")),
         ({"unit_price": "$5"}, Rejected("unreadable", "unit_price")),
         ({"discount_amount": "-1"}, Rejected("rule", "discount_amount")),
         ({"discount_amount": "200.005"}, Rejected("rule", "discount_amount")),
@@ -561,12 +563,12 @@ def test_only_completed_sales_of_the_window_are_read() -> None:
         sale(transaction_id="trimmed", status=" completed "),
         sale(transaction_id="late", transaction_date="2024-02-01"),
         sale(transaction_id="open", status="pending"),
-        sale(transaction_id="shouted", status="Completed"),
+        sale(transaction_id="shouted", status=" COMPLETED\t"),
         sale(transaction_id="unreadable", transaction_date="soon"),
         sale(transaction_id="no date, not completed", transaction_date="", status=""),
     )  # fmt: skip
     read = read_sales(records, NORMAL, JANUARY)
-    assert (read.read, sorted(read.accepted)) == (4, ["first", "last", "trimmed"])
+    assert (read.read, sorted(read.accepted)) == (5, ["first", "last", "shouted", "trimmed"])
     assert read.rejected_keys == {"unreadable"}
 
 

@@ -240,7 +240,7 @@ def test_a_failed_check_asks_for_a_person_and_a_warning_does_not(project: Projec
     project.run()
     nameless = [{**customer, "first_name": None, "last_name": None} for customer in CUSTOMERS]
     project.write(nameless, PRODUCTS, SALES)
-    summary = project.run()
+    summary = project.run("--accept", "customers.empty_column")
     assert summary["exit_code"] == 0
     assert checks_of(summary["quality"])["customer_dim.name_missing"]["status"] == "warning"
     with DatabaseManager(project.connection_string) as db:

@@ -37,6 +37,7 @@ business_settings = st.builds(
     st.sampled_from([None, "425"]),
     st.sampled_from([None, Decimal("0.6"), Decimal("0.3335"), Decimal(2)]),
     st.sampled_from([Decimal("0.03"), Decimal("0.125"), Decimal(2), Decimal(0)]),
+    st.booleans(),
 )
 
 CLEAN_CUSTOMER: Record = {"customer_id": "C1"}

@@ -44,7 +44,7 @@ from etl.schema.tables import (
     staging_table,
 )
 from etl.sources.sales import sales_query
-from etl.warehouse import restated, staging_sql, star_sql
+from etl.warehouse import gate_sql, restated, staging_sql, star_sql
 from etl.warehouse.tables import permanent_tables, schema_script
 
 FOLDER = Path(__file__).with_name("tsql")
@@ -122,6 +122,11 @@ def _loading(table: Table) -> Iterator[tuple[str, str]]:
         "count_vanished",
         staging_sql.count_vanished(SQL_SERVER, table, rows=rows, rejected=rejected),
     )
+    yield "count_unread", gate_sql.count_unread(SQL_SERVER, table, rows)
+    columns = table.guarded
+    yield "count_staged_values", gate_sql.count_staged_values(columns, rows)
+    yield "count_known_values", gate_sql.count_known_values(SQL_SERVER, table, columns)
+    yield "count_conflicting", staging_sql.count_conflicting(SQL_SERVER, table, rows)
     yield "delete_unread", star_sql.delete_unread(table, rows, STAR_TABLES)
     yield "record_rejected_keys", read_keys.record_rejected_keys_sql(_rejected(table))
     yield "record_staged_keys", read_keys.record_staged_keys_sql(table, rows)
@@ -156,6 +161,11 @@ def _restating() -> Iterator[tuple[str, str]]:
     yield "touched_products", restated.create_touched_products(dialect, _batch(products))
     yield "unread_products", restated.touch_unread_products(dialect, _stage(products))
     yield "restated_profit", restated.create_restated_profit(dialect)
+    waiting = {CUSTOMER_DIM.name: _stage(CUSTOMER_DIM)}
+    yield (
+        "needing_placeholders",
+        gate_sql.count_needing_placeholders(sales, _stage(sales), waiting),
+    )
     yield "drop_restated", ddl.drop_temporary(dialect, restated.RESTATED)
     yield "merge_restated_status", restated.merge_restated(dialect, restated.STATUS)
     yield "merge_restated_profit", restated.merge_restated(dialect, restated.PROFIT)

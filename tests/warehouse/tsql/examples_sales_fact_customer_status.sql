@@ -1,5 +1,5 @@
 SELECT "broken_key" FROM (
     SELECT "broken_key", row_number() OVER (ORDER BY "broken_key") AS "place" FROM (
-        SELECT s."customer_id" AS "broken_key" FROM "sales_fact" AS s GROUP BY s."customer_id" HAVING sum(CASE WHEN s."customer_status" = 'First-time' THEN 1 ELSE 0 END) <> 1
+        SELECT s."customer_id" AS "broken_key" FROM "sales_fact" AS s GROUP BY s."customer_id" HAVING sum(CASE WHEN s."customer_status" = 'First-time' THEN 1 ELSE 0 END) <> max(CASE WHEN s."quantity" < 0 THEN 0 ELSE 1 END)
     ) AS broken
 ) AS numbered WHERE "place" <= 10 ORDER BY "place";

@@ -2,11 +2,12 @@ MERGE INTO "sales_fact" WITH (HOLDLOCK, UPDLOCK) AS target
 USING (
     SELECT rated.*, CASE WHEN abs(rated."ratio") <= 99999.9999
         THEN CAST(rated."ratio" AS DECIMAL(9, 4)) END AS "profit_margin"
-    FROM (SELECT cents.*, CAST(sign(cents."profit_amount") AS DECIMAL(1, 0))
+    FROM (SELECT cents.*,
+            CAST(sign(cents."profit_amount") * sign(cents."total_amount") AS DECIMAL(1, 0))
             * CAST((cents."dividend" - cents."dividend" % cents."divisor") / cents."divisor" AS DECIMAL(28, 0)) * 0.0001 AS "ratio"
         FROM (SELECT priced.*, 20000 * CAST(abs(priced."profit_amount") * 100 AS DECIMAL(24, 0))
-                + CAST(CAST(priced."total_amount" AS DECIMAL(22, 2)) * 100 AS DECIMAL(24, 0)) AS "dividend",
-                2 * NULLIF(CAST(CAST(priced."total_amount" AS DECIMAL(22, 2)) * 100 AS DECIMAL(24, 0)), 0) AS "divisor"
+                + CAST(CAST(abs(priced."total_amount") AS DECIMAL(22, 2)) * 100 AS DECIMAL(24, 0)) AS "dividend",
+                2 * NULLIF(CAST(CAST(abs(priced."total_amount") AS DECIMAL(22, 2)) * 100 AS DECIMAL(24, 0)), 0) AS "divisor"
             FROM (
     SELECT s.*, CAST(s."total_amount" - s."quantity" * p."cost" AS DECIMAL(22, 2)) AS "profit_amount",
         CASE WHEN f."transaction_id" = s."transaction_id" THEN 'First-time' WHEN f."transaction_id" IS NOT NULL THEN 'Repeat' END AS "customer_status"

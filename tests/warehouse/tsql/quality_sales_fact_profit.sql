@@ -3,11 +3,12 @@ SELECT "transaction_id" AS "broken_key" FROM (
 SELECT "transaction_id", "profit_amount", "profit_margin" FROM (
     SELECT rated.*, CASE WHEN abs(rated."ratio") <= 99999.9999
         THEN CAST(rated."ratio" AS DECIMAL(9, 4)) END AS "profit_margin"
-    FROM (SELECT cents.*, CAST(sign(cents."profit_amount") AS DECIMAL(1, 0))
+    FROM (SELECT cents.*,
+            CAST(sign(cents."profit_amount") * sign(cents."total_amount") AS DECIMAL(1, 0))
             * CAST((cents."dividend" - cents."dividend" % cents."divisor") / cents."divisor" AS DECIMAL(28, 0)) * 0.0001 AS "ratio"
         FROM (SELECT priced.*, 20000 * CAST(abs(priced."profit_amount") * 100 AS DECIMAL(24, 0))
-                + CAST(CAST(priced."total_amount" AS DECIMAL(22, 2)) * 100 AS DECIMAL(24, 0)) AS "dividend",
-                2 * NULLIF(CAST(CAST(priced."total_amount" AS DECIMAL(22, 2)) * 100 AS DECIMAL(24, 0)), 0) AS "divisor"
+                + CAST(CAST(abs(priced."total_amount") AS DECIMAL(22, 2)) * 100 AS DECIMAL(24, 0)) AS "dividend",
+                2 * NULLIF(CAST(CAST(abs(priced."total_amount") AS DECIMAL(22, 2)) * 100 AS DECIMAL(24, 0)), 0) AS "divisor"
             FROM (
     SELECT t."transaction_id", t."total_amount",
         t."profit_amount" AS "known_profit", t."profit_margin" AS "known_margin",

@@ -9,5 +9,5 @@ SELECT
     sales_rep_id
 FROM sales_transactions
 WHERE transaction_date BETWEEN ? AND ?
-    AND status = 'completed'
+    AND LOWER(LTRIM(RTRIM(status))) IN ('completed')
 ORDER BY transaction_date;

@@ -1,0 +1,265 @@
+"""The gate: what is looked at in a staged source before anything of it can be seen.
+
+A source passes when nothing is found, or when a person has accepted what is found. Otherwise all
+findings are reported at once, and its table stays as it was.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from etl import findings as names
+from etl.errors import HeldBackError
+from etl.findings import Finding
+from etl.history import audit
+from etl.history.runs import Staged
+from etl.schema.tables import Column, Kind, Table
+from etl.sources.window import EVERYTHING
+from etl.warehouse import gate_sql, staging_sql
+from etl.warehouse.intake import Tally
+from etl.warehouse.transactions import Limits, Load
+
+# In fewer records of a part of the source it may be chance that all of them lack a value.
+_FEW_RECORDS = 10
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A staged source, and what the gate looks at besides.
+
+    Attributes:
+        source: its name.
+        tally: the counts of its records.
+        limits: of this source.
+        snapshot: whether each reading gives all that the source has.
+        from_file: whether all records of the source were looked at, wanted or not.
+        left_out: by status, how many records were not wanted for it.
+        waiting: sources of the same run that will be merged before it, and are not yet.
+    """
+
+    source: str
+    load: Load
+    staged: Staged
+    tally: Tally
+    limits: Limits
+    snapshot: bool = True
+    from_file: bool = False
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    waiting: Sequence[Staged] = ()
+
+    @property
+    def table(self) -> Table:
+        """The table it is for."""
+        return self.staged.table
+
+    @cached_property
+    def last_read(self) -> int:
+        """How many records the last load of all of it has read; 0 before the first."""
+        return audit.last_whole_read(self.load.db, self.table) or 0
+
+    @cached_property
+    def known(self) -> int:
+        """How many rows the table has whose record the source should still have."""
+        return self.count(staging_sql.count_live(self.load.db.dialect, self.table))
+
+    def count(self, query: str) -> int:
+        """Return the answer to a query over the rows of the table."""
+        return int(self.load.db.value(query, self.everything))
+
+    @property
+    def everything(self) -> tuple[object, ...]:
+        """The parameters of `live_rows`: the table's whole window, where it has one."""
+        return (EVERYTHING.start, EVERYTHING.end) if self.table.window else ()
+
+
+def pass_gate(examined: Examined, accepted: Collection[str] = ()) -> list[Finding]:
+    """Return the findings that are accepted.
+
+    Args:
+        examined: the source.
+        accepted: sources and findings such as `customers.no_records` that may pass.
+
+    Raises:
+        HeldBackError: there are others; its `findings` has all of them.
+    """
+    found = list(findings_of(examined))
+    held = [finding for finding in found if not finding.is_accepted(accepted)]
+    if not held:
+        return found
+    raise HeldBackError(
+        f"{examined.source} held back: {'; '.join(each.message for each in held)}; "
+        "nothing of it was loaded",
+        next_step=_next_step(held),
+        findings=held,
+    )
+
+
+def _next_step(held: Sequence[Finding]) -> str:
+    remedies = dict.fromkeys(finding.remedy for finding in held)
+    accept = " ".join(f"--accept {finding.full_name}" for finding in held)
+    return f"{'; '.join(remedies)}; {accept} lets it pass once"
+
+
+def findings_of(examined: Examined) -> Iterator[Finding]:
+    """Yield all that speaks against loading a source."""
+    for rule in RULES:
+        if message := rule.look(examined):
+            yield Finding(examined.source, rule.name, message, rule.remedy)
+
+
+# --- the rules ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """One thing that the gate looks at; `look` returns what it found, or an empty text."""
+
+    name: str
+    look: Callable[[Examined], str]
+    remedy: str
+
+
+def _at_fault(examined: Examined) -> int:
+    return examined.staged.rows_rejected - examined.staged.rows_returned
+
+
+def _rejected(examined: Examined) -> str:
+    rate, limit = examined.tally.reject_rate, examined.limits.max_reject_rate
+    if rate <= limit:
+        return ""
+    return (
+        f"{_at_fault(examined)} of {examined.staged.rows_read} records rejected, "
+        f"a rate of {rate:.1%} where MAX_REJECT_RATE allows {limit:.1%}"
+    )
+
+
+def _conflicting(examined: Examined) -> str:
+    tally, limit = examined.tally, examined.limits.max_reject_rate
+    if not tally.conflicting or tally.reject_rate > limit:
+        return ""
+    rate = tally.reject_rate + tally.conflicting / tally.read
+    if rate <= limit:
+        return ""
+    return (
+        f"{tally.conflicting} of {tally.read} records have the {examined.table.key[0]} of another "
+        f"one and different contents, with {_at_fault(examined)} rejected ones a rate of "
+        f"{rate:.1%} where MAX_REJECT_RATE allows {limit:.1%}"
+    )
+
+
+def _is_whole(examined: Examined) -> bool:
+    return examined.snapshot or examined.staged.window == EVERYTHING
+
+
+def _no_records(examined: Examined) -> str:
+    tally = examined.tally
+    any_there = tally.read or tally.examined or examined.left_out
+    if any_there or not (examined.from_file or _is_whole(examined)) or not examined.last_read:
+        return ""
+    return f"no records, where the last load of the whole source had {examined.last_read}"
+
+
+def _fewer(examined: Examined) -> str:
+    read, rate = examined.staged.rows_read, examined.limits.min_rows_rate
+    if not examined.snapshot or not read or read >= rate * examined.last_read:
+        return ""
+    return (
+        f"{read} records, where the last load had {examined.last_read} and MIN_ROWS_RATE wants at "
+        f"least {rate:.0%} of that"
+    )
+
+
+def _removed(examined: Examined) -> str:
+    limit = examined.limits.max_removed_rate
+    is_removing = examined.load.plan.full_refresh and examined.table.key
+    if not is_removing or limit >= 1 or not examined.known:
+        return ""
+    query = gate_sql.count_unread(examined.load.db.dialect, examined.table, examined.staged.rows)
+    removed = examined.count(query)
+    if removed <= limit * examined.known:
+        return ""
+    return (
+        f"the full refresh would remove {removed} of {examined.known} rows of "
+        f"{examined.table.name}, {removed / examined.known:.1%} where MAX_REMOVED_RATE allows "
+        f"{limit:.1%}"
+    )
+
+
+def _emptied(examined: Examined) -> str:
+    columns = [c for c in examined.table.guarded if not c.required and c.kind is not Kind.BOOLEAN]
+    empty = _empty_columns(examined, columns)
+    if not empty:
+        return ""
+    query = gate_sql.count_known_values(examined.load.db.dialect, examined.table, empty)
+    rows, *counts = examined.load.db.query(query, examined.everything)[0]
+    had = {c.name: n for c, n in zip(empty, counts, strict=True) if 2 * n > rows}
+    if not had:
+        return ""
+    counted = ", ".join(f"{name} ({n} of {rows} rows have one)" for name, n in had.items())
+    return f"no record has a value in {counted}"
+
+
+def _empty_columns(examined: Examined, columns: Sequence[Column]) -> list[Column]:
+    query = gate_sql.count_staged_values(columns, examined.staged.rows)
+    rows, *counts = examined.load.db.query(query)[0]
+    if rows < (1 if examined.snapshot else _FEW_RECORDS):
+        return []
+    return [column for column, count in zip(columns, counts, strict=True) if not count]
+
+
+def _left_out(examined: Examined) -> str:
+    if examined.tally.read or not examined.left_out:
+        return ""
+    counted = ", ".join(f"{n} {status}" for status, n in examined.left_out.items())
+    return f"every record was left out for its status: {counted}"
+
+
+def _placeholders(examined: Examined) -> str:
+    limit, load, staged = examined.limits.max_placeholder_rate, examined.load, examined.staged
+    parents = [parent.name for _, parent in examined.table.references if parent.placeholder]
+    accepted = staged.rows_read - staged.rows_rejected - staged.rows_duplicate
+    is_first = audit.newest_load(load.db, examined.table) is None
+    if not parents or not accepted or limit >= 1 or is_first:
+        return ""
+    waiting = {each.table.name: each.rows for each in examined.waiting}
+    query = gate_sql.count_needing_placeholders(examined.table, staged.rows, waiting)
+    unknown = int(load.db.value(query))
+    if unknown <= limit * accepted:
+        return ""
+    return (
+        f"{unknown} of {accepted} records name a key that {' or '.join(parents)} lacks, "
+        f"{unknown / accepted:.1%} where MAX_PLACEHOLDER_RATE allows {limit:.1%}"
+    )
+
+
+RULES = (
+    _Rule(
+        names.REJECT_RATE, _rejected,
+        "look at the rejected file, correct the source, or raise MAX_REJECT_RATE",
+    ),
+    _Rule(
+        names.CONFLICTING_DUPLICATES, _conflicting,
+        "look at the duplicates in the rejected file, and let the source send each key once",
+    ),
+    _Rule(names.NO_RECORDS, _no_records, "look whether the export was cut short"),
+    _Rule(
+        names.FEWER_RECORDS, _fewer,
+        "look whether the export was cut short, or lower MIN_ROWS_RATE",
+    ),
+    _Rule(
+        names.REMOVED_ROWS, _removed, "look whether the source is whole, or raise MAX_REMOVED_RATE"
+    ),
+    _Rule(
+        names.EMPTY_COLUMN, _emptied,
+        "look whether the column was renamed or is no longer exported",
+    ),
+    _Rule(
+        names.LEFT_OUT_FOR_STATUS, _left_out,
+        "look at the statuses that the source writes now, and name those that count",
+    ),
+    _Rule(
+        names.PLACEHOLDERS, _placeholders,
+        "look how the source writes the keys, whether customers and products are whole, or raise "
+        "MAX_PLACEHOLDER_RATE",
+    ),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+SELECT count(*), count("customer_id"), count("product_id"), count("quantity"), count("unit_price"), count("discount_amount"), count("total_amount"), count("commission"), count("value_tier"), count("transaction_date"), count("sales_rep_id") FROM "sales_fact" AS target WHERE target."transaction_date" BETWEEN ? AND ?;

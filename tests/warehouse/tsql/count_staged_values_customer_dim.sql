@@ -1,0 +1,1 @@
+SELECT count(*), count("name"), count("first_name"), count("last_name"), count("email"), count("email_valid"), count("phone"), count("phone_valid"), count("address"), count("segment"), count("source_segment"), count("registration_date"), count("is_inferred") FROM "stage_customer_dim";

@@ -1,0 +1,1 @@
+SELECT count(*), count("name"), count("category"), count("source_category"), count("brand"), count("model"), count("price"), count("cost"), count("price_category"), count("quantity"), count("inventory_status"), count("warehouse"), count("is_inferred") FROM "stage_product_dim";
