@@ -168,7 +168,7 @@ _VOLATILE = (
     (re.compile(r"DuckDB v[\d.]+, driver duckdb [\d.]+"), "VERSION"),
     (re.compile(r"\d+\.\d+ s, peak memory \d+ MB"), "TIME"),
     (re.compile(r"^│ seconds .*$", re.MULTILINE), "SECONDS"),
-    (re.compile(r"^(│ \w+ +│) +\d+\.\d\d (│.*│) +[\d,]+ │$", re.MULTILINE), r"\1 N \2 N"),
+    (re.compile(r"^(│ \w+ +│) +\d+\.\d\d (│.*│) +[\d,]* *│$", re.MULTILINE), r"\1 N \2 N"),
     (re.compile(r"[┏┓┗┛┡┩├┤└┘┳┻╇┼┴┬─━]+"), "-"),
     (re.compile(r" +"), " "),
 )
