@@ -140,16 +140,6 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 EMAIL = rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[a-z]{{2,}}"
 
 
-def is_email(text: str) -> bool:
-    """Whether a cleaned text has the form of an e-mail address.
-
-    Example:
-        >>> is_email("john.smith@email.com"), is_email("john@localhost")
-        (True, False)
-    """
-    return re.fullmatch(EMAIL, text) is not None
-
-
 DIGIT = "#"
 FULL_NUMBER = "(###) ###-####"
 _LOCAL_NUMBER = "###-####"
@@ -161,36 +151,6 @@ COUNTRY_CODE = "1"  # of the North American numbering plan
 def local_template(default_area_code: str | None) -> str:
     """How a number of seven digits is written, `DIGIT` standing for each."""
     return f"({default_area_code}) {_LOCAL_NUMBER}" if default_area_code else _LOCAL_NUMBER
-
-
-def phone_of(text: str, default_area_code: str | None = None) -> tuple[str | None, bool]:
-    """The phone number in standard form, and whether it is a full one.
-
-    Args:
-        text: in any notation.
-        default_area_code: three digits that stand in when there are only seven.
-
-    Returns:
-        The number and True; as far as it could be read and False; (None, False) when missing.
-
-    Example:
-        >>> phone_of("1-800-555-1234"), phone_of("5551234"), phone_of("5551234", "425")
-        (('(800) 555-1234', True), ('555-1234', False), ('(425) 555-1234', True))
-        >>> phone_of(" ext. 12 ")
-        ('ext. 12', False)
-    """
-    digits = re.sub("[^0-9]", "", text)
-    if len(digits) == FULL_DIGITS + 1:
-        digits = digits.removeprefix(COUNTRY_CODE)
-    if len(digits) == FULL_DIGITS:
-        return _filled_in(FULL_NUMBER, digits), True
-    if len(digits) == LOCAL_DIGITS:
-        return _filled_in(local_template(default_area_code), digits), bool(default_area_code)
-    return trimmed(text), False
-
-
-def _filled_in(template: str, digits: str) -> str:
-    return template.replace(DIGIT, "{}").format(*digits)
 
 
 _MONTHS = (
