@@ -141,7 +141,7 @@ def email_is_valid(emails: pa.Array) -> pa.Array:
 def clean_phone(
     column: pa.Array, default_area_code: str | None = None
 ) -> tuple[pa.Array, pa.Array]:
-    """Phone numbers in standard form and which of them are full ones, see `phone_of`.
+    """Return phone numbers in standard form, and which of them are full ones.
 
     Args:
         column: numbers in any notation.

@@ -150,16 +150,6 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 EMAIL = rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[a-z]{{2,}}"
 
 
-def is_email(text: str) -> bool:
-    """Whether a cleaned text has the form of an e-mail address.
-
-    Example:
-        >>> is_email("john.smith@email.com"), is_email("john@localhost")
-        (True, False)
-    """
-    return re.fullmatch(EMAIL, text) is not None
-
-
 DIGIT = "#"
 FULL_NUMBER = "(###) ###-####"
 _LOCAL_NUMBER = "###-####"

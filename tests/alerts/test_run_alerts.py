@@ -30,23 +30,23 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
-def told(project: Project, name: str) -> str:
+def alert_log(project: Project, name: str) -> str:
     path = project.logs / "alerts" / name
     return path.read_text("utf-8") if path.exists() else ""
 
 
 def subjects(project: Project) -> list[str]:
-    return re.findall("Subject: (.*)", told(project, "email_alerts.log"))
+    return re.findall("Subject: (.*)", alert_log(project, "email_alerts.log"))
 
 
 def levels(project: Project) -> list[tuple[str, str]]:
     """Channel and level of each message to Slack."""
     pattern = r"Channel: (.*)\n(?:.*\n){2}Alert Level: (.*)"
-    return re.findall(pattern, told(project, "slack_notifications.log"))
+    return re.findall(pattern, alert_log(project, "slack_notifications.log"))
 
 
 def decisions(project: Project) -> list[str]:
-    lines = told(project, "throttling_decisions.log").splitlines()
+    lines = alert_log(project, "throttling_decisions.log").splitlines()
     return [" ".join(line.split(" | ")[1:3]) for line in lines]
 
 
@@ -65,7 +65,7 @@ def test_a_run_that_loads_posts_to_slack_each_time_and_mails_nobody(project: Pro
     for _ in range(2):
         project.run()
     assert levels(project) == [("#data-runs", "SUCCESS")] * 2
-    slack = told(project, "slack_notifications.log")
+    slack = alert_log(project, "slack_notifications.log")
     assert "*Status:* SUCCESS" in slack
     assert "customers: 160 read, 148 inserted" in slack
     assert "Recovered" not in slack
@@ -81,7 +81,7 @@ def test_a_source_that_fails_is_mailed_with_its_trace_and_posted_as_a_warning(
     assert summary["exit_code"] == 3
     assert subjects(project) == ["ERROR: ETL Pipeline Source Failed - Products Processing"]
     assert levels(project)[1:] == [("#data-alerts", "WARNING")]
-    email = told(project, "email_alerts.log")
+    email = alert_log(project, "email_alerts.log")
     assert "- Pipeline Stage: Data Extraction" in email
     assert "- Error Type: ExtractionError" in email
     assert "- Records Affected: all products of this run" in email
@@ -99,14 +99,14 @@ def test_each_source_that_fails_is_reported_by_itself(project: Project) -> None:
         "Customers Processing", "Products Processing",
     ]  # fmt: skip
     assert "SENT dev_customers_FileNotFoundError" in decisions(project)
-    assert "the job that delivers the file" in told(project, "email_alerts.log")
+    assert "the job that delivers the file" in alert_log(project, "email_alerts.log")
 
 
 def test_a_source_that_is_held_back_is_a_warning(project: Project) -> None:
     project.settings["MAX_REJECT_RATE"] = "0.06"
     assert project.run("--accept", "customers.conflicting_duplicates")["exit_code"] == 3
     assert subjects(project) == ["WARNING: ETL Pipeline Source Held Back - Products Processing"]
-    email = told(project, "email_alerts.log")
+    email = alert_log(project, "email_alerts.log")
     assert "Open the file of rejected records" in email
     assert decisions(project) == ["SENT dev_products_HeldBackError"]
 
@@ -124,7 +124,7 @@ def test_the_email_names_the_file_of_the_rejected_records_and_counts_them(
 
     monkeypatch.setattr(etl_pipeline, "run_job", with_held_back)
     project.run()
-    email = told(project, "email_alerts.log")
+    email = alert_log(project, "email_alerts.log")
     assert f"- Rejected Products: {Path('out/products.csv').absolute()}\n" in email
     affected = "all products of this run (72 read, 5 rejected); product_dim is unchanged"
     assert f"- Records Affected: {affected}\n" in email
@@ -135,8 +135,8 @@ def test_when_all_sources_fail_the_run_has_failed(project: Project) -> None:
         path.write_text("")
     assert project.run()["exit_code"] == 1
     assert subjects(project) == ["CRITICAL: ETL Pipeline Failed - dev Run, All Sources"]
-    assert "- Success Rate: 0.0%" in told(project, "email_alerts.log")
-    assert "100.0%" not in told(project, "email_alerts.log")
+    assert "- Success Rate: 0.0%" in alert_log(project, "email_alerts.log")
+    assert "100.0%" not in alert_log(project, "email_alerts.log")
     assert levels(project) == [("#data-alerts", "ERROR")]
     assert decisions(project) == ["SENT dev_run_ValidationError"]
 
@@ -147,8 +147,8 @@ def test_a_run_that_cannot_begin_is_critical(project: Project) -> None:
         project.run()
     assert subjects(project) == ["CRITICAL: ETL Pipeline Failed - dev Run"]
     assert levels(project) == [("#data-alerts", "ERROR")]
-    assert "<@data-team> <@on-call-engineer>" in told(project, "slack_notifications.log")
-    assert "- Last Successful Run: none known" in told(project, "email_alerts.log")
+    assert "<@data-team> <@on-call-engineer>" in alert_log(project, "slack_notifications.log")
+    assert "- Last Successful Run: none known" in alert_log(project, "email_alerts.log")
 
 
 def test_a_failed_quality_check_is_reported_with_its_figure(project: Project) -> None:
@@ -163,7 +163,7 @@ def test_a_failed_quality_check_is_reported_with_its_figure(project: Project) ->
         check["name"] for check in summary["quality"]["checks"] if check["status"] == "failed"
     ]
     for name in failed:
-        assert name in told(project, "email_alerts.log")
+        assert name in alert_log(project, "email_alerts.log")
     assert decisions(project)[-1] == f"SENT dev_check_{'_'.join(sorted(failed))}"
 
 
@@ -199,7 +199,7 @@ def test_anomalies_of_the_summary_are_reported(
     summary = project.run()
     assert subjects(project) == ["CRITICAL: ETL Pipeline Data Quality Anomaly - sales_fact"]
     assert levels(project) == [("#data-runs", "SUCCESS"), ("#data-alerts", "ERROR")]
-    assert f"- Run: {summary['run_id']}" in told(project, "email_alerts.log")
+    assert f"- Run: {summary['run_id']}" in alert_log(project, "email_alerts.log")
 
 
 # --- who is told nothing -------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_of_twelve_failing_runs_one_alerts_and_the_next_after_the_window_reports
     later(project, minutes=31)
     assert command(project, monkeypatch) == 1
     assert len(subjects(project)) == 2
-    assert "Held Back: 11 alerts of this kind" in told(project, "email_alerts.log")
+    assert "Held Back: 11 alerts of this kind" in alert_log(project, "email_alerts.log")
 
 
 def later(project: Project, minutes: int) -> None:
@@ -287,7 +287,7 @@ def test_another_error_of_the_same_source_is_reported_at_once(project: Project) 
 def test_what_to_type_next_is_in_the_email_whole(project: Project) -> None:
     break_products(project)
     project.run("--date", "2024-01-20")
-    email = told(project, "email_alerts.log")
+    email = alert_log(project, "email_alerts.log")
     folder = Path(etl_pipeline.__file__).parent
     again = f"python {folder / 'etl_pipeline.py'} --env dev --date 2024-01-20"
     assert f"Run the pipeline again; it loads what is missing: {again}\n" in email
@@ -312,10 +312,10 @@ def test_a_success_after_failures_says_that_it_recovered_once(project: Project) 
     (project.input / "products.json").write_bytes(whole)
     project.run()
     project.run()
-    recovered = re.findall("Recovered: .*", told(project, "slack_notifications.log"))
+    recovered = re.findall("Recovered: .*", alert_log(project, "slack_notifications.log"))
     assert len(recovered) == 1
     assert recovered[0].startswith("Recovered: 2 runs since ")
-    assert told(project, "slack_notifications.log").count("dev Run Recovered") == 1
+    assert alert_log(project, "slack_notifications.log").count("dev Run Recovered") == 1
 
 
 def test_the_last_success_is_known_when_the_warehouse_is_not_there(project: Project) -> None:
@@ -324,7 +324,7 @@ def test_the_last_success_is_known_when_the_warehouse_is_not_there(project: Proj
     block_warehouse(project)
     with pytest.raises(LoadingError):
         project.run()
-    email = told(project, "email_alerts.log")
+    email = alert_log(project, "email_alerts.log")
     assert re.search(r"- Last Successful Run: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", email)
 
 
@@ -336,7 +336,7 @@ def test_the_last_success_is_known_when_nothing_was_remembered_of_it(project: Pr
     (finished_at,) = project.query(
         'SELECT "finished_at" FROM "etl_run" WHERE "status" = \'success\''
     )[0]
-    email = told(project, "email_alerts.log")
+    email = alert_log(project, "email_alerts.log")
     assert f"- Last Successful Run: {finished_at:%Y-%m-%d %H:%M:%S} UTC" in email
 
 

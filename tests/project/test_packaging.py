@@ -90,7 +90,8 @@ def test_the_wheel_holds_the_door_the_rooms_with_their_templates_and_the_sample(
     names = zipfile.ZipFile(installed.wheel).namelist()
     found = {name for name in names if "dist-info" not in name}
     files = [path for path in (ROOT / "etl").rglob("*") if path.is_file()]
-    rooms = {path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"}
+    made = [path for path in files if "__pycache__" not in path.parts]
+    rooms = {path.relative_to(ROOT).as_posix() for path in made}
     door = {path.name for path in ROOT.glob("*.py")}
     sample = {f"etl/sample/{path.name}" for path in (ROOT / "data/input").iterdir()}
     assert door | rooms | sample <= found

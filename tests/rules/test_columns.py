@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from field_oracles import is_email
 from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.rules import columns as rules
 from etl.rules import values as value_rules
 from etl.rules.dates import read_dates, read_timestamps
+from etl.rules.values import phone_of
 
 WHITE_SPACE = "".join(chr(code) for code in range(0x110000) if chr(code).isspace())
 
@@ -132,7 +134,7 @@ def test_every_ascii_pair_is_put_in_title_case_as_the_rule_says() -> None:
     ],
 )  # fmt: skip
 def test_an_address_with_local_part_and_domain_is_valid(email: str) -> None:
-    assert value_rules.is_email(email)
+    assert is_email(email)
     assert rules.email_is_valid(strings(email)).to_pylist() == [True]
 
 
@@ -145,7 +147,7 @@ def test_an_address_with_local_part_and_domain_is_valid(email: str) -> None:
     ],
 )  # fmt: skip
 def test_other_text_is_not(email: str) -> None:
-    assert not value_rules.is_email(email)
+    assert not is_email(email)
     assert rules.email_is_valid(strings(email, None)).to_pylist() == [False, False]
 
 
@@ -156,9 +158,7 @@ def test_a_column_of_addresses_is_cleaned_and_judged_like_its_values(
     emails = rules.clean_email(strings(*values))
     lowered = [(value or "").strip().lower() for value in values]
     assert emails.to_pylist() == [text or None for text in lowered]
-    assert rules.email_is_valid(emails).to_pylist() == [
-        value_rules.is_email(text) for text in lowered
-    ]
+    assert rules.email_is_valid(emails).to_pylist() == [is_email(text) for text in lowered]
     assert rules.clean_email(emails).equals(emails)
 
 
@@ -183,7 +183,7 @@ def test_a_column_of_addresses_is_cleaned_and_judged_like_its_values(
 def test_phone_numbers_are_formatted_by_their_digits(
     given_number: str, wanted: str | None, valid: bool
 ) -> None:
-    assert value_rules.phone_of(given_number) == (wanted, valid)
+    assert phone_of(given_number) == (wanted, valid)
     numbers, full = rules.clean_phone(strings(given_number, "1", given_number))
     assert numbers.to_pylist() == [wanted, "1", wanted]
     assert full.to_pylist() == [valid, False, valid]
@@ -203,7 +203,7 @@ def test_a_column_of_numbers_is_formatted_like_its_values(
     values: list[str | None], area_code: str | None
 ) -> None:
     numbers, valid = rules.clean_phone(strings(*values), area_code)
-    wanted = [value_rules.phone_of(value or "", area_code) for value in values]
+    wanted = [phone_of(value or "", area_code) for value in values]
     assert list(zip(numbers.to_pylist(), valid.to_pylist(), strict=True)) == wanted
     again, still_valid = rules.clean_phone(numbers, area_code)
     assert again.equals(numbers)
