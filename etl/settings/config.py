@@ -5,10 +5,10 @@ paths count from there, so that a cron line works from any directory.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -326,6 +326,18 @@ class FileConfig(_Section):
         return newest_match(self.input_dir, self.pipeline.source(source).path or name)
 
 
+class ShopConfig(_Section):
+    """Shops: credentials of those that pipeline.toml reads; it may name further settings."""
+
+    shopify_access_token: Secret | None = _setting(
+        None, "access token of a Shopify app, for type = \"shopify\"")
+    woocommerce_key: Secret | None = _setting(
+        None, "consumer key of WooCommerce's interface, for type = \"woocommerce\"")
+    woocommerce_secret: Secret | None = _setting(None, "consumer secret of WOOCOMMERCE_KEY")
+    stripe_api_key: Secret | None = _setting(
+        None, "secret or restricted key of Stripe, for type = \"stripe\"")
+
+
 class ProcessingConfig(_Section):
     """Processing: sizes, retries, and the figures that are the business's to choose."""
 
@@ -458,6 +470,7 @@ class AlertConfig(_Section):
 SECTIONS: dict[str, type[_Section]] = {
     "database": DatabaseConfig,
     "files": FileConfig,
+    "shops": ShopConfig,
     "processing": ProcessingConfig,
     "logging": LoggingConfig,
     "alerts": AlertConfig,
@@ -466,20 +479,41 @@ SECTIONS: dict[str, type[_Section]] = {
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one run, all of them checked."""
+    """The settings of one run, all of them checked.
+
+    Attributes:
+        named: settings besides the declared ones that `pipeline.toml` names; all are secret.
+    """
 
     environment: str
     base_dir: Path
     database: DatabaseConfig
     files: FileConfig
+    shops: ShopConfig
     processing: ProcessingConfig
     logging: LoggingConfig
     alerts: AlertConfig
+    named: Mapping[str, SecretStr] = field(default_factory=dict)
 
     @property
     def pipeline(self) -> PipelineFile:
         """What `pipeline.toml` declares."""
         return self.files.pipeline
+
+    def secret(self, name: str) -> SecretStr | None:
+        """Return the value of a secret setting, declared or named in `pipeline.toml`.
+
+        Args:
+            name: of the setting.
+
+        Returns:
+            None where it is not set, or not secret.
+        """
+        declared = _settings().get(name)
+        if declared is None or not declared.secret:
+            return self.named.get(name)
+        value: SecretStr | None = getattr(getattr(self, declared.section), name.lower())
+        return value
 
 
 def load_config(
@@ -506,7 +540,11 @@ def load_config(
     """
     if env not in ENVIRONMENTS:
         raise ConfigurationError(f"no environment {env!r}", choices=", ".join(ENVIRONMENTS))
-    layers = read_layers(_settings(), env, base_dir=base_dir or working_folder(), environ=environ)
+    read = partial(
+        read_layers, environment=env, base_dir=base_dir or working_folder(), environ=environ
+    )
+    named = _named_in_pipeline(read(_settings()))
+    layers = read({**_settings(), **named})
     sections: dict[str, Any] = {}
     problems: list[str] = []
     for name, section in SECTIONS.items():
@@ -521,7 +559,23 @@ def load_config(
         problems += [f"PIPELINE_FILE: {problem}" for problem in error.problems]
     if problems:
         raise SettingsError(layers.base_dir, problems)
-    return Config(env, layers.base_dir, **sections)
+    given = {name: layers.given[name].value for name in named if name in layers.given}
+    secrets = {name: SecretStr(str(value)) for name, value in given.items()}
+    return Config(env, layers.base_dir, named=secrets, **sections)
+
+
+def _named_in_pipeline(layers: Layers) -> dict[str, Setting]:
+    """The further settings that `pipeline.toml` names; none while it cannot be used."""
+    try:
+        files = SECTIONS["files"](layers=layers)
+        names = files.pipeline.named_settings if isinstance(files, FileConfig) else ()
+    except (SettingsError, PipelineFileError):  # reported together with all other problems
+        return {}
+    further = (name for name in names if name not in _settings())
+    return {
+        name: Setting(name, "text on one line", "", "named in pipeline.toml", True, "")
+        for name in further
+    }
 
 
 @cache
@@ -572,4 +626,5 @@ def secrets_of(config: Config) -> list[str]:
         for setting in settings_table()
         if setting.secret
     ]
-    return secrets_in(value.get_secret_value() for value in values if value)
+    given = (*values, *config.named.values())
+    return secrets_in(value.get_secret_value() for value in given if value)

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from etl.errors import ConfigurationError
+from etl.settings.rest_options import RestOptions
 
 BUILT_IN_LOADS = {"customers": "customer_dim", "products": "product_dim", "sales": "sales_fact"}
 
@@ -107,7 +108,7 @@ class _Part(BaseModel):
 P = TypeVar("P", bound=_Part)
 
 
-class SourceOptions(_Part):
+class SourceOptions(RestOptions, _Part):
     """How one source is read; what is left out is found in the file, or the default holds."""
 
     path: str = Field(
@@ -224,6 +225,13 @@ class PipelineFile:
 
     sources: Mapping[str, SourceOptions]
     loads: Mapping[str, LoadOptions]
+
+    @property
+    def named_settings(self) -> tuple[str, ...]:
+        """The settings besides the declared ones that hold its connections and credentials."""
+        sources = (*self.sources.values(), *(load.source for load in self.loads.values()))
+        names = (n for each in sources for n in (each.connection, *each.named_settings) if n)
+        return tuple(dict.fromkeys(names))
 
     def source(self, name: str) -> SourceOptions:
         """Return how a built-in source is read.
@@ -355,9 +363,15 @@ class _Declared:
         source = load.source
         given = [part for part in ("path", "table", "query") if getattr(source, part)]
         place = ("loads", name, "source")
-        if len(given) != 1:
+        if source.is_rest:
+            if given:
+                self._report(place, f"type {source.type!r} and {given[0]}: only one of them")
+        elif len(given) != 1:
             found = " and ".join(given) or "none of them"
-            self._report(place, f"needs path, or connection with table or query; found {found}")
+            self._report(
+                place,
+                f"needs path, connection with table or query, or type with url; found {found}",
+            )
         elif given != ["path"] and not source.connection:
             self._report(place, f"{given[0]} needs connection, the name of a setting")
 
@@ -410,19 +424,23 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 def _line_of(lines: Sequence[str], place: Place) -> int:
     """The line of a place, or of the nearest part around it that has one; 1 for none."""
     names = [str(part) for part in place]
-    found, header = 1, []
+    found, header, deepest = 1, [], 0
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if text.startswith("["):
-            header = [part.strip().strip("\"'") for part in text.strip("[] ").split(".")]
+            header = _parts_of(text.strip("[] "))
             shared = min(len(names), len(header))
             if names[:shared] == header[:shared] and (shared == len(header) or found == 1):
                 found = number
-        elif names[: len(header)] == header and len(names) > len(header):
-            key = text.partition("=")[0].strip().strip("\"'")
-            if key == names[len(header)]:
-                return number
+        elif names[: len(header)] == header:
+            at = [*header, *_parts_of(text.partition("=")[0])]
+            if deepest < len(at) and at == names[: len(at)]:
+                found, deepest = number, len(at)
     return found
+
+
+def _parts_of(dotted: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in dotted.split(".")]
 
 
 def _arrows(loads: Mapping[str, LoadOptions]) -> dict[str, set[str]]:

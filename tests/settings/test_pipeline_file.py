@@ -118,7 +118,7 @@ colums = { a = "int" }
         (('"dbo.orders"', '"orders; DROP TABLE x"'), "is not table or schema.table"),
         (("[loads.orders]", "[loads.sales]"), "has the name of a built-in load"),
         (('path = "orders.ndjson.gz"', 'table = "o"'), "table needs connection"),
-        (('path = "orders.ndjson.gz"', ""), "needs path, or connection with table or query"),
+        (('path = "orders.ndjson.gz"', ""), "needs path, connection with table or query"),
         (("[loads.orders]", "[loads.orders"), "it is no TOML"),
     ],
 )
