@@ -159,6 +159,20 @@ def reasons_of(rejected: pa.RecordBatch) -> Counter[tuple[str, str]]:
     })  # fmt: skip
 
 
+def faults_of(rejected: pa.RecordBatch) -> Counter[str]:
+    """Return how many records of a block were rejected per reason, without those at no fault.
+
+    Example:
+        >>> block = reject_block((), [{"error_class": MISSING, "reason": "email is empty"}])
+        >>> faults_of(block)
+        Counter({'email is empty': 1})
+    """
+    no_fault = pa.array((DUPLICATE, RETURN))
+    at_fault = pc.invert(pc.is_in(rejected.column("error_class"), no_fault))
+    counted = pc.value_counts(rejected.column("reason").filter(at_fault)).to_pylist()
+    return Counter({each["values"] or "": each["counts"] for each in counted})
+
+
 def _header(rejected: pa.RecordBatch) -> list[str]:
     return ["run_id", "source", *rejected.schema.names]
 

@@ -27,6 +27,7 @@ _FORMATS: dict[bytes, Callable[[Any], _Stream]] = {
     b"\xfd7zXZ\x00": lzma.LZMAFile,
     b"\x28\xb5\x2f\xfd": lambda file: pa.CompressedInputStream(file, "zstd"),
 }
+_OFFICE_MEMBER = "[Content_Types].xml"  # in every file of Office Open XML
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)
 
 
@@ -66,16 +67,27 @@ def decompressed(file: BufferedReader, path: Path) -> BufferedReader:
 def _only_member(file: BufferedReader, path: Path) -> _Stream:
     try:
         archive = zipfile.ZipFile(file)
-        members = [member for member in archive.infolist() if not member.is_dir()]
+        members = [member for member in archive.infolist() if _is_of_the_user(member)]
         if len(members) == 1:
             return archive.open(members[0])
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:  # or encrypted
         raise _damaged(path, error) from error
+    if any(member.filename == _OFFICE_MEMBER for member in members):
+        raise ExtractionError(
+            f"{path} is a workbook of Excel or another Office file, not a CSV or JSON file",
+            next_step="save the sheet as 'CSV UTF-8' in Excel",
+        )
     names = ", ".join(repr(member.filename) for member in members[:5]) or "none"
     raise ExtractionError(
         f"{path} is a zip with {len(members)} files, one is wanted: {names}",
         next_step="unpack it, or pack each file into a zip of its own",
     )
+
+
+def _is_of_the_user(member: zipfile.ZipInfo) -> bool:
+    """Whether a member is neither a folder nor what macOS adds: __MACOSX/._x and .DS_Store."""
+    hidden = any(part.startswith((".", "__MACOSX")) for part in Path(member.filename).parts)
+    return not member.is_dir() and not hidden
 
 
 class _Inside(RawIOBase):

@@ -126,9 +126,12 @@ def flat_product(item: object) -> dict[str, object]:
 
 
 def _flat(item: object) -> dict[str, object]:
-    """What can be had of the columns, whatever the structure."""
+    """What can be had of the columns, whatever the structure.
+
+    Where an item lacks one of the objects, its columns may stand in the item itself.
+    """
     own = _members(item)
-    objects = {_ITSELF: own, **{name: _members(own.get(name)) for name in _NESTED}}
+    objects = {_ITSELF: own, **{name: _members(own.get(name)) or own for name in _NESTED}}
     return {name: objects[_PRODUCT_PATHS.get(name, _ITSELF)].get(name) for name in PRODUCT_COLUMNS}
 
 

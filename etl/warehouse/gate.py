@@ -21,6 +21,7 @@ from etl.warehouse.transactions import Limits, Load
 
 # In fewer records of a part of the source it may be chance that all of them lack a value.
 _FEW_RECORDS = 10
+_REASONS = 2  # named in a message; the rejected file has all
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,14 @@ def _rejected(examined: Examined) -> str:
         return ""
     return (
         f"{_at_fault(examined)} of {examined.staged.rows_read} records rejected, "
-        f"a rate of {rate:.1%} where MAX_REJECT_RATE allows {limit:.1%}"
+        f"a rate of {rate:.1%} where MAX_REJECT_RATE allows {limit:.1%}{_reasons(examined.tally)}"
     )
+
+
+def _reasons(tally: Tally) -> str:
+    """Return the most frequent reasons, so that nobody opens a file to learn of a common one."""
+    counted = [f"{reason} ({count})" for reason, count in tally.faults.most_common(_REASONS)]
+    return f", most often: {', '.join(counted)}" if counted else ""
 
 
 def _conflicting(examined: Examined) -> str:

@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from etl.history.runs import Staged
+from etl.rejects import faults_of
 from etl.rules.blocks import LoadBlock
 from etl.schema.tables import Table
 from etl.sources.window import EVERYTHING, Window
@@ -19,6 +20,8 @@ from etl.warehouse.transactions import Load
 # Given staged records, finds them as the source wrote them, as rejected records.
 Originals = Callable[[pa.Table], pa.RecordBatch]
 Refusal = Callable[[pa.Table, str], pa.RecordBatch]
+
+_KEPT_REASONS = 100  # a database's own messages may differ for every record
 
 
 class Rejects(Protocol):
@@ -34,7 +37,8 @@ class Tally:
 
     Of its rejected records `unparsed` could not be split, `returns` are no fault, `rejected` are
     the others; `returned` is the sum of the returns.
-    `conflicting` counts the duplicates whose contents differ from the record that took precedence.
+    `conflicting` counts the duplicates whose contents differ from the record that took precedence,
+    `faults` the rejected records per reason.
     """
 
     read: int = 0
@@ -45,6 +49,7 @@ class Tally:
     returns: int = 0
     returned: Decimal = Decimal(0)
     notes: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
 
     def add(self, block: LoadBlock) -> None:
         """Count a block."""
@@ -55,6 +60,12 @@ class Tally:
         self.returns += block.returns
         self.returned += block.returned
         self.examined += block.examined
+
+    def count_faults(self, rejected: pa.RecordBatch) -> None:
+        """Count the reasons of a block of rejected records, of very many the most frequent."""
+        self.faults.update(faults_of(rejected))
+        if len(self.faults) > 10 * _KEPT_REASONS:
+            self.faults = Counter(dict(self.faults.most_common(_KEPT_REASONS)))
 
     @property
     def all_rejected(self) -> int:
@@ -145,6 +156,7 @@ def _stage_block(staging: Staging, block: LoadBlock, *, intake: Intake, tally: T
 def _reject(staging: Staging, rejected: pa.RecordBatch, intake: Intake) -> None:
     staging.append_rejected_keys(rejected)
     intake.rejects.write(rejected)
+    intake.tally.count_faults(rejected)
 
 
 def _set_duplicates_aside(staging: Staging, intake: Intake) -> int:

@@ -83,6 +83,12 @@ def test_nested_products_come_flat_with_exact_prices(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_product_without_the_objects_has_their_columns_in_itself(tmp_path: Path) -> None:
+    item = {"product_id": "P1", "name": "Lamp", "price": 5, "inventory": {"quantity": 3}}
+    (product,) = extract_products_json(products_file(tmp_path, item))
+    assert (product["price"], product["quantity"]) == (Decimal("5.00"), 3)
+
+
 def test_items_that_are_no_products_are_left_out_and_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

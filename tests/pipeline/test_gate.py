@@ -241,9 +241,12 @@ def test_identical_duplicates_do_not_hold_a_source_back(project: Project) -> Non
     assert summary["tables"]["customer_dim"]["rows_duplicate"] == 12
 
 
-def test_the_reject_limit_is_a_finding(project: Project) -> None:
+def test_the_reject_limit_is_a_finding_that_says_why_records_were_rejected(
+    project: Project,
+) -> None:
     project.write([*customers(10), *customers(2, customer_id="")], products(6), sales(20))
-    assert_held(project, by=["customers.reject_rate"])
+    summary = assert_held(project, by=["customers.reject_rate"])
+    assert "allows 10.0%, most often: customer_id must not be empty (2)" in summary["error"]
     assert_accepted(project, names=["customers.reject_rate"])
 
 

@@ -76,6 +76,17 @@ def test_a_zip_with_two_files_is_refused_with_their_names() -> None:
         decompressed(reader(zipped(TEXT, "a.csv", "b.csv")), PATH)
 
 
+def test_what_macos_adds_to_a_zip_is_not_counted() -> None:
+    packed = zipped(TEXT, "data/inside.csv", "__MACOSX/data/._inside.csv", "data/.DS_Store")
+    assert decompressed(reader(packed), PATH).read() == TEXT
+
+
+def test_a_workbook_is_named_as_one() -> None:
+    packed = zipped(TEXT, "[Content_Types].xml", "xl/workbook.xml")
+    with pytest.raises(ExtractionError, match=r"a workbook of Excel .* save the sheet as 'CSV"):
+        decompressed(reader(packed), PATH)
+
+
 def test_any_other_file_is_given_back_as_it_is() -> None:
     file = reader(TEXT)
     assert not is_compressed(file)
