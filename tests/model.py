@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, TypeVar
 from unicodedata import category, normalize
@@ -218,20 +218,22 @@ _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september",
     "october", "november", "december",
 )  # fmt: skip
+_GAP = "[ \t\u00a0\u2009\u202f]"
 _DATE_FORMS = (
     r"(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})[-/.](?P<day>[0-9]{1,2})",
     r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})",
     r"(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})[/.](?P<year>[0-9]{4})",
     r"(?P<day>[0-9]{1,2})[.](?P<month>[0-9]{1,2})[/.](?P<year>[0-9]{4})",
-    r"(?P<day>[0-9]{1,2})[ -](?P<month>[A-Za-z]+)[ -](?P<year>[0-9]{4})",
-    r"(?P<month>[A-Za-z]+)[ \t]+(?P<day>[0-9]{1,2}),?[ \t]+(?P<year>[0-9]{4})",
+    rf"(?P<day>[0-9]{{1,2}})(-|{_GAP})(?P<month>[A-Za-z]+)(-|{_GAP})(?P<year>[0-9]{{4}})",
+    rf"(?P<month>[A-Za-z]+){_GAP}+(?P<day>[0-9]{{1,2}}),?{_GAP}+(?P<year>[0-9]{{4}})",
 )
 _TIME = (
     r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
-    r"(:(?P<second>[0-9]{2})([.:](?P<fraction>[0-9]+))?)?([ \t]*(?P<half>AM|PM|am|pm|Am|Pm|aM|pM))?"
+    r"(:(?P<second>[0-9]{2})([.:](?P<fraction>[0-9]+))?)?"
+    rf"({_GAP}*(?P<half>AM|PM|am|pm|Am|Pm|aM|pM))?"
 )
-_OFFSET = r"[ \t]*(?P<offset>Z|[+-][0-9]{2}(:?[0-9]{2})?)"
-_DATE_PATTERNS = [re.compile(rf"{form}((T|[ \t]+){_TIME}({_OFFSET})?)?") for form in _DATE_FORMS]
+_OFFSET = rf"{_GAP}*(?P<offset>Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
+_DATE_PATTERNS = [re.compile(rf"{form}((T|,?{_GAP}+){_TIME}({_OFFSET})?)?") for form in _DATE_FORMS]
 
 
 def read_timestamp(text: str | None) -> datetime | None:
@@ -244,15 +246,31 @@ def read_timestamp(text: str | None) -> datetime | None:
         >>> read_timestamp("Jan 5, 2024 10:30 +02:00")
         datetime.datetime(2024, 1, 5, 8, 30)
     """
+    clock = _clock_and_offset(text)
+    return None if clock is None else clock[0] - clock[1]
+
+
+def read_day(text: str | None) -> date | None:
+    """The day that the text names, whatever day it was elsewhere.
+
+    Example:
+        >>> read_day("Jan 5, 2024 23:30 -08:00")
+        datetime.date(2024, 1, 5)
+    """
+    clock = _clock_and_offset(text)
+    return None if clock is None else clock[0].date()
+
+
+def _clock_and_offset(text: str | None) -> tuple[datetime, timedelta] | None:
     for pattern in _DATE_PATTERNS:
         match = pattern.fullmatch(trim(text) or "")
         if match:
-            return _timestamp(match.groupdict())
+            return _parts_read(match.groupdict())
     return None
 
 
-def _timestamp(parts: Mapping[str, str | None]) -> datetime | None:
-    """The moment of these parts; None when there is no such day or hour."""
+def _parts_read(parts: Mapping[str, str | None]) -> tuple[datetime, timedelta] | None:
+    """Clock and offset; None when there is no such day or hour."""
     month = _month_number(parts["month"] or "")
     year, day, minute, second = (
         int(parts[name] or 0) for name in ("year", "day", "minute", "second")
@@ -261,9 +279,11 @@ def _timestamp(parts: Mapping[str, str | None]) -> datetime | None:
     try:
         hour = _hour(int(parts["hour"] or 0), (parts["half"] or "").lower())
         wall = datetime(year, month, day, hour, minute, second, microsecond)
-        return wall - _offset(parts["offset"] or "Z")
+        offset = _offset(parts["offset"] or "Z")
+        wall - offset  # must be a moment, too
     except (ValueError, OverflowError):
         return None
+    return wall, offset
 
 
 def _hour(number: int, half: str) -> int:
@@ -501,8 +521,7 @@ def _customer(record: Record, settings: Settings) -> Row:
     row["phone"], row["phone_valid"] = phone
     _fitting("phone", row["phone"], 50)
     row["address"] = _text(record, "address", 500)
-    registered = read_timestamp(record.get("registration_date"))
-    row["registration_date"] = registered.date() if registered else None
+    row["registration_date"] = read_day(record.get("registration_date"))
     row["source_segment"] = _text(record, "segment", 100)
     row["segment"] = _fitting("segment", enhanced_segment(row), 100)
     row["is_inferred"] = False

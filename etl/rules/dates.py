@@ -6,7 +6,7 @@ keeps its wall clock, to the microsecond. Whatever is none of these is null.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -36,22 +36,26 @@ _MONTHS = (
 _MONTH_NAMES = (*_MONTHS, *(name[:3] for name in _MONTHS))
 
 # The patterns are the same for Python and for Arrow (RE2), where every group needs a name.
+# Word processors and some libraries of dates write blanks that do not break.
+_BLANK = "[ \t\u00a0\u2009\u202f]"
 _TIME = (
-    r"(?P<clock>(?:T|[ \t]+)(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
+    rf"(?P<clock>(?:T|,?{_BLANK}+)(?P<hour>[0-9]{{1,2}}):(?P<minute>[0-9]{{2}})"
     r"(?P<s>:(?P<second>[0-9]{2})(?P<f>[.:](?P<fraction>[0-9]+))?)?"
-    r"[ \t]*(?P<half>[AaPp][Mm])?"
-    r"[ \t]*(?P<offset>Z|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})?)?"
+    rf"{_BLANK}*(?P<half>[AaPp][Mm])?"
+    rf"{_BLANK}*(?P<offset>Z|[+-][0-9]{{2}}:?[0-9]{{2}}|[+-][0-9]{{2}})?)?"
 )
 _ISO = r"(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})[-/.](?P<day>[0-9]{1,2})"
 _COMPACT = r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})"
 _NUMBERED = (
     r"(?P<first>[0-9]{1,2})(?P<mark>[/.])(?P<second_number>[0-9]{1,2})[/.](?P<year>[0-9]{4})"
 )
-_DAY_NAMED = r"(?P<day>[0-9]{1,2})[ -](?P<name>[A-Za-z]+)[ -](?P<year>[0-9]{4})"
-_MONTH_NAMED = r"(?P<name>[A-Za-z]+)[ \t]+(?P<day>[0-9]{1,2}),?[ \t]+(?P<year>[0-9]{4})"
+_DAY_NAMED = (
+    rf"(?P<day>[0-9]{{1,2}})(?:-|{_BLANK})(?P<name>[A-Za-z]+)(?:-|{_BLANK})(?P<year>[0-9]{{4}})"
+)
+_MONTH_NAMED = rf"(?P<name>[A-Za-z]+){_BLANK}+(?P<day>[0-9]{{1,2}}),?{_BLANK}+(?P<year>[0-9]{{4}})"
 _FORMS = tuple(f"^{form}{_TIME}$" for form in (_ISO, _COMPACT, _NUMBERED, _DAY_NAMED, _MONTH_NAMED))
 _COMPILED = tuple(re.compile(form) for form in _FORMS)
-_ORDERED = f"^{_NUMBERED}(?:[T \t].*)?$"
+_ORDERED = f"^{_NUMBERED}(?:(?:[T,]|{_BLANK}).*)?$"
 # Days since 1899-12-30 as Excel counts them: 20000 is in 1954, 79999 in 2119.
 _EXCEL_SERIAL = r"^[2-7][0-9]{4}(?:\.[0-9]+)?$"
 
@@ -63,10 +67,12 @@ class DateReading:
     Attributes:
         order: of numbers between slashes or dots; None reads slashes month first, dots day first.
         zone: to which a time with an offset is converted.
+        on_the_spot: whether a text with an offset keeps its wall clock instead.
     """
 
     order: DateOrder | None = None
     zone: str = "UTC"
+    on_the_spot: bool = False
 
     def day_is_first(self, mark: str) -> bool:
         """Return whether the first number of a date with such marks is the day.
@@ -212,9 +218,10 @@ def _moment_of(parts: dict[str, str | None], reading: DateReading) -> datetime |
             int(parts["year"] or 0), month, day, _hour_of(parts), int(parts["minute"] or 0),
             int(parts["second"] or 0), int((parts["fraction"] or "")[:6].ljust(6, "0")),
         )  # fmt: skip
-        return _in_zone(wall, parts["offset"], reading.zone)
+        moment = _in_zone(wall, parts["offset"], reading.zone)
     except (ValueError, OverflowError):
         return None
+    return wall if reading.on_the_spot else moment
 
 
 def _month_and_day(parts: dict[str, str | None], reading: DateReading) -> tuple[int, int]:
@@ -297,13 +304,17 @@ def _read_distinct(text: pa.Array, reading: DateReading) -> pa.Array:
 
 
 def read_dates(column: pa.Array, reading: DateReading = AS_FOUND) -> pa.Array:
-    """Read the dates of `read_timestamps`.
+    """Read a column as days: of a time with an offset the day on the spot.
+
+    Args:
+        column: what `read_timestamps` takes.
+        reading: order, and zone of a timestamp with a zone.
 
     Example:
-        >>> read_dates(pa.array(["15 Jan 2024 23:59"])).to_pylist()
+        >>> read_dates(pa.array(["15 Jan 2024 23:59 -08:00"])).to_pylist()
         [datetime.date(2024, 1, 15)]
     """
-    return read_timestamps(column, reading).cast(pa.date32())
+    return read_timestamps(column, replace(reading, on_the_spot=True)).cast(pa.date32())
 
 
 def _all_iso(text: pa.Array) -> bool:
@@ -349,7 +360,7 @@ def _micros(parts: pa.Array, reading: DateReading) -> tuple[NDArray[np.int64], N
     fine &= (month >= 1) & (month <= 12) & (day >= 1) & (day <= _days_in(year, month))  # noqa: PLR2004
     seconds = ((_days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second
     micros = seconds * 1_000_000 + _fractions(parts)
-    return _shifted(parts, micros, fine, reading.zone)
+    return _shifted(parts, micros, fine, reading)
 
 
 def _months_and_days(
@@ -405,7 +416,7 @@ def _fractions(parts: pa.Array) -> NDArray[np.int64]:
 
 
 def _shifted(
-    parts: pa.Array, micros: NDArray[np.int64], fine: NDArray[np.bool_], zone: str
+    parts: pa.Array, micros: NDArray[np.int64], fine: NDArray[np.bool_], reading: DateReading
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The times with an offset in the zone; the others keep their wall clock."""
     offset = pc.struct_field(parts, "offset")
@@ -419,7 +430,9 @@ def _shifted(
         ahead = pc.starts_with(signed, "+").to_numpy(zero_copy_only=False)
         utc = micros + np.where(ahead, -minutes, minutes) * 60_000_000
         fine = fine & (utc >= _FIRST_US) & (utc < _END_US)
-        micros = np.where(zoned & fine, _wall_clock(np.where(fine, utc, 0), zone), micros)
+        if not reading.on_the_spot:
+            there = _wall_clock(np.where(fine, utc, 0), reading.zone)
+            micros = np.where(zoned & fine, there, micros)
     return micros, fine & (micros >= _FIRST_US) & (micros < _END_US)
 
 

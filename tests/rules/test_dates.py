@@ -46,6 +46,7 @@ from etl.rules.dates import (
         ("0001-01-01", datetime(1, 1, 1)),
         ("9999-12-31 23:59:59.999999", datetime(9999, 12, 31, 23, 59, 59, 999999)),
         ("2024-02-29", datetime(2024, 2, 29)),
+        ("1/8/2024, 10:00\u202fPM", datetime(2024, 1, 8, 22)),
         ("  2024-01-15  ", datetime(2024, 1, 15)),
     ],
 )
@@ -80,6 +81,15 @@ def test_the_order_is_that_of_the_reading() -> None:
     assert read_dates(texts).to_pylist() == [fourth_of_march, third_of_april]
     assert read_dates(texts, DateReading(DAY_FIRST)).to_pylist() == [third_of_april] * 2
     assert read_dates(texts, DateReading(MONTH_FIRST)).to_pylist() == [fourth_of_march] * 2
+
+
+@pytest.mark.parametrize("text", ["2024-01-15T23:30:00-08:00", "1/15/2024 0:30 +09:00"])
+def test_of_a_time_with_an_offset_the_day_on_the_spot_counts(text: str) -> None:
+    texts = pa.array([text, "2024-01-15"])
+    for zone in ("UTC", "Asia/Tokyo"):
+        reading = DateReading(zone=zone, on_the_spot=True)
+        assert read_dates(texts, DateReading(zone=zone)).to_pylist() == [date(2024, 1, 15)] * 2
+        assert str(timestamp_of(text, reading)).startswith("2024-01-15")
 
 
 @pytest.mark.parametrize(
