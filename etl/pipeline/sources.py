@@ -32,6 +32,8 @@ from etl.sources.csv_reader import CsvFormat, read_csv_blocks
 from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.files import FileTrace
 from etl.sources.products import PRODUCTS, read_product_originals, read_products
+from etl.sources.rest.declared import rest_records, statuses_of
+from etl.sources.rest.feeding import read_interface, read_interface_sales
 from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales, sales_breaker, sales_query
 from etl.sources.watch import Watch, with_proven_order
 from etl.sources.window import EVERYTHING, Window
@@ -173,7 +175,8 @@ def read_anew(config: Config, source: Source, window: Window, scratch: str) -> i
         scratch: folder to which the sorting of a file may spill; made when needed.
     """
     (declared,) = (each for each in _DECLARED if each.name == source.name)
-    feed = declared.feed(config, window, scratch, _watch(declared.name, config))
+    watch = _watch(declared.name, config)
+    feed = _feed(declared, config, window, scratch=scratch, watch=watch)
     return with_proven_order(lambda: sum(int(block.records.num_rows) for block in feed.read()))
 
 
@@ -202,7 +205,7 @@ def _source(declared: _Declared, config: Config, window: Window, scratch: str) -
     )
     return Source(
         declared.name, declared.table, declared.columns, window,
-        declared.feed(config, window, scratch, watch),
+        _feed(declared, config, window, scratch=scratch, watch=watch),
         lambda block: _watched(watch, declared.transform(block, replace(rules, dates=watch.dates))),
         watch=watch, written=("decimal comma",) if rules.decimal == "," else (),
         snapshot=not declared.table.window,
@@ -230,6 +233,27 @@ def _watch(name: str, config: Config) -> Watch:
         DateReading(options.date_order, options.time_zone or config.processing.source_time_zone),
         f"date_order in [sources.{name}] of pipeline.toml",
     )
+
+
+def _feed(
+    declared: _Declared, config: Config, window: Window, *, scratch: str, watch: Watch
+) -> Feed:
+    options = config.pipeline.source(declared.name)
+    if not options.is_rest:
+        return declared.feed(config, window, scratch, watch)
+    records = rest_records(options, config, declared.name)
+    feed = Feed(
+        lambda: read_interface(records, declared.columns, watch),
+        lambda losers: records.originals(losers, declared.columns),
+        records.place, records.asked(window), records.trace,
+    )  # fmt: skip
+    if not declared.table.window:
+        return feed
+    reading = replace(
+        _sales_reading(config, scratch, watch), statuses=statuses_of(options) or (COMPLETED,),
+        records=lambda: read_interface_sales(records, declared.columns, window, watch),
+    )  # fmt: skip
+    return replace(feed, read=lambda: read_sales("", window, reading), left_out=reading.left_out)
 
 
 def _customers(config: Config, _window: Window, _scratch: str, watch: Watch) -> Feed:

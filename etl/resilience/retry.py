@@ -72,7 +72,8 @@ def retry_with_backoff(
     """Decorate a function so that a call is made again after an error that may pass.
 
     Before retry n it waits a random time of up to `backoff_factor ** n` seconds, 30 at most
-    (exponential backoff with full jitter: callers that failed together come back apart). When no
+    (exponential backoff with full jitter: callers that failed together come back apart). An error
+    that says in `retry_after_s` how long to wait is waited for exactly so many seconds. When no
     attempt is left, the error of the last one is raised as it is. Ctrl-C and `SystemExit` end the
     call at once. The whole call is repeated: put the decorator on what can be done twice, such as
     one transaction. The body of a generator runs after the call, so decorate the function that
@@ -109,7 +110,7 @@ def retry_with_backoff(
     )
     retrying = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, Exception) and judge(error)),
-        wait=lambda state: _RANDOM.uniform(0.0, ceiling(state)),
+        wait=lambda state: _asked_for(state, otherwise=lambda: _RANDOM.uniform(0, ceiling(state))),
         stop=_stop_after(max_retries, max_total_s),
         sleep=sleep,
         reraise=True,
@@ -130,6 +131,13 @@ def retry_with_backoff(
         return attempts
 
     return decorate
+
+
+def _asked_for(state: RetryCallState, *, otherwise: Callable[[], float]) -> float:
+    """The seconds that the error itself asks to wait."""
+    error = state.outcome.exception() if state.outcome else None
+    asked: float | None = getattr(error, "retry_after_s", None)
+    return otherwise() if asked is None else asked
 
 
 def _judge_of(exceptions: object) -> Judge:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 SHOP_TYPES = ("shopify", "woocommerce", "stripe")
+PATH_JOINT = " + "  # between paths whose texts are joined
 
 
 def is_loopback(host: str) -> bool:
@@ -94,8 +95,6 @@ class Paging(_Part):
     def _complete(self) -> Self:
         if self.kind == "cursor" and not self.next:
             raise ValueError("kind 'cursor' needs next, the path of the cursor in the answer")
-        if self.kind in ("offset", "page") and self.size is None and not self.more:
-            raise ValueError(f"kind {self.kind!r} needs size or more, to know the last page")
         return self
 
 
@@ -116,7 +115,7 @@ class RateLimit(_Part):
     seconds: Annotated[float, Field(gt=0)] = Field(default=1.0, description="in so many seconds")
 
 
-Conversion = Literal["unix", "minor units", "sum", "first words", "last word"]
+Conversion = Literal["unix", "utc", "minor units", "sum", "first words", "last word"]
 
 
 class RestOptions(_Part):
@@ -164,8 +163,6 @@ class RestOptions(_Part):
             raise ValueError(f'{", ".join(sorted(odd))} need type, such as type = "rest"')
         if self.type in ("rest", "shopify", "woocommerce") and self.url is None:
             raise ValueError(f"type {self.type!r} needs url")
-        if self.type in SHOP_TYPES and self.resource is None:
-            raise ValueError(f'type {self.type!r} needs resource, such as "orders"')
         if self.type == "rest" and self.resource:
             raise ValueError("resource belongs to a shop; type 'rest' names it in url")
         return self

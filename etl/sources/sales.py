@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -58,6 +58,8 @@ class SalesReading:
         breaker: leaves the database alone when it cannot be reached; None for one per reading.
         trace: is told what was read of the CSV file.
         statuses: those of the sales that count, whatever their case and the blanks around them.
+        records: gives the blocks of a source that is no file and no database: its records as text,
+            with their status.
         left_out: takes how many sales of the window have another status, by status; it is emptied
             when a reading begins.
     """
@@ -71,6 +73,7 @@ class SalesReading:
     null_words: tuple[str, ...] = NULL_WORDS
     watch: Watch | None = None
     statuses: tuple[str, ...] = (COMPLETED,)
+    records: Callable[[], Iterator[Block]] | None = None
     left_out: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -145,7 +148,7 @@ def read_sales(
 
     Args:
         connection_string: an ODBC string; `postgresql://...`; `duckdb:///path`; or `csv:///path`,
-            over which the same query runs in the embedded engine.
+            over which the same query runs in the embedded engine. Empty: `reading.records`.
         window: first and last instant, both included.
         reading: block size and the like.
 
@@ -154,7 +157,7 @@ def read_sales(
         ExtractionError: the source cannot be read; the engine's own error is its cause.
     """
     reading.left_out.clear()
-    if connection_string.startswith(CSV_SCHEME):
+    if reading.records or connection_string.startswith(CSV_SCHEME):
         path = Path(connection_string.removeprefix(CSV_SCHEME))
         return _read_sales_file(path, window, reading)
     engine = engine_of(connection_string, SETTING)
@@ -289,7 +292,13 @@ class _SalesFile:
     def blocks(self) -> Iterator[Block]:
         """Its blocks, whose records have a status besides, and timestamps."""
         self.watch.begin()
-        blocks = read_csv_blocks(
+        yield from map(
+            self._typed, self.reading.records() if self.reading.records else self._lines()
+        )
+        self.watch.end_dates("transaction_date")
+
+    def _lines(self) -> Iterator[Block]:
+        return read_csv_blocks(
             self.path,
             SALES_COLUMNS,
             besides=("status",),
@@ -297,8 +306,6 @@ class _SalesFile:
             trace=self.reading.trace,
             watch=self.watch,
         )
-        yield from map(self._typed, blocks)
-        self.watch.end_dates("transaction_date")
 
     def _typed(self, block: Block) -> Block:
         status = field_rules.clean_text(block.records.column("status"))

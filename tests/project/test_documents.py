@@ -141,7 +141,8 @@ def test_every_file_that_is_named_exists(document: str, name: str) -> None:
 def test_every_library_has_its_reason() -> None:
     table = DOCUMENTS["docs/architecture.md"].partition("## Libraries")[2]
     explained = {name for row in re.findall(r"^\| ([^|]+) \|", table, re.M) for name in words(row)}
-    files = ("requirements.txt", "requirements-sqlserver.txt", "requirements-postgresql.txt")
+    extras = ("sqlserver", "postgresql", "rest")
+    files = ("requirements.txt", *(f"requirements-{extra}.txt" for extra in extras))
     text = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in files)
     required = set(re.findall(r"^([A-Za-z][\w-]*)", text, re.MULTILINE))
     assert required == explained - {"Package", "---"}

@@ -63,7 +63,6 @@ def test_only_this_machine_is_asked_without_encryption(tmp_path: Path, host: str
     ("lines", "said"),
     [
         ('source.paging.kind = "cursor"', "needs next"),
-        ('source.paging.kind = "page"', "needs size or more"),
         ('source.paging.kind = "pages"', "is none of"),
         ('source.auth = { setting = "TOKEN", kind = "header" }', "needs name"),
         ('source.auth = { setting = "TOKEN", kind = "basic" }', "needs username_setting"),
@@ -82,7 +81,6 @@ def test_what_is_missing_or_contradicts_is_reported(tmp_path: Path, lines: str, 
     ("source", "said"),
     [
         ('{ type = "shopify", resource = "orders" }', "needs url"),
-        ('{ type = "stripe" }', "needs resource"),
         ('{ path = "a.csv", params = { a = 1 } }', "params need type"),
     ],
 )

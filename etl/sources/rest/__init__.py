@@ -1,0 +1,1 @@
+"""Interfaces over HTTP whose answers come in pages of JSON."""

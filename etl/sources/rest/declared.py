@@ -1,0 +1,164 @@
+"""An interface as `pipeline.toml` declares it, by itself or as one of the shops that are known."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from etl.errors import ConfigurationError
+from etl.rules.blocks import Block
+from etl.schema.source_columns import KEPT_AS
+from etl.settings.config import Config
+from etl.settings.pipeline_file import SourceOptions
+from etl.sources.files import FileTrace
+from etl.sources.rest.client import Access, Request, server_breaker
+from etl.sources.rest.credentials import credentials_of
+from etl.sources.rest.pace import shared_pace
+from etl.sources.rest.reader import RestReading, read_pages, read_rest
+from etl.sources.rest.records import RecordForm, exploded
+from etl.sources.rest.shops import SHOPS, Feeding, Resource, Shop, feeding_of, resource_of
+from etl.sources.watch import Watch
+from etl.sources.window import Window
+
+
+@dataclass(frozen=True)
+class RestRecords:
+    """Records of an interface, columns of text.
+
+    Attributes:
+        source: the built-in source that it feeds; empty: a load of one's own.
+    """
+
+    reading: RestReading
+    source: str = ""
+    trace: FileTrace = field(default_factory=FileTrace)
+
+    @property
+    def place(self) -> str:
+        """Where they are, without anything secret."""
+        return self.reading.place
+
+    def asked(self, window: Window) -> str:
+        """Return what is asked for, without anything secret."""
+        return self.reading.question(window)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the members of the first records."""
+        for page in read_pages(self.reading):
+            records = exploded(page, self.reading.form.each)
+            paths = {path: column for column, path in self.reading.form.paths.items()}
+            members = {name: None for record in records if isinstance(record, dict)
+                       for name, value in record.items()
+                       if name in paths or not isinstance(value, dict | list)}  # fmt: skip
+            nested = (column for path, column in paths.items() if path not in members)
+            return tuple(dict.fromkeys((*(paths.get(n, n) for n in members), *nested)))
+        return ()
+
+    def blocks(self, columns: Sequence[str], window: Window, watch: Watch) -> Iterator[Block]:
+        """Read columns, block by block; the records of the window alone where that can be asked."""
+        watch.begin()
+        yield from read_rest(self.reading, columns, window, trace=self.trace)
+
+    def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """Return staged records; an interface cannot be asked again for the same ones."""
+        kept_as = KEPT_AS.get(self.source, {})
+        rows = {name: losers[kept_as.get(name, name)].cast(pa.string()) for name in columns}
+        return pa.table({"source_row": losers["source_row"], **rows})
+
+
+def rest_records(options: SourceOptions, config: Config, source: str = "") -> RestRecords:
+    """Return the records of an interface that is declared.
+
+    Args:
+        options: its declaration.
+        config: the settings, which hold its credentials.
+        source: the built-in source that it feeds; empty: a load of one's own.
+
+    Raises:
+        ConfigurationError: the declaration or the settings lack something.
+    """
+    zone = options.time_zone or config.processing.source_time_zone
+    reading = replace(_declared(options, source), zone=zone)
+    auth = options.auth or (SHOPS[options.type].auth if options.type in SHOPS else None)
+    credentials = credentials_of(auth, config.secret)
+    access = _access(options, reading.request.url, config)
+    return RestRecords(replace(reading, access=replace(access, credentials=credentials)), source)
+
+
+def statuses_of(options: SourceOptions) -> tuple[str, ...]:
+    """Return the statuses of the sales that are loaded from a shop; empty: not said."""
+    if options.type not in SHOPS or options.statuses:
+        return options.statuses or ()
+    return feeding_of(options.type, "sales").statuses
+
+
+def _access(options: SourceOptions, url: str, config: Config) -> Access:
+    processing, server = config.processing, urlsplit(url)
+    limit = options.rate_limit or (
+        SHOPS[options.type].rate_limit if options.type in SHOPS else None
+    )
+    return Access(
+        timeout_s=options.timeout_seconds,
+        max_retries=processing.max_retries,
+        backoff_factor=processing.retry_backoff_factor,
+        breaker=server_breaker(
+            server.hostname or "", processing.breaker_failure_threshold,
+            processing.breaker_recovery_seconds,
+        ),
+        pace=shared_pace(server.netloc, limit.calls, limit.seconds) if limit else None,
+    )  # fmt: skip
+
+
+def _declared(options: SourceOptions, source: str) -> RestReading:
+    if options.type in SHOPS:
+        return _of_shop(SHOPS[options.type], options, source)
+    return _reading(options, Resource(""), None)
+
+
+def _of_shop(shop: Shop, options: SourceOptions, source: str) -> RestReading:
+    kind = str(options.type)
+    feeding = feeding_of(kind, source) if source else None
+    name = options.resource or (feeding.resource if feeding else "")
+    if not name:
+        raise ConfigurationError(f"{kind} needs resource", choices=", ".join(shop.resources))
+    resource = resource_of(kind, name)
+    url = f"{(options.url or shop.url).rstrip('/')}{resource.path}"
+    paging = shop.paging.model_copy(update=_given(options.paging))
+    whole = options.model_copy(update={"url": url, "paging": paging})
+    return _reading(whole, resource, feeding if feeding and feeding.resource == name else None)
+
+
+def _given(part: object) -> dict[str, object]:
+    names: set[str] = getattr(part, "model_fields_set", set())
+    return {name: getattr(part, name) for name in names}
+
+
+def _reading(options: SourceOptions, resource: Resource, feeding: Feeding | None) -> RestReading:
+    params = {**resource.params, **{n: _text(v) for n, v in options.params.items()}}
+    usual = feeding.since if feeding and feeding.since else resource.since
+    return RestReading(
+        Access(), Request(str(options.url), params), options.paging,
+        options.records or resource.records, _form(options, feeding), options.since or usual,
+    )  # fmt: skip
+
+
+def _form(options: SourceOptions, feeding: Feeding | None) -> RecordForm:
+    own = RecordForm(
+        {column: path for path, column in options.rename.items()}, options.each, options.values,
+        {column: _text(value) for column, value in options.defaults.items()},
+    )  # fmt: skip
+    if feeding is None:
+        return own
+    return RecordForm(
+        _over(feeding.paths, own.paths), own.each or feeding.each,
+        _over(feeding.values, own.values), _over(feeding.defaults, own.defaults),
+    )  # fmt: skip
+
+
+def _over(usual: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    return {**usual, **own}
+
+
+def _text(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
