@@ -31,6 +31,7 @@ from etl.warehouse import apply as warehouse
 from etl.warehouse.gate import Examined, pass_gate
 from etl.warehouse.intake import Intake, Tally, stage_source
 from etl.warehouse.transactions import Limits, load_staged
+from etl.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -59,20 +60,21 @@ def run_loads(run: RunContext) -> tuple[tuple[SourceOutcome, ...], Applied]:
     return tuple(outcomes), applied
 
 
-_EXPLAINED = {
-    "null_words": "null words were read as missing values",
-    "normalised_keys": "normalised keys: marks without a width or a spreadsheet's wrapping removed",
-    "skipped_rows": "rows skipped that hold no record",
-}
+_EXPLAINED = {  # by note: what is counted, and what was done about it
+    "null_words": ("null word", " read as missing"),
+    "normalised_keys": (
+        "normalised key", ": marks without a width or a spreadsheet's wrapping removed"
+    ),
+}  # fmt: skip
 
 
 def _with_findings(source: Source, outcome: SourceOutcome) -> SourceOutcome:
     """Say once how the source is written, and what of that a person should look at."""
     extra = {"source": source.name, "stage": EXTRACTION}
     facts = (*source.watch.facts, *source.written)
-    counted = [f"{outcome.notes[name]} {words}" for name, words in _EXPLAINED.items()
-               if name in outcome.notes]  # fmt: skip
-    warnings = (*counted, *source.watch.warnings)
+    explained = [f"{counted(outcome.notes[name], noun)}{done}"
+                 for name, (noun, done) in _EXPLAINED.items() if name in outcome.notes]  # fmt: skip
+    warnings = (*explained, *source.watch.warnings)
     if facts:
         logger.info("%s: %s", Path(source.feed.path).name, ", ".join(facts), extra=extra)
     for warning in warnings:
@@ -179,8 +181,8 @@ def _stage(
     except Exception as error:  # noqa: BLE001  # the other sources go on; it is logged and reported
         return _failed(source, error, read=attempt.tally.read)
     finally:
-        counted = attempt.tally
-        run.metrics.record_totals(read=counted.read, rejected=counted.all_rejected)
+        tally = attempt.tally
+        run.metrics.record_totals(read=tally.read, rejected=tally.all_rejected)
 
 
 def _stage_once(run: RunContext, source: Source, readers: _Readers, attempt: _Attempt) -> Staged:
@@ -250,10 +252,10 @@ def _notices(run: RunContext, source: Source, tally: Tally) -> Iterator[str]:
     left_out = source.feed.left_out
     skipped = sum(left_out.values())
     if skipped > tally.read:
-        counted = ", ".join(f"{n} {status}" for status, n in left_out.items())
+        by_status = ", ".join(f"{n} {status}" for status, n in left_out.items())
         yield (
             f"{source.name}: {skipped} of {skipped + tally.read} left out for their status: "
-            f"{counted}"
+            f"{by_status}"
         )
 
 

@@ -396,7 +396,7 @@ def test_time_zone_and_locale_change_nothing(project: Project, undisturbed: Tabl
     for place in ({"TZ": "Asia/Kolkata"}, {"TZ": "America/New_York", **plain}):
         result = ended(start(project, "--full-refresh", environ=place))
         assert result.returncode == 0
-        assert "1,600" in result.stdout
+        assert "1,590" in result.stdout  # customers, ten empty rows aside
         assert not result.stderr
         assert project.tables() == undisturbed
     first, second = rejected_by_run(project).values()

@@ -32,8 +32,8 @@ def project(tmp_path: Path) -> Project:
 
 
 def without_most_keys(project: Project) -> None:
-    customers = [{"customer_id": f"C{n}" if n < 6 else ""} for n in range(10)]
-    project.write(customers=[*customers, {"customer_id": "C0"}], sales=[SALE])
+    customers = [{"customer_id": f"C{n}" if n < 6 else "", "first_name": "Ann"} for n in range(10)]
+    project.write(customers=[*customers, {"customer_id": "C0", "first_name": "Ann"}], sales=[SALE])
 
 
 # --- a source that is held back ------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_a_rule_setting_that_differs_from_that_of_earlier_rows_is_reported(
         assert "computed with 0.03" in notice
         assert "--full-refresh" in notice
     assert project.query("SELECT commission FROM sales_fact") == [(pytest.approx(0.5),)]
-    project.write(customers=[{"customer_id": "C1"}], sales=[{**SALE, "transaction_id": "T2"}])
+    project.write(customers=[{"customer_id": "C1"}], sales=[SALE, {**SALE, "transaction_id": "T2"}])
     assert project.run("--full-refresh")["notices"] == []
     assert project.run()["notices"] == []
 
@@ -177,7 +177,6 @@ def test_a_changed_setting_is_printed(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project.run()
-    project.write(customers=[{"customer_id": "C1"}], sales=[])
     project.settings["COMMISSION_RATE"] = "0.05"
     assert command(project, monkeypatch) == 0
     assert "note: COMMISSION_RATE is 0.05" in capsys.readouterr().out

@@ -59,8 +59,12 @@ def test_a_warehouse_of_version_0_1_0_is_loaded(tmp_path: Path) -> None:
     summary = old.run()
     counts = [summary["tables"][name] for name in ("customer_dim", "product_dim", "sales_fact")]
     assert [c["rows_inserted"] for c in counts] == [0, 0, 0]
-    assert [c["rows_updated"] for c in counts] == [0, 0, 0]
-    assert counts[2]["rows_unchanged"] > 0
+    assert [c["rows_updated"] for c in counts] == [0, 0, 1]
+    assert counts[2]["rows_unchanged"] == 13
+    # version 0.1.0 dropped the offset of a time, which is now converted
+    assert summary["column_changes"] == {"sales_fact": {"transaction_date": 1}}
+    at = "SELECT transaction_date FROM sales_fact WHERE transaction_id = 'T00014'"
+    assert old.query(at) == [(datetime(2024, 1, 2, 5, 18, 23),)]
     new.run()
     assert old.tables() == new.tables()
     assert old.run("--full-refresh")["exit_code"] == new.run("--full-refresh")["exit_code"]
@@ -237,13 +241,13 @@ def test_the_settings_that_computed_the_rows_are_known(tmp_path: Path) -> None:
     project.run()
     assert settings_of(project) == {
         "product_dim": {"DEFAULT_COST_RATIO": ["0.5"]},
-        "sales_fact": {"COMMISSION_RATE": ["0.03"]},
+        "sales_fact": {"COMMISSION_RATE": ["0.03"], "SOURCE_TIME_ZONE": ["UTC"]},
     }
     project.settings |= {"COMMISSION_RATE": "0.05", "DEFAULT_COST_RATIO": "0.6"}
     project.run()
     assert settings_of(project) == {
         "product_dim": {"DEFAULT_COST_RATIO": ["0.6"]},  # every product is computed anew
-        "sales_fact": {"COMMISSION_RATE": ["0.03", "0.05"]},
+        "sales_fact": {"COMMISSION_RATE": ["0.03", "0.05"], "SOURCE_TIME_ZONE": ["UTC"]},
     }
     project.run("--full-refresh")
-    assert settings_of(project)["sales_fact"] == {"COMMISSION_RATE": ["0.05"]}
+    assert settings_of(project)["sales_fact"]["COMMISSION_RATE"] == ["0.05"]
