@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from decimal import Decimal
 from functools import cache
 from importlib import import_module
 from typing import Any, Self
@@ -452,6 +453,24 @@ class PostgresSession:
         self._connection.close()
 
 
+_MONEY = 790  # its number in pg_type, the same on every server
+
+
+def amount_of(text: str, digits: int) -> Decimal:
+    """Return the amount of a value of type `money`, which comes as its locale writes it.
+
+    Args:
+        text: the value.
+        digits: after the point, of which the locale has as many in every amount.
+
+    Example:
+        >>> amount_of("-$1,299.00", 2), amount_of("1.299,50 €", 2), amount_of("($5)", 0)
+        (Decimal('-1299.00'), Decimal('1299.50'), Decimal('-5'))
+    """
+    number = Decimal("".join(filter(str.isdecimal, text))).scaleb(-digits)
+    return -number if set("-(\u2212") & set(text) else number
+
+
 class PostgresReader:
     """A connection to read from; see `engine.Reader`.
 
@@ -469,6 +488,7 @@ class PostgresReader:
         self._connection = connect(connection_string, setting, raised=ExtractionError)
         self._next_step = f"check {setting}, and that the table has the columns of the query"
         self._cursor: Any = None
+        self._money: dict[int, int] = {}  # place of a column, digits after the point
         self._stack = ExitStack()
 
     def query(self, sql: str, params: Sequence[object]) -> None:
@@ -478,11 +498,28 @@ class PostgresReader:
             self._connection.read_only = True
             self._cursor = self._stack.enter_context(server_cursor(self._connection, "sales"))
             self._cursor.execute(numbered_marks(sql), params)
+            self._money = self._columns_of_money()
+
+    def _columns_of_money(self) -> dict[int, int]:
+        columns = enumerate(self._cursor.description or ())
+        places = [place for place, column in columns if column.type_code == _MONEY]
+        if not places:
+            return {}
+        (nothing,) = self._connection.execute("SELECT CAST(0 AS money)::text").fetchone()
+        return dict.fromkeys(places, sum(map(str.isdecimal, nothing)) - 1)
 
     def fetchmany(self, rows: int) -> list[Any]:
         """Return the next rows, none at the end."""
         with self._errors():
-            return list(self._cursor.fetchmany(rows))
+            found = list(self._cursor.fetchmany(rows))
+        return [self._with_amounts(row) for row in found] if self._money else found
+
+    def _with_amounts(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(
+            amount_of(value, self._money[place])
+            if place in self._money and isinstance(value, str) else value
+            for place, value in enumerate(row)
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close cursor and connection."""

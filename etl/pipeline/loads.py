@@ -65,6 +65,10 @@ _EXPLAINED = {  # by note: what is counted, and what was done about it
     "normalised_keys": (
         "normalised key", ": marks without a width or a spreadsheet's wrapping removed"
     ),
+    "float_ids": (
+        "id", " written with a point, such as 1001.0; whole_ids = true for this source reads 1001"
+    ),
+    "whole_ids": ("id", " written with a point, such as 1001.0, read as whole numbers"),
 }  # fmt: skip
 
 

@@ -201,6 +201,7 @@ def _source(declared: _Declared, config: Config, window: Window, scratch: str) -
         commission_rate=config.processing.commission_rate,
         null_words=null_words_of(config, declared.name),
         decimal=config.files.pipeline.source(declared.name).decimal or ".",
+        whole_ids=config.files.pipeline.source(declared.name).whole_ids,
         loads_returns=config.processing.returns == "load",
     )
     return Source(

@@ -64,6 +64,7 @@ class Rules:
         dates: how dates are read.
         null_words: texts that stand for a missing value.
         decimal: the decimal mark.
+        whole_ids: whether ids such as `1001.0` are read as whole numbers.
 
     Raises:
         TransformationError: a ratio or rate is no number of at most 19 digits.
@@ -76,6 +77,7 @@ class Rules:
     dates: DateReading = AS_FOUND
     null_words: tuple[str, ...] = NULL_WORDS
     decimal: str = "."
+    whole_ids: bool = False
 
     def __post_init__(self) -> None:
         for name in ("default_cost_ratio", "commission_rate"):
@@ -113,7 +115,10 @@ E_NOTATION = (
 
 def prepared_texts(block: pa.RecordBatch, texts: TextOptions, rules: Rules) -> Prepared:
     """Return the block with its texts as the rules expect them."""
-    return prepared(block, replace(texts, null_words=rules.null_words, decimal=rules.decimal))
+    options = replace(
+        texts, null_words=rules.null_words, decimal=rules.decimal, whole_ids=rules.whole_ids
+    )
+    return prepared(block, options)
 
 
 def refuse_e_notation(checks: Checks, block: pa.RecordBatch, keys: Iterable[str]) -> None:

@@ -35,6 +35,7 @@ class TextOptions:
         keys: columns that hold keys.
         numbers: columns that hold numbers.
         decimal: the decimal mark of these numbers.
+        whole_ids: whether ids such as `1001.0` are read as whole numbers.
         nan_is_wrong: whether NaN in a number is an error rather than a missing value, as in JSON,
             which has null for that.
     """
@@ -44,6 +45,7 @@ class TextOptions:
     keys: Collection[str] = ()
     numbers: Collection[str] = ()
     decimal: str = "."
+    whole_ids: bool = False
     nan_is_wrong: bool = False
 
 
@@ -93,9 +95,22 @@ def _prepared_column(
     if name in options.keys:
         column, changed = normalised_keys(column)
         notes["normalised_keys"] += changed
+        column = _looked_at_for_floats(column, options=options, notes=notes)
     if name in options.numbers and options.decimal == ",":
         column = with_decimal_points(column)
     return column
+
+
+def _looked_at_for_floats(
+    column: pa.Array, *, options: TextOptions, notes: Counter[str]
+) -> pa.Array:
+    if not pc.any(pc.ends_with(column, ".0")).as_py():  # far quicker than the pattern
+        return column
+    floats = is_float_id(column)
+    notes["whole_ids" if options.whole_ids else "float_ids"] += floats.true_count
+    if not options.whole_ids:
+        return column
+    return pc.if_else(floats, pc.utf8_slice_codeunits(column, 0, -2), column)
 
 
 def _words_of(name: str, options: TextOptions) -> tuple[str, ...]:
@@ -196,6 +211,8 @@ def in_e_notation(column: pa.Array) -> pa.Array:
 
 def is_float_id(column: pa.Array) -> pa.Array:
     """Return which ids are whole numbers that were written as floats, such as `1001.0`.
+
+    That is what pandas makes of a column of numbers in which one is missing.
 
     Example:
         >>> is_float_id(pa.array(["1001.0", "1001", "C1.0", None])).to_pylist()

@@ -138,6 +138,9 @@ class SourceOptions(RestOptions, _Part):
     null_words: tuple[str, ...] | None = Field(
         default=None, description="texts that stand for a missing value"
     )
+    whole_ids: bool = Field(
+        default=False, description="read ids such as 1001.0 as whole numbers, here 1001"
+    )
     skip_rows: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="lines above the header; found from the header"
     )

@@ -239,6 +239,31 @@ def _placeholders(examined: Examined) -> str:
     )
 
 
+def _float_ids(examined: Examined) -> str:
+    if not examined.tally.notes["float_ids"]:
+        return ""
+    table = examined.table
+    known = [(column, parent) for column, parent in table.references if len(parent.key) == 1]
+    known += [(table.column(table.key[0]), table)] if len(table.key) == 1 else []
+    texts = ((column, parent) for column, parent in known if column.kind is Kind.TEXT)
+    return "; ".join(filter(None, (_floats_in(examined, *each) for each in texts)))
+
+
+def _floats_in(examined: Examined, column: Column, parent: Table) -> str:
+    waiting = {each.table.name: each.rows for each in examined.waiting}
+    query = gate_sql.count_float_ids(
+        examined.load.db.dialect, column=column, rows=examined.staged.rows, parent=parent,
+        waiting=waiting.get(parent.name, ""),
+    )  # fmt: skip
+    count, one = examined.load.db.query(query)[0]
+    if not count:
+        return ""
+    return (
+        f"{column.name} is a number with a point in {count} records, such as {one}, which "
+        f"{parent.name} has as {one.removesuffix('.0')}"
+    )
+
+
 RULES = (
     _Rule(
         names.REJECT_RATE, _rejected,
@@ -268,5 +293,10 @@ RULES = (
         names.PLACEHOLDERS, _placeholders,
         "look how the source writes the keys, whether customers and products are whole, or raise "
         "MAX_PLACEHOLDER_RATE",
+    ),
+    _Rule(
+        names.FLOAT_IDS, _float_ids,
+        "export the ids as whole numbers or text (pandas: astype('Int64')), or set whole_ids = "
+        "true for this source in pipeline.toml",
     ),
 )  # fmt: skip

@@ -54,6 +54,32 @@ def count_needing_placeholders(table: Table, rows: str, waiting: Mapping[str, st
 WHERE {" OR ".join(unknown)};"""
 
 
+def count_float_ids(
+    dialect: Dialect, *, column: Column, rows: str, parent: Table, waiting: str = ""
+) -> str:
+    """Return the query for how many staged ids such as `1001.0` are known as `1001`, and one.
+
+    Args:
+        dialect: of the warehouse.
+        column: the ids.
+        rows: where the staged records stand.
+        parent: the table that knows ids.
+        waiting: where records for it stand that are not merged yet.
+    """
+    own, key = f"s.{quoted(column.name)}", quoted(parent.key[0])
+    real = f" AND d.{quoted(parent.placeholder)} = {dialect.false}" if parent.placeholder else ""
+    known = [(parent.name, real), *([(waiting, "")] if waiting else [])]
+
+    def is_known(value: str) -> str:
+        places = (f"EXISTS (SELECT 1 FROM {quoted_table(place)} AS d WHERE {value} = {own}{only})"
+                  for place, only in known)  # fmt: skip
+        return f"({' OR '.join(places)})"
+
+    whole = is_known(f"CONCAT(d.{key}, '.0')")
+    return f"""SELECT count(*), min({own}) FROM {quoted(rows)} AS s
+WHERE {own} LIKE '%.0' AND {whole} AND NOT {is_known(f"d.{key}")};"""
+
+
 def _unknown(column: Column, parent: Table, waiting: str) -> str:
     own = f"s.{quoted(column.name)}"
     key = quoted(parent.key[0])

@@ -5,6 +5,7 @@ binaries, from which the tests start one of their own; see also `test_servers.py
 """
 
 import os
+import re
 import shutil
 import socket
 import threading
@@ -273,6 +274,30 @@ def test_times_with_an_offset_are_read_in_one_zone(project: Project, database: s
     assert project.run()["exit_code"] == 0
     found = project.query("SELECT DISTINCT transaction_date FROM sales_fact")
     assert found == [(datetime(2024, 1, 21, 7, 30),)]
+
+
+def test_amounts_of_type_money_are_read_exactly(project: Project, database: str) -> None:
+    with DatabaseManager(database) as db:
+        db.execute(re.sub(r"NUMERIC(\(12, 2\))?", "MONEY", SHOP))
+        sold = [(*row[:4], Decimal("1299.50"), *row[5:]) for row in SOLD]
+        db.execute_batch(f"INSERT INTO sales_transactions VALUES ({', '.join('?' * 9)})", sold)
+    project.settings |= {"SALES_DB_CONNECTION_STRING": database, "CHUNK_ROWS": "2"}
+    assert project.run()["exit_code"] == 0
+    found = project.query("SELECT unit_price, discount_amount FROM sales_fact ORDER BY 1, 2")
+    price = Decimal("1299.50")
+    assert found == [(price, Decimal(0)), (price, Decimal(0)), (price, Decimal("0.99"))]
+
+
+@pytest.mark.parametrize(
+    ("text", "digits", "amount"),
+    [
+        ("$92,233,720,368,547,758.07", 2, "92233720368547758.07"),
+        ("-1.299,50 \u20ac", 2, "-1299.50"), ("\u00a51,299", 0, "1299"), ("KD 1.299", 3, "1.299"),
+        ("($0.05)", 2, "-0.05"), ("\u2212 5 kr", 0, "-5"),
+    ],
+)  # fmt: skip
+def test_an_amount_of_any_locale_is_read(text: str, digits: int, amount: str) -> None:
+    assert postgresql_engine.amount_of(text, digits) == Decimal(amount)
 
 
 def test_a_sales_database_that_is_not_as_it_should_be_is_reported(

@@ -193,7 +193,9 @@ CASE_RUNS: dict[str, tuple[Run, ...]] = {
     ),
     "19_json_odd": (Run("run", Ends(0, {"customer_dim": 12, "sales_fact": 20})),),
     "24_pandas": (
-        Run("run", Ends(3, {"customer_dim": 12, "sales_fact": 0}, ["1001.0"])),
+        Run("run", Ends(3, {"customer_dim": 12, "sales_fact": 0}, ["1001.0", "whole_ids"])),
+        Run("run", Ends(0, {"customer_dim": 12, "sales_fact": 19}, ["whole numbers"], ["T0004"]),
+            "[sources.sales]\nwhole_ids = true\n"),
     ),
     "32_empty": (
         Run("run", Ends(0, ALL)),
@@ -227,21 +229,7 @@ CASE_RUNS: dict[str, tuple[Run, ...]] = {
 }  # fmt: skip
 
 
-WAITING = {
-    "24_pandas": "ids that are all N.0 are not yet held back",
-}  # fmt: skip
-
-
-def runs() -> list[Any]:
-    return [
-        pytest.param(case, id=case, marks=pytest.mark.xfail(reason=WAITING[case], strict=True))
-        if case in WAITING
-        else pytest.param(case, id=case)
-        for case in CASE_RUNS
-    ]
-
-
-@pytest.mark.parametrize("case", runs())
+@pytest.mark.parametrize("case", CASE_RUNS)
 def test_a_case_ends_as_it_should(case: str, tmp_path: Path) -> None:
     declared = json.loads((CASES / case / "case.json").read_text(encoding="utf-8"))
     by_name = {run["name"]: run for run in declared["runs"]}
@@ -281,5 +269,5 @@ def _rejected(summary: Mapping[str, Any]) -> str:
 
 
 def test_every_case_is_tried() -> None:
-    on_servers = {"40b_pg_money", "40c_pg_tz"}  # tests/sources/test_servers.py
+    on_servers = {"40b_pg_money", "40c_pg_tz"}  # tests/engines/test_postgresql.py
     assert {path.parent.name for path in CASES.glob("*/case.json")} == {*CASE_RUNS, *on_servers}

@@ -219,6 +219,58 @@ def test_customers_of_the_same_run_are_known(project: Project) -> None:
         assert project.run(*argv)["exit_code"] == 0
 
 
+def floats(records: Sequence[Record], *names: str) -> list[Record]:
+    """The ids as pandas writes a column of numbers in which one is missing."""
+    return [
+        {**record, **{name: f"{(record[name] or '')[1:]}.0" for name in names}}
+        for record in records
+    ]
+
+
+def whole(records: Sequence[Record], *names: str) -> list[Record]:
+    return [{**record, **{name: (record[name] or "")[1:] for name in names}} for record in records]
+
+
+@every_engine
+@pytest.mark.parametrize("argv", [(), ("--full-refresh",)])
+def test_ids_with_a_point_beside_ids_without_are_held_back(
+    tmp_path: Path, argv: tuple[str, ...]
+) -> None:
+    project = Project(tmp_path, LOG_LEVEL="ERROR")
+    project.write(
+        whole(customers(12), "customer_id"), products(6), floats(sales(20), "customer_id")
+    )
+    summary = project.run(*argv)
+    assert summary["exit_code"] == 3
+    assert found(summary) == ["sales.float_ids"]
+    (error,) = (each["error"] for each in summary["sources"] if each["error"])
+    assert "in 20 records, such as 1.0, which customer_dim has as 1" in error
+    assert "whole_ids = true" in error
+    assert project.query("SELECT count(*) FROM sales_fact") == [(0,)]
+    project.settings["PIPELINE_FILE"] = str(tmp_path / "pipeline.toml")
+    (tmp_path / "pipeline.toml").write_text("[sources.sales]\nwhole_ids = true\n")
+    assert project.run(*argv)["exit_code"] == 0
+    assert project.query("SELECT count(*) FROM customer_dim WHERE is_inferred = TRUE") == [(0,)]
+
+
+def test_keys_that_got_a_point_are_held_back(tmp_path: Path) -> None:
+    project = Project(tmp_path, LOG_LEVEL="ERROR")
+    project.write(whole(customers(12), "customer_id"))
+    assert project.run()["exit_code"] == 0
+    project.write(floats(customers(12), "customer_id"))
+    assert_held(project, by=["customers.float_ids"])
+
+
+def test_ids_that_all_have_a_point_are_loaded_and_reported(tmp_path: Path) -> None:
+    project = Project(tmp_path, LOG_LEVEL="ERROR")
+    project.write(
+        floats(customers(12), "customer_id"), products(6), floats(sales(20), "customer_id")
+    )
+    summary = project.run()
+    assert summary["exit_code"] == 0
+    assert "12 ids written with a point, such as 1001.0" in str(summary["sources"][0])
+
+
 def test_a_first_load_may_need_any_placeholders(tmp_path: Path) -> None:
     project = Project(tmp_path, LOG_LEVEL="ERROR")
     project.write([], [], sales(20))

@@ -53,6 +53,18 @@ def test_null_words_are_those_of_the_source() -> None:
     }
 
 
+def test_whole_numbers_written_as_floats_are_counted_and_read_where_that_is_set() -> None:
+    block = pa.record_batch({"id": ["1001.0", "7", "C1.0", "1.50", None], "n": ["2.0"] * 5})
+    seen = prepared(block, TextOptions(keys=["id"]))
+    assert seen.records.equals(block)
+    assert seen.notes == {"float_ids": 1}
+    whole = prepared(block, TextOptions(keys=["id"], whole_ids=True))
+    assert whole.records.to_pydict() == {
+        "id": ["1001", "7", "C1.0", "1.50", None], "n": ["2.0"] * 5,
+    }  # fmt: skip
+    assert whole.notes == {"whole_ids": 1}
+
+
 @pytest.mark.parametrize(
     ("key", "normal"),
     [
