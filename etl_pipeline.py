@@ -196,9 +196,8 @@ def _begin() -> int:
 
 def _print_schema(config: Config) -> int:
     connection = config.database.connection_string.get_secret_value()
-    parts = (schema_script(connection), upgrade_script(connection))
     with console.output():
-        print("\n\n".join(part for part in parts if part))
+        print(schema_script(connection, upgrade_script(connection)))
     return EXIT_OK
 
 

@@ -3,8 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from etl.engines.dialect import Dialect, quoted, quoted_table, sql_type, temporary
+from etl.engines.dialect import (
+    Dialect,
+    quoted,
+    quoted_table,
+    sql_type,
+    temporary,
+    text_literal,
+)
 from etl.schema.tables import Column, Default, Index, Table
+from etl.schema.views import Note, Shown, View
 
 # What a load does with the tables.
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
@@ -30,6 +38,49 @@ def _create_index(dialect: Dialect, table: Table, index: Index) -> str:
     columns = ", ".join(quoted(column) for column in index.columns)
     create = f"{dialect.create_index} {name} ON {quoted_table(table.name)} ({columns});"
     return f"-- {index.reason}\n{create}"
+
+
+def create_view(dialect: Dialect, view: View) -> str:
+    """DDL of a view."""
+    name, query = quoted(view.name), view_query(view)
+    return dialect.create_view.format(name=view.name, quoted=name, query=query)
+
+
+def view_query(view: View) -> str:
+    """Return the query behind a view, the same on every engine."""
+    columns = ",\n".join(f"    {_shown(shown)}" for shown in view.columns)
+    return f"SELECT\n{columns}\nFROM {quoted_table(view.tables[0].name)}\n{view.joins}"
+
+
+def _shown(shown: Shown) -> str:
+    column = f"{quoted(shown.table.name)}.{quoted(shown.column.name)}"
+    return column if shown.name == shown.column.name else f"{column} AS {quoted(shown.name)}"
+
+
+def comments(dialect: Dialect, notes: Iterable[Note]) -> str:
+    """Return the statements that keep notes on tables, views and their columns.
+
+    Example:
+        >>> from etl.engines.duckdb import DUCKDB
+        >>> print(comments(DUCKDB, [Note("TABLE", "a", "", "rows"), Note("VIEW", "b", "c", "it")]))
+        COMMENT ON TABLE "a" IS 'rows';
+        COMMENT ON COLUMN "b"."c" IS 'it';
+    """
+    if dialect.comments:
+        rows = ",\n".join(f"    {_note_row(note)}" for note in notes)
+        return dialect.comments.format(rows=rows) if rows else ""
+    return "\n".join(map(_comment_on, notes))
+
+
+def _note_row(note: Note) -> str:
+    part = f"N{text_literal(note.column)}" if note.column else "NULL"
+    return f"(N'{note.kind}', N'{note.name}', {part}, N{text_literal(note.text)})"
+
+
+def _comment_on(note: Note) -> str:
+    name, column = quoted_table(note.name), note.column and f".{quoted(note.column)}"
+    kind = "COLUMN" if column else note.kind
+    return f"COMMENT ON {kind} {name}{column} IS {text_literal(note.text)};"
 
 
 def grants(dialect: Dialect, tables: Iterable[Table]) -> str:

@@ -37,6 +37,11 @@ class Dialect:
             what follows its name.
         create_staging: the same of a table in which sources are staged; empty: they are staged in
             temporary ones, which end with the connection.
+        create_view: makes the view `{name}` from `{query}`, unless it is there.
+        comments: keeps notes on tables and columns, where they are missing; `{rows}` are the
+            notes. Empty: by COMMENT ON.
+        commented: query for the tables, views and columns that carry a note: name, column or
+            nothing.
         create_index: begins the statement that makes an index of a table that stays.
         clear: empties a staging table.
         role: makes the role to which the rights on the tables are granted; empty: none needed.
@@ -77,6 +82,9 @@ class Dialect:
     create_temporary_as: str
     create_missing: str
     create_staging: str
+    create_view: str
+    comments: str
+    commented: str
     create_index: str
     clear: str
     role: str
@@ -125,11 +133,17 @@ ORDER BY k.ORDINAL_POSITION;"""
 
 def catalog_of(dialect: Dialect, schemas: Iterable[str] = ()) -> str:
     """The query for the columns of tables and views, those of further schemas among them."""
-    named = ", ".join(_text_literal(schema) for schema in schemas)
+    named = ", ".join(text_literal(schema) for schema in schemas)
     return dialect.catalog.format(named=f" OR t.TABLE_SCHEMA IN ({named})" if named else "")
 
 
-def _text_literal(text: str) -> str:
+def text_literal(text: str) -> str:
+    """Return a text as SQL.
+
+    Example:
+        >>> text_literal("a sale's day")
+        "'a sale''s day'"
+    """
     escaped = text.replace("'", "''")
     return f"'{escaped}'"
 
@@ -142,7 +156,7 @@ def remember_key(dialect: Dialect, table: Table) -> str:
         >>> remember_key(DUCKDB, Table("orders", "", ("order_id", "line"), ()))
         'COMMENT ON TABLE "orders" IS \'key: ["order_id", "line"]\';'
     """
-    note = _text_literal(KEY_NOTE + json.dumps(table.key))
+    note = text_literal(KEY_NOTE + json.dumps(table.key))
     return dialect.remember_key.format(table=quoted_table(table.name), key=note)
 
 

@@ -59,6 +59,16 @@ DUCKDB = Dialect(
     create_temporary_as="CREATE TEMPORARY TABLE {name} AS\n{query};",
     create_missing="CREATE TABLE IF NOT EXISTS {quoted} {body}",
     create_staging="",
+    create_view="CREATE OR REPLACE VIEW {quoted} AS\n{query};",
+    comments="",
+    commented=(
+        "SELECT table_name, '' FROM duckdb_tables() "
+        "WHERE database_name = current_database() AND comment IS NOT NULL\n"
+        "UNION ALL SELECT view_name, '' FROM duckdb_views() "
+        "WHERE database_name = current_database() AND comment IS NOT NULL\n"
+        "UNION ALL SELECT table_name, column_name FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND comment IS NOT NULL;"
+    ),
     create_index="",
     clear="",
     role="",

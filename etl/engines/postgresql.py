@@ -99,6 +99,14 @@ POSTGRESQL = Dialect(
     create_missing="CREATE TABLE IF NOT EXISTS {quoted} {body}",
     # Without a log, which halves the time of staging; a crash of the server empties them.
     create_staging="CREATE UNLOGGED TABLE IF NOT EXISTS {quoted} {body}",
+    create_view="CREATE OR REPLACE VIEW {quoted} AS\n{query};",
+    comments="",
+    commented=(
+        "SELECT c.relname, COALESCE(a.attname, '') FROM pg_description AS d "
+        "JOIN pg_class AS c ON c.oid = d.objoid LEFT JOIN pg_attribute AS a "
+        "ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND d.objsubid > 0\n"
+        "WHERE d.classoid = 'pg_class'::regclass AND pg_table_is_visible(c.oid);"
+    ),
     create_index="CREATE INDEX IF NOT EXISTS",
     clear="TRUNCATE TABLE {quoted};",  # DELETE would leave the rows for VACUUM to clean up
     role=("DO $$ BEGIN CREATE ROLE etl_loader; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"),

@@ -88,6 +88,44 @@ CODES = ErrorCodes(
 
 _UNLESS_THERE = "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quoted} {body}\nEND;"
 
+# CREATE VIEW wants to be alone in its batch.
+_CREATE_VIEW = "IF OBJECT_ID(N'{name}', N'V') IS NULL\nEXEC(N'CREATE VIEW {quoted} AS\n{query};');"
+
+# Descriptions where SQL Server's own tools, and those of others, look for them. A view that has one
+# has been given those of its columns too.
+_COMMENTS = """DECLARE @kind NVARCHAR(10), @name SYSNAME, @part SYSNAME, @note NVARCHAR(1000),
+    @schema SYSNAME;
+DECLARE notes CURSOR LOCAL STATIC FOR
+SELECT n."kind", n."name", n."part", n."note", OBJECT_SCHEMA_NAME(OBJECT_ID(n."name"))
+FROM (VALUES
+{rows}
+) AS n ("kind", "name", "part", "note")
+WHERE OBJECT_ID(n."name") IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM sys.extended_properties AS p
+    WHERE p.class = 1 AND p.name = N'MS_Description' AND p.major_id = OBJECT_ID(n."name")
+        AND p.minor_id = COALESCE((SELECT c.column_id FROM sys.columns AS c
+            WHERE c.object_id = OBJECT_ID(n."name") AND c.name = n."part" AND n."kind" = N'TABLE'),
+            0));
+OPEN notes;
+FETCH NEXT FROM notes INTO @kind, @name, @part, @note, @schema;
+WHILE @@FETCH_STATUS = 0
+BEGIN
+    IF @part IS NULL
+        EXEC sp_addextendedproperty N'MS_Description', @note, N'SCHEMA', @schema, @kind, @name;
+    ELSE
+        EXEC sp_addextendedproperty N'MS_Description', @note, N'SCHEMA', @schema, @kind, @name,
+            N'COLUMN', @part;
+    FETCH NEXT FROM notes INTO @kind, @name, @part, @note, @schema;
+END;
+CLOSE notes;
+DEALLOCATE notes;"""
+
+_COMMENTED = """SELECT o.name, COALESCE(c.name, N'')
+FROM sys.extended_properties AS p JOIN sys.objects AS o ON o.object_id = p.major_id
+LEFT JOIN sys.columns AS c ON c.object_id = p.major_id AND c.column_id = p.minor_id
+WHERE p.class = 1 AND p.name = N'MS_Description'
+    AND SCHEMA_NAME(o.schema_id) IN (SCHEMA_NAME(), N'dbo');"""
+
 SQL_SERVER = Dialect(
     name="SQL Server",
     long_text="NVARCHAR(MAX)",
@@ -120,6 +158,9 @@ SQL_SERVER = Dialect(
     create_temporary_as="SELECT * INTO {name} FROM (\n{query}\n) AS made;",
     create_missing=_UNLESS_THERE,
     create_staging=_UNLESS_THERE,
+    create_view=_CREATE_VIEW,
+    comments=_COMMENTS,
+    commented=_COMMENTED,
     create_index="CREATE INDEX",
     clear="DELETE FROM {quoted};",  # TRUNCATE would need the right to alter the table
     role="IF DATABASE_PRINCIPAL_ID(N'etl_loader') IS NULL\nCREATE ROLE etl_loader;",

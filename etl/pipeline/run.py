@@ -40,6 +40,7 @@ from etl.reports.quality import write_report
 from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
 from etl.sources.sales import sales_query
+from etl.warehouse.calendar import fill_calendar
 from etl.warehouse.export import export_tables
 
 logger = logging.getLogger(__name__)
@@ -200,6 +201,7 @@ def _finish_failed(run: RunContext, error: BaseException) -> None:
 def _load_and_validate(run: RunContext, findings: Findings) -> RunSummary:
     findings.attention += _archive(run)
     outcomes, applied = _run_loads(run)
+    run.kept(partial(fill_calendar, run.db))
     run.kept(partial(record_lineage, run.db, run.plan.run_id, run.ledger.lineage))
     run.kept(partial(audit.require_balance, run.db, run.plan.run_id))
     findings.notices += _found(run, lambda: notices_of_settings(run))

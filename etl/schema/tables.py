@@ -161,6 +161,7 @@ _money = partial(Column, kind=Kind.DECIMAL, precision=18, scale=2)
 _flag = partial(Column, kind=Kind.BOOLEAN)
 _count = partial(Column, kind=Kind.INTEGER, required=True, default=Default.ZERO)
 _time = partial(Column, kind=Kind.TIMESTAMP)
+_number = partial(Column, kind=Kind.INTEGER, required=True)
 
 _WRITTEN = (
     _time(
@@ -265,6 +266,27 @@ SALES_FACT = Table(
         Index(("product_id",),
               "the sales of a product whose cost changed; whether a product is still named"),
         Index(("transaction_date",), "the sales of a window that are no longer in the source"),
+    ),
+)  # fmt: skip
+
+DATE_DIM = Table(
+    "date_dim", "one row per day, whole years from the first sale to the newest", ("day",),
+    columns=(
+        Column("day", "key; the date of a sale's transaction_date", Kind.DATE, required=True),
+        _number("date_key", "the day as a number, 20240120"),
+        _number("year", "calendar year"),
+        _number("quarter", "1 to 4"),
+        _number("month", "1 to 12"),
+        _text("month_name", "January to December", width=9, required=True),
+        _text("year_month", "2024-01; sorts by time", width=7, required=True),
+        _number("week", "ISO week, 1 to 53"),
+        _number("week_year", "the year that the ISO week belongs to"),
+        _number("day_of_month", "1 to 31"),
+        _number("day_of_year", "1 to 366"),
+        _number("day_of_week", "1 for Monday to 7 for Sunday"),
+        _text("day_name", "Monday to Sunday", width=9, required=True),
+        _flag("is_weekend", "Saturday or Sunday", required=True),
+        _flag("is_month_end", "last day of its month", required=True),
     ),
 )  # fmt: skip
 
@@ -407,7 +429,19 @@ AUDIT_TABLES = (
     ETL_WATERMARK,
     ETL_SETTING,
 )
-ALL_TABLES = (*STAR_TABLES, *AUDIT_TABLES)
+ALL_TABLES = (*STAR_TABLES, DATE_DIM, *AUDIT_TABLES)
+
+
+def derived_tables(loaded: Iterable[Table]) -> tuple[Table, ...]:
+    """Return the tables that are computed from loaded ones.
+
+    Example:
+        >>> [table.name for table in derived_tables(STAR_TABLES)]
+        ['date_dim']
+        >>> derived_tables([CUSTOMER_DIM])
+        ()
+    """
+    return (DATE_DIM,) if SALES_FACT in loaded else ()
 
 
 def referrers(table: Table, tables: Iterable[Table]) -> tuple[tuple[Table, Column], ...]:

@@ -10,7 +10,16 @@ from etl.engines.dialect import Dialect, catalog_of, sql_type
 from etl.engines.engine import Access
 from etl.engines.registry import engine_of
 from etl.errors import LoadingError
-from etl.schema.tables import AUDIT_TABLES, STAR_TABLES, Column, Kind, Table, staging_tables
+from etl.schema.tables import (
+    AUDIT_TABLES,
+    STAR_TABLES,
+    Column,
+    Kind,
+    Table,
+    derived_tables,
+    staging_tables,
+)
+from etl.schema.views import Note, View, notes_of, views_of
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +34,27 @@ def permanent_tables(dialect: Dialect, loaded: Sequence[Table] = STAR_TABLES) ->
         loaded: the tables into which sources are loaded.
     """
     staging = staging_tables(loaded) if dialect.stages_permanently else ()
-    return (*loaded, *AUDIT_TABLES, *staging)
+    return (*loaded, *derived_tables(loaded), *AUDIT_TABLES, *staging)
 
 
-def schema_script(connection_string: str) -> str:
-    """Return the DDL of all tables as one script, in the dialect of a connection string."""
+def schema_script(connection_string: str, upgrade: str = "") -> str:
+    """Return the DDL of tables, views and comments as one script.
+
+    Args:
+        connection_string: of the warehouse, for its dialect.
+        upgrade: what an existing warehouse needs besides, from `upgrade_script`.
+    """
     dialect = engine_of(connection_string).dialect
     tables = permanent_tables(dialect)
-    statements = [ddl.create_table(dialect, table) for table in tables]
-    script = [dialect.script_start, *statements, ddl.grants(dialect, tables)]
+    views = views_of(tables)
+    script = [
+        dialect.script_start,
+        *(ddl.create_table(dialect, table) for table in tables),
+        upgrade,
+        *(ddl.create_view(dialect, view) for view in views),
+        ddl.comments(dialect, notes_of(tables, views)),
+        ddl.grants(dialect, tables),
+    ]
     return "\n\n".join(part for part in script if part)
 
 
@@ -102,11 +123,15 @@ class Differences:
     Attributes:
         tables: that are missing; a load creates them.
         columns: that are missing, each with its table; a load adds them.
+        views: that are missing.
+        notes: that tables, views and columns lack.
         problems: what only a person can change, a sentence each.
     """
 
     tables: tuple[Table, ...] = ()
     columns: tuple[tuple[Table, Column], ...] = ()
+    views: tuple[View, ...] = ()
+    notes: tuple[Note, ...] = ()
     problems: tuple[str, ...] = ()
 
     def statements(self, dialect: Dialect) -> list[str]:
@@ -129,28 +154,40 @@ def schema_differences(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLE
         loaded: the tables into which sources are loaded.
     """
     wanted = permanent_tables(db.dialect, loaded)
+    views = views_of(wanted)
     catalog = read_catalog(db, (table.name for table in wanted))
-    found, views = catalog.columns, catalog.views
-    known = [table for table in wanted if table.name in found]
+    known = [table for table in wanted if table.name in catalog.columns]
     return Differences(
-        tuple(table for table in wanted if table.name not in found),
-        tuple(
+        tables=tuple(table for table in wanted if table.name not in catalog.columns),
+        columns=tuple(
             (table, column)
             for table in known
-            if table.name not in views
+            if table.name not in catalog.views
             for column in table.columns
-            if column.name not in found[table.name]
+            if column.name not in catalog.columns[table.name]
         ),
-        tuple(
+        views=tuple(view for view in views if view.name not in catalog.columns),
+        notes=_missing_notes(db, notes_of(wanted, views)),
+        problems=tuple(
             problem
             for table in known
             for problem in (
                 [f"{table.name} is a view where a table is needed"]
-                if table.name in views
-                else _problems(db.dialect, table, found[table.name])
+                if table.name in catalog.views
+                else _problems(db.dialect, table, catalog.columns[table.name])
             )
         ),
     )
+
+
+def _missing_notes(db: DatabaseManager, notes: Iterable[Note]) -> tuple[Note, ...]:
+    """The notes that are not there; what somebody else has noted stays as it is.
+
+    A view that has one has those of its columns, which not every server shows.
+    """
+    wanted = tuple(notes)
+    there = {tuple(row) for row in db.query(db.dialect.commented)} if wanted else set()
+    return tuple(note for note in wanted if (note.name, note.place) not in there)
 
 
 @dataclass(frozen=True)
@@ -214,6 +251,8 @@ CORRECT_SCHEMA = (
 def create_tables(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLES) -> None:
     """Create the tables and add the columns that are missing; drop nothing, alter no column.
 
+    Views and notes are made too, if this login may; nothing that is loaded depends on them.
+
     For a warehouse that is open for reading only, empty temporary tables are used in place of
     those that are missing, and of those through which rows would go.
 
@@ -233,8 +272,10 @@ def create_tables(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLES) ->
         )
     if db.access.read_only:
         _replace_missing(db, found, loaded)
-    elif found.tables or found.columns:
+        return
+    if found.tables or found.columns:
         _make(db, found)
+    _describe(db, found)
 
 
 def _replace_missing(db: DatabaseManager, found: Differences, loaded: Sequence[Table]) -> None:
@@ -264,6 +305,18 @@ def _make(db: DatabaseManager, found: Differences) -> None:
         ) from error
     if columns:
         logger.warning("columns that the warehouse lacked were added: %s", columns)
+
+
+def _describe(db: DatabaseManager, found: Differences) -> None:
+    """Make views and notes, which people and BI tools read."""
+    made = [ddl.create_view(db.dialect, view) for view in found.views]
+    notes = ddl.comments(db.dialect, found.notes) if found.notes else ""
+    for statement in filter(None, (*made, notes)):
+        try:
+            with db.transaction():
+                db.execute(statement)
+        except LoadingError as error:
+            logger.info("this login may not add views or comments to the warehouse: %s", error)
 
 
 def _column_names(columns: Iterable[tuple[Table, Column]]) -> str:

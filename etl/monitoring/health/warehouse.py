@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,12 @@ from etl.monitoring.health.files import may_access, shown_path, warehouse_file
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.monitoring.health.runs import error_checks, last_run_checks
 from etl.settings.config import Config
-from etl.warehouse.tables import CORRECT_SCHEMA, permanent_tables, schema_differences
+from etl.warehouse.tables import (
+    CORRECT_SCHEMA,
+    Differences,
+    permanent_tables,
+    schema_differences,
+)
 from etl.words import counted
 
 # A batch of a load takes some ten round trips: at 200 ms each, 2 s for what else takes half of one.
@@ -79,11 +85,21 @@ def _tables(db: DatabaseManager) -> Iterator[Check]:
         names = ", ".join(f"{table.name}.{column.name}" for table, column in found.columns)
         count = counted(len(found.columns), "column")
         yield _missing(db, "columns", f"{count} missing: {names}", len(found.columns))
+    if (found.views or found.notes) and not found.tables:
+        yield _missing_for_readers(db, found)
     if found.problems:
         yield failed(
             "schema", "; ".join(found.problems), CORRECT_SCHEMA,
             value=len(found.problems), threshold=0,
         )  # fmt: skip
+
+
+def _missing_for_readers(db: DatabaseManager, found: Differences) -> Check:
+    """Views and comments: no load needs them, so that it is never more than a warning."""
+    names = [view.name for view in found.views]
+    names += [counted(len(found.notes), "comment")] if found.notes else []
+    missing = _missing(db, "views", f"{', '.join(names)} missing", len(names))
+    return replace(missing, status=WARNING)
 
 
 def _missing_tables(db: DatabaseManager, missing: Sequence[str]) -> Check:

@@ -75,6 +75,28 @@ CREATE INDEX "ix_sales_fact_product_id" ON "sales_fact" ("product_id");
 CREATE INDEX "ix_sales_fact_transaction_date" ON "sales_fact" ("transaction_date");
 END;
 
+IF OBJECT_ID(N'date_dim', N'U') IS NULL
+BEGIN
+CREATE TABLE "date_dim" (
+    "day" DATE NOT NULL,
+    "date_key" INT NOT NULL,
+    "year" INT NOT NULL,
+    "quarter" INT NOT NULL,
+    "month" INT NOT NULL,
+    "month_name" NVARCHAR(9) NOT NULL,
+    "year_month" NVARCHAR(7) NOT NULL,
+    "week" INT NOT NULL,
+    "week_year" INT NOT NULL,
+    "day_of_month" INT NOT NULL,
+    "day_of_year" INT NOT NULL,
+    "day_of_week" INT NOT NULL,
+    "day_name" NVARCHAR(9) NOT NULL,
+    "is_weekend" BIT NOT NULL,
+    "is_month_end" BIT NOT NULL,
+    CONSTRAINT "pk_date_dim" PRIMARY KEY ("day")
+);
+END;
+
 IF OBJECT_ID(N'etl_run', N'U') IS NULL
 BEGIN
 CREATE TABLE "etl_run" (
@@ -285,11 +307,246 @@ CREATE TABLE "rejected_sales_fact" (
 );
 END;
 
+IF OBJECT_ID(N'sales_enriched', N'V') IS NULL
+EXEC(N'CREATE VIEW "sales_enriched" AS
+SELECT
+    "sales_fact"."transaction_id",
+    "sales_fact"."transaction_date",
+    "date_dim"."day",
+    "date_dim"."year",
+    "date_dim"."quarter",
+    "date_dim"."month",
+    "date_dim"."month_name",
+    "date_dim"."year_month",
+    "date_dim"."week",
+    "date_dim"."day_name",
+    "date_dim"."is_weekend",
+    "sales_fact"."customer_id",
+    "customer_dim"."name" AS "customer_name",
+    "customer_dim"."segment",
+    "customer_dim"."registration_date",
+    "sales_fact"."customer_status",
+    "sales_fact"."product_id",
+    "product_dim"."name" AS "product_name",
+    "product_dim"."category",
+    "product_dim"."brand",
+    "product_dim"."model",
+    "product_dim"."price_category",
+    "sales_fact"."quantity",
+    "sales_fact"."unit_price",
+    "sales_fact"."discount_amount",
+    "sales_fact"."total_amount",
+    "sales_fact"."profit_amount",
+    "sales_fact"."profit_margin",
+    "sales_fact"."commission",
+    "sales_fact"."value_tier",
+    "sales_fact"."sales_rep_id"
+FROM "sales_fact"
+LEFT JOIN "date_dim" ON "date_dim"."day" = CAST("sales_fact"."transaction_date" AS DATE)
+LEFT JOIN "customer_dim" ON "customer_dim"."customer_id" = "sales_fact"."customer_id"
+LEFT JOIN "product_dim" ON "product_dim"."product_id" = "sales_fact"."product_id";');
+
+DECLARE @kind NVARCHAR(10), @name SYSNAME, @part SYSNAME, @note NVARCHAR(1000),
+    @schema SYSNAME;
+DECLARE notes CURSOR LOCAL STATIC FOR
+SELECT n."kind", n."name", n."part", n."note", OBJECT_SCHEMA_NAME(OBJECT_ID(n."name"))
+FROM (VALUES
+    (N'TABLE', N'customer_dim', NULL, N'one row per customer'),
+    (N'TABLE', N'customer_dim', N'customer_id', N'key, as in the source, trimmed'),
+    (N'TABLE', N'customer_dim', N'name', N'first and last name with one space between'),
+    (N'TABLE', N'customer_dim', N'first_name', N'in title case'),
+    (N'TABLE', N'customer_dim', N'last_name', N'in title case'),
+    (N'TABLE', N'customer_dim', N'email', N'in lower case, kept also when it is not valid'),
+    (N'TABLE', N'customer_dim', N'email_valid', N'whether the address has the form of one; false when missing'),
+    (N'TABLE', N'customer_dim', N'phone', N'(XXX) XXX-XXXX where the digits allow it, else as given'),
+    (N'TABLE', N'customer_dim', N'phone_valid', N'whether it is a full number of ten digits; false when missing'),
+    (N'TABLE', N'customer_dim', N'address', N'trimmed'),
+    (N'TABLE', N'customer_dim', N'segment', N'enhanced segment'),
+    (N'TABLE', N'customer_dim', N'source_segment', N'segment as given, trimmed'),
+    (N'TABLE', N'customer_dim', N'registration_date', N'empty when missing or unreadable'),
+    (N'TABLE', N'customer_dim', N'is_inferred', N'true while only sales have named it and its own record has not come'),
+    (N'TABLE', N'customer_dim', N'created_date', N'when the row was first loaded, UTC'),
+    (N'TABLE', N'customer_dim', N'updated_date', N'when a value of it last changed, UTC'),
+    (N'TABLE', N'product_dim', NULL, N'one row per product'),
+    (N'TABLE', N'product_dim', N'product_id', N'key, as in the source, trimmed'),
+    (N'TABLE', N'product_dim', N'name', N'trimmed'),
+    (N'TABLE', N'product_dim', N'category', N'standard category, or the source''s own in title case'),
+    (N'TABLE', N'product_dim', N'source_category', N'category as given, trimmed'),
+    (N'TABLE', N'product_dim', N'brand', N'trimmed'),
+    (N'TABLE', N'product_dim', N'model', N'trimmed'),
+    (N'TABLE', N'product_dim', N'price', N'list price'),
+    (N'TABLE', N'product_dim', N'cost', N'unit cost; empty while unknown'),
+    (N'TABLE', N'product_dim', N'price_category', N'Premium, Mid-Range, Budget or Unknown'),
+    (N'TABLE', N'product_dim', N'quantity', N'units in stock'),
+    (N'TABLE', N'product_dim', N'inventory_status', N'Well Stocked, Moderate, Low, Critical Stock, Unknown'),
+    (N'TABLE', N'product_dim', N'warehouse', N'trimmed'),
+    (N'TABLE', N'product_dim', N'is_inferred', N'true while only sales have named it and its own record has not come'),
+    (N'TABLE', N'product_dim', N'created_date', N'when the row was first loaded, UTC'),
+    (N'TABLE', N'product_dim', N'updated_date', N'when a value of it last changed, UTC'),
+    (N'TABLE', N'sales_fact', NULL, N'one row per completed sale'),
+    (N'TABLE', N'sales_fact', N'transaction_id', N'key, as in the source, trimmed'),
+    (N'TABLE', N'sales_fact', N'customer_id', N'who bought'),
+    (N'TABLE', N'sales_fact', N'product_id', N'what was sold'),
+    (N'TABLE', N'sales_fact', N'quantity', N'units sold; negative: units returned'),
+    (N'TABLE', N'sales_fact', N'unit_price', N'price of one unit'),
+    (N'TABLE', N'sales_fact', N'discount_amount', N'off the whole line, 0 when none; of a return at most 0'),
+    (N'TABLE', N'sales_fact', N'total_amount', N'quantity x unit_price - discount_amount'),
+    (N'TABLE', N'sales_fact', N'profit_amount', N'total_amount - quantity x cost; empty while the cost is unknown'),
+    (N'TABLE', N'sales_fact', N'profit_margin', N'profit_amount / total_amount as a fraction; empty at total 0, while the cost is unknown, and beyond +/-99999.9999'),
+    (N'TABLE', N'sales_fact', N'commission', N'share of the sales representative'),
+    (N'TABLE', N'sales_fact', N'value_tier', N'High Value, Medium Value, Low Value; Return for units returned'),
+    (N'TABLE', N'sales_fact', N'customer_status', N'First-time for a customer''s earliest sale, else Repeat; Repeat for returns'),
+    (N'TABLE', N'sales_fact', N'transaction_date', N'wall clock of the sale, to the microsecond'),
+    (N'TABLE', N'sales_fact', N'sales_rep_id', N'who sold'),
+    (N'TABLE', N'sales_fact', N'created_date', N'when the row was first loaded, UTC'),
+    (N'TABLE', N'sales_fact', N'updated_date', N'when a value of it last changed, UTC'),
+    (N'TABLE', N'date_dim', NULL, N'one row per day, whole years from the first sale to the newest'),
+    (N'TABLE', N'date_dim', N'day', N'key; the date of a sale''s transaction_date'),
+    (N'TABLE', N'date_dim', N'date_key', N'the day as a number, 20240120'),
+    (N'TABLE', N'date_dim', N'year', N'calendar year'),
+    (N'TABLE', N'date_dim', N'quarter', N'1 to 4'),
+    (N'TABLE', N'date_dim', N'month', N'1 to 12'),
+    (N'TABLE', N'date_dim', N'month_name', N'January to December'),
+    (N'TABLE', N'date_dim', N'year_month', N'2024-01; sorts by time'),
+    (N'TABLE', N'date_dim', N'week', N'ISO week, 1 to 53'),
+    (N'TABLE', N'date_dim', N'week_year', N'the year that the ISO week belongs to'),
+    (N'TABLE', N'date_dim', N'day_of_month', N'1 to 31'),
+    (N'TABLE', N'date_dim', N'day_of_year', N'1 to 366'),
+    (N'TABLE', N'date_dim', N'day_of_week', N'1 for Monday to 7 for Sunday'),
+    (N'TABLE', N'date_dim', N'day_name', N'Monday to Sunday'),
+    (N'TABLE', N'date_dim', N'is_weekend', N'Saturday or Sunday'),
+    (N'TABLE', N'date_dim', N'is_month_end', N'last day of its month'),
+    (N'TABLE', N'etl_run', NULL, N'one row per run'),
+    (N'TABLE', N'etl_run', N'run_id', N'run; sorts by start'),
+    (N'TABLE', N'etl_run', N'environment', N'dev, test or prod'),
+    (N'TABLE', N'etl_run', N'mode', N'see `runs`: incremental, date, backfill, ...'),
+    (N'TABLE', N'etl_run', N'window_start', N'first instant of the sales that were asked for'),
+    (N'TABLE', N'etl_run', N'window_end', N'last instant of the sales that were asked for'),
+    (N'TABLE', N'etl_run', N'status', N'see `run_history`: running, success, ...'),
+    (N'TABLE', N'etl_run', N'started_at', N'UTC'),
+    (N'TABLE', N'etl_run', N'finished_at', N'UTC; empty while it runs'),
+    (N'TABLE', N'etl_run', N'error', N'what went wrong'),
+    (N'TABLE', N'etl_load', NULL, N'one row per run and table: what happened to every record read'),
+    (N'TABLE', N'etl_load', N'run_id', N'run; sorts by start'),
+    (N'TABLE', N'etl_load', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_load', N'rows_read', N'records read; the five counts that follow add up to it'),
+    (N'TABLE', N'etl_load', N'rows_inserted', N'new'),
+    (N'TABLE', N'etl_load', N'rows_updated', N'at least one value differed'),
+    (N'TABLE', N'etl_load', N'rows_unchanged', N'no value differed'),
+    (N'TABLE', N'etl_load', N'rows_rejected', N'in the rejected file, with the reason'),
+    (N'TABLE', N'etl_load', N'rows_duplicate', N'an accepted record of the same key took precedence'),
+    (N'TABLE', N'etl_load', N'rows_inferred', N'placeholder rows added because a sale named them'),
+    (N'TABLE', N'etl_load', N'rows_restated', N'rows whose status or profit changed because of other records'),
+    (N'TABLE', N'etl_load', N'rows_vanished', N'rows whose record is no longer in the source'),
+    (N'TABLE', N'etl_load', N'rows_removed', N'rows deleted'),
+    (N'TABLE', N'etl_load', N'batches', N'transactions in which the records were merged'),
+    (N'TABLE', N'etl_load', N'seconds', N'time of the load'),
+    (N'TABLE', N'etl_column_change', NULL, N'how many updated rows differed in a column'),
+    (N'TABLE', N'etl_column_change', N'run_id', N'run; sorts by start'),
+    (N'TABLE', N'etl_column_change', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_column_change', N'column_name', N'warehouse column'),
+    (N'TABLE', N'etl_column_change', N'rows_changed', N'updated rows in which it differed'),
+    (N'TABLE', N'etl_read_key', NULL, N'keys that a run has read and rejected, or read again from a rejected file'),
+    (N'TABLE', N'etl_read_key', N'run_id', N'run; sorts by start'),
+    (N'TABLE', N'etl_read_key', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_read_key', N'record_key', N'key of the record'),
+    (N'TABLE', N'etl_quality', NULL, N'one row per run and check, and per score'),
+    (N'TABLE', N'etl_quality', N'run_id', N'run; sorts by start'),
+    (N'TABLE', N'etl_quality', N'name', N'the check, or the score'),
+    (N'TABLE', N'etl_quality', N'table_name', N'warehouse table; of the score of a source, the source'),
+    (N'TABLE', N'etl_quality', N'dimension', N'completeness, validity, consistency, ..., or score'),
+    (N'TABLE', N'etl_quality', N'severity', N'critical, error, warning or info'),
+    (N'TABLE', N'etl_quality', N'status', N'passed, info, warning or failed'),
+    (N'TABLE', N'etl_quality', N'value', N'the figure found'),
+    (N'TABLE', N'etl_quality', N'threshold', N'the largest figure that passes; of a score, 0'),
+    (N'TABLE', N'etl_quality', N'message', N'what it means'),
+    (N'TABLE', N'etl_quality', N'examples', N'up to ten keys of what is wrong, a JSON array'),
+    (N'TABLE', N'etl_lineage', NULL, N'one row per run and source: where the rows of a table came from'),
+    (N'TABLE', N'etl_lineage', N'run_id', N'run; sorts by start'),
+    (N'TABLE', N'etl_lineage', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_lineage', N'source', N'customers, products or sales'),
+    (N'TABLE', N'etl_lineage', N'status', N'loaded, held back or failed'),
+    (N'TABLE', N'etl_lineage', N'path', N'the file, or the database without its secrets'),
+    (N'TABLE', N'etl_lineage', N'query', N'what the database was asked'),
+    (N'TABLE', N'etl_lineage', N'window_start', N'first instant of the sales that were asked for'),
+    (N'TABLE', N'etl_lineage', N'window_end', N'last instant of the sales that were asked for'),
+    (N'TABLE', N'etl_lineage', N'bytes', N'size of the file as it was read'),
+    (N'TABLE', N'etl_lineage', N'sha256', N'of the bytes that were read'),
+    (N'TABLE', N'etl_lineage', N'modified_at', N'when the file was last written, UTC'),
+    (N'TABLE', N'etl_lineage', N'extracted_at', N'when the file says that it was made'),
+    (N'TABLE', N'etl_lineage', N'rows_read', N'records read'),
+    (N'TABLE', N'etl_lineage', N'rows_inserted', N'new'),
+    (N'TABLE', N'etl_lineage', N'rows_updated', N'at least one value differed'),
+    (N'TABLE', N'etl_lineage', N'rows_rejected', N'in the rejected file, with the reason'),
+    (N'TABLE', N'etl_lineage', N'recorded_at', N'UTC'),
+    (N'TABLE', N'etl_watermark', NULL, N'how far incremental runs have read'),
+    (N'TABLE', N'etl_watermark', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_watermark', N'watermark', N'latest transaction_date read'),
+    (N'TABLE', N'etl_watermark', N'run_id', N'run; sorts by start'),
+    (N'TABLE', N'etl_setting', NULL, N'settings with which rows of a table were computed'),
+    (N'TABLE', N'etl_setting', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_setting', N'setting', N'such as COMMISSION_RATE'),
+    (N'TABLE', N'etl_setting', N'value', N'as text, empty when it was not set'),
+    (N'TABLE', N'etl_setting', N'run_id', N'run; sorts by start'),
+    (N'VIEW', N'sales_enriched', NULL, N'one row per sale, with its day, customer and product'),
+    (N'VIEW', N'sales_enriched', N'transaction_id', N'key, as in the source, trimmed'),
+    (N'VIEW', N'sales_enriched', N'transaction_date', N'wall clock of the sale, to the microsecond'),
+    (N'VIEW', N'sales_enriched', N'day', N'key; the date of a sale''s transaction_date'),
+    (N'VIEW', N'sales_enriched', N'year', N'calendar year'),
+    (N'VIEW', N'sales_enriched', N'quarter', N'1 to 4'),
+    (N'VIEW', N'sales_enriched', N'month', N'1 to 12'),
+    (N'VIEW', N'sales_enriched', N'month_name', N'January to December'),
+    (N'VIEW', N'sales_enriched', N'year_month', N'2024-01; sorts by time'),
+    (N'VIEW', N'sales_enriched', N'week', N'ISO week, 1 to 53'),
+    (N'VIEW', N'sales_enriched', N'day_name', N'Monday to Sunday'),
+    (N'VIEW', N'sales_enriched', N'is_weekend', N'Saturday or Sunday'),
+    (N'VIEW', N'sales_enriched', N'customer_id', N'who bought'),
+    (N'VIEW', N'sales_enriched', N'customer_name', N'first and last name with one space between'),
+    (N'VIEW', N'sales_enriched', N'segment', N'enhanced segment'),
+    (N'VIEW', N'sales_enriched', N'registration_date', N'empty when missing or unreadable'),
+    (N'VIEW', N'sales_enriched', N'customer_status', N'First-time for a customer''s earliest sale, else Repeat; Repeat for returns'),
+    (N'VIEW', N'sales_enriched', N'product_id', N'what was sold'),
+    (N'VIEW', N'sales_enriched', N'product_name', N'trimmed'),
+    (N'VIEW', N'sales_enriched', N'category', N'standard category, or the source''s own in title case'),
+    (N'VIEW', N'sales_enriched', N'brand', N'trimmed'),
+    (N'VIEW', N'sales_enriched', N'model', N'trimmed'),
+    (N'VIEW', N'sales_enriched', N'price_category', N'Premium, Mid-Range, Budget or Unknown'),
+    (N'VIEW', N'sales_enriched', N'quantity', N'units sold; negative: units returned'),
+    (N'VIEW', N'sales_enriched', N'unit_price', N'price of one unit'),
+    (N'VIEW', N'sales_enriched', N'discount_amount', N'off the whole line, 0 when none; of a return at most 0'),
+    (N'VIEW', N'sales_enriched', N'total_amount', N'quantity x unit_price - discount_amount'),
+    (N'VIEW', N'sales_enriched', N'profit_amount', N'total_amount - quantity x cost; empty while the cost is unknown'),
+    (N'VIEW', N'sales_enriched', N'profit_margin', N'profit_amount / total_amount as a fraction; empty at total 0, while the cost is unknown, and beyond +/-99999.9999'),
+    (N'VIEW', N'sales_enriched', N'commission', N'share of the sales representative'),
+    (N'VIEW', N'sales_enriched', N'value_tier', N'High Value, Medium Value, Low Value; Return for units returned'),
+    (N'VIEW', N'sales_enriched', N'sales_rep_id', N'who sold')
+) AS n ("kind", "name", "part", "note")
+WHERE OBJECT_ID(n."name") IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM sys.extended_properties AS p
+    WHERE p.class = 1 AND p.name = N'MS_Description' AND p.major_id = OBJECT_ID(n."name")
+        AND p.minor_id = COALESCE((SELECT c.column_id FROM sys.columns AS c
+            WHERE c.object_id = OBJECT_ID(n."name") AND c.name = n."part" AND n."kind" = N'TABLE'),
+            0));
+OPEN notes;
+FETCH NEXT FROM notes INTO @kind, @name, @part, @note, @schema;
+WHILE @@FETCH_STATUS = 0
+BEGIN
+    IF @part IS NULL
+        EXEC sp_addextendedproperty N'MS_Description', @note, N'SCHEMA', @schema, @kind, @name;
+    ELSE
+        EXEC sp_addextendedproperty N'MS_Description', @note, N'SCHEMA', @schema, @kind, @name,
+            N'COLUMN', @part;
+    FETCH NEXT FROM notes INTO @kind, @name, @part, @note, @schema;
+END;
+CLOSE notes;
+DEALLOCATE notes;
+
 IF DATABASE_PRINCIPAL_ID(N'etl_loader') IS NULL
 CREATE ROLE etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "customer_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "product_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "sales_fact" TO etl_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "date_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_run" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_load" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_column_change" TO etl_loader;

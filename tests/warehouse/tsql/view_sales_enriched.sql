@@ -1,0 +1,36 @@
+SELECT
+    "sales_fact"."transaction_id",
+    "sales_fact"."transaction_date",
+    "date_dim"."day",
+    "date_dim"."year",
+    "date_dim"."quarter",
+    "date_dim"."month",
+    "date_dim"."month_name",
+    "date_dim"."year_month",
+    "date_dim"."week",
+    "date_dim"."day_name",
+    "date_dim"."is_weekend",
+    "sales_fact"."customer_id",
+    "customer_dim"."name" AS "customer_name",
+    "customer_dim"."segment",
+    "customer_dim"."registration_date",
+    "sales_fact"."customer_status",
+    "sales_fact"."product_id",
+    "product_dim"."name" AS "product_name",
+    "product_dim"."category",
+    "product_dim"."brand",
+    "product_dim"."model",
+    "product_dim"."price_category",
+    "sales_fact"."quantity",
+    "sales_fact"."unit_price",
+    "sales_fact"."discount_amount",
+    "sales_fact"."total_amount",
+    "sales_fact"."profit_amount",
+    "sales_fact"."profit_margin",
+    "sales_fact"."commission",
+    "sales_fact"."value_tier",
+    "sales_fact"."sales_rep_id"
+FROM "sales_fact"
+LEFT JOIN "date_dim" ON "date_dim"."day" = CAST("sales_fact"."transaction_date" AS DATE)
+LEFT JOIN "customer_dim" ON "customer_dim"."customer_id" = "sales_fact"."customer_id"
+LEFT JOIN "product_dim" ON "product_dim"."product_id" = "sales_fact"."product_id";
