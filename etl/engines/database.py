@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, Self
 
@@ -240,6 +241,30 @@ class DatabaseManager:
         """Return the tables there are."""
         rows = self.query(self.dialect.table_names)
         return {name for (name,) in rows} | set(self._replaced)
+
+    def copy_to(self, path: Path) -> None:
+        """Put a copy of an embedded warehouse, as of now, in the place of a file.
+
+        Args:
+            path: of the copy; it is replaced whole or not at all.
+
+        Raises:
+            LoadingError: the warehouse is on a server, or the file cannot be the copy's.
+            OSError: it cannot be written.
+
+        Example:
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     with DatabaseManager(f"duckdb:///{folder}/w.duckdb") as db:
+            ...         db.execute("CREATE TABLE numbers AS SELECT 7 AS n")
+            ...         db.copy_to(Path(folder, "copy.duckdb"))
+            ...     with DatabaseManager(f"duckdb:///{folder}/copy.duckdb") as copy:
+            ...         copy.value("SELECT n FROM numbers")
+            7
+        """
+        if self.engine.copy is None:
+            raise LoadingError(f"{self.dialect.name} has no file that could be copied")
+        self.engine.copy(self.session, path)
 
     def create_empty(self, table: Table) -> None:
         """Make an empty temporary table to use in place of a missing one, under its name.

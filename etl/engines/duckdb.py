@@ -6,8 +6,9 @@ The file's own lock keeps other processes out; the message names the one that ho
 import logging
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table
 from etl.engines.engine import Access, Engine, Part, driver_text, translated_errors
 from etl.errors import LoadingError, WarehouseInUseError
+from etl.files import AtomicFile
 from etl.schema.tables import Kind, Table
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ IN_MEMORY = ":memory:"
 
 # What DuckDB writes when it creates a file: three headers of 4 KiB each.
 _HEADER_BYTES = 12_288
+_COPIED_AT_ONCE = 1024 * 1024  # bytes
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 # Behind the name of a warehouse and before the number of the process that is creating it. Only a
 # complete file gets the warehouse's own name, and only one of this kind is ever deleted.
@@ -112,9 +115,13 @@ DUCKDB = Dialect(
 class DuckdbSession:
     """A connection to a DuckDB database; see `engine.Session`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, *, read_only: bool = False) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, *, read_only: bool = False,
+        path: Path | None = None,
+    ) -> None:  # fmt: skip
         self.connection = connection
-        self._read_only = read_only
+        self._read_only, self._path = read_only, path
+        self._until_closed = ExitStack()
 
     @classmethod
     def open(cls, connection_string: str, access: Access) -> Self:
@@ -137,7 +144,7 @@ class DuckdbSession:
             )  # fmt: skip
         except (duckdb.Error, OSError) as error:
             raise _connect_error(path, error) from error
-        return cls(connection, read_only=read_only)
+        return cls(connection, read_only=read_only, path=path)
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
         """Run one statement."""
@@ -221,6 +228,40 @@ class DuckdbSession:
                 self._checkpoint()
         finally:
             self.connection.close()
+            self._until_closed.close()
+
+    def copy_to(self, path: Path) -> None:
+        """Put a copy of the file, as of now, in the place of another, whole or not at all.
+
+        Who has the other one open goes on reading what it was.
+
+        Args:
+            path: of the copy; its folder is made when missing.
+
+        Raises:
+            LoadingError: it would be the file itself, or somebody has written to the copy.
+            OSError: it cannot be written; what was there before is still there.
+        """
+        file = self._file_to_copy(path)
+        self.execute("CHECKPOINT;")
+        # Open until the end: on POSIX systems closing a file gives back all locks that the
+        # process has on it, the engine's too.
+        source = self._until_closed.enter_context(file.open("rb"))
+        with AtomicFile(path) as target:
+            shutil.copyfileobj(source, target, _COPIED_AT_ONCE)
+
+    def _file_to_copy(self, path: Path) -> Path:
+        log = path.with_name(f"{path.name}.wal")
+        if self._path is None:
+            raise LoadingError("a database in memory has no file that could be copied")
+        if path.exists() and path.samefile(self._path):
+            raise LoadingError(f"{path} is the warehouse itself", next_step="name another file")
+        if log.exists():  # the engine would take it for one of the new copy
+            raise LoadingError(
+                f"somebody has written to the copy {path}",
+                next_step=f"have it opened for reading only, and remove {log}",
+            )
+        return self._path
 
     def _checkpoint(self) -> None:
         try:
@@ -386,4 +427,5 @@ ENGINE = Engine(
     accepts=lambda text: text.startswith(SCHEME),
     open=DuckdbSession.open,
     file_of=duckdb_path,
+    copy=DuckdbSession.copy_to,
 )

@@ -137,6 +137,8 @@ class Engine:
         open: connects to a warehouse.
         reader: connects to a database to read from; None where `file_of` says what to read.
         file_of: the file of an embedded database; None for one in memory, and for a server.
+        copy: puts a copy of the open database, as of now, in the place of a file, whole or not at
+            all; None for a server.
         codes: the codes by which its errors are judged.
     """
 
@@ -146,6 +148,7 @@ class Engine:
     open: Callable[[str, Access], Session]
     reader: Callable[[str, str], Reader] | None = None
     file_of: Callable[[str], Path | None] = _no_file
+    copy: Callable[[Any, Path], None] | None = None
     codes: ErrorCodes = NO_CODES
 
 

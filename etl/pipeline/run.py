@@ -23,6 +23,7 @@ from etl.pipeline.context import RunContext
 from etl.pipeline.loads import run_loads
 from etl.pipeline.own_loads import own_loads
 from etl.pipeline.planning import notices_of_settings, plan_run, planned_sources, sales_not_read
+from etl.pipeline.read_copy import refresh_read_copy
 from etl.pipeline.stages import VALIDATION, Stages, log_run_end, measured
 from etl.pipeline.summarize import Findings, summarize
 from etl.pipeline.workspace import (
@@ -156,6 +157,7 @@ def _load(run: RunContext, findings: Findings) -> RunSummary:
     run.record.in_history = True
     _report_quality(run.output / QUALITY, summary)
     _keep_business(run)
+    refresh_read_copy(run.db, run.config.database.read_copy)
     return replace(summary, in_history=True)
 
 

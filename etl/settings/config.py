@@ -171,6 +171,9 @@ class DatabaseConfig(_Section):
         "yes", "encryption of the connection to DB_SERVER: yes, no or strict")
     db_trust_server_certificate: Switch = _setting(
         False, "accept a certificate that no authority has signed; only on a network you trust")
+    read_copy: Folder | None = _setting(
+        None, "file into which each run copies a DuckDB warehouse at its end, for BI tools: who "
+        "has it open stops no run; unset: no copy")
     sales_db_connection_string: Connection | None = _setting(
         None, "database with the table sales_transactions: an ODBC string (without a driver, one "
         "for SQL Server is chosen), postgresql://... or duckdb:///path; unset reads SALES_FILE "

@@ -291,9 +291,7 @@ def _trees(name: str) -> tuple[exp.Expr, ...]:
     """The statements under a name as trees, all but the role's."""
     texts = _split(UNREAD.sub("", STATEMENTS[name]))
     return tuple(
-        sqlglot.parse_one(text, read="tsql", error_level=ErrorLevel.RAISE)
-        for text in texts
-        if text
+        sqlglot.parse_one(text, read="tsql", error_level=ErrorLevel.RAISE) for text in texts if text
     )
 
 

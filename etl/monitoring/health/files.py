@@ -33,6 +33,8 @@ def folder_checks(config: Config) -> Iterator[Check]:
     ]
     if config.files.archive_dir is not None:
         folders.append(("archive folder", config.files.archive_dir, "ARCHIVE_DIR"))
+    if config.database.read_copy is not None:
+        folders.append(("copy folder", config.database.read_copy.parent, "READ_COPY"))
     warehouse = warehouse_file(config)
     if warehouse is not None and warehouse.parent != config.files.environment_dir:
         folders.append(("warehouse folder", warehouse.parent, "DB_CONNECTION_STRING"))
