@@ -1,11 +1,25 @@
 """The tables as documentation: the data dictionary in the README."""
 
 from etl.schema.tables import ALL_TABLES, Column, Kind, Table
+from etl.schema.views import VIEWS, View
 
 
 def dictionary_markdown() -> str:
-    """Return the data dictionary, a table per table, as it stands in the documentation."""
-    return "\n\n".join(_table_markdown(table) for table in ALL_TABLES)
+    """Return the data dictionary, a table per table and view, as it stands in the documentation."""
+    parts = [*map(_table_markdown, ALL_TABLES), *map(_view_markdown, VIEWS)]
+    return "\n\n".join(parts)
+
+
+def _view_markdown(view: View) -> str:
+    lines = [
+        f"**`{view.name}`** (a view): {view.description}",
+        "",
+        "| Column | Shows |",
+        "|---|---|",
+    ]
+    for shown in view.columns:
+        lines.append(f"| `{shown.name}` | `{shown.table.name}.{shown.column.name}` |")
+    return "\n".join(lines)
 
 
 def _table_markdown(table: Table) -> str:
