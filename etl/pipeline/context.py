@@ -1,7 +1,7 @@
 """A run under way: what its parts share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -74,6 +74,11 @@ class RunContext:
             max_removed_rate=processing.max_removed_rate,
             max_placeholder_rate=processing.max_placeholder_rate,
         )
+
+    def limits_of(self, source: Source) -> Limits:
+        """How far the load of a source goes: it may have a reject limit of its own."""
+        own = source.max_reject_rate
+        return self.limits if own is None else replace(self.limits, max_reject_rate=own)
 
     def retried(self, work: Callable[P, R]) -> Callable[P, R]:
         """Return work that is repeated after an error that may pass."""

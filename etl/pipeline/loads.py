@@ -30,7 +30,7 @@ from etl.sources.watch import with_proven_order
 from etl.warehouse import apply as warehouse
 from etl.warehouse.gate import Examined, pass_gate
 from etl.warehouse.intake import Intake, Tally, stage_source
-from etl.warehouse.transactions import Limits, load_staged
+from etl.warehouse.transactions import load_staged
 from etl.words import counted
 
 logger = logging.getLogger(__name__)
@@ -229,7 +229,7 @@ def _pass_gate(
     if source.partial:  # single records that a person has looked at
         return
     examined = Examined(
-        source.name, load_of(run), staged, tally, limits=_limits_of(run, source),
+        source.name, load_of(run), staged, tally, limits=run.limits_of(source),
         snapshot=source.snapshot, from_file=source.feed.trace is not None,
         left_out=source.feed.left_out, waiting=waiting,
     )  # fmt: skip
@@ -238,11 +238,6 @@ def _pass_gate(
         logger.warning(
             "%s accepted: %s", finding.full_name, finding.message, extra={"source": source.name}
         )
-
-
-def _limits_of(run: RunContext, source: Source) -> Limits:
-    own = source.max_reject_rate
-    return run.limits if own is None else replace(run.limits, max_reject_rate=own)
 
 
 def _notices(run: RunContext, source: Source, tally: Tally) -> Iterator[str]:

@@ -1,14 +1,17 @@
 """Reading a source: extracted by one thread, transformed by another, a few blocks ahead."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
+from etl.findings import REJECT_RATE
 from etl.monitoring.logs import log_context
 from etl.pipeline.context import RunContext
 from etl.pipeline.read_ahead import ReadAhead
 from etl.pipeline.sources import Source
 from etl.pipeline.stages import EXTRACTION, TRANSFORMATION
 from etl.rules.blocks import Block, LoadBlock
+from etl.warehouse.early_gate import EarlyGate
+from etl.warehouse.gate import finding_of
 
 # What may wait of each source between reading and loading: so much of the sources that come later
 # is read while the load leaves a processor idle. More gained nothing (tried: 32, 64, 128 MiB).
@@ -40,6 +43,24 @@ def _transformed(run: RunContext, source: Source) -> Iterator[LoadBlock]:
 
 
 def _extracted(run: RunContext, source: Source) -> Iterator[Block]:
+    """The blocks of a source, up to the one after which its reject limit cannot be met."""
+    gate = _early_gate(run, source)
+    blocks = _measured(run, source)
+    for block in blocks:
+        yield block
+        error = gate.look(block) if gate else None
+        if error is not None:
+            blocks.close()  # the error keeps this frame
+            raise error
+
+
+def _early_gate(run: RunContext, source: Source) -> EarlyGate | None:
+    gate = EarlyGate(source.name, run.limits_of(source).max_reject_rate)
+    accepted = finding_of(source.name, REJECT_RATE, "").is_accepted(run.args.accept)
+    return None if accepted or source.partial else gate
+
+
+def _measured(run: RunContext, source: Source) -> Generator[Block, None, None]:
     blocks = None
     while True:
         started, read, errors = time.perf_counter(), 0, 1

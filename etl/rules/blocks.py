@@ -17,11 +17,13 @@ class Block:
         records: `source_row` and the source's columns.
         rejected: records that could not be split into their fields, see `rejects.reject_schema`.
         examined: how many records of the source were looked at for this block, wanted or not.
+        most_to_come: how many more records the source can have; None where that is unknown.
     """
 
     records: pa.RecordBatch
     rejected: pa.RecordBatch
     examined: int
+    most_to_come: int | None = None
 
     @property
     def rows(self) -> int:

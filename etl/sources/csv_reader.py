@@ -6,7 +6,9 @@ left, where no quote can do harm any more.
 """
 
 import codecs
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BufferedReader, BytesIO, TextIOWrapper
@@ -64,6 +66,7 @@ MOST_BLOCK_LINES = 200_000
 # Lines in which the header is looked for; it may itself run over several.
 HEADER_LINES = MOST_LINES_ABOVE + MOST_LINES
 
+_UTF8 = frozenset({"utf-8", "utf-8-sig"})
 _MARK, _BLANK, _PAREN = b"\xef ("
 _ROWS_AFFECTED = re.compile(rb"\([0-9]+ rows? affected\)")
 
@@ -172,12 +175,20 @@ def _read_blocks(target: "_Target", reader: "_Reader", trace: FileTrace | None) 
         content = decompressed(file, path)
         if content is not file:
             target.watch.facts["compressed"] = None
+        encoding = marked_encoding(content) or target.csv_format.encoding
+        is_utf8 = _known_encoding(path, encoding, target.csv_format) in _UTF8
+        total = _regular_size(file) if is_utf8 and content is file else None
         pieces = content_chunks(file, content, path, size=size, trace=trace)
-        for piece, last in _utf8_pieces(content, target, pieces):
+        for piece, last in pieces if is_utf8 else _utf8_pieces(pieces, target, encoding):
             for part, is_last in _parts_of_few_lines(piece):
                 block = reader.feed(part, last=last and is_last)
                 if block is not None:
-                    yield block
+                    yield replace(block, most_to_come=total and reader.most_to_come(total))
+
+
+def _regular_size(file: BufferedReader) -> int | None:
+    status = os.fstat(file.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def read_csv_sample(path: Path, csv_format: CsvFormat = PLAIN) -> tuple[list[str], list[pa.Array]]:
@@ -213,15 +224,11 @@ def _parts_of_few_lines(piece: bytes) -> Iterator[tuple[bytes, bool]]:
 
 
 def _utf8_pieces(
-    content: BufferedReader, target: "_Target", pieces: Iterator[tuple[bytes, bool]]
+    pieces: Iterator[tuple[bytes, bool]], target: "_Target", encoding: str
 ) -> Iterator[tuple[bytes, bool]]:
-    """Read the file as UTF-8; what is UTF-8 already is checked later, block by block."""
+    """Read another encoding as UTF-8; what is UTF-8 already is checked later, block by block."""
     path, csv_format = target.path, target.csv_format
-    encoding = marked_encoding(content) or csv_format.encoding
     known = _known_encoding(path, encoding, csv_format)
-    if known in {"utf-8", "utf-8-sig"}:
-        yield from pieces
-        return
     target.watch.facts[encoding.upper() if known.startswith("utf") else encoding] = None
     if not known.startswith("utf"):
         pieces = _watched_for_utf8(pieces, target, encoding)
@@ -443,6 +450,14 @@ class _Reader:
                 step += f"{self._format.set_encoding} utf-16-le"
                 raise ExtractionError(what, next_step=step) from None
             raise
+
+    def most_to_come(self, size: int) -> int:
+        """How many records a file of so many bytes can have from here on, at the most.
+
+        A record has at least a character, and a byte behind each field; the last one lacks that.
+        """
+        width = self._layout.width if self._layout else 1
+        return (size - self._offset + 1) // (width + 1)
 
     def _next_block(self, *, last: bool) -> Block | None:
         if self._layout is None:

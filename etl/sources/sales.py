@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -320,7 +320,7 @@ class _SalesFile:
         undated = _undated(block.records, pc.and_(completed, pc.is_null(dates)))
         values = {n: block.records.column(n) for n in block.records.schema.names}
         records = pa.RecordBatch.from_pydict(values | {"status": status, "transaction_date": dates})
-        return Block(records, one_block([block.rejected, undated]), block.examined)
+        return replace(block, records=records, rejected=one_block([block.rejected, undated]))
 
     def _in_window(self, dates: pa.Array) -> pa.Array:
         ends = (pa.scalar(end, dates.type) for end in (self.window.start, self.window.end))
@@ -361,12 +361,12 @@ def _read_sales_file(path: Path, window: Window, reading: SalesReading) -> Itera
     file = _SalesFile(path, window, reading)
     with _scratch_engine(reading) as engine:
         for block in file.blocks():
-            rejected, examined = block.rejected, block.examined
+            rest = block
             for records in _query_block(engine, block.records, window, reading):
-                yield Block(records, rejected, examined)
-                rejected, examined = _no_rejects(), 0
-            if examined:  # nothing of it is wanted
-                yield Block(_no_sales(), rejected, examined)
+                yield replace(rest, records=records)
+                rest = replace(rest, rejected=_no_rejects(), examined=0)
+            if rest.examined:  # nothing of it is wanted
+                yield replace(rest, records=_no_sales())
     _log_left_out(reading)
 
 

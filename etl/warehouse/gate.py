@@ -87,9 +87,18 @@ def pass_gate(examined: Examined, accepted: Collection[str] = ()) -> list[Findin
     held = [finding for finding in found if not finding.is_accepted(accepted)]
     if not held:
         return found
-    raise HeldBackError(
-        f"{examined.source} held back: {'; '.join(each.message for each in held)}; "
-        "nothing of it was loaded",
+    raise held_back(examined.source, held)
+
+
+def held_back(source: str, held: Sequence[Finding]) -> HeldBackError:
+    """Return the error that says why a source is held back, and what to do.
+
+    Args:
+        source: its name.
+        held: what was found.
+    """
+    return HeldBackError(
+        f"{source} held back: {'; '.join(each.message for each in held)}; nothing of it was loaded",
         next_step=_next_step(held),
         findings=held,
     )
@@ -106,6 +115,18 @@ def findings_of(examined: Examined) -> Iterator[Finding]:
     for rule in RULES:
         if message := rule.look(examined):
             yield Finding(examined.source, rule.name, message, rule.remedy)
+
+
+def finding_of(source: str, name: str, message: str) -> Finding:
+    """Return a finding with the remedy of its rule.
+
+    Args:
+        source: its name.
+        name: one of `etl.findings.FINDINGS`.
+        message: what was counted, and the limit.
+    """
+    (remedy,) = (rule.remedy for rule in RULES if rule.name == name)
+    return Finding(source, name, message, remedy)
 
 
 # --- the rules ---------------------------------------------------------------------------

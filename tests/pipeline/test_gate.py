@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline_runs import ACCEPT_ALL, Project, Record, command
 
 from etl.findings import FINDINGS
+from etl.sources import csv_reader
 
 every_engine = pytest.mark.usefixtures("every_engine")
 
@@ -486,3 +487,40 @@ def test_the_discount_of_a_return_lies_between_its_gross_and_nothing(
     project.settings |= {"RETURNS": "load", "MAX_REJECT_RATE": "1"}
     project.write(customers(12), products(6), sales(4, quantity="-2", discount_amount=discount))
     assert project.run(*JANUARY)["tables"]["sales_fact"]["rows_rejected"] == 4
+
+
+# --- before the end ----------------------------------------------------------------------
+
+
+def nothing_but_quotes(project: Project, lines: int) -> Path:
+    path = project.input / "customers.csv"
+    with path.open("w", encoding="utf-8") as file:
+        file.write(",".join(customers(1)[0]) + ",address\n" + '"\n' * lines)
+    return path
+
+
+def test_a_source_that_cannot_meet_its_reject_limit_is_not_read_to_its_end(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_reader, "MOST_READ_BYTES", 4096)
+    lines = 100_000
+    nothing_but_quotes(project, lines)
+    summary = assert_held(project, by=["customers.reject_rate"])
+    counts = summary["tables"]["customer_dim"]
+    assert 1000 <= counts["rows_rejected"] == counts["rows_read"] < lines / 5
+    assert f"{counts['rows_read']} of the first {counts['rows_read']} records" in summary["error"]
+    assert "it was not read further" in summary["error"]
+    assert len(project.rejected("customers")) == counts["rows_rejected"]
+    assert summary["tables"]["sales_fact"]["rows_read"]
+
+
+def test_a_source_whose_rejected_records_are_accepted_is_read_to_its_end(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_reader, "MOST_READ_BYTES", 4096)
+    nothing_but_quotes(project, 10_000)
+    names = ["customers.reject_rate", "customers.fewer_records"]
+    words = [word for name in names for word in ("--accept", name)]
+    summary = project.run(*words)
+    assert len(project.rejected("customers")) == 10_000
+    assert summary["tables"]["customer_dim"]["rows_rejected"] == 10_000
