@@ -6,6 +6,7 @@ DuckDB's reader loses good records.
 """
 
 import sys
+from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,6 +18,7 @@ Sizes = sample.Sizes
 
 LAST_DAY, FIRST_DAY, DAY_BEFORE = "2024-01-31", "2024-01-01", "2024-01-30"
 _CUSTOMERS, _PRODUCTS, _SALES = "customers.csv", "products.json", "sales_transactions.csv"
+MASTERS = (_CUSTOMERS, _PRODUCTS)
 _PRODUCT_SHARE = 10  # customers for each product
 _CHANGED = 7  # last digit of the ids of a tenth
 
@@ -58,7 +60,22 @@ def write_sources(folder: Path, sizes: Sizes, seed: int) -> tuple[Path, Path]:
     first, changed = folder / "first", folder / "changed"
     write_first(first, sizes, seed)
     changed.mkdir()
-    sample.write_customers(changed / _CUSTOMERS, sizes, seed, edit=_moved, open_quotes=False)
-    sample.write_products(changed / _PRODUCTS, sizes, seed, edit=_restocked)
+    write_changed_masters(changed, sizes, seed)
     sample.write_sales(changed / _SALES, sizes, seed, edit=_corrected)
     return first, changed
+
+
+def write_changed_masters(folder: Path, sizes: Sizes, seed: int) -> None:
+    """Writes customers and products with a tenth changed."""
+    sample.write_customers(folder / _CUSTOMERS, sizes, seed, edit=_moved, open_quotes=False)
+    sample.write_products(folder / _PRODUCTS, sizes, seed, edit=_restocked)
+
+
+def write_sales_of(path: Path, sizes: Sizes, seed: int, day: date) -> None:
+    """Writes sales of one day, with ids of that day."""
+
+    def on_day(sale: sample.Sale) -> sample.Sale:
+        time = f"{day} 12:00:{sum(map(ord, sale.transaction_id)) % 60:02}"
+        return sale._replace(transaction_id=f"{day}-{sale.transaction_id}", transaction_date=time)
+
+    sample.write_sales(path, sizes, seed, edit=on_day)
