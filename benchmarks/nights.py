@@ -4,7 +4,7 @@
 
 Each night brings the sales of its day and, once more, those of the days before it that a plain run
 reads again. The files of customers and products are written again every night, with the same
-content but every seventh night, when a tenth of the records differs. Every run is a process of its own.
+content for a week, then with a tenth of the records changed. Every run is a process of its own.
 """
 
 import argparse

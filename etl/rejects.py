@@ -1,10 +1,13 @@
 """Records that cannot be loaded: their shape, and the file a person corrects them in."""
 
 import codecs
+import hashlib
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -182,6 +185,77 @@ def _csv_lines(block: pa.RecordBatch) -> pa.Buffer:
     options = arrow_csv.WriteOptions(include_header=False, eol="\r\n")  # RFC 4180
     arrow_csv.write_csv(block, lines, options)
     return lines.getvalue()
+
+
+_COPIED_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Published:
+    """A rejected file that is in place: how many records stand in it, and their SHA-256."""
+
+    rows: int
+    sha256: str
+
+
+def published(path: Path, rows: int) -> Published:
+    """Look at a rejected file that was just published, or at none."""
+    if not rows:
+        return Published(0, "")
+    with path.open("rb") as file:
+        return Published(rows, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def republish(
+    folder: Path, source: str, known: Published, *, earlier: str, run_id: str
+) -> Published | None:
+    """Write the rejected file of an earlier run once more, as that of this run.
+
+    Args:
+        folder: where rejected files are.
+        source: the source.
+        known: the file of the earlier run.
+        earlier: that run.
+        run_id: this run.
+
+    Returns:
+        The new file; None, and nothing is written, when the earlier one is not there as it was.
+    """
+    if not known.rows:
+        return known
+    path, old, new = folder / file_name(earlier, source), earlier.encode(), run_id.encode()
+    with suppress(OSError), path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != known.sha256:
+            return None
+        file.seek(0)
+        return _copied(file, folder / file_name(run_id, source), known.rows, ids=(old, new))
+    return None
+
+
+def _copied(file: BinaryIO, path: Path, rows: int, *, ids: tuple[bytes, bytes]) -> Published | None:
+    """Copies a file with another run id; None when that stands elsewhere than once a record."""
+    copy, digest, found = AtomicFile(path), hashlib.sha256(), 0
+    try:
+        for piece in _pieces(file, ids[0]):
+            found += piece.count(ids[0])
+            replaced = piece.replace(*ids)
+            digest.update(replaced)
+            copy.file.write(replaced)
+        if found != rows:
+            return None
+        copy.commit()
+    finally:
+        copy.discard()
+    return Published(rows, digest.hexdigest())
+
+
+def _pieces(file: BinaryIO, whole: bytes) -> Iterator[bytes]:
+    """The file in pieces that end behind a line break, so that none cuts `whole` in two."""
+    rest = b""
+    while piece := file.read(_COPIED_BYTES):
+        lines, end, rest = (rest + piece).rpartition(b"\n")
+        yield lines + end
+    yield rest
 
 
 class RejectedFile:

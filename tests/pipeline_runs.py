@@ -147,6 +147,40 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def unchanged(summary: RunSummary) -> dict[str, str]:
+    """By source, the run since which it is unchanged; those that were loaded are left out."""
+    return {
+        source["source"]: source["unchanged_since"]
+        for source in summary["sources"]
+        if source["unchanged_since"]
+    }
+
+
+def reported(summary: RunSummary, project: Project) -> dict[str, Any]:
+    """What a run says, without moments, sizes of its own, and that it did not load a file."""
+    run_id = summary["run_id"]
+    text = json.dumps({
+        "tables": {
+            name: {k: n for k, n in counts.items() if k != "seconds"}
+            for name, counts in summary["tables"].items()
+        },
+        "sources": [{**source, "unchanged_since": ""} for source in summary["sources"]],
+        **{name: summary[name] for name in (
+            "status", "exit_code", "notices", "attention", "rejects", "column_changes")},
+        "lineage": [
+            {**each, "recorded_at": "", "modified_at": ""} for each in summary["lineage"]
+        ],
+        "quality": [[check["name"], check["value"]] for check in summary["quality"]["checks"]
+                    if not check["name"].endswith("_age")],
+    }, default=str)  # fmt: skip
+    files = {
+        path.name: read_csv(path) for path in (project.output / "rejected").glob(f"*_{run_id}.csv")
+    }
+    rejected = json.loads(json.dumps(files).replace(run_id, "RUN"))
+    return {**json.loads(text.replace(run_id, "RUN").replace(str(project.folder), "")),
+            "rejected": rejected}  # fmt: skip
+
+
 def command(project: Project, monkeypatch: Any, *argv: str) -> int:
     """The command itself in this process, its settings in the environment."""
     for name, value in project.settings.items():

@@ -56,6 +56,8 @@ class Dialect:
         remember_key: notes the key `{key}` of the table `{table}` where it is not declared.
         remembered_key: query for that note. Parameters: schema, table.
         kinds: by the name of a type in that catalog, the kind of column that it can hold.
+        row_state: figure of each row of `target`, which differs once anybody has written it;
+            `{columns}` are those that count, `{texts}` the same as texts.
         now: the present moment in UTC, as a default.
         add_column: adds the column `{column}` to the table `{table}`.
         adds_required: a new column with a default is NOT NULL.
@@ -96,6 +98,7 @@ class Dialect:
     remember_key: str
     remembered_key: str
     kinds: Mapping[str, Kind]
+    row_state: str
     now: str
     add_column: str
     adds_required: bool

@@ -98,6 +98,7 @@ DUCKDB = Dialect(
         "date": Kind.DATE,
         "timestamp": Kind.TIMESTAMP,
     },
+    row_state="hash({columns})",
     now="make_timestamp(epoch_us(now()))",  # a conversion between zones would need an extension
     add_column="ALTER TABLE {table} ADD COLUMN {column};",
     adds_required=False,

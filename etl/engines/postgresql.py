@@ -136,6 +136,8 @@ POSTGRESQL = Dialect(
         "date": Kind.DATE,
         "timestamp without time zone": Kind.TIMESTAMP,
     },
+    # the transaction that has written it; kept when the row is frozen
+    row_state="hashint8extended(CAST(CAST(target.xmin AS TEXT) AS BIGINT), 0)",
     now="(now() AT TIME ZONE 'UTC')",
     add_column="ALTER TABLE {table} ADD COLUMN {column};",
     adds_required=False,

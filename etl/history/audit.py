@@ -224,7 +224,7 @@ def require_balance(db: DatabaseManager, run_id: str) -> None:
     for (table_name,) in db.query(
         'SELECT "table_name" FROM "etl_load" WHERE "run_id" = ? ORDER BY "table_name";', (run_id,)
     ):
-        counts = _load_counts(db, run_id, table_name)
+        counts = load_counts(db, run_id, table_name)
         if counts.accounted != counts.rows_read:
             raise LoadingError(
                 f"run {run_id} does not balance: of {counts.rows_read} records read for "
@@ -239,7 +239,7 @@ def record_load(db: DatabaseManager, run_id: str, applied: Applied) -> None:
     for table_name, counts in applied.counts.items():
         if counts == LoadCounts():
             continue
-        known = _load_counts(db, run_id, table_name)
+        known = load_counts(db, run_id, table_name)
         db.execute(
             'DELETE FROM "etl_load" WHERE "run_id" = ? AND "table_name" = ?;', (run_id, table_name)
         )
@@ -262,10 +262,11 @@ def _add_column_change(db: DatabaseManager, place: tuple[str, str, str], rows: i
 
 def batches_done(db: DatabaseManager, run_id: str, table_name: str) -> int:
     """Return how many transactions of a run's load of a table have been committed."""
-    return _load_counts(db, run_id, table_name).batches
+    return load_counts(db, run_id, table_name).batches
 
 
-def _load_counts(db: DatabaseManager, run_id: str, table_name: str) -> LoadCounts:
+def load_counts(db: DatabaseManager, run_id: str, table_name: str) -> LoadCounts:
+    """Return what a run counted of a table, zeros when it did not touch it."""
     names = list(asdict(LoadCounts()))
     columns = ", ".join(quoted(name) for name in names)
     rows = db.query(
@@ -283,7 +284,7 @@ def newest_load(db: DatabaseManager, table: Table) -> LoadCounts | None:
         'SELECT max("run_id") FROM "etl_load" WHERE "table_name" = ? AND "rows_read" > 0;',
         (table.name,),
     )
-    return _load_counts(db, newest, table.name) if newest else None
+    return load_counts(db, newest, table.name) if newest else None
 
 
 _ZEROS = tuple(asdict(LoadCounts()).items())
@@ -295,7 +296,7 @@ def last_whole_read(db: DatabaseManager, table: Table) -> int | None:
     None before the first. A load of single records, or of a window, is none.
     """
     newest = db.value(_newest_whole_load(table), (table.name, *_whole_params(table)))
-    return _load_counts(db, newest, table.name).rows_read if newest else None
+    return load_counts(db, newest, table.name).rows_read if newest else None
 
 
 def _newest_whole_load(table: Table) -> str:

@@ -109,6 +109,25 @@ class LoadCounts:
 
 
 @dataclass(frozen=True)
+class Input:
+    """A file, how it was read, and what was found in it.
+
+    Attributes:
+        sha256: of its bytes.
+        size_bytes: how many.
+        settings: digest of the rules and settings by which it was read.
+        facts: what a run reports of it besides its counts, as JSON.
+        since: the run that loaded it; empty for the one that is under way.
+    """
+
+    sha256: str
+    size_bytes: int
+    settings: str
+    facts: str
+    since: str = ""
+
+
+@dataclass(frozen=True)
 class Staged:
     """A source, or a batch of it, that stands complete in a table, ready to be applied.
 
@@ -119,6 +138,7 @@ class Staged:
         partial: it is not all the source has, so that what is missing has not vanished.
         notes: counts of flaws that did not cost a record its place, such as e-mail addresses
             that are not valid.
+        input: the file that it is, if it is to be recognised when it comes again.
     """
 
     table: Table
@@ -132,6 +152,7 @@ class Staged:
     seconds: float = 0.0
     partial: bool = False
     notes: Mapping[str, int] = field(default_factory=dict)
+    input: Input | None = None
 
 
 @dataclass(frozen=True)

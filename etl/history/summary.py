@@ -59,6 +59,7 @@ class SourceOutcome:
         warnings: what of that a person should look at.
         findings: what the gate held it back for.
         skipped: how many records were left out for their status, by status.
+        unchanged_since: the run that loaded the same file, where it was not loaded again.
     """
 
     source: str
@@ -73,6 +74,7 @@ class SourceOutcome:
     warnings: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
+    unchanged_since: str = ""
 
     @property
     def loaded(self) -> bool:
@@ -86,7 +88,7 @@ class SourceOutcome:
             "error": self.message, "rejected_file": self.rejected_file, "notes": dict(self.notes),
             "found": list(self.found), "warnings": list(self.warnings),
             "findings": [{"name": f.name, "message": f.message} for f in self.findings],
-            "skipped": dict(self.skipped),
+            "skipped": dict(self.skipped), "unchanged_since": self.unchanged_since,
         }  # fmt: skip
 
     @classmethod
@@ -101,6 +103,7 @@ class SourceOutcome:
             found=_texts(known.get("found")), warnings=_texts(known.get("warnings")),
             findings=_findings(source, known.get("findings")),
             skipped=_known_counts(known.get("skipped")),
+            unchanged_since=name_of(known.get("unchanged_since"), missing=""),
         )  # fmt: skip
 
 

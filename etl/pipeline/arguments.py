@@ -96,6 +96,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "be given several times",
     )  # fmt: skip
     what.add_argument(
+        "--no-skip", action="store_true",
+        help="load a source file also when it is the one that was loaded last",
+    )  # fmt: skip
+    what.add_argument(
         "--accept", metavar="NAME", action="append",
         help="load a source once although it would be held back: customers.no_records for one "
         "finding, customers for all of a source; may be given several times",
@@ -157,6 +161,7 @@ class Arguments:
     full_refresh: bool = False
     dry_run: bool = False
     only: tuple[str, ...] = ()
+    no_skip: bool = False
     accept: tuple[str, ...] = ()
     reprocess_rejected: str | None = None
     export: str | None = None
@@ -223,6 +228,7 @@ def arguments_of_run(args: Arguments) -> str:
     for name in ("date", "start_date", "end_date", "full_refresh", "reprocess_rejected"):
         if value := getattr(args, name):
             words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+    words += ["--no-skip"] if args.no_skip else []
     words += [word for name in args.only for word in ("--only", name)]
     words += [word for name in args.accept for word in ("--accept", name)]
     return shlex.join(words)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etl.history.runs import flaws_in_words
-from etl.history.summary import RunSummary, TableCounts
+from etl.history.summary import RunSummary, SourceOutcome, TableCounts
 from etl.words import count_words
 
 _COUNTS = (
@@ -167,9 +167,7 @@ def _closing_lines(summary: RunSummary) -> Iterator[str]:
         if source.notes:
             yield f"{source.source} loaded with {flaws_in_words(source.notes)}"
     for source in summary.sources:
-        if source.found:
-            yield f"{source.source}: {', '.join(source.found)}"
-        yield from (f"note: {source.source}: {warning}" for warning in source.warnings)
+        yield from _noticed(source)
     for check in summary.checks:
         if check.status in _REPORTED:
             yield f"{_REPORTED[check.status]}: check {check.name}: {check.message}"
@@ -182,3 +180,11 @@ def _closing_lines(summary: RunSummary) -> Iterator[str]:
     for line in summary.attention:
         yield f"WARNING: {line}"
     yield f"run {summary.run_id}: {summary.status}, exit code {summary.exit_code}"
+
+
+def _noticed(source: SourceOutcome) -> Iterator[str]:
+    if source.unchanged_since:
+        yield f"{source.source}: unchanged since run {source.unchanged_since}, not loaded again"
+    if source.found:
+        yield f"{source.source}: {', '.join(source.found)}"
+    yield from (f"note: {source.source}: {warning}" for warning in source.warnings)

@@ -6,13 +6,14 @@ source that fails does not stop the others.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from etl import process
 from etl.errors import HeldBackError, WarehouseInUseError
+from etl.findings import Finding
 from etl.history.audit import HELD_BACK, LOADED, PREVIEWED, SOURCE_FAILED
 from etl.history.lineage import counts_of, facts_of
 from etl.history.runs import Applied, LoadCounts, Staged, flaws_in_words
@@ -24,6 +25,7 @@ from etl.pipeline.reading import start_reading
 from etl.pipeline.set_aside import duplicate_records, load_of, refused_records
 from etl.pipeline.sources import Source
 from etl.pipeline.stages import EXTRACTION, LOADING, TRANSFORMATION
+from etl.pipeline.unchanged import Recognised, input_of, recognise, restate
 from etl.rejects import RejectedFile, file_name
 from etl.rules.blocks import LoadBlock
 from etl.sources.watch import with_proven_order
@@ -43,8 +45,14 @@ def run_loads(run: RunContext) -> tuple[tuple[SourceOutcome, ...], Applied]:
     """Load the sources and return how each fared; only errors of the run itself are raised."""
     run.metrics.record_totals(read=0, rejected=0)  # records are those of sources
     run.stages.start(EXTRACTION, TRANSFORMATION)
-    readers = {source.name: start_reading(run, source) for source in run.sources}
-    load = _refresh_all if run.plan.full_refresh and not run.args.dry_run else _load_each
+    recognised = {source.name: recognise(run, source) for source in run.sources}
+    readers = {
+        source.name: start_reading(run, source)
+        for source in run.sources
+        if not recognised[source.name]
+    }
+    refresh = run.plan.full_refresh and not run.args.dry_run
+    load = _refresh_all if refresh else partial(_load_each, recognised=recognised)
     try:
         outcomes, applied = load(run, readers)
     finally:
@@ -98,13 +106,29 @@ def _lineage(source: Source, outcome: SourceOutcome) -> Lineage:
     return Lineage(source.name, source.table.name, *origin, outcome.status, counts, **facts)
 
 
-def _load_each(run: RunContext, readers: _Readers) -> tuple[Sequence[SourceOutcome], Applied]:
+def _load_each(
+    run: RunContext, readers: _Readers, *, recognised: Mapping[str, Recognised | None]
+) -> tuple[Sequence[SourceOutcome], Applied]:
     outcomes, total, previewed = [], Applied(), list[Staged]()
     for source in run.sources:
-        outcome, applied = _load_source(run, source, readers, previewed)
+        restated = _restate_source(run, source, recognised[source.name])
+        outcome, applied = restated or _load_source(run, source, readers, previewed)
         outcomes.append(outcome)
         total = total.plus(applied)
     return outcomes, total
+
+
+def _restate_source(run: RunContext, source: Source, same: Recognised | None) -> _Loaded | None:
+    """Counts a source that its table holds already; None when it must be loaded."""
+    if same is None:
+        return None
+    process.raise_if_asked()
+    run.stages.start(LOADING)
+    try:
+        with log_context(source=source.name, stage=LOADING):
+            return restate(run, source, same)
+    except Exception as error:  # noqa: BLE001  # the other sources go on; it is logged and reported
+        return _failed(source, error, read=0), Applied()
 
 
 def _load_source(
@@ -177,9 +201,12 @@ def _stage(
         with log_context(source=source.name, stage="staging"):
             stage = partial(_stage_once, run, source, readers, attempt)
             staged = run.retried(with_proven_order)(stage)
-            _pass_gate(run, source, staged, tally=attempt.tally, waiting=waiting)
-            run.ledger.notices += _notices(run, source, attempt.tally)
-            return staged
+            accepted = _pass_gate(run, source, staged, tally=attempt.tally, waiting=waiting)
+            notices = list(_notices(run, source, attempt.tally))
+            run.ledger.notices += notices
+            # what a person has let pass once is looked at again
+            known = None if accepted else input_of(run, source, staged, notices)
+            return replace(staged, input=known)
     except HeldBackError as error:
         return _held_back(run, source, error, attempt.counts)
     except Exception as error:  # noqa: BLE001  # the other sources go on; it is logged and reported
@@ -225,19 +252,21 @@ def _publish(run: RunContext, source: Source, rejects: RejectedFile) -> None:
 
 def _pass_gate(
     run: RunContext, source: Source, staged: Staged, *, tally: Tally, waiting: Sequence[Staged]
-) -> None:
+) -> list[Finding]:
     if source.partial:  # single records that a person has looked at
-        return
+        return []
     examined = Examined(
         source.name, load_of(run), staged, tally, limits=run.limits_of(source),
         snapshot=source.snapshot, from_file=source.feed.trace is not None,
         left_out=source.feed.left_out, waiting=waiting,
     )  # fmt: skip
-    for finding in run.kept(lambda: pass_gate(examined, run.args.accept)):
+    accepted = run.kept(lambda: pass_gate(examined, run.args.accept))
+    for finding in accepted:
         run.ledger.notices.append(f"{source.name}: {finding.message}; accepted")
         logger.warning(
             "%s accepted: %s", finding.full_name, finding.message, extra={"source": source.name}
         )
+    return accepted
 
 
 def _notices(run: RunContext, source: Source, tally: Tally) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The sources of a run, each declared once: where it is read, by which rules, into which table."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -58,7 +59,7 @@ class Feed:
     path: str
     query: str = ""
     trace: FileTrace | None = None
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)

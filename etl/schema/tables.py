@@ -414,6 +414,24 @@ ETL_SETTING = Table(
     ),
 )  # fmt: skip
 
+ETL_INPUT = Table(
+    "etl_input", "the file of a table's last load, which need not be loaded again",
+    ("table_name",),
+    columns=(
+        _TABLE_NAME,
+        replace(_RUN_ID, description="newest run that loaded the file or found it unchanged"),
+        replace(_RUN_ID, name="since_run_id", description="run that loaded it"),
+        _text("sha256", "of its bytes", width=64, required=True),
+        Column("bytes", "its size", Kind.BIGINT, required=True),
+        _text("settings", "digest of the rules and settings by which it was read", width=64,
+              required=True),
+        _text("state", "of the rows that it left: how many, and a checksum", width=100,
+              required=True),
+        _text("facts", "what a run reports of it besides its counts, as JSON", width=4000,
+              required=True),
+    ),
+)  # fmt: skip
+
 # What a sale is to its customer.
 FIRST_TIME, REPEAT = "First-time", "Repeat"
 
@@ -428,6 +446,7 @@ AUDIT_TABLES = (
     ETL_LINEAGE,
     ETL_WATERMARK,
     ETL_SETTING,
+    ETL_INPUT,
 )
 ALL_TABLES = (*STAR_TABLES, DATE_DIM, *AUDIT_TABLES)
 

@@ -50,7 +50,8 @@ def _all_new(staged: Staged) -> LoadCounts:
     )
 
 
-def _live_params(staged: Staged) -> tuple[object, ...]:
+def live_params(staged: Staged) -> tuple[object, ...]:
+    """Return the parameters of `staging_sql.live_rows` for a source."""
     return (staged.window.start, staged.window.end) if staged.table.window else ()
 
 
@@ -58,7 +59,7 @@ def count_live(db: DatabaseManager, staged: Staged) -> int:
     """Return how many rows of its table the source should still have."""
     if staged.partial or not staged.table.key:
         return 0
-    return int(db.value(staging_sql.count_live(db.dialect, staged.table), _live_params(staged)))
+    return int(db.value(staging_sql.count_live(db.dialect, staged.table), live_params(staged)))
 
 
 def count_vanished(
@@ -78,14 +79,14 @@ def count_vanished(
     query = staging_sql.count_vanished(
         db.dialect, staged.table, rows=staged.rows, rejected=staged.rejected
     )
-    return int(db.value(query, _live_params(staged)))
+    return int(db.value(query, live_params(staged)))
 
 
 def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
     table = staged.table
     if not table.key:
         return _Measured(_all_new(staged), {}, 0)
-    row = db.query(star_sql.classify(db.dialect, table, staged.rows), _live_params(staged))[0]
+    row = db.query(star_sql.classify(db.dialect, table, staged.rows), live_params(staged))[0]
     found, inserted, updated, live, *columns = map(int, row)
     counts = LoadCounts(
         rows_read=staged.rows_read,

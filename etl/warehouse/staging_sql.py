@@ -172,6 +172,39 @@ def not_staged(table: Table, rows: str, target: str = "target") -> str:
     return f"NOT EXISTS (SELECT 1 FROM {quoted(rows)} AS staged WHERE {key})"
 
 
+def rows_state(dialect: Dialect, table: Table) -> str:
+    """Return the query for how many rows the source should still have, and a checksum over them.
+
+    Parameters: those of `live_rows`.
+    """
+    columns = table.with_role(Role.SOURCE)
+    texts = ", N'|', ".join(_text_or_mark(column.name) for column in columns)
+    figure = dialect.row_state.format(columns=listed(columns), texts=texts)
+    return f"""SELECT count(*), coalesce(sum(CAST({figure} AS DECIMAL(38, 0))), 0)
+FROM {quoted_table(table.name)} AS target WHERE {live_rows(dialect, table)};"""
+
+
+def _text_or_mark(name: str) -> str:
+    # NCHAR(0), which stands in no row: so that an empty text is not the same as none
+    return f"coalesce(CAST(target.{quoted(name)} AS NVARCHAR(4000)), NCHAR(0))"
+
+
+def count_live_without_parent(dialect: Dialect, table: Table) -> str:
+    """Return the query for how many live rows name a key that its table lacks, as `live_rows`."""
+    missing = [
+        f"NOT EXISTS (SELECT 1 FROM {quoted_table(parent.name)} AS d "
+        f"WHERE d.{quoted(parent.key[0])} = target.{quoted(column.name)})"
+        for column, parent in table.references
+    ]
+    return f"""SELECT count(*) FROM {quoted_table(table.name)} AS target
+WHERE {live_rows(dialect, table)} AND ({" OR ".join(missing) or "1 = 0"});"""
+
+
+def count_later(table: Table, rows: str) -> str:
+    """Return the query for how many staged records are later than a moment. Parameter: it."""
+    return f"SELECT count(*) FROM {quoted(rows)} WHERE {quoted(table.window)} > ?;"
+
+
 def newest_staged(table: Table, rows: str) -> str:
     """Return the query for the newest staged record up to now. Parameter: the present moment."""
     newest = quoted(table.window)

@@ -5,6 +5,7 @@ answer to a commit the next attempt can see whether it happened.
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,10 @@ import pyarrow as pa
 from etl.engines.database import DatabaseManager
 from etl.errors import HeldBackError, LoadingError
 from etl.history import audit as run_history
+from etl.history import inputs
+from etl.history.inputs import KnownInput
 from etl.history.read_keys import record_read_keys
-from etl.history.runs import Applied, LoadCounts, RunPlan, Staged, utc_now
+from etl.history.runs import Applied, Input, LoadCounts, RunPlan, Staged, utc_now
 from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import is_data_error
 from etl.schema.tables import STAR_TABLES, Table, rejected_key_table
@@ -186,20 +189,113 @@ def _vanished(load: Load, staged: Staged, *, live: int | None, still_there: int)
 
 def _record_reading(load: Load, staged: Staged) -> None:
     record_read_keys(load.db, load.plan, staged)
+    _remember(load, staged)
+    _record_settings(load, staged)
+    table = staged.table
+    if table.window and load.plan.moves_watermark:
+        newest = staging.newest_staged(load.db, table, staged.rows, now=load.plan.started_at)
+        run_history.move_watermark(load.db, load.plan, table, newest)
+    _mark_recovered(load, table)
+
+
+def _record_settings(load: Load, staged: Staged) -> None:
     settings = load.settings.get(staged.table.name)
     if settings and staged.rows_read > staged.rows_rejected:
         run_history.record_settings(load.db, load.plan, staged.table, settings)
-    if staged.table.window:
-        _record_window_read(load, staged)
 
 
-def _record_window_read(load: Load, staged: Staged) -> None:
-    table = staged.table
-    if load.plan.moves_watermark:
-        newest = staging.newest_staged(load.db, table, staged.rows, now=load.plan.started_at)
-        run_history.move_watermark(load.db, load.plan, table, newest)
-    if not load.plan.is_partial:
+def _mark_recovered(load: Load, table: Table) -> None:
+    if table.window and not load.plan.is_partial:
         run_history.mark_recovered(load.db, load.plan.window)
+
+
+# --- an input that was loaded before -----------------------------------------------------
+
+
+def _remember(load: Load, staged: Staged) -> None:
+    """Notes which input the table now holds, unless loading it again could still change something.
+
+    A full refresh counts what it removes as vanished, which another load would not. A sale that
+    lies in the future moves the watermark once its time has come.
+    """
+    db, table, known = load.db, staged.table, staged.input
+    inputs.forget_input(db, table)
+    if known is None or load.plan.full_refresh or _has_later(load, staged):
+        return
+    state = _state_of(load, staged)
+    inputs.remember_input(db, table, load.plan.run_id, known=known, state=state)
+
+
+def _has_later(load: Load, staged: Staged) -> bool:
+    if not staged.table.window:
+        return False
+    query = staging_sql.count_later(staged.table, staged.rows)
+    return bool(load.db.value(query, (load.plan.started_at,)))
+
+
+def _state_of(load: Load, staged: Staged) -> str:
+    query = staging_sql.rows_state(load.db.dialect, staged.table)
+    rows, checksum = load.db.query(query, warehouse.live_params(staged))[0]
+    return f"{int(rows)}:{int(checksum)}"
+
+
+class _WrittenSinceError(Exception):
+    """Ends a transaction that has found another table than the load of the input had left."""
+
+
+def load_unchanged(
+    load: Load, table: Table, known: KnownInput, restate: Callable[[], Input | None]
+) -> Applied | None:
+    """Count an input that its table holds already as read, and load nothing.
+
+    Args:
+        load: the warehouse and the run.
+        table: the table.
+        known: the input, with the newest run that has read it.
+        restate: publishes its rejected records once more, and returns the input as it is to be
+            noted now; None when that cannot be done.
+
+    Returns:
+        The counts, committed; None when somebody else has written the table since, so that the
+        input must be loaded.
+    """
+    started, loaded = (
+        time.perf_counter(),
+        run_history.load_counts(load.db, known.run_id, table.name),
+    )
+    counts = inputs.restated_counts(loaded)
+    staged = Staged(
+        table, "", "", counts.rows_read, counts.rows_rejected, counts.rows_duplicate,
+        window=load.plan.window,
+    )  # fmt: skip
+
+    def work() -> Applied:
+        _require_unwritten(load, staged, known)
+        if loaded.batches == 0 or (again := restate()) is None:
+            raise _WrittenSinceError
+        _record_unchanged(load, staged, replace(known, input=again))
+        seconds = time.perf_counter() - started
+        return Applied({table.name: replace(counts, seconds=seconds)})
+
+    try:
+        return _Transactions(load, [staged]).do(work)
+    except _WrittenSinceError:
+        return None
+
+
+def _require_unwritten(load: Load, staged: Staged, known: KnownInput) -> None:
+    orphans = staging_sql.count_live_without_parent(load.db.dialect, staged.table)
+    same = _state_of(load, staged) == known.state
+    if not same or load.db.value(orphans, warehouse.live_params(staged)):
+        raise _WrittenSinceError
+
+
+def _record_unchanged(load: Load, staged: Staged, known: KnownInput) -> None:
+    db, table, run_id = load.db, staged.table, load.plan.run_id
+    inputs.copy_read_keys(db, table, earlier=known.run_id, run_id=run_id)
+    inputs.remember_input(db, table, run_id, known=known.input, state=known.state)
+    _record_settings(load, staged)
+    _mark_recovered(load, table)
 
 
 class _Transactions:
@@ -335,7 +431,8 @@ class _BatchedLoad:
         self._db.append(rejected_key_table(self._staged.table), block)
 
     def _closing(self, live: int) -> Applied:
-        staged = self._staged
+        # what the database refuses stands in no note of the input
+        staged = replace(self._staged, input=None) if self._refused else self._staged
         closed = _close(self._load, staged, live=live, applied=self._applied)
         counts = LoadCounts(
             rows_read=staged.rows_rejected + staged.rows_duplicate,
@@ -366,7 +463,7 @@ class _Sifting(_BatchedLoad):
         for batch in staging.batches_of(self._db, self._staged.rows, self._run_id):
             self._bisect(batch, error)
         rejected = self._staged.rows_rejected + self._refused
-        return replace(self._staged, rows_rejected=rejected)
+        return replace(self._staged, rows_rejected=rejected, input=None)
 
     def _do(self, work: Callable[[], Applied]) -> None:
         with suppress(_TakenBackError):

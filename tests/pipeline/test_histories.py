@@ -26,7 +26,15 @@ from model_runs import (
     assert_same_tables,
     numbered,
 )
-from pipeline_runs import ACCEPT_ALL, Project, Record, read_csv, write_csv
+from pipeline_runs import (
+    ACCEPT_ALL,
+    Project,
+    Record,
+    read_csv,
+    reported,
+    unchanged,
+    write_csv,
+)
 
 from etl.history.summary import RunSummary
 
@@ -511,3 +519,33 @@ def with_sales(*sales: Record) -> Sources:
 def test_a_first_sale_whose_quantity_is_corrected_stays_the_first(tmp_path: Path) -> None:
     later = {**SALE, "transaction_id": "T2", "transaction_date": "2024-01-02"}
     run_twice(tmp_path, with_sales(SALE, later), with_sales({**SALE, "quantity": "2"}, later))
+
+
+@histories(3)
+@given(st.data())
+def test_histories_end_the_same_with_and_without_skipping(data: st.DataObject) -> None:
+    given_sources: Sources = data.draw(sources(records.sales()))
+    with TemporaryDirectory() as a, TemporaryDirectory() as b:
+        skipping, loading = (Project(Path(folder), **ENVIRONMENT) for folder in (a, b))
+        for _ in range(4):
+            night: Night = data.draw(nights())
+            if data.draw(st.booleans()):
+                given_sources = data.draw(changed(given_sources))
+            told(night, given_sources)
+            found = run_pipeline(skipping, night, given_sources)
+            without = Night((*night.argv, "--no-skip"), night.missing, night.percent)
+            wanted = run_pipeline(loading, without, given_sources)
+            note(f"skipped: {unchanged(found)}")
+            assert reported(found, skipping) == reported(wanted, loading)
+            assert skipping.tables() == loading.tables()
+            for audit in ("etl_read_key", "etl_watermark", "etl_setting"):
+                assert _without_run(skipping, audit) == _without_run(loading, audit)
+
+
+def _without_run(project: Project, table: str) -> list[tuple[Any, ...]]:
+    columns = {
+        "etl_read_key": "table_name, record_key",
+        "etl_watermark": "table_name, watermark",
+        "etl_setting": "table_name, setting, value",
+    }[table]
+    return sorted(project.query(f"SELECT {columns} FROM {table}"), key=repr)

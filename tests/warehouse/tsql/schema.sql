@@ -219,6 +219,21 @@ CREATE TABLE "etl_setting" (
 );
 END;
 
+IF OBJECT_ID(N'etl_input', N'U') IS NULL
+BEGIN
+CREATE TABLE "etl_input" (
+    "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "since_run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "sha256" NVARCHAR(64) NOT NULL,
+    "bytes" BIGINT NOT NULL,
+    "settings" NVARCHAR(64) NOT NULL,
+    "state" NVARCHAR(100) NOT NULL,
+    "facts" NVARCHAR(4000) NOT NULL,
+    CONSTRAINT "pk_etl_input" PRIMARY KEY ("table_name")
+);
+END;
+
 IF OBJECT_ID(N'stage_customer_dim', N'U') IS NULL
 BEGIN
 CREATE TABLE "stage_customer_dim" (
@@ -555,6 +570,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_quality" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_lineage" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_watermark" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_setting" TO etl_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_input" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_customer_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "rejected_customer_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_product_dim" TO etl_loader;
