@@ -427,7 +427,7 @@ ETL_INPUT = Table(
               required=True),
         _text("state", "of the rows that it left: how many, and a checksum", width=100,
               required=True),
-        _text("facts", "what a run reports of it besides its counts, as JSON", width=4000,
+        _text("facts", "what a run reports of it besides its counts, as JSON", width=3500,
               required=True),
     ),
 )  # fmt: skip

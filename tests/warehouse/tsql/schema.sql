@@ -229,7 +229,7 @@ CREATE TABLE "etl_input" (
     "bytes" BIGINT NOT NULL,
     "settings" NVARCHAR(64) NOT NULL,
     "state" NVARCHAR(100) NOT NULL,
-    "facts" NVARCHAR(4000) NOT NULL,
+    "facts" NVARCHAR(3500) NOT NULL,
     CONSTRAINT "pk_etl_input" PRIMARY KEY ("table_name")
 );
 END;
