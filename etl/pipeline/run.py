@@ -236,12 +236,11 @@ def _validate(run: RunContext, applied: Applied) -> Judged:
 
 def _archive(run: RunContext) -> list[str]:
     """Keep a copy of the sources; return what went wrong, for a person to look at."""
-    folder, files = run.config.files.archive_dir, run.config.files
+    folder = run.config.files.archive_dir
     if folder is None or run.plan.mode == REPROCESS:
         return []
     from_database = run.config.database.sales_db_connection_string is not None
-    paths = [files.customers_path, files.products_path]
-    paths += [] if from_database else [files.sales_path]
+    paths = list(run.config.source_files.values())
     try:
         archive_run(
             folder, run.plan.run_id, files=paths, settings=masked_settings(run.config),

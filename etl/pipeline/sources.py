@@ -8,6 +8,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl.errors import ConfigurationError
 from etl.pipeline.own_loads import OwnLoad
 from etl.rejects import reject_schema
 from etl.rules.blocks import Block, LoadBlock
@@ -243,7 +244,10 @@ def _feed(
     options = config.pipeline.source(declared.name)
     if not options.is_rest:
         return declared.feed(config, window, scratch, watch)
-    records = rest_records(options, config, declared.name)
+    try:
+        records = rest_records(options, config, declared.name)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"sources.{declared.name}: {error}") from error
     feed = Feed(
         lambda: read_interface(records, declared.columns, watch),
         lambda losers: records.originals(losers, declared.columns),

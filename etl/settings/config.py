@@ -503,6 +503,19 @@ class Config:
         """What `pipeline.toml` declares."""
         return self.files.pipeline
 
+    @property
+    def source_files(self) -> dict[str, Path]:
+        """The files of the built-in sources that are read from files, by source."""
+        found = {
+            "customers": self.files.customers_path,
+            "products": self.files.products_path,
+            "sales": self.files.sales_path,
+        }
+        elsewhere = {name for name in found if self.pipeline.source(name).is_rest}
+        if self.database.sales_db_connection_string is not None:
+            elsewhere.add("sales")
+        return {name: path for name, path in found.items() if name not in elsewhere}
+
     def secret(self, name: str) -> SecretStr | None:
         """Return the value of a secret setting, declared or named in `pipeline.toml`.
 

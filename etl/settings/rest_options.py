@@ -106,6 +106,9 @@ class Since(_Part):
     format: Literal["iso", "unix", "date", "as is"] = Field(
         default="iso", description="how a time is written; an id stays as it is"
     )
+    exclusive: bool = Field(
+        default=False, description="whether it leaves out what is exactly as old as asked for"
+    )
 
 
 class RateLimit(_Part):

@@ -13,7 +13,9 @@ from etl.engines.registry import database_file, engine_of
 from etl.errors import ExtractionError
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.settings.config import Config
+from etl.settings.pipeline_file import SourceOptions
 from etl.sources.files import file_signature, open_source
+from etl.sources.rest.declared import rest_records
 from etl.sources.sales import SETTING, read_sales, sales_of
 from etl.sources.servers import run_query
 from etl.sources.window import EVERYTHING, Window
@@ -137,12 +139,25 @@ def sales_source_checks(config: Config) -> Iterator[Check]:
 
 def file_checks(config: Config) -> Iterator[Check]:
     """Open each source file, and report its size and age."""
-    files = config.files
-    sources = {"customers file": files.customers_path, "products file": files.products_path}
-    if config.database.sales_db_connection_string is None:
-        sources["sales file"] = files.sales_path
-    for name, path in sources.items():
+    for source, path in config.source_files.items():
+        name = f"{source} file"
         yield from guarded(name, partial(_source_file, name, path))
+
+
+def interface_checks(config: Config) -> Iterator[Check]:
+    """Ask each interface over HTTP for its first page, once."""
+    declared = {name: (options, name) for name, options in config.pipeline.sources.items()}
+    declared |= {name: (load.source, "") for name, load in config.pipeline.loads.items()}
+    for name, (options, source) in declared.items():
+        if options.is_rest:
+            look = partial(_interface, f"{name} interface", config, options, source)
+            yield from guarded(f"{name} interface", look)
+
+
+def _interface(name: str, config: Config, options: SourceOptions, source: str) -> Iterator[Check]:
+    records = rest_records(options, config, source)
+    found = records.first_page()
+    yield Check(name, PASSED, found, message=f"{records.place}: a first page of {found} records")
 
 
 def _source_file(name: str, path: Path) -> Iterator[Check]:

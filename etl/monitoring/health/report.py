@@ -14,7 +14,12 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from etl.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_OK, ConfigurationError
-from etl.monitoring.health.files import file_checks, folder_checks, sales_source_checks
+from etl.monitoring.health.files import (
+    file_checks,
+    folder_checks,
+    interface_checks,
+    sales_source_checks,
+)
 from etl.monitoring.health.findings import FAILED, PASSED, WARNING, Check, InUse, failed, guarded
 from etl.monitoring.health.runs import journal_checks
 from etl.monitoring.health.warehouse import database_checks
@@ -48,6 +53,7 @@ def pipeline_health_check(config: Config | None = None) -> Dict[str, Any]:
         ("database", database_checks),
         ("sales source", sales_source_checks),
         ("files", file_checks),
+        ("interfaces", interface_checks),
         ("folders", folder_checks),
         ("alerts", _alerts),
     )

@@ -113,11 +113,11 @@ def server_breaker(
     """Return a breaker for a server; that it asks for patience is an answer, and no failure."""
     return CircuitBreaker(
         failure_threshold, recovery_seconds, name=name,
-        counts=lambda error: isinstance(error, _PassingError) and not error.is_patience,
+        counts=lambda error: isinstance(error, NoPageError) and not error.is_patience,
     )  # fmt: skip
 
 
-class _PassingError(ExtractionError):
+class NoPageError(ExtractionError):
     """A call failed, and may succeed when it is made again."""
 
     def __init__(self, what: str, retry_after_s: float | None = None, status: int = 0) -> None:
@@ -173,7 +173,7 @@ class Client:
         self._access, self._connections, self._origin = access, connections, origin
         self._attempts = 0
         self._retried = retry_with_backoff(
-            access.max_retries, access.backoff_factor, exceptions=_PassingError,
+            access.max_retries, access.backoff_factor, exceptions=NoPageError,
             sleep=access.sleep, on_retry=_log_retry,
         )(self._attempt)  # fmt: skip
 
@@ -187,12 +187,12 @@ class Client:
         self._attempts = 0
         try:
             return self._retried(request)
-        except _PassingError as error:
+        except NoPageError as error:
             raise self._given_up(error) from None  # the source is not read anew for it
         except CircuitOpenError as error:
             raise ExtractionError(str(error)) from None
 
-    def _given_up(self, error: _PassingError) -> ExtractionError:
+    def _given_up(self, error: NoPageError) -> ExtractionError:
         asked = error.retry_after_s
         if asked is not None and self._attempts <= self._access.max_retries:
             return ExtractionError(
@@ -232,7 +232,7 @@ class Client:
                 body = self._body(response, request)
         except httpx.TimeoutException:
             seconds = self._access.timeout_s
-            raise _PassingError(f"{request.place} does not answer within {seconds:g} s") from None
+            raise NoPageError(f"{request.place} does not answer within {seconds:g} s") from None
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise self._broken(request, error) from None
         self._judge(request, response, body)
@@ -261,7 +261,7 @@ class Client:
                 f"{request.place}: the certificate of the server is not trusted: {said}",
                 next_step="name the authority that has signed it in SSL_CERT_FILE",
             )
-        return _PassingError(f"{request.place}: {said}")
+        return NoPageError(f"{request.place}: {said}")
 
     def _judge(self, request: Request, response: Any, body: bytes) -> None:
         status = response.status_code
@@ -270,7 +270,7 @@ class Client:
         answered = f"{request.place} answers {status} {_phrase(status)}".rstrip()
         if _may_pass(status):
             after = retry_after_s(response.headers.get("Retry-After"), self._access.now())
-            raise _PassingError(answered, after, status)
+            raise NoPageError(answered, after, status)
         if response.is_redirect:
             raise ExtractionError(
                 f"{answered}, to {self._shown_place(response.headers.get('Location', ''))}",
@@ -321,7 +321,7 @@ class Client:
                 next_step="correct url",
             ) from None
         except json.JSONDecodeError as error:  # cut where the connection itself seemed whole
-            raise _PassingError(
+            raise NoPageError(
                 f"{request.place} answers with JSON that is broken at character {error.pos + 1} "
                 f"of {len(body)}"
             ) from None

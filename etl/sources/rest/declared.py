@@ -43,6 +43,11 @@ class RestRecords:
         """Return what is asked for, without anything secret."""
         return self.reading.question(window)
 
+    def first_page(self) -> int:
+        """Ask for the first page, once, and return how many records are in it."""
+        access = replace(self.reading.access, max_retries=0)
+        return len(next(read_pages(replace(self.reading, access=access)), []))
+
     def names(self) -> tuple[str, ...]:
         """Return the names of the members of the first records."""
         for page in read_pages(self.reading):

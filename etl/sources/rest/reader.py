@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -60,15 +60,26 @@ class RestReading:
     def _asked(self, window: Window) -> Request:
         params = dict(self.request.params)
         if self.since is not None:
-            if window.start > EVERYTHING.start:
-                params[self.since.param] = _cursor_text(self.since, window.start, self.zone)
-            if window.end < EVERYTHING.end and self.since.until_param:
-                params[self.since.until_param] = _cursor_text(self.since, window.end, self.zone)
+            beyond = _SECOND if self.since.exclusive else timedelta(0)
+            if window.start > EVERYTHING.start + _SECOND:
+                start = window.start - beyond
+                params[self.since.param] = _cursor_text(self.since, start, self.zone)
+            if window.end < EVERYTHING.end - _SECOND and self.since.until_param:
+                end = window.end + max(beyond, _rest_of_second(window.end))
+                params[self.since.until_param] = _cursor_text(self.since, end, self.zone)
         return replace(self.request, params=params)
 
     def first(self, window: Window) -> Request:
         """Return the request for the first page of a window."""
         return first_request(self.paging, self._asked(window))
+
+
+_SECOND = timedelta(seconds=1)
+
+
+def _rest_of_second(moment: datetime) -> timedelta:
+    """What is missing to the next whole second, to which a moment is asked for."""
+    return _SECOND if moment.microsecond else timedelta(0)
 
 
 def _cursor_text(since: Since, moment: datetime, zone: str) -> str:

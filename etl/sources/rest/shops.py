@@ -73,7 +73,7 @@ class Shop:
 
 
 _SHOPIFY_SINCE = Since(param="updated_at_min", until_param="updated_at_max")
-_WOO_SINCE = Since(param="modified_after", until_param="modified_before")
+_WOO_SINCE = Since(param="modified_after", until_param="modified_before", exclusive=True)
 _STRIPE_SINCE = Since(param="created[gte]", until_param="created[lte]", format="unix")
 _SHOPIFY_PATH = "/admin/api/2025-10/"
 _WOO_PATH = "/wp-json/wc/v3/"
@@ -113,7 +113,8 @@ SHOPS: dict[str, Shop] = {
             }, _LINES, {"discount_amount": "sum"},
                 {"customer_id": "guest", "product_id": "custom-item", "discount_amount": "0",
                  "sales_rep_id": ""},
-                Since(param="created_at_min", until_param="created_at_max"), ("paid",)),
+                Since(param="created_at_min", until_param="created_at_max"),
+                ("paid", "partially_refunded")),
         },
     ),
     "woocommerce": Shop(
@@ -141,7 +142,7 @@ SHOPS: dict[str, Shop] = {
                 # what was paid for a piece, discounts included
                 "unit_price": f"{_LINES}.price", "transaction_date": "date_created_gmt",
             }, _LINES, {"transaction_date": "utc"}, {"discount_amount": "0", "sales_rep_id": ""},
-                since=Since(param="after", until_param="before"), statuses=("completed",)),
+                Since(param="after", until_param="before", exclusive=True), ("completed",)),
         },
     ),
     "stripe": Shop(
