@@ -39,6 +39,7 @@ from etl.rejects import (
 from etl.resilience.transient import is_transient
 from etl.rules.blocks import LoadBlock
 from etl.rules.frame_types import columns_of
+from etl.rules.record_keys import record_keys
 from etl.rules.records import Records, records_of, staged_from_records
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Column, Table
 from etl.settings.config import ProcessingConfig
@@ -340,22 +341,27 @@ class _Failures:
                 reason = ": ".join(part for part in (row["field"], row["reason"]) if part)
                 self._add(row["source_row"], row["error_class"], reason)
 
-    def refuse(self, _table: Table, refused: pa.Table, reason: str) -> None:
+    def refuse(self, table: Table, refused: pa.Table, reason: str) -> None:
         """Add records that the database refused while it merged them."""
-        self.write(_set_aside(refused, REFUSED, reason))
+        self.write(_set_aside(table, refused, REFUSED, reason))
 
     def _add(self, row: int, error_class: str, error: str) -> None:
         failed = self._records.record(row - 1) | {"error_class": error_class, "error": error}
         self.reported.append(failed)
 
 
-def _set_aside(staged: pa.Table, error_class: str, reason: str) -> pa.RecordBatch:
-    """Staged records as rejected ones; the first column behind `source_row` is the key."""
-    rows = staged.column("source_row").to_pylist()
-    texts = staged.drop_columns(["source_row"]).column(0).cast(pa.string())
-    keys = texts.to_pylist()
-    common = {"error_class": error_class, "reason": reason}
-    found = [{"source_row": r, "record_key": k, **common} for r, k in zip(rows, keys, strict=True)]
+def _set_aside(
+    table: Table, staged: pa.Table, error_class: str, reason: str | pa.Array
+) -> pa.RecordBatch:
+    """Staged records as rejected ones."""
+    columns = {name: staged[name].combine_chunks() for name in table.key}
+    keys = record_keys(table, columns).to_pylist() if columns else [None] * staged.num_rows
+    reasons = [reason] * staged.num_rows if isinstance(reason, str) else reason.to_pylist()
+    rows = zip(staged["source_row"].to_pylist(), keys, reasons, strict=True)
+    found = [
+        {"source_row": row, "record_key": key, "error_class": error_class, "reason": why}
+        for row, key, why in rows
+    ]
     return reject_block((), found)
 
 
@@ -383,8 +389,8 @@ def _intake(
     return Intake(
         _blocks(db, table, parts),
         failures,
-        originals=lambda losers: _set_aside(losers, DUPLICATE, ""),
-        refusal=lambda refused, reason: _set_aside(refused, REFUSED, reason),
+        originals=lambda losers: _set_aside(table, losers, DUPLICATE, ""),
+        refusal=lambda refused, reason, _field: _set_aside(table, refused, REFUSED, reason),
         partial=True,
     )
 

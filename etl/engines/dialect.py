@@ -22,6 +22,7 @@ class Dialect:
         types: SQL type per kind of column; `{width}`, `{precision}`, `{scale}` are filled in.
         exact: what a text type needs to be compared and sorted by code point.
         true, false: the truth values.
+        time_text: a time `{time}` as a text with six decimals.
         comparable: a text `{text}` in a form that compares exactly.
         differs: NULL-safe comparison of `{a}` with `{b}`; `{x}` and `{y}` are their comparable
             forms.
@@ -73,6 +74,7 @@ class Dialect:
     exact: str
     true: str
     false: str
+    time_text: str
     comparable: str
     differs: str
     whole_number: str
@@ -238,19 +240,31 @@ def key_of(table: Table, alias: str) -> str:
     return f"{alias}.{quoted(table.key[0])}"
 
 
-def record_key(table: Table, alias: str) -> str:
-    r"""Return the key behind an alias as one text: of several columns, texts or whole numbers, all.
+def record_key(dialect: Dialect, table: Table, alias: str) -> str:
+    r"""Return the key behind an alias as one text, as `record_keys` makes it too.
 
     Example:
+        >>> from etl.engines.duckdb import DUCKDB
         >>> from etl.schema.tables import CUSTOMER_DIM, ETL_LINEAGE
-        >>> record_key(CUSTOMER_DIM, "target"), record_key(ETL_LINEAGE, "t")
+        >>> record_key(DUCKDB, CUSTOMER_DIM, "target"), record_key(DUCKDB, ETL_LINEAGE, "t")
         ('target."customer_id"', 'CONCAT(t."run_id", \'|\', t."table_name")')
     """
-    parts = ", '|', ".join(f"{alias}.{quoted(name)}" for name in table.key)
-    if len(table.key) > 1:
-        return f"CONCAT({parts})"
+    parts = [_key_text(dialect, table.column(name), alias) for name in table.key]
+    if len(parts) > 1:
+        listed_parts = ", '|', ".join(parts)
+        return f"CONCAT({listed_parts})"
     is_text = table.column(table.key[0]).kind is Kind.TEXT
-    return parts if is_text else f"CONCAT({parts}, '')"
+    return parts[0] if is_text else f"CONCAT({parts[0]}, '')"
+
+
+def _key_text(dialect: Dialect, column: Column, alias: str) -> str:
+    own = f"{alias}.{quoted(column.name)}"
+    if column.kind is Kind.TIMESTAMP:
+        return dialect.time_text.format(time=own)
+    if column.kind is Kind.BOOLEAN:
+        return f"CASE WHEN {is_true(dialect, own)} THEN 'true' ELSE 'false' END"
+    # compared with a column of another collation, so it has to be said which one counts
+    return own + dialect.exact if column.kind is Kind.TEXT and not column.exact else own
 
 
 def is_true(dialect: Dialect, expression: str) -> str:

@@ -51,6 +51,7 @@ DUCKDB = Dialect(
     exact="",
     true="TRUE",
     false="FALSE",
+    time_text="strftime({time}, '%Y-%m-%d %H:%M:%S.%f')",
     comparable="{text}",
     differs="{x} IS DISTINCT FROM {y}",
     whole_number="HUGEINT",  # decimals are divided as doubles

@@ -86,6 +86,10 @@ class Reader(Protocol):
     def ticks_finer(self) -> bool:
         """Whether the server's clock is finer than a microsecond."""
 
+    @property
+    def columns(self) -> Sequence[str]:
+        """The names of the columns of the query."""
+
     def query(self, sql: str, params: Sequence[object]) -> None:
         """Run the query; its rows stay where they are until they are fetched."""
 

@@ -102,6 +102,11 @@ class OdbcReader:
         with self._errors():
             self._cursor = self._connection.cursor().execute(sql, *params)
 
+    @property
+    def columns(self) -> Sequence[str]:
+        """The names of the columns of the query."""
+        return [column[0] for column in self._cursor.description or ()]
+
     def fetchmany(self, rows: int) -> list[Any]:
         """Return the next rows, none at the end."""
         with self._errors():

@@ -87,6 +87,7 @@ POSTGRESQL = Dialect(
     exact=' COLLATE "C"',
     true="TRUE",
     false="FALSE",
+    time_text="to_char({time}, 'YYYY-MM-DD HH24:MI:SS.US')",
     comparable="{text}",  # collations of databases are deterministic: equal is equal byte by byte
     differs="{x} IS DISTINCT FROM {y}",
     whole_number="NUMERIC(24, 0)",
@@ -517,6 +518,11 @@ class PostgresReader:
             return {}
         (nothing,) = self._connection.execute("SELECT CAST(0 AS money)::text").fetchone()
         return dict.fromkeys(places, sum(map(str.isdecimal, nothing)) - 1)
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The names of the columns of the query."""
+        return [column[0] for column in self._cursor.description or ()]
 
     def fetchmany(self, rows: int) -> list[Any]:
         """Return the next rows, none at the end."""

@@ -143,6 +143,7 @@ SQL_SERVER = Dialect(
     true="1",
     false="0",
     # A collation may take a for A, and all take a trailing space for none, but not before a dot.
+    time_text="CONVERT(VARCHAR(26), CAST({time} AS DATETIME2(6)), 121)",
     comparable="({text} + N'.') COLLATE Latin1_General_100_BIN2",
     # Without a subquery, so that it can be part of an aggregate (SQL Server's error 130).
     differs=(

@@ -170,15 +170,14 @@ def windows_to_reload(db: DatabaseManager, table: Table) -> list[Window]:
 
     A source that was held back is not among them: the next run would only be held back too.
     """
-    killed = [run for run in _runs_with(db, KILLED) if run.mode in RELOADED]
-    return [run.window for run in (*killed, *_runs_without(db, table))]
+    return [run.window for run in _runs_without(db, table)]
 
 
 def _runs_without(db: DatabaseManager, table: Table) -> list[PastRun]:
     modes = ", ".join("?" for _ in RELOADED)
     rows = db.query(
         f"""SELECT r."run_id", r."mode", r."window_start", r."window_end" FROM "etl_run" AS r
-WHERE r."mode" IN ({modes}) AND r."status" IN (?, ?, ?, ?)
+WHERE r."mode" IN ({modes}) AND r."status" IN (?, ?, ?, ?, ?, ?)
     AND NOT EXISTS (SELECT 1 FROM "etl_lineage" AS l
         WHERE l."run_id" = r."run_id" AND l."table_name" = ? AND l."status" <> ?)
     AND NOT EXISTS (SELECT 1 FROM "etl_lineage" AS l
@@ -186,7 +185,7 @@ WHERE r."mode" IN ({modes}) AND r."status" IN (?, ?, ?, ?)
             AND l."window_start" <= r."window_start" AND l."window_end" >= r."window_end")
 ORDER BY r."run_id";""",  # noqa: S608  # question marks alone
         (
-            *RELOADED, FAILED, ATTENTION, INTERRUPTED, IN_USE,
+            *RELOADED, FAILED, ATTENTION, INTERRUPTED, IN_USE, KILLED, RECOVERED,
             table.name, SOURCE_FAILED, table.name, LOADED,
         ),
     )  # fmt: skip

@@ -19,10 +19,7 @@ from etl.history.runs import (
     Staged,
 )
 from etl.rules.columns import storable_keys
-from etl.schema.tables import (
-    CORRECTED_KEY,
-    Table,
-)
+from etl.schema.tables import KEY_WIDTH, Kind, Table, corrected_key_table, key_text_width
 
 
 def read_since_sql(dialect: Dialect, table: Table, *, corrected: str, modes: Iterable[str]) -> str:
@@ -38,7 +35,7 @@ def read_since_sql(dialect: Dialect, table: Table, *, corrected: str, modes: Ite
         corrected: the table that holds them.
         modes: the modes of runs that read whole sources.
     """
-    key, keys = record_key(table, "target"), quoted(corrected)
+    key, keys = record_key(dialect, table, "target"), quoted(corrected)
     listed_modes = ", ".join(f"'{mode}'" for mode in modes)
     return f"""SELECT m."record_key", m."run_id", max(seen."run_id") FROM {keys} AS m
 JOIN (
@@ -68,9 +65,11 @@ def _was_read(dialect: Dialect, table: Table) -> str:
 def record_read_keys(db: DatabaseManager, plan: RunPlan, staged: Staged) -> None:
     """Record the keys that the run has rejected; when it read single records, all keys."""
     row = (plan.run_id, staged.table.name)
-    db.execute(record_rejected_keys_sql(staged.rejected), row)
-    if staged.partial and staged.table.key:
-        db.execute(record_staged_keys_sql(staged.table, staged.rows), row + row)
+    if not staged.table.key:
+        return
+    db.execute(record_rejected_keys_sql(db.dialect, staged.table, staged.rejected), row)
+    if staged.partial:
+        db.execute(record_staged_keys_sql(db.dialect, staged.table, staged.rows), row + row)
 
 
 def read_since(
@@ -86,30 +85,41 @@ def read_since(
     Returns:
         For such a pair the newest run that has read the key since.
     """
-    corrected = ddl.temporary_table(db.dialect, CORRECTED_KEY)
-    db.execute(ddl.drop_temporary(db.dialect, CORRECTED_KEY.name))
+    wanted = corrected_key_table(table)
+    corrected = ddl.temporary_table(db.dialect, wanted)
+    db.execute(ddl.drop_temporary(db.dialect, wanted.name))
     db.execute(ddl.create_temporary(db.dialect, corrected))
     rejected = [{"record_key": key, "run_id": run_id} for key, run_id in keys]
     schema = pa.schema([("record_key", pa.string()), ("run_id", pa.string())])
-    db.append(corrected, storable_keys(pa.RecordBatch.from_pylist(rejected, schema=schema)))
+    records = pa.RecordBatch.from_pylist(rejected, schema=schema)
+    db.append(corrected, storable_keys(records, key_text_width(table)))
     query = read_since_sql(db.dialect, table, corrected=corrected.name, modes=READS_WHOLE_SOURCES)
     rows = db.query(query, (table.name,) * 3)
     return {(key, run_id): later for key, run_id, later in rows}
 
 
-def record_rejected_keys_sql(rejected: str) -> str:
+def record_rejected_keys_sql(dialect: Dialect, table: Table, rejected: str) -> str:
     """Return what records the rejected keys. Parameters: run id, table name."""
     return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
-SELECT DISTINCT ?, ?, "record_key" FROM {quoted(rejected)};"""
+SELECT DISTINCT ?, ?, "record_key" FROM {quoted(rejected)}{_fitting(dialect, table, "WHERE")};"""
 
 
-def record_staged_keys_sql(table: Table, rows: str) -> str:
+def record_staged_keys_sql(dialect: Dialect, table: Table, rows: str) -> str:
     """Return what records the staged keys, but for those that are there. Run, table name.
 
     The last two parameters are the first two again.
     """
-    key = record_key(table, "s")
+    key = record_key(dialect, table, "s")
+    fitting = _fitting(dialect, table, "AND", key)
     return f"""INSERT INTO "etl_read_key" ("run_id", "table_name", "record_key")
 SELECT DISTINCT ?, ?, {key} FROM {quoted(rows)} AS s
 WHERE NOT EXISTS (SELECT 1 FROM "etl_read_key" AS k
-    WHERE k."run_id" = ? AND k."table_name" = ? AND k."record_key" = {key});"""
+    WHERE k."run_id" = ? AND k."table_name" = ? AND k."record_key" = {key}){fitting};"""
+
+
+def _fitting(dialect: Dialect, table: Table, word: str, key: str = '"record_key"') -> str:
+    """Condition: the history of the keys can hold a key, where some may be too long for it."""
+    if key_text_width(table) <= KEY_WIDTH:
+        return ""
+    cut = dialect.types[Kind.TEXT].format(width=KEY_WIDTH)
+    return f"\n{word} CAST({key} AS {cut}) = {key}"

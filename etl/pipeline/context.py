@@ -76,9 +76,8 @@ class RunContext:
         )
 
     def limits_of(self, source: Source) -> Limits:
-        """How far the load of a source goes: it may have a reject limit of its own."""
-        own = source.max_reject_rate
-        return self.limits if own is None else replace(self.limits, max_reject_rate=own)
+        """How far the load of a source goes: it may have limits of its own."""
+        return replace(self.limits, **source.limits)
 
     def retried(self, work: Callable[P, R]) -> Callable[P, R]:
         """Return work that is repeated after an error that may pass."""

@@ -86,7 +86,10 @@ def _with_findings(source: Source, outcome: SourceOutcome) -> SourceOutcome:
     facts = (*source.watch.facts, *source.written)
     explained = [f"{counted(outcome.notes[name], noun)}{done}"
                  for name, (noun, done) in _EXPLAINED.items() if name in outcome.notes]  # fmt: skip
-    warnings = (*explained, *source.watch.warnings)
+    broken = [f"{counted(outcome.notes[note], 'record')} broke rule {name}: {check}"
+              for name, check in source.rules.items()
+              if (note := f"break_rule_{name}") in outcome.notes]  # fmt: skip
+    warnings = (*explained, *broken, *source.watch.warnings)
     if facts:
         logger.info("%s: %s", Path(source.feed.path).name, ", ".join(facts), extra=extra)
     for warning in warnings:

@@ -2,27 +2,26 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-import pyarrow as pa
-from pydantic import BaseModel
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from etl.engines.database import DatabaseManager
-from etl.errors import ConfigurationError, LoadingError
-from etl.rules.declared import Condition, Declaration, require_conditions
-from etl.rules.frame_types import columns_of
-from etl.schema.tables import STAR_TABLES, Column, Kind, Table
+from etl.errors import ETLError
+from etl.pipeline.own_records import records_of
+from etl.rules.declared import Condition, Declaration, faults_of_expressions
+from etl.rules.found_types import TypeFinder
+from etl.rules.texts import NULL_WORDS
+from etl.schema.tables import ALL_TABLES, STAR_TABLES, Column, Kind, Table
 from etl.settings.config import Config
+from etl.settings.pipeline_checks import nearest
 from etl.settings.pipeline_file import LoadOptions
-from etl.sources.csv_reader import CsvFormat, read_csv_sample
+from etl.settings.pipeline_reading import PipelineFileError
+from etl.settings.toml_places import Place
+from etl.sources.csv_header import comparable
+from etl.sources.declared import Records, all_texts
 from etl.warehouse.own_tables import find_table, loaded_part, require_names
 
-_NAME_WIDTH = 20  # of sources in the audit tables
-# What a run carries out so far of the options of a load and of its source.
-_CARRIED_OUT = {"source", "table", "key", "mode", "columns", "references", "rules", "guards"}
-_OF_SOURCE = {"path", "encoding", "rename", "defaults"}
-_OF_GUARDS = {"max_reject_rate"}
+_TIMES = (Kind.DATE, Kind.TIMESTAMP)
 
 
 @dataclass(frozen=True)
@@ -31,97 +30,203 @@ class OwnLoad:
 
     Attributes:
         whole: the table with all its columns and its key, as it is made when it is missing.
-        names: by column of the table, the one of the file.
-        max_reject_rate: its own limit; None: that of the settings.
+        options: as they were declared.
+        records: where they are read.
+        limits: its own ones, by the name that `Limits` has for them.
     """
 
     name: str
     whole: Table
+    options: LoadOptions
     declaration: Declaration
-    path: Path
-    names: Mapping[str, str]
-    csv_format: CsvFormat
-    max_reject_rate: float | None = None
+    records: Records
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def table(self) -> Table:
         """What the load writes of its table."""
         return self.declaration.table
 
+    @property
+    def snapshot(self) -> bool:
+        """Whether each reading gives all that the source has, so that fewer are a finding."""
+        return self.table.replaced or "min_rows_rate" in self.limits
+
+
+class _OddError(Exception):
+    """A place of a load, and what is wrong there."""
+
+    def __init__(self, place: Place, words: str) -> None:
+        super().__init__(words)
+        self.place = place
+
 
 def own_loads(db: DatabaseManager, config: Config) -> tuple[OwnLoad, ...]:
     """Return the declared loads, those that others refer to first.
 
     Raises:
-        ConfigurationError: some cannot be carried out; all problems are listed.
+        PipelineFileError: some cannot be carried out; all problems are listed with their lines.
     """
-    problems: list[str] = []
+    pipeline, problems = config.pipeline, list[str]()
     found: dict[str, OwnLoad] = {}
-    for name, options in config.pipeline.loads.items():
+    for name, options in pipeline.loads.items():
+        declaring = _Declaring(db, config, name, options, [load.whole for load in found.values()])
         try:
-            _require_carried_out(name, options)
-            found[name] = _own_load(db, config, name, options, [o.whole for o in found.values()])
-        except (ConfigurationError, LoadingError) as error:
-            problems.append(f"loads.{name}: {error}")
+            found[name] = declaring.load()
+        except _OddError as odd:
+            problems.append(pipeline.problem(("loads", name, *odd.place), str(odd)))
+        except ETLError as error:
+            problems.append(pipeline.problem(("loads", name), str(error)))
+        odd_ones = declaring.problems(found[name]) if name in found else ()
+        problems += [pipeline.problem(("loads", name, *at), words) for at, words in odd_ones]
     if problems:
-        listed = "".join(f"\n- {problem}" for problem in problems)
-        raise ConfigurationError(f"the declared loads cannot be carried out:{listed}")
+        raise PipelineFileError(pipeline.path, problems)
     return tuple(found.values())
 
 
-def _require_carried_out(name: str, options: LoadOptions) -> None:
-    parts: tuple[tuple[str, BaseModel, set[str]], ...] = (
-        ("", options, _CARRIED_OUT),
-        ("source.", options.source, _OF_SOURCE),
-        ("guards.", options.guards, _OF_GUARDS),
-    )
-    odd = [f"{at}{n}" for at, part, known in parts for n in sorted(part.model_fields_set - known)]
-    if odd:
-        raise ConfigurationError(f"{', '.join(odd)} cannot be carried out yet")
-    if len(name) > _NAME_WIDTH:
-        raise ConfigurationError(f"the name has more than {_NAME_WIDTH} characters")
+@dataclass(frozen=True)
+class _Declaring:
+    """Makes a load of what is declared, of its table and of its source."""
 
+    db: DatabaseManager
+    config: Config
+    name: str
+    options: LoadOptions
+    others: Sequence[Table]
 
-def _own_load(
-    db: DatabaseManager, config: Config, name: str, options: LoadOptions, others: Sequence[Table]
-) -> OwnLoad:
-    source = options.source
-    path = _path_of(config, source.path)
-    csv_format = CsvFormat(encoding=source.encoding or config.files.csv_encoding)
-    columns, existing = _columns(db, options, path, csv_format)
-    known = {table.name: table for table in (*STAR_TABLES, *others)}
-    columns = tuple(
-        replace(c, references=_parent(db, options.references.get(c.name), known)) for c in columns
-    )
-    key = options.key or (existing.key if existing else ())
-    _require_key(options, key, columns)
-    whole = Table(options.table, f"loaded by {name}", () if options.mode == "append" else key,
-                  _with_existing(columns, existing), source=name)  # fmt: skip
-    table = loaded_part(whole, [c.name for c in columns], options.mode)
-    require_names(table)
-    rules = (Condition(n, r.check, r.severity == "reject") for n, r in options.rules.items())
-    defaults = {n: _text_of(value) for n, value in source.defaults.items()}
-    declaration = Declaration(table, tuple(rules), defaults)
-    require_conditions(declaration)
-    given = {column: file for file, column in source.rename.items()}
-    names = {n: given.get(n, n) for n in declaration.columns if n not in defaults}
-    rate = options.guards.max_reject_rate
-    return OwnLoad(name, whole, declaration, path, names, csv_format, rate)
+    def load(self) -> OwnLoad:
+        options = self.options
+        if options.table.rpartition(".")[2].lower() in {table.name for table in ALL_TABLES}:
+            raise _OddError(("table",), f"{options.table!r} is a table of the program itself")
+        records = records_of(self.config, self.name, options)
+        existing = find_table(self.db, options.table)
+        columns = self._columns(records, existing)
+        key = options.key or (existing.key if existing else ())
+        whole = Table(
+            options.table, f"loaded by {self.name}", () if options.mode == "append" else key,
+            _with_existing(self._referring(columns, key), existing), source=self.name,
+        )  # fmt: skip
+        table = loaded_part(whole, [column.name for column in columns], options.mode)
+        require_names(table)
+        if options.cursor:
+            table = replace(table, window=options.cursor, rank=(options.cursor,))
+        guards = options.guards.model_dump(exclude_none=True)
+        return OwnLoad(self.name, whole, options, self._declaration(table), records, guards)
+
+    def problems(self, load: OwnLoad) -> Iterator[tuple[Place, str]]:
+        """What does not go together now that the columns are known."""
+        names = [column.name for column in load.declaration.table.columns]
+        options, key = self.options, self.options.key or load.whole.key
+        if not key and options.mode != "append":
+            yield ("key",), f"missing: {load.whole.name} has none. Choices: {', '.join(names)}"
+        named: dict[Place, Sequence[str]] = {
+            ("key",): key, ("cursor",): (options.cursor,) if options.cursor else (),
+            ("references",): tuple(options.references), ("defaults",): tuple(options.defaults),
+            ("source", "defaults"): tuple(options.source.defaults),
+        }  # fmt: skip
+        odd = [(at, name) for at, columns in named.items() for name in columns if name not in names]
+        for at, name in odd:
+            yield at, f"{name!r} is no column{nearest(name, names)}"
+        if odd:
+            return
+        if options.cursor and load.table.column(options.cursor).kind not in _TIMES:
+            yield ("cursor",), f"{options.cursor!r} is no date and no timestamp"
+        for part, name, words in faults_of_expressions(load.declaration):
+            yield (part, name), words
+
+    def _declaration(self, table: Table) -> Declaration:
+        options, source = self.options, self.options.source
+        rules = (Condition(n, r.check, r.severity == "reject") for n, r in options.rules.items())
+        known = set(table.names)
+        return Declaration(
+            table, tuple(rules),
+            {n: _text_of(v) for n, v in source.defaults.items() if n in known},
+            {n: expression for n, expression in options.defaults.items() if n in known},
+            null_words=_null_words(options), decimal=source.decimal or ".",
+            needed=(options.cursor,) if options.cursor in known else (),
+        )  # fmt: skip
+
+    # --- columns ---
+
+    def _columns(self, records: Records, existing: Table | None) -> tuple[Column, ...]:
+        """The declared ones; else those of the source that the table has, or all of them."""
+        options = self.options
+        if options.columns and options.source.extra != "keep":
+            return tuple(_declared_column(n, t, options.key) for n, t in options.columns.items())
+        known = {n: _declared_column(n, t, options.key) for n, t in options.columns.items()}
+        if existing:
+            known = {column.name: column for column in existing.columns} | known
+        names = self._names(records, known)
+        new = [name for name in names if name not in known]
+        if existing and options.source.extra != "keep":
+            return tuple(known[name] for name in names if name in known)
+        found = {column.name: column for column in self._found(records, new)} if new else {}
+        wanted = dict.fromkeys((*options.columns, *names))
+        return tuple({**known, **found}[name] for name in wanted)
+
+    def _names(self, records: Records, known: Mapping[str, Column]) -> list[str]:
+        """The columns of the source, by the names that the table has or is to have."""
+        source = self.options.source
+        by_form = {comparable(name): name for name in known}
+        by_form |= {comparable(name): column for name, column in source.rename.items()}
+        names = [by_form.get(comparable(n)) or identifier(n) for n in records.names()]
+        computed = [*source.defaults, *self.options.defaults]
+        return list(dict.fromkeys(name for name in (*names, *computed) if name))
+
+    def _found(self, records: Records, names: Sequence[str]) -> tuple[Column, ...]:
+        source = self.options.source
+        words = _null_words(self.options)
+        finder = TypeFinder(names, decimal=source.decimal or ".", null_words=words)
+        for block in all_texts(records, names):
+            finder.look(block)
+        return finder.columns(self.options.key)
+
+    # --- references ---
+
+    def _referring(self, columns: Sequence[Column], key: Sequence[str]) -> tuple[Column, ...]:
+        own = Table(self.options.table, "", tuple(key), tuple(columns))
+        known = {table.name: table for table in (*STAR_TABLES, *self.others, own)}
+        return tuple(replace(c, references=self._parent(c.name, known)) for c in columns)
+
+    def _parent(self, column: str, known: Mapping[str, Table]) -> Table | None:
+        name = self.options.references.get(column)
+        if name is None:
+            return None
+        by_name = {each.lower(): table for each, table in known.items()}
+        parent = by_name.get(name.lower()) or find_table(self.db, name)
+        if parent is None and self._is_loaded_elsewhere(name):
+            return None  # by a load whose own faults are reported
+        if parent is None or len(parent.key) != 1:
+            raise _OddError(
+                ("references", column),
+                f"{column} refers to {name}, which is no table with a key of one column"
+                f"{nearest(name, known)}",
+            )
+        return parent
+
+    def _is_loaded_elsewhere(self, name: str) -> bool:
+        loads = self.config.pipeline.loads.values()
+        return any(load.table.lower() == name.lower() for load in loads)
 
 
 def _text_of(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _path_of(config: Config, pattern: str) -> Path:
-    """The file, of several that match the newest."""
-    plain = config.files.input_dir / pattern
-    if not re.search(r"[*?\[]", pattern):
-        return plain
-    found = sorted(config.files.input_dir.glob(pattern), key=lambda each: each.stat().st_mtime_ns)
-    if not found:
-        raise ConfigurationError(f"no file matches {plain}", next_step="correct source.path")
-    return found[-1]
+def _null_words(options: LoadOptions) -> tuple[str, ...]:
+    words = options.source.null_words
+    return NULL_WORDS if words is None else words
+
+
+def identifier(name: str) -> str:
+    """Return the name of a column that a header is about; empty when there is nothing in it.
+
+    Example:
+        >>> identifier(" Order No. "), identifier("2024"), identifier("customer.id")
+        ('Order_No', '_2024', 'customer_id')
+    """
+    words = re.sub(r"\W+", "_", name).strip("_")
+    return f"_{words}" if words[:1].isdigit() else words
 
 
 _TYPE = re.compile(r"(\w+)(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?")
@@ -137,24 +242,6 @@ def _declared_column(name: str, text: str, key: Sequence[str]) -> Column:
     return Column(name, "", kind, precision=first, scale=second, required=is_key)
 
 
-def _columns(
-    db: DatabaseManager, options: LoadOptions, path: Path, csv_format: CsvFormat
-) -> tuple[tuple[Column, ...], Table | None]:
-    existing = find_table(db, options.table)
-    if options.columns:
-        declared = (_declared_column(n, t, options.key) for n, t in options.columns.items())
-        return tuple(declared), existing
-    header, sample = read_csv_sample(path, csv_format)
-    names = [options.source.rename.get(name, name) for name in header]
-    names += [name for name in options.source.defaults if name not in names]
-    if existing:
-        known = {column.name: column for column in existing.columns}
-        return tuple(known[name] for name in names if name in known), existing
-    arrays = dict(zip(names, sample, strict=False))
-    texts = ((name, arrays.get(name, pa.nulls(0, pa.string()))) for name in names)
-    return columns_of(texts, options.key), None
-
-
 def _with_existing(columns: Sequence[Column], existing: Table | None) -> tuple[Column, ...]:
     """All columns of the table: of those that are there what the load declares of them."""
     if existing is None:
@@ -162,28 +249,6 @@ def _with_existing(columns: Sequence[Column], existing: Table | None) -> tuple[C
     own = {column.name: column for column in columns}
     others = (c for c in existing.columns if c.name not in own)
     return (*columns, *others)
-
-
-def _parent(db: DatabaseManager, name: str | None, known: Mapping[str, Table]) -> Table | None:
-    if name is None:
-        return None
-    parent = known.get(name) or find_table(db, name)
-    if parent is None or len(parent.key) != 1:
-        raise ConfigurationError(
-            f"it refers to {name}, which is no table with a key of one column",
-            choices=", ".join(known),
-        )
-    return parent
-
-
-def _require_key(options: LoadOptions, key: Sequence[str], columns: Sequence[Column]) -> None:
-    names = [column.name for column in columns]
-    missing = [name for name in key if name not in names]
-    if missing or (not key and options.mode != "append"):
-        raise ConfigurationError(
-            f"key: {', '.join(missing)} is no column" if missing else "key: missing",
-            choices=", ".join(names),
-        )
 
 
 def tables_of(own: Sequence[OwnLoad]) -> Iterator[Table]:

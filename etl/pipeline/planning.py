@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
+
+import pyarrow as pa
 
 from etl.engines.database import DatabaseManager
 from etl.errors import ConfigurationError
@@ -12,25 +15,20 @@ from etl.findings import FINDINGS, NO_RECORDS, unknown_names
 from etl.history import audit
 from etl.history.read_keys import read_since
 from etl.history.records import missed_runs, record_missed
-from etl.history.runs import INCREMENTAL, REPROCESS, RunPlan, utc_now
+from etl.history.runs import FULL_REFRESH, INCREMENTAL, REPROCESS, RunPlan, utc_now
 from etl.history.summary import SourceOutcome
 from etl.pipeline.arguments import Arguments, mode_of, window_of
 from etl.pipeline.context import RunContext
 from etl.pipeline.own_loads import OwnLoad
-from etl.pipeline.sources import (
-    Source,
-    corrected_source,
-    own_sources,
-    read_anew,
-    rule_settings,
-    sources_of,
-)
+from etl.pipeline.own_sources import own_sources
+from etl.pipeline.sources import Source, corrected_source, read_anew, rule_settings, sources_of
 from etl.quality.rules import newest_sale
+from etl.rules.record_keys import record_keys
 from etl.schema.source_columns import SOURCE_COLUMNS
-from etl.schema.tables import SALES_FACT, STAR_TABLES
+from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
 from etl.settings.config import Config
 from etl.sources.corrected import read_corrected
-from etl.sources.window import Window, hull
+from etl.sources.window import EVERYTHING, Window, hull
 from etl.warehouse.own_tables import open_tables
 from etl.warehouse.staging import known_texts
 
@@ -78,10 +76,17 @@ def _advice(killed: audit.PastRun, mode: str) -> str:
 
 def _window(db: DatabaseManager, config: Config, args: Arguments) -> Window:
     lag_days = config.processing.watermark_lag_days
-    watermark = audit.read_watermark(db, SALES_FACT)
+    return _window_of_table(db, args, SALES_FACT, lag_days=lag_days)
+
+
+def _window_of_table(
+    db: DatabaseManager, args: Arguments, table: Table, *, lag_days: int
+) -> Window:
+    """The records of a table that are asked for: of a plain run, those since its last one."""
+    watermark = audit.read_watermark(db, table)
     window = window_of(args, watermark=watermark, lag_days=lag_days)
-    if mode_of(args) == INCREMENTAL:
-        for missed in audit.windows_to_reload(db, SALES_FACT):
+    if mode_of(args) == INCREMENTAL and table.key:
+        for missed in audit.windows_to_reload(db, table):
             logger.info("reloaded: %s, which an earlier run did not load", missed)
             window = hull(window, missed)
     return window
@@ -89,28 +94,65 @@ def _window(db: DatabaseManager, config: Config, args: Arguments) -> Window:
 
 def planned_sources(run: RunContext) -> tuple[Source, ...]:
     """Return the sources that a run reads."""
-    if run.plan.mode != REPROCESS:
-        window, only = run.plan.window, run.args.only
-        found = sources_of(run.config, window, scratch=_sorting(run))
-        found += own_sources(run.own, window)
-        return tuple(source for source in found if source.name in (only or source.name))
+    if run.plan.mode == REPROCESS:
+        return (_corrected(run),)
+    only = run.args.only
+    own = [each for each in run.own if _is_read(run, each)]
+    found = sources_of(run.config, run.plan.window, scratch=_sorting(run))
+    found += own_sources(own, run.config, {each.name: _own_window(run, each) for each in own})
+    return tuple(source for source in found if source.name in (only or source.name))
+
+
+def _is_read(run: RunContext, own: OwnLoad) -> bool:
+    """Whether a run reads a load; records of a span of days would be added once more."""
+    if own.table.key or not own.table.window or run.plan.mode in (INCREMENTAL, FULL_REFRESH):
+        return True
+    logger.info(
+        "%s left out: it adds records, and a run of single days would do so again", own.name
+    )
+    return False
+
+
+def _own_window(run: RunContext, own: OwnLoad) -> Window:
+    if not own.table.window:
+        return run.plan.window
+    window = _window_of_table(run.db, run.args, own.table, lag_days=own.options.lag_days)
+    if own.table.key or window == EVERYTHING:
+        return window
+    return replace(window, start=window.start + _TICK)  # what was added must not come again
+
+
+def _corrected(run: RunContext) -> Source:
+    """The corrected records of a rejected file, without those that a later run has read."""
     own = {each.name: each.declaration.columns for each in run.own}
     corrected = read_corrected(Path(run.args.reprocess_rejected or ""), own)
-    source = corrected_source(run.config, corrected, run.own)
-    if len(source.table.key) != 1:
+    source = _source_named(run, corrected.source)
+    table = source.table
+    if lacking := [name for name in table.key if name in corrected.absent] or not table.key:
+        what = ", ".join(lacking) if isinstance(lacking, list) else "a key, as its table has none"
         raise ConfigurationError(
-            f"rejected records of {source.name} cannot be loaded by themselves, because its table "
-            "has no key of one column",
-            next_step="correct them in the source",
+            f"{corrected.path} lacks {what}, without which nobody knows which record a row corrects"
         )
-    later = read_since(run.db, source.table, corrected.keys())
+    corrected = replace(corrected, keyed=lambda records: _keys_as_texts(source, records))
+    later = read_since(run.db, table, corrected.keys())
     for (key, run_id), later_run in later.items():
         logger.info("%s of run %s skipped: run %s has read it since", key, run_id, later_run)
     kept = corrected.without(later)
     if kept.absent:
-        keys = [pair[0] for pair in kept.keys()]  # noqa: SIM118  # no dict
-        kept = kept.completed(known_texts(run.db, source.table, keys))
-    return (corrected_source(run.config, kept, run.own),)
+        keys = pa.Table.from_batches([source.read_keys(kept.records)])
+        kept = kept.completed(known_texts(run.db, table, keys))
+    return corrected_source(source, kept)
+
+
+def _source_named(run: RunContext, name: str) -> Source:
+    own = own_sources(run.own, run.config, {each.name: EVERYTHING for each in run.own})
+    known = (*sources_of(run.config, EVERYTHING), *own)
+    return next(source for source in known if source.name == name)
+
+
+def _keys_as_texts(source: Source, records: pa.RecordBatch) -> pa.Array:
+    keys = source.read_keys(records)
+    return record_keys(source.table, {name: keys.column(name) for name in source.table.key})
 
 
 def require_only(only: Sequence[str], own: Sequence[OwnLoad]) -> None:

@@ -5,6 +5,7 @@ They go into the rejected file with the values that the source wrote.
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 
 import pyarrow as pa
@@ -14,8 +15,8 @@ from etl.errors import ExtractionError
 from etl.pipeline.context import RunContext
 from etl.pipeline.own_loads import tables_of
 from etl.pipeline.sources import Source, rule_settings
-from etl.rejects import DUPLICATE, REFUSED, RejectedFile, reject_schema
-from etl.rules import columns as field_rules
+from etl.rejects import DUPLICATE, REFUSED, VALUE_CHARACTERS, RejectedFile, reject_schema
+from etl.rules.record_keys import record_keys
 from etl.schema.tables import Table
 from etl.warehouse.transactions import Load
 
@@ -48,30 +49,57 @@ def duplicate_records(source: Source, losers: pa.Table) -> pa.RecordBatch:
     return _rejected(source, losers, error_class=DUPLICATE, reason=reason)
 
 
-def refused_records(source: Source, refused: pa.Table, reason: str) -> pa.RecordBatch:
-    """Return staged records as rejected ones, because the database refused them."""
-    return _rejected(source, refused, error_class=REFUSED, reason=reason)
+def refused_records(
+    source: Source, refused: pa.Table, reason: str | pa.Array, field: str = ""
+) -> pa.RecordBatch:
+    """Return staged records as rejected ones, because the database refused them.
+
+    Args:
+        source: the source.
+        refused: the staged records.
+        reason: for all of them, or for each.
+        field: the column to blame; the key when left out.
+    """
+    return _rejected(source, refused, error_class=REFUSED, reason=reason, field=field)
 
 
-def _rejected(source: Source, staged: pa.Table, *, error_class: str, reason: str) -> pa.RecordBatch:
-    key, originals = source.columns[0], source.feed.originals(staged)
-    known = _one_array(staged[key])
-    is_text = pa.types.is_string(known.type)
-    if is_text and field_rules.clean_text(_one_array(originals[key])) != known:
+def _rejected(
+    source: Source,
+    staged: pa.Table,
+    *,
+    error_class: str,
+    reason: str | pa.Array,
+    field: str = "",
+) -> pa.RecordBatch:
+    field = field or source.columns[0]
+    originals = source.feed.originals(staged)
+    keys = {name: _one_array(staged[name]) for name in source.table.key}
+    _require_unchanged(source, originals, keys)
+    given = {name: _one_array(originals[name]).cast(pa.string()) for name in source.columns}
+    facts = {
+        "source_row": _one_array(originals["source_row"]),
+        "record_key": record_keys(source.table, keys) if keys else given[field],
+        "value": pc.utf8_slice_codeunits(given[field], 0, VALUE_CHARACTERS),
+        "error_class": _repeated(error_class, originals.num_rows),
+        "field": _repeated(field, originals.num_rows),
+        "reason": _repeated(reason, originals.num_rows) if isinstance(reason, str) else reason,
+        "raw_record": _repeated(None, originals.num_rows),
+        **given,
+    }
+    schema = reject_schema(source.columns)
+    return pa.RecordBatch.from_pydict({n: facts[n] for n in schema.names}, schema=schema)
+
+
+def _require_unchanged(source: Source, originals: pa.Table, keys: Mapping[str, pa.Array]) -> None:
+    (found,) = originals.combine_chunks().to_batches() or [None]
+    if found is None or not keys:
+        return
+    now = source.read_keys(found)
+    if any(now.column(name) != keys[name] for name in keys):
         raise ExtractionError(
             f"{source.name}: the file changed between two readings",
             next_step="run again once it is written",
         )
-    fixed = {"error_class": error_class, "field": key, "reason": reason, "raw_record": None}
-    facts = {
-        "source_row": originals["source_row"],
-        "record_key": pc.utf8_trim_whitespace(originals[key]),
-        "value": originals[key],
-        **{name: _repeated(text, originals.num_rows) for name, text in fixed.items()},
-        **{name: originals[name].cast(pa.string()) for name in source.columns},
-    }
-    schema = reject_schema(source.columns)
-    return pa.Table.from_pydict(facts, schema=schema).combine_chunks().to_batches()[0]
 
 
 def _repeated(text: str | None, rows: int) -> pa.Array:

@@ -1,25 +1,23 @@
 """The sources of a run, each declared once: where it is read, by which rules, into which table."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.errors import ConfigurationError
-from etl.pipeline.own_loads import OwnLoad
-from etl.rejects import reject_schema
 from etl.rules.blocks import Block, LoadBlock
 from etl.rules.business import Rules
 from etl.rules.checks import DECIMAL_COMMA
+from etl.rules.columns import clean_text
 from etl.rules.customers import transform_customers
 from etl.rules.dates import DateReading
-from etl.rules.declared import transform_declared
 from etl.rules.products import transform_products
 from etl.rules.sales import transform_sales
-from etl.rules.texts import NULL_WORDS
+from etl.rules.texts import NULL_WORDS, normalised_keys
 from etl.schema.source_columns import (
     COMPLETED,
     CUSTOMER_COLUMNS,
@@ -30,7 +28,7 @@ from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
 from etl.settings.config import Config, masked_settings
 from etl.sources.corrected import CorrectedFile
 from etl.sources.csv_header import HeaderOptions
-from etl.sources.csv_reader import CsvFormat, read_csv_blocks
+from etl.sources.csv_reader import CsvFormat
 from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.files import FileTrace
 from etl.sources.products import PRODUCTS, read_product_originals, read_products
@@ -38,7 +36,7 @@ from etl.sources.rest.declared import rest_records, statuses_of
 from etl.sources.rest.feeding import read_interface, read_interface_sales
 from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales, sales_breaker, sales_query
 from etl.sources.watch import Watch, with_proven_order
-from etl.sources.window import EVERYTHING, Window
+from etl.sources.window import Window
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,13 @@ class Feed:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
+def _first_column(block: pa.RecordBatch) -> pa.RecordBatch:
+    """The key of a built-in source, which stands behind the number of the row."""
+    name = block.schema.names[1]
+    keys, _ = normalised_keys(block.column(name))
+    return pa.RecordBatch.from_arrays([clean_text(keys)], [name])
+
+
 @dataclass(frozen=True)
 class Source:
     """One source of a run.
@@ -73,8 +78,10 @@ class Source:
         skipped: how many of its records were left out on purpose, by reason.
         watch: what is noticed of it while it is read.
         written: how its values are written, where that was set.
-        max_reject_rate: its own reject limit; None: that of the settings.
+        limits: its own ones, by the name that `Limits` has for them.
         snapshot: whether each reading gives all that the source has.
+        read_keys: gives the keys of records as they were read, in the types of the table.
+        rules: by name of a rule that was declared, its expression.
     """
 
     name: str
@@ -87,8 +94,10 @@ class Source:
     skipped: Mapping[str, int] = field(default_factory=dict)
     watch: Watch = field(default_factory=Watch)
     written: tuple[str, ...] = ()
-    max_reject_rate: float | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
     snapshot: bool = True
+    read_keys: Callable[[pa.RecordBatch], pa.RecordBatch] = _first_column
+    rules: Mapping[str, str] = field(default_factory=dict)
 
 
 def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Source, ...]:
@@ -102,55 +111,10 @@ def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Sourc
     return tuple(_source(each, config, window, scratch) for each in _DECLARED)
 
 
-def own_sources(own: Sequence[OwnLoad], window: Window) -> tuple[Source, ...]:
-    """Return the sources that users have declared."""
-    return tuple(
-        Source(
-            each.name, each.table, each.declaration.columns, window, _own_feed(each),
-            partial(transform_declared, declaration=each.declaration),
-            max_reject_rate=each.max_reject_rate, snapshot=each.table.replaced,
-        )
-        for each in own
-    )  # fmt: skip
-
-
-def _own_feed(own: OwnLoad) -> Feed:
-    trace, columns = FileTrace(), own.declaration.columns
-    read = [name for name in columns if name in own.names]
-    wanted = tuple(own.names[name] for name in read)
-
-    def blocks() -> Iterator[Block]:
-        for block in read_csv_blocks(own.path, wanted, csv_format=own.csv_format, trace=trace):
-            records = block.records.rename_columns(["source_row", *read])
-            yield replace(block, records=records, rejected=_renamed(block.rejected, columns))
-
-    def originals(losers: pa.Table) -> pa.Table:
-        found = read_csv_originals(
-            own.path, wanted, rows=losers["source_row"], csv_format=own.csv_format
-        ).rename_columns(["source_row", *read])
-        nulls = pa.nulls(found.num_rows, pa.string())
-        return pa.table({n: found[n] if n in found.column_names else nulls
-                         for n in ("source_row", *columns)})  # fmt: skip
-
-    return Feed(blocks, originals, str(own.path), trace=trace)
-
-
-def _renamed(rejected: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
-    """Lines that cannot be taken apart, with the columns of the load, which are empty."""
-    schema = reject_schema(tuple(columns))
-    nulls = pa.nulls(rejected.num_rows, pa.string())
-    arrays = [rejected.column(n) if n in rejected.schema.names else nulls for n in schema.names]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def corrected_source(
-    config: Config, corrected: CorrectedFile, own: Sequence[OwnLoad] = ()
-) -> Source:
-    """Return a corrected rejected file as a source."""
-    known = {each.name: each for each in own_sources(own, EVERYTHING)}
-    known |= {each.name: _source(each, config, EVERYTHING, "") for each in _DECLARED}
+def corrected_source(source: Source, corrected: CorrectedFile) -> Source:
+    """Return a corrected rejected file of a source as a source."""
     return replace(
-        known[corrected.source],
+        source,
         feed=Feed(
             corrected.blocks, corrected.originals, str(corrected.path), trace=corrected.trace
         ),

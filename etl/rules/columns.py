@@ -429,7 +429,7 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
-def storable_keys(rows: pa.RecordBatch) -> pa.RecordBatch:
+def storable_keys(rows: pa.RecordBatch, width: int = KEY_WIDTH) -> pa.RecordBatch:
     r"""The rows whose `record_key` a column can hold; any other key is in no warehouse.
 
     Left out are those without a key, those with a NUL, and those that are too wide.
@@ -441,4 +441,4 @@ def storable_keys(rows: pa.RecordBatch) -> pa.RecordBatch:
     """
     rows = rows.filter(pc.is_valid(rows.column("record_key")))
     rows = rows.filter(pc.invert(pc.match_substring(rows.column("record_key"), "\0")))
-    return rows.filter(pc.invert(utf16_too_long(rows.column("record_key"), KEY_WIDTH)))
+    return rows.filter(pc.invert(utf16_too_long(rows.column("record_key"), width)))

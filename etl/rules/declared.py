@@ -5,25 +5,30 @@ required value or breaks a rule is rejected with its reason, as in the built-in 
 defaults are SQL expressions over the typed row; DuckDB evaluates them over the whole block.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.errors import ConfigurationError, TransformationError
+from etl.errors import TransformationError
 from etl.rejects import RULE
 from etl.rules import columns as field_rules
 from etl.rules.blocks import LoadBlock
+from etl.rules.business import refuse_e_notation
 from etl.rules.checks import Checks
 from etl.rules.columns import Reading
 from etl.rules.dates import AS_FOUND, DateReading, read_dates, read_timestamps
+from etl.rules.record_keys import shown_keys
+from etl.rules.texts import NULL_WORDS, TextOptions, prepared
 from etl.schema.arrow import arrow_type, staged_schema
 from etl.schema.tables import Column, Kind, Role, Table
 
 _TRUE = ("true", "t", "yes", "y", "1", "on")
 _FALSE = ("false", "f", "no", "n", "0", "off")
+_NUMBERS = (Kind.INTEGER, Kind.BIGINT, Kind.DECIMAL, Kind.DOUBLE)
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,12 @@ class Condition:
     check: str
     rejects: bool = True
 
+    @property
+    def broken(self) -> str:
+        """The expression for the records that break it."""
+        # a comment at the end of an expression must not swallow what follows it
+        return f"({self.check}\n) IS FALSE"
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -46,13 +57,35 @@ class Declaration:
 
     Attributes:
         defaults: by column, the text that stands for a missing value.
+        computed: by column, the SQL expression for a value that is still missing.
         dates: how dates are read.
+        null_words: texts that stand for a missing value.
+        decimal: the decimal mark.
+        needed: columns without which a record is rejected, besides those that the table requires.
     """
 
     table: Table
     conditions: tuple[Condition, ...] = ()
-    defaults: Mapping[str, str] | None = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    computed: Mapping[str, str] = field(default_factory=dict)
     dates: DateReading = AS_FOUND
+    null_words: tuple[str, ...] = NULL_WORDS
+    decimal: str = "."
+    needed: tuple[str, ...] = ()
+
+    @cached_property
+    def texts(self) -> TextOptions:
+        """What its columns are to `texts.prepared`."""
+        numbers = [c.name for c in self.table.with_role(Role.SOURCE) if c.kind in _NUMBERS]
+        return TextOptions(self.null_words, keys=self.key_texts, numbers=numbers,
+                           decimal=self.decimal)  # fmt: skip
+
+    @property
+    def key_texts(self) -> tuple[str, ...]:
+        """The columns of text that hold its own key or that of another table."""
+        named = {*self.table.key, *(column.name for column, _ in self.table.references)}
+        texts = (c.name for c in self.table.with_role(Role.SOURCE) if c.kind is Kind.TEXT)
+        return tuple(name for name in texts if name in named)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -61,35 +94,34 @@ class Declaration:
         return (*self.table.key, *(name for name in own if name not in self.table.key))
 
 
-def require_conditions(declaration: Declaration) -> None:
-    """Check that every rule is an expression over the columns of the table.
+def faults_of_expressions(declaration: Declaration) -> Iterator[tuple[str, str, str]]:
+    """Yield what is wrong with rules and defaults that are no expressions over the table.
 
-    Args:
-        declaration: of the load.
-
-    Raises:
-        ConfigurationError: a rule is no SQL expression, or names what the table does not have.
+    Yields:
+        `rules` or `defaults`, the name there, and what is wrong.
 
     Example:
         >>> from etl.schema.tables import PRODUCT_DIM
-        >>> require_conditions(Declaration(PRODUCT_DIM, (Condition("cheap", "price < 100"),)))
-        >>> require_conditions(Declaration(PRODUCT_DIM, (Condition("cheap", "prize < 100"),)))
-        Traceback (most recent call last):
-        etl.errors.ConfigurationError: rule 'cheap' of product_dim cannot be used: ...
+        >>> rules = (Condition("cheap", "price < 100"), Condition("dear", "prize > 100"))
+        >>> [name for _, name, _ in faults_of_expressions(Declaration(PRODUCT_DIM, rules))]
+        ['dear']
     """
-    empty = staged_schema(declaration.table).empty_table().to_batches() or [
-        pa.RecordBatch.from_pylist([], schema=staged_schema(declaration.table))
+    schema = staged_schema(declaration.table)
+    empty = pa.RecordBatch.from_pylist([], schema=schema)
+    tried: list[tuple[str, str, str]] = [
+        *(("rules", c.name, c.broken) for c in declaration.conditions),
+        *(
+            ("defaults", name, _cast_to(declaration.table.column(name), expression))
+            for name, expression in declaration.computed.items()
+        ),
     ]
-    for condition in declaration.conditions:
+    for part, name, expression in tried:
         try:
-            _evaluated((condition,), empty[0])
+            evaluated([expression], empty)
         except duckdb.Error as error:
-            raise ConfigurationError(
-                f"rule {condition.name!r} of {declaration.table.name} cannot be used: "
-                f"{str(error).splitlines()[0]}",
-                choices=f"a SQL expression over {', '.join(declaration.columns)}",
-                next_step=f"correct its check: {condition.check}",
-            ) from error
+            names = ", ".join(declaration.columns)
+            said = str(error).splitlines()[0]
+            yield part, name, f"is no SQL expression over the columns {names}: {said}"
 
 
 def transform_declared(block: pa.RecordBatch, declaration: Declaration) -> LoadBlock:
@@ -111,57 +143,107 @@ def transform_declared(block: pa.RecordBatch, declaration: Declaration) -> LoadB
         >>> found.accepted.column("paid").to_pylist(), found.rejected.column("reason").to_pylist()
         ([True], ['id must not be empty'])
     """
-    block = _completed(block, declaration)
+    given = _completed(block, declaration)
+    texts = prepared(given, declaration.texts)
+    block = _with_defaults(texts.records, declaration.defaults)
     readings = {
-        column.name: _READERS[column.kind](block.column(column.name), column, declaration.dates)
+        column.name: _read(block, column, declaration.dates)
         for column in declaration.table.with_role(Role.SOURCE)
     }
     values = {name: reading.values for name, reading in readings.items()}
-    checks = Checks(block, declaration.columns)
-    required = [c.name for c in declaration.table.with_role(Role.SOURCE) if c.required]
-    needed = dict.fromkeys((*declaration.table.key, *required))
-    checks.missing({name: readings[name].missing for name in needed})
+    _compute(declaration, values)
+    table = declaration.table
+    keys = shown_keys(table, values, given) if table.key else None
+    checks = Checks(given, declaration.columns, keys)
+    _check_columns(checks, declaration, readings, values)
+    refuse_e_notation(checks, block, declaration.key_texts)
+    notes = _apply_conditions(checks, declaration, values)
+    return checks.result(table, values, notes).noting(texts.notes)
+
+
+def read_keys(block: pa.RecordBatch, declaration: Declaration) -> pa.RecordBatch:
+    """Return the keys of a block of text in the types of the table; null where they are none."""
+    texts = prepared(_completed(block, declaration), declaration.texts).records
+    texts = _with_defaults(texts, declaration.defaults)
+    columns = [declaration.table.column(name) for name in declaration.table.key]
+    arrays = [_read(texts, column, declaration.dates).values for column in columns]
+    return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in columns])
+
+
+def _check_columns(
+    checks: Checks,
+    declaration: Declaration,
+    readings: Mapping[str, Reading],
+    values: Mapping[str, pa.Array],
+) -> None:
+    columns = declaration.table.with_role(Role.SOURCE)
+    required = (column.name for column in columns if column.required)
+    needed = dict.fromkeys((*declaration.table.key, *required, *declaration.needed))
+    checks.missing({
+        name: pc.and_(readings[name].missing, pc.is_null(values[name])) for name in needed
+    })  # fmt: skip
     checks.bad_text()
     typed = {n: r for n, r in readings.items() if not _is_text(declaration.table.column(n))}
     checks.columns_fit(declaration.table, values, typed)
-    notes = _apply_conditions(checks, declaration, values)
-    return checks.result(declaration.table, values, notes)
 
 
 def _completed(block: pa.RecordBatch, declaration: Declaration) -> pa.RecordBatch:
-    """The block with every column of the declaration, missing values by their defaults."""
-    defaults = declaration.defaults or {}
+    """The block with every column of the declaration."""
     arrays = {"source_row": block.column("source_row")}
     for name in declaration.columns:
         has = name in block.schema.names
-        column = block.column(name) if has else pa.nulls(block.num_rows, pa.string())
-        if name in defaults:
-            column = pc.if_else(field_rules.is_missing(column), defaults[name], column)
-        arrays[name] = column
+        arrays[name] = block.column(name) if has else pa.nulls(block.num_rows, pa.string())
     return pa.RecordBatch.from_pydict(arrays)
+
+
+def _with_defaults(block: pa.RecordBatch, defaults: Mapping[str, str]) -> pa.RecordBatch:
+    for name, default in defaults.items():
+        column = block.column(name)
+        place = block.schema.get_field_index(name)
+        filled = pc.if_else(field_rules.is_missing(column), default, column)
+        block = block.set_column(place, name, filled)
+    return block
 
 
 def _is_text(column: Column) -> bool:
     return column.kind is Kind.TEXT
 
 
+# --- expressions ---------------------------------------------------------------------------
+
+
+def _compute(declaration: Declaration, values: dict[str, pa.Array]) -> None:
+    """Fill in what is computed from other columns of the record."""
+    for name, expression in declaration.computed.items():
+        missing = pc.is_null(values[name])
+        if missing.true_count:
+            cast = _cast_to(declaration.table.column(name), expression)
+            (found,) = _evaluate(declaration, [cast], values)
+            values[name] = pc.if_else(missing, found.cast(values[name].type), values[name])
+
+
+def _cast_to(column: Column, expression: str) -> str:
+    kind = _SQL_TYPES[column.kind].format(precision=column.precision, scale=column.scale)
+    return f"CAST(({expression}\n) AS {kind})"
+
+
+# As DuckDB, which evaluates expressions, names the types of Arrow.
+_SQL_TYPES = {
+    Kind.TEXT: "VARCHAR", Kind.INTEGER: "BIGINT", Kind.BIGINT: "BIGINT", Kind.DOUBLE: "DOUBLE",
+    Kind.DECIMAL: "DECIMAL({precision}, {scale})", Kind.BOOLEAN: "BOOLEAN", Kind.DATE: "DATE",
+    Kind.TIMESTAMP: "TIMESTAMP",
+}  # fmt: skip
+
+
 def _apply_conditions(
     checks: Checks, declaration: Declaration, values: Mapping[str, pa.Array]
 ) -> dict[str, pa.Array]:
     """Reject what breaks a rule; return the rows that break one that only warns."""
-    if not declaration.conditions:
-        return {}
-    names = staged_schema(declaration.table).names
-    typed = pa.RecordBatch.from_arrays([values[name] for name in names], names=names)
-    try:
-        broken = _evaluated(declaration.conditions, typed)
-    except duckdb.Error as error:  # such as a cast that fails for a value
-        raise TransformationError(
-            f"a rule of {declaration.table.name} failed: {str(error).splitlines()[0]}",
-            next_step="write it so that it has a value for every record, such as with TRY_CAST",
-        ) from error
+    expressions = [condition.broken for condition in declaration.conditions]
     notes = {}
-    for condition, rows in zip(declaration.conditions, broken, strict=True):
+    for condition, rows in zip(
+        declaration.conditions, _evaluate(declaration, expressions, values), strict=True
+    ):
         if condition.rejects:
             shown = pa.repeat(condition.check, len(rows))
             reason = f"rule {condition.name} is broken: {condition.check}"
@@ -171,10 +253,29 @@ def _apply_conditions(
     return notes
 
 
-def _evaluated(conditions: Sequence[Condition], block: pa.RecordBatch) -> list[pa.Array]:
-    """For each condition, the rows that break it, in the order of the block."""
-    # a comment at the end of an expression must not swallow what follows it
-    listed = ", ".join(f"({c.check}\n) IS FALSE AS c{n}" for n, c in enumerate(conditions))
+def _evaluate(
+    declaration: Declaration, expressions: Sequence[str], values: Mapping[str, pa.Array]
+) -> list[pa.Array]:
+    if not expressions:
+        return []
+    names = staged_schema(declaration.table).names
+    typed = pa.RecordBatch.from_arrays([values[name] for name in names], names=names)
+    try:
+        return evaluated(expressions, typed)
+    except duckdb.Error as error:  # such as a cast that fails for a value
+        raise TransformationError(
+            f"a rule or default of {declaration.table.name} failed: {str(error).splitlines()[0]}",
+            next_step="write it so that it has a value for every record, such as with TRY_CAST",
+        ) from error
+
+
+def evaluated(expressions: Sequence[str], block: pa.RecordBatch) -> list[pa.Array]:
+    """Return SQL expressions over the columns of a block, in its order; nothing else is in reach.
+
+    Raises:
+        duckdb.Error: one cannot be evaluated.
+    """
+    listed = ", ".join(f"{expression} AS c{n}" for n, expression in enumerate(expressions))
     numbered = block.append_column("row number", pa.array(range(block.num_rows), pa.int64()))
     with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as engine:
         engine.register("block", pa.Table.from_batches([numbered]))
@@ -217,18 +318,18 @@ def _boolean(column: pa.Array, _column: Column, _dates: DateReading) -> Reading:
     text = pc.ascii_lower(field_rules.clean_text(column))
     is_true, is_false = (pc.is_in(text, pa.array(words)) for words in (_TRUE, _FALSE))
     known = pc.or_(is_true, is_false)
-    return _read(text, pc.if_else(known, is_true, None))
+    return _reading(text, pc.if_else(known, is_true, None))
 
 
 def _date(column: pa.Array, _column: Column, dates: DateReading) -> Reading:
-    return _read(field_rules.clean_text(column), read_dates(column, dates))
+    return _reading(field_rules.clean_text(column), read_dates(column, dates))
 
 
 def _timestamp(column: pa.Array, _column: Column, dates: DateReading) -> Reading:
-    return _read(field_rules.clean_text(column), read_timestamps(column, dates))
+    return _reading(field_rules.clean_text(column), read_timestamps(column, dates))
 
 
-def _read(text: pa.Array, values: pa.Array) -> Reading:
+def _reading(text: pa.Array, values: pa.Array) -> Reading:
     unreadable = pc.and_(pc.is_valid(text), pc.is_null(values))
     return Reading(values, pc.is_null(text), unreadable, field_rules.no_rows(len(text)))
 
@@ -243,3 +344,7 @@ _READERS: Mapping[Kind, Callable[[pa.Array, Column, DateReading], Reading]] = {
     Kind.DATE: _date,
     Kind.TIMESTAMP: _timestamp,
 }
+
+
+def _read(block: pa.RecordBatch, column: Column, dates: DateReading) -> Reading:
+    return _READERS[column.kind](block.column(column.name), column, dates)

@@ -89,7 +89,17 @@ def _longest(values: pa.Array) -> int:
     return letters if is_plain or is_plain is None else 2 * letters
 
 
-def _text(name: str, longest: int, is_key: bool) -> Column:
+def text_column_width(longest: int) -> int:
+    """Return the width of a column whose longest text has so many UTF-16 code units.
+
+    Example:
+        >>> text_column_width(8), text_column_width(60)
+        (20, 100)
+    """
     wanted = min(longest * _ROOM, WIDEST_TEXT)
-    width = next(width for width in _WIDTHS if width >= wanted)
+    return next(width for width in _WIDTHS if width >= wanted)
+
+
+def _text(name: str, longest: int, is_key: bool) -> Column:
+    width = text_column_width(longest)
     return Column(name, "", Kind.TEXT, width=width, required=is_key, exact=is_key)

@@ -480,12 +480,6 @@ _SOURCE_ROW = Column("source_row", "row of the source", Kind.BIGINT, required=Tr
 _BATCH = Column("batch", "number of the batch in which the row is merged", Kind.INTEGER,
                 required=True)  # fmt: skip
 
-# Keys to be read again from a corrected file, and the runs that rejected them.
-CORRECTED_KEY = Table(
-    "corrected_key", "keys that are read again", (),
-    columns=(_key("record_key", "key of the record"), _RUN_ID),
-)  # fmt: skip
-
 
 def staging_table(table: Table, *, permanent: bool = False) -> Table:
     """Return the table in which the records of a source stand until they are merged.
@@ -528,12 +522,39 @@ def key_table(table: Table) -> Table:
     return Table(f"keys_of_{table.plain_name}", f"keys of {table.name}", table.key, columns)
 
 
+# Of a key as one text: how long each kind can be.
+_KEY_TEXT_WIDTHS = {Kind.BOOLEAN: 5, Kind.DATE: 10, Kind.INTEGER: 11, Kind.BIGINT: 20,
+                    Kind.TIMESTAMP: 26, Kind.DOUBLE: 30}  # fmt: skip
+
+
+def key_text_width(table: Table) -> int:
+    """Return how long a key of a table can be as one text, its parts with a mark between.
+
+    Example:
+        >>> key_text_width(SALES_FACT), key_text_width(ETL_LINEAGE)
+        (50, 81)
+    """
+    columns = [table.column(name) for name in table.key]
+    widths = (
+        _KEY_TEXT_WIDTHS.get(c.kind, c.precision + 2 if c.kind is Kind.DECIMAL else c.width)
+        for c in columns
+    )
+    return min(max(sum(widths) + len(columns) - 1, KEY_WIDTH), WIDEST_TEXT)
+
+
 def rejected_key_table(table: Table) -> Table:
     """Return the table of the keys of a source's rejected records, until it is loaded."""
+    key = _key("record_key", "key of the record", width=key_text_width(table))
     return Table(
-        f"rejected_{table.plain_name}", f"keys of records rejected for {table.name}",
-        (), (_key("record_key", "key of the record"),), is_staging=True,
+        f"rejected_{table.plain_name}", f"keys of records rejected for {table.name}", (), (key,),
+        is_staging=True,
     )  # fmt: skip
+
+
+def corrected_key_table(table: Table) -> Table:
+    """Return the table of keys to be read again, and of the runs that rejected them."""
+    key = _key("record_key", "key of the record", width=key_text_width(table))
+    return Table("corrected_key", "keys that are read again", (), (key, _RUN_ID))
 
 
 def staging_tables(loaded: Iterable[Table] = STAR_TABLES) -> Iterator[Table]:

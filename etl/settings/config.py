@@ -48,11 +48,11 @@ from etl.settings.kinds import (
     kind_of,
 )
 from etl.settings.layers import MASK, Given, Layers, Setting, read_layers
-from etl.settings.pipeline_file import (
-    NO_PIPELINE_FILE,
-    PipelineFile,
+from etl.settings.pipeline_file import NO_PIPELINE_FILE, PipelineFile
+from etl.settings.pipeline_reading import (
     PipelineFileError,
     read_pipeline_file,
+    settings_named_in,
 )
 
 ENVIRONMENTS = ("dev", "test", "prod")
@@ -250,6 +250,14 @@ def newest_match(folder: Path, pattern: str) -> Path:
     return max(found, key=lambda each: (each.stat().st_mtime_ns, each.name), default=path)
 
 
+def _pipeline_file_of(layers: Layers) -> Path | None:
+    """The file that is set, else the one beside .env, if it is there."""
+    if "PIPELINE_FILE" in layers.given:
+        return layers.folder("PIPELINE_FILE")
+    beside = layers.base_dir / "pipeline.toml"
+    return beside if beside.exists() else None
+
+
 class FileConfig(_Section):
     """Files: what is read, and where results go. Relative paths count from the project folder."""
 
@@ -276,9 +284,8 @@ class FileConfig(_Section):
     @classmethod
     def _read(cls, layers: Layers) -> tuple[dict[str, Any], set[str]]:
         values, wrong = super()._read(layers)
-        beside = layers.base_dir / "pipeline.toml"
-        if "PIPELINE_FILE" not in layers.given and beside.exists():
-            values["pipeline_file"] = beside
+        if "PIPELINE_FILE" not in layers.given:
+            values["pipeline_file"] = _pipeline_file_of(layers)
         if _wants_the_sample(layers):
             values["input_dir"] = SAMPLE
         return values, wrong
@@ -292,7 +299,7 @@ class FileConfig(_Section):
         """
         if self._pipeline is None:
             path = self.pipeline_file
-            self._pipeline = read_pipeline_file(path) if path else NO_PIPELINE_FILE
+            self._pipeline = read_pipeline_file(path, self.input_dir) if path else NO_PIPELINE_FILE
         return self._pipeline
 
     @property
@@ -581,16 +588,12 @@ def load_config(
 
 
 def _named_in_pipeline(layers: Layers) -> dict[str, Setting]:
-    """The further settings that `pipeline.toml` names; none while it cannot be used."""
-    try:
-        files = SECTIONS["files"](layers=layers)
-        names = files.pipeline.named_settings if isinstance(files, FileConfig) else ()
-    except (SettingsError, PipelineFileError):  # reported together with all other problems
-        return {}
-    further = (name for name in names if name not in _settings())
+    """The further settings that `pipeline.toml` names, whatever else is wrong with it."""
+    path = _pipeline_file_of(layers)
+    further = settings_named_in(path) - _settings().keys() if path else set()
     return {
         name: Setting(name, "text on one line", "", "named in pipeline.toml", True, "")
-        for name in further
+        for name in sorted(further)
     }
 
 

@@ -44,7 +44,16 @@ _address = _matching(r"[^@\s,;<>]+@[^@\s,;<>]+")
 _connection_form = _matching(r"[a-z][a-z0-9+.-]*://(?!/?$)[^\x00\r\n]+|[A-Za-z][\w ]*=[^\x00\r\n]*")
 
 
-def _connection(text: str, base_dir: Path) -> str:
+def read_connection(text: str, base_dir: Path) -> str:
+    """Return a connection string, the path of a file counted from a folder.
+
+    Raises:
+        ValueError: it has no form that an engine knows.
+
+    Example:
+        >>> read_connection("duckdb:///shop.duckdb", Path("/srv"))
+        'duckdb:////srv/shop.duckdb'
+    """
     path = file_of(_connection_form(text, base_dir))
     if not path or path == ":memory:":
         return text
@@ -76,7 +85,7 @@ Text = Annotated[str, Kind("text without line breaks and other control character
 Secret = Annotated[SecretStr, Kind("text on one line", _one_line_secret, secret=True)]
 Connection = Annotated[SecretStr, Kind(
     "duckdb:///path, duckdb:///:memory:, postgresql://... or an ODBC string Name=value;...",
-    _connection, secret=True)]
+    read_connection, secret=True)]
 Webhook = Annotated[SecretStr, Kind(
     "an address that begins with https://",
     _matching(r"https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/\S*)?"), secret=True)]

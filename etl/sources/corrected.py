@@ -6,7 +6,7 @@ which were no fault, and keys that a later run has read, because what it read is
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from etl.errors import ConfigurationError
 from etl.rejects import DUPLICATE, MALFORMED, reject_block, unguarded_cell
-from etl.rules import columns as field_rules
 from etl.rules.blocks import Block
+from etl.rules.columns import clean_text
 from etl.schema.source_columns import KEPT_AS, SOURCE_COLUMNS
 from etl.sources.files import FileTrace, byte_chunks, open_source
 
@@ -43,6 +43,7 @@ class CorrectedFile:
         path: the file.
         trace: what was read of it.
         absent: columns of the source that the file lacks.
+        keyed: gives the keys of records, null where they have none.
     """
 
     source: str
@@ -53,10 +54,11 @@ class CorrectedFile:
     path: Path = Path()
     trace: FileTrace = field(default_factory=FileTrace)
     absent: tuple[str, ...] = ()
+    keyed: Callable[[pa.RecordBatch], pa.Array] = lambda records: clean_text(records.column(1))
 
     def keys(self) -> list[tuple[str, str]]:
         """The key of each record that has one, and the run that rejected it."""
-        keys = field_rules.clean_text(self.records.column(1)).to_pylist()
+        keys = self.keyed(self.records).to_pylist()
         return [(key, run) for key, run in zip(keys, self.run_ids, strict=True) if key]
 
     def without(self, later: dict[tuple[str, str], str]) -> "CorrectedFile":
@@ -65,7 +67,7 @@ class CorrectedFile:
         Args:
             later: by key and run, the run that has read the key since.
         """
-        keys = field_rules.clean_text(self.records.column(1)).to_pylist()
+        keys = self.keyed(self.records).to_pylist()
         wanted = [pair not in later for pair in zip(keys, self.run_ids, strict=True)]
         kept = tuple(run for run, keep in zip(self.run_ids, wanted, strict=True) if keep)
         skipped = Counter(self.skipped)
@@ -79,7 +81,7 @@ class CorrectedFile:
         Args:
             known: by key, the texts of a row of the warehouse.
         """
-        keys = field_rules.clean_text(self.records.column(1)).to_pylist()
+        keys = self.keyed(self.records).to_pylist()
         records, kept_as = self.records, KEPT_AS.get(self.source, {})
         for name in self.absent:
             texts = [known.get(key, {}).get(kept_as.get(name, name)) for key in keys]

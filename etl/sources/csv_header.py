@@ -19,7 +19,7 @@ DELIMITERS = MappingProxyType({",": "commas", ";": "semicolons", "\t": "tabs", "
 # Titles, dates and blank lines above a header fill a page at the most.
 MOST_LINES_ABOVE = 50
 _SHOWN_NAMES, _SHOWN_CHARACTERS = 20, 40  # how much of a header a message lists
-_SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
+SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
 # Blanks, underscores, hyphens and points, and what is not seen: Cf holds marks without a width.
 _FILLERS = re.compile(r"[\s_.\-]+")
 
@@ -133,7 +133,7 @@ def _candidates(
     lines: Sequence[str], columns: Sequence[str], options: HeaderOptions
 ) -> Iterator[Header]:
     """Every line that may be the header, taken apart with every delimiter that may be meant."""
-    named = _SEPARATOR_LINE.fullmatch(lines[0].strip("\ufeff \r\n")) if lines else None
+    named = SEPARATOR_LINE.fullmatch(lines[0].strip("\ufeff \r\n")) if lines else None
     delimiters = [options.delimiter] if options.delimiter else [named[1]] if named else DELIMITERS
     first = options.skip_rows if options.skip_rows is not None else int(named is not None)
     last = first + 1 if options.skip_rows is not None else first + MOST_LINES_ABOVE

@@ -118,7 +118,8 @@ def apply_source(
         staged: the source.
         now: load time, UTC, written as created_date and updated_date.
         full_refresh: remove rows that were not read, of a table that no other one names. Of one
-            that each load replaces they are always removed, but for those that others name.
+            that each load replaces they are always removed, but for those that others name; of
+            one without a key, whose source is read by a cursor, all of them.
         tables: those that there are, whose references must hold.
 
     Raises:
@@ -130,7 +131,8 @@ def apply_source(
     changing = restated.restated_by(table)
     for each in changing:
         _make(db, each.touched, staged.rows)
-    if removes_unread(staged) or (full_refresh and table.key and not referrers(table, tables)):
+    refreshed = full_refresh and (table.key or table.window) and not referrers(table, tables)
+    if removes_unread(staged) or refreshed:
         applied = applied.plus(_remove_unread(db, staged, tables))
     for each in changing:
         for temporary in each.before_merge:

@@ -8,18 +8,20 @@ from decimal import Decimal
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from etl.history.runs import Staged
 from etl.rejects import faults_of
 from etl.rules.blocks import LoadBlock
-from etl.schema.tables import Table
+from etl.rules.columns import as_text_column
+from etl.schema.tables import Column, Table
 from etl.sources.window import EVERYTHING, Window
 from etl.warehouse.staging import Staging
 from etl.warehouse.transactions import Load
 
 # Given staged records, finds them as the source wrote them, as rejected records.
 Originals = Callable[[pa.Table], pa.RecordBatch]
-Refusal = Callable[[pa.Table, str], pa.RecordBatch]
+Refusal = Callable[[pa.Table, str | pa.Array, str], pa.RecordBatch]
 
 _KEPT_REASONS = 100  # a database's own messages may differ for every record
 
@@ -91,7 +93,8 @@ class Intake:
         blocks: the source, transformed.
         rejects: takes the rejected records and the duplicates.
         originals: finds the records of duplicates as the source wrote them.
-        refusal: likewise of records that the database refuses, for the reason given.
+        refusal: likewise of records that the database refuses, with the reason and the column
+            to blame, an empty text for the key.
         window: of the sales asked for.
         partial: whether these are single records, not all that the source has.
         staged: tables whose records are staged and not merged yet, but will be before these.
@@ -147,9 +150,8 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
 def _stage_block(staging: Staging, block: LoadBlock, *, intake: Intake, tally: Tally) -> None:
     for refused in staging.append(block.accepted):
         tally.rejected += refused.rows.num_rows
-        _reject(
-            staging, intake.refusal(pa.Table.from_batches([refused.rows]), refused.reason), intake
-        )
+        rows = pa.Table.from_batches([refused.rows])
+        _reject(staging, intake.refusal(rows, refused.reason, ""), intake)
     _reject(staging, block.rejected, intake)
 
 
@@ -169,13 +171,23 @@ def _set_duplicates_aside(staging: Staging, intake: Intake) -> int:
 
 
 def _reject_without_parent(staging: Staging, intake: Intake) -> None:
-    """Reject records that name a key which is missing in a table without placeholders."""
+    """Reject records that name a key which is missing in a table without placeholders.
+
+    In a table that refers to itself, a rejected record may be the one that others name.
+    """
     for column, parent in staging.table.references:
-        if parent.placeholder:
-            continue
-        staged = parent.name in intake.staged
-        found = staging.remove_without_parent(column, parent, staged=staged)
-        if found.num_rows:
-            intake.tally.rejected += found.num_rows
-            reason = f"{column.name} names a record that {parent.name} does not have"
-            _reject(staging, intake.refusal(found, reason), intake)
+        itself = parent.name == staging.table.name
+        staged = itself or parent.name in intake.staged
+        while not parent.placeholder:
+            found = staging.remove_without_parent(column, parent, staged=staged)
+            if found.num_rows:
+                intake.tally.rejected += found.num_rows
+                reasons = _without_parent(column, parent, found)
+                _reject(staging, intake.refusal(found, reasons, column.name), intake)
+            if not (itself and found.num_rows):
+                break
+
+
+def _without_parent(column: Column, parent: Table, found: pa.Table) -> pa.Array:
+    keys = pa.concat_arrays(as_text_column(found[column.name]).chunks)
+    return pc.binary_join_element_wise(column.name, keys, f"is in no row of {parent.name}", " ")

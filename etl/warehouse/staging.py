@@ -6,7 +6,7 @@ the batch in which they will be merged. Over ODBC they are checked against a che
 drivers have been seen to change values silently.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from etl.engines import checksums, ddl
 from etl.engines import dialect as sql_dialects
@@ -21,6 +22,7 @@ from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.resilience.transient import is_data_error
 from etl.rules.columns import storable_keys
+from etl.rules.record_keys import record_keys
 from etl.rules.values import as_text
 from etl.schema.arrow import staged_schema
 from etl.schema.tables import (
@@ -28,6 +30,7 @@ from etl.schema.tables import (
     Table,
     batch_table,
     key_table,
+    key_text_width,
     rejected_key_table,
     staging_table,
 )
@@ -157,7 +160,7 @@ class Staging:
 
     def append_rejected_keys(self, rejected: pa.RecordBatch) -> None:
         """Keep the keys of rejected records: those have not vanished from the source."""
-        keys = storable_keys(rejected.select(["record_key"]))
+        keys = storable_keys(rejected.select(["record_key"]), key_text_width(self.table))
         if keys.num_rows:
             self._db.append(self._rejected, keys)
 
@@ -278,19 +281,29 @@ def known_rows(
 
 
 def known_texts(
-    db: DatabaseManager, table: Table, keys: Iterable[str]
+    db: DatabaseManager, table: Table, keys: pa.Table
 ) -> dict[str, dict[str, str | None]]:
     """Return the rows of a table with some keys, as texts: by key, its staged columns.
 
     Args:
         db: the warehouse, outside a transaction.
-        table: the table, of one key column.
-        keys: what to look for; what no column can hold is in no row.
+        table: the table.
+        keys: what to look for, in the types of the key; what no column can hold is in no row.
     """
-    wanted = pa.record_batch({"record_key": pa.array(sorted(set(keys)), pa.string())})
-    found = storable_keys(wanted).rename_columns(list(table.key))
-    rows = known_rows(db, table, pa.Table.from_batches([found]))
-    return {key: {name: as_text(v) for name, v in row.items()} for (key,), row in rows.items()}
+    texts = pa.record_batch({
+        "record_key": record_keys(table, {n: keys[n].combine_chunks() for n in table.key})
+    })  # fmt: skip
+    storable = storable_keys(texts, key_text_width(table)).column("record_key")
+    wanted = keys.filter(pc.is_in(texts.column("record_key"), value_set=storable))
+    distinct: pa.Table = wanted.group_by(list(table.key)).aggregate([])
+    rows = known_rows(db, table, distinct)
+    columns = zip(table.key, zip(*rows, strict=True), strict=False)
+    found = {n: pa.array(values, keys.schema.field(n).type) for n, values in columns}
+    names = record_keys(table, found).to_pylist() if rows else []
+    return {
+        name: {column: as_text(value) for column, value in row.items()}
+        for name, row in zip(names, rows.values(), strict=True)
+    }
 
 
 # --- batches -----------------------------------------------------------------------------

@@ -162,7 +162,7 @@ def count_vanished(dialect: Dialect, table: Table, *, rows: str, rejected: str) 
     """Return the query for how many live rows were not read at all, as `live_rows`."""
     return f"""SELECT count(*) FROM {quoted_table(table.name)} AS target
 WHERE {live_rows(dialect, table)}
-    AND {record_key(table, "target")} NOT IN (SELECT "record_key" FROM {quoted(rejected)})
+    AND {record_key(dialect, table, "target")} NOT IN (SELECT "record_key" FROM {quoted(rejected)})
     AND {not_staged(table, rows)};"""
 
 

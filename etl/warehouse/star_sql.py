@@ -214,7 +214,12 @@ WHERE {inferred} AND NOT {_referenced(table, tables)};"""
 
 
 def delete_unread(table: Table, rows: str, tables: Iterable[Table]) -> str:
-    """Return what removes rows that were not read, but for those that rows of these tables name."""
+    """Return what removes rows that were not read, but for those that rows of these tables name.
+
+    Of a table without a key every row goes: nobody knows which of them were read.
+    """
+    if not table.key:
+        return f"DELETE FROM {quoted_table(table.name)};"
     referenced = referrers(table, tables)
     kept = f" AND NOT {_referenced(table, tables)}" if referenced else ""
     return f"""DELETE FROM {quoted_table(table.name)}

@@ -22,7 +22,8 @@ from etl.history.read_keys import record_read_keys
 from etl.history.runs import Applied, Input, LoadCounts, RunPlan, Staged, utc_now
 from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import is_data_error
-from etl.schema.tables import STAR_TABLES, Table, rejected_key_table
+from etl.rules.record_keys import record_keys
+from etl.schema.tables import SALES_FACT, STAR_TABLES, Table, rejected_key_table
 from etl.warehouse import apply as warehouse
 from etl.warehouse import staging, staging_sql
 from etl.warehouse.staging import Batch
@@ -98,11 +99,16 @@ def load_staged(load: Load, sources: Sequence[Staged]) -> Applied:
     else:
         applied = Applied()
         for staged in sources:
-            batched = load.db.dialect.batched and not warehouse.removes_unread(staged)
-            load_one = _load_batches if batched else _load_source
+            load_one = _load_batches if _is_batched(load, staged) else _load_source
             applied = applied.plus(load_one(load, staged))
     _end_staging(load, sources)
     return applied
+
+
+def _is_batched(load: Load, staged: Staged) -> bool:
+    """Whether a source is merged in batches; rows without a key would be added once more."""
+    whole = warehouse.removes_unread(staged) or not staged.table.key
+    return load.db.dialect.batched and not whole
 
 
 def _load_batches(load: Load, staged: Staged) -> Applied:
@@ -205,7 +211,7 @@ def _record_settings(load: Load, staged: Staged) -> None:
 
 
 def _mark_recovered(load: Load, table: Table) -> None:
-    if table.window and not load.plan.is_partial:
+    if table is SALES_FACT and not load.plan.is_partial:
         run_history.mark_recovered(load.db, load.plan.window)
 
 
@@ -426,9 +432,9 @@ class _BatchedLoad:
         return Applied({self._staged.table.name: counts})
 
     def _keep_key(self, refused: pa.Table) -> None:
-        key = refused.column(self._staged.table.key[0]).cast(pa.string())
-        block = pa.record_batch({"record_key": key.combine_chunks()})
-        self._db.append(rejected_key_table(self._staged.table), block)
+        table = self._staged.table
+        keys = record_keys(table, {name: refused[name].combine_chunks() for name in table.key})
+        self._db.append(rejected_key_table(table), pa.record_batch({"record_key": keys}))
 
     def _closing(self, live: int) -> Applied:
         # what the database refuses stands in no note of the input

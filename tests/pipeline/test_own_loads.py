@@ -75,8 +75,8 @@ def test_declared_loads_are_staged_checked_counted_and_rejected(project: Project
         ("6", "order_id must be a whole number"),
     }
     (item,) = project.rejected("item")
-    assert item["reason"] == "order_id names a record that own_order does not have"
-    assert (item["item_id"], item["order_id"]) == ("c", "99")
+    assert item["reason"] == "order_id 99 is in no row of own_order"
+    assert (item["field"], item["value"], item["record_key"]) == ("order_id", "99", "c")
     assert project.query("SELECT count(*) FROM customer_dim WHERE customer_id = 'NEW2'") == [(1,)]
     assert project.query("SELECT channel, count(*) FROM own_order GROUP BY channel") == [("web", 3)]
     lineage = "SELECT source, status, rows_read FROM etl_lineage WHERE table_name = 'own_order'"
@@ -174,10 +174,10 @@ def test_the_example_of_the_documentation_loads(project: Project) -> None:
     [
         (PIPELINE.replace("key = [", "kye = ["), (), "did you mean 'key'"),
         (PIPELINE.replace("items_*", "itmes_*"), (), "no file matches"),
-        (PIPELINE.replace("total >= 0", "totl >= 0"), (), "rule 'total_positive'"),
-        (PIPELINE.replace('"own_order" }', '"orders" }'), (), "it refers to orders"),
-        (PIPELINE.replace('key = ["order_id"]', 'key = ["order_id"]\ncursor = "placed_at"'), (),
-         "cursor cannot be carried out yet"),
+        (PIPELINE.replace("total >= 0", "totl >= 0"), (),
+         "line 19, loads.order.rules.total_positive: is no SQL expression over the columns"),
+        (PIPELINE.replace('"own_order" }', '"orders" }'), (),
+         "line 7, loads.item.references.order_id: order_id refers to orders, which is no table"),
         (PIPELINE, ("--only", "ordr"), "did you mean order?"),
     ],
 )  # fmt: skip

@@ -10,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.errors import ConfigurationError, TransformationError
-from etl.rules.declared import Condition, Declaration, require_conditions, transform_declared
+from etl.errors import TransformationError
+from etl.rules.declared import (
+    Condition,
+    Declaration,
+    faults_of_expressions,
+    transform_declared,
+)
 from etl.schema.tables import Column, Kind, Table
 
 Record = Mapping[str, str | None]
@@ -97,6 +102,36 @@ def test_a_column_that_is_absent_is_missing_or_has_its_default() -> None:
     assert (row["paid"], row["note"]) == (False, None)
 
 
+def test_a_value_that_is_missing_is_computed_from_the_others() -> None:
+    computed = {"total": "items * 2.5 -- each", "note": "upper(order_id)"}
+    rows = accepted(GOOD | {"total": "", "note": None}, GOOD, computed=computed)
+    assert [(row["total"], row["note"]) for row in rows] == [
+        (Decimal("5.00"), "A1"), (Decimal("1.01"), "x")
+    ]  # fmt: skip
+    ((error_class, _),) = rejected(GOOD | {"note": ""}, computed={"note": "repeat('x', 5)"})
+    assert error_class == "out_of_range"
+
+
+def test_exports_write_nothing_keys_and_numbers_in_their_own_ways() -> None:
+    (row,) = accepted(
+        GOOD | {"order_id": '="A1"', "note": "\\N", "total": "1,5", "items": "NULL"}, decimal=","
+    )
+    assert (row["order_id"], row["note"], row["total"], row["items"]) == (
+        "A1", None, Decimal("1.50"), None
+    )  # fmt: skip
+    ((_, reason),) = rejected(GOOD | {"order_id": "7E+3"})
+    assert "E-notation" in reason
+
+
+def test_the_key_of_a_rejected_record_is_that_of_the_table() -> None:
+    key = (Column("day", "", Kind.DATE, required=True), Column("nr", "", Kind.INTEGER))
+    table = Table("visits", "", ("day", "nr"), (*key, Column("n", "", Kind.INTEGER, required=True)))
+    texts = {"day": ["31.01.2024", "never"], "nr": ["007", "8"], "n": ["", "1"]}
+    block = pa.record_batch({"source_row": [2, 3], **texts})
+    found = transform_declared(block, Declaration(table)).rejected
+    assert found.column("record_key").to_pylist() == ["2024-01-31|7", "never|8"]
+
+
 def test_a_record_that_breaks_a_rule_is_rejected_with_it() -> None:
     conditions = (Condition("positive", "total >= 0 -- refunds come apart"),)
     records = (GOOD, GOOD | {"order_id": "A2", "total": "-1"}, GOOD | {"total": None})
@@ -115,12 +150,14 @@ def test_a_rule_that_warns_is_counted() -> None:
 
 @pytest.mark.parametrize("check", ["totl > 0", "total >", "read_csv('x.csv')", "total; DROP x"])
 def test_a_rule_that_is_no_expression_over_the_columns_is_refused(check: str) -> None:
-    with pytest.raises(ConfigurationError, match="rule 'r' of orders cannot be used"):
-        require_conditions(Declaration(ORDERS, (Condition("r", check),)))
+    declared = Declaration(ORDERS, (Condition("r", check),), computed={"note": check})
+    faults = list(faults_of_expressions(declared))
+    assert [(part, name) for part, name, _ in faults] == [("rules", "r"), ("defaults", "note")]
+    assert "is no SQL expression over the columns order_id, note," in faults[0][2]
 
 
 def test_a_rule_that_fails_for_a_value_says_so() -> None:
-    with pytest.raises(TransformationError, match="a rule of orders failed"):
+    with pytest.raises(TransformationError, match="a rule or default of orders failed"):
         accepted(GOOD, conditions=(Condition("r", "CAST(note AS INTEGER) > 0"),))
 
 

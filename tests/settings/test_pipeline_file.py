@@ -8,10 +8,9 @@ import pytest
 from etl.settings.pipeline_file import (
     NO_PIPELINE_FILE,
     PipelineFile,
-    PipelineFileError,
     json_schema,
-    read_pipeline_file,
 )
+from etl.settings.pipeline_reading import PipelineFileError, read_pipeline_file
 
 ORDERS = """
 [loads.orders]

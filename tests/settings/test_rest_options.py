@@ -7,7 +7,7 @@ import pytest
 from etl.errors import ConfigurationError
 from etl.settings.config import Config, load_config, masked_settings, secrets_of
 from etl.settings.layers import MASK
-from etl.settings.pipeline_file import PipelineFileError, read_pipeline_file
+from etl.settings.pipeline_reading import PipelineFileError, read_pipeline_file
 
 LOAD = """
 [loads.orders]

@@ -28,7 +28,6 @@ from etl.history.runs import READS_WHOLE_SOURCES
 from etl.quality import rules as quality_rules
 from etl.schema.tables import (
     AUDIT_TABLES,
-    CORRECTED_KEY,
     CUSTOMER_DIM,
     PRODUCT_DIM,
     SALES_FACT,
@@ -39,6 +38,7 @@ from etl.schema.tables import (
     Role,
     Table,
     batch_table,
+    corrected_key_table,
     key_table,
     rejected_key_table,
     staging_table,
@@ -129,9 +129,12 @@ def _loading(table: Table) -> Iterator[tuple[str, str]]:
     yield "count_known_values", gate_sql.count_known_values(SQL_SERVER, table, columns)
     yield "count_conflicting", staging_sql.count_conflicting(SQL_SERVER, table, rows)
     yield "delete_unread", star_sql.delete_unread(table, rows, STAR_TABLES)
-    yield "record_rejected_keys", read_keys.record_rejected_keys_sql(_rejected(table))
-    yield "record_staged_keys", read_keys.record_staged_keys_sql(table, rows)
-    corrected, modes = _temporary(CORRECTED_KEY).name, READS_WHOLE_SOURCES
+    yield (
+        "record_rejected_keys",
+        read_keys.record_rejected_keys_sql(SQL_SERVER, table, _rejected(table)),
+    )
+    yield "record_staged_keys", read_keys.record_staged_keys_sql(SQL_SERVER, table, rows)
+    corrected, modes = _temporary(corrected_key_table(table)).name, READS_WHOLE_SOURCES
     yield (
         "read_since",
         read_keys.read_since_sql(SQL_SERVER, table, corrected=corrected, modes=modes),
@@ -181,7 +184,7 @@ def _others() -> Iterator[tuple[str, str]]:
     yield "clear_calendar", calendar.clear_calendar()
     yield (
         "create_corrected_key",
-        ddl.create_temporary(SQL_SERVER, _temporary(CORRECTED_KEY)),
+        ddl.create_temporary(SQL_SERVER, _temporary(corrected_key_table(CUSTOMER_DIM))),
     )
     yield "probe_encoding", checksums.probe_encoding()
     yield "newest_staged_sales_fact", staging_sql.newest_staged(SALES_FACT, _stage(SALES_FACT))

@@ -1,0 +1,113 @@
+"""The source of a declared load, as its options describe it."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from etl.errors import ConfigurationError
+from etl.settings.config import Config, newest_match
+from etl.settings.connection_strings import place_of
+from etl.settings.kinds import read_connection
+from etl.settings.pipeline_file import LoadOptions, SourceOptions
+from etl.sources.csv_header import HeaderOptions
+from etl.sources.csv_reader import CsvFormat
+from etl.sources.declared import CsvRecords, JsonRecords, QueryRecords, Records, holds_json
+from etl.sources.flat_json import JsonForm
+from etl.sources.json_reader import JsonShape
+from etl.sources.query_records import QueryForm
+from etl.sources.sales import sales_breaker
+
+
+def records_of(config: Config, name: str, options: LoadOptions) -> Records:
+    """Return where the records of a declared load are read.
+
+    Args:
+        config: the settings.
+        name: of the load.
+        options: of the load.
+
+    Raises:
+        ConfigurationError: a connection is not set, or the source is of a kind that no load reads.
+    """
+    source = options.source
+    if source.connection:
+        return _query(config, options)
+    if source.which == "all" or source.is_rest:
+        raise ConfigurationError('which = "all" and type cannot be carried out for loads yet')
+    path = newest_match(config.files.input_dir, source.path)
+    if _is_json(path, source):
+        return JsonRecords(path, _json_form(name, options))
+    return CsvRecords(path, _csv_format(config, name, options))
+
+
+def _is_json(path: Path, source: SourceOptions) -> bool:
+    if source.format:
+        return source.format != "csv"
+    with suppress(ConfigurationError):  # reading it will say what is wrong
+        return holds_json(path)
+    return False
+
+
+def _json_form(name: str, options: LoadOptions) -> JsonForm:
+    source = options.source
+    columns = frozenset((*options.columns, *source.rename, *options.key))
+    id_member = options.key[0] if len(options.key) == 1 else ""
+    return JsonForm(
+        JsonShape(source.records or name, id_member, columns), source.rename,
+        frozenset(_lacking(options)), source.extra == "refuse",
+    )  # fmt: skip
+
+
+def _csv_format(config: Config, name: str, options: LoadOptions) -> CsvFormat:
+    source = options.source
+    return CsvFormat(
+        encoding=source.encoding or config.files.csv_encoding,
+        set_encoding=f"set encoding in [loads.{name}.source] to",
+        header=HeaderOptions(source.delimiter or "", source.skip_rows, source.rename),
+        defaults=_lacking(options),
+        refuse_extra=source.extra == "refuse",
+    )
+
+
+def _lacking(options: LoadOptions) -> dict[str, str]:
+    """The columns that the source may lack, each with the text that stands in its place."""
+    return dict.fromkeys((*options.defaults, *options.source.defaults), "")
+
+
+def _query(config: Config, options: LoadOptions) -> QueryRecords:
+    source, processing = options.source, config.processing
+    connection = connection_of(config, source.connection)
+    form = QueryForm(
+        connection, source.connection, source.table, source.query,
+        _in_source(options, options.cursor or ""), source.rename,
+        _lacking(options),
+        source.time_zone or processing.source_time_zone, processing.chunk_rows,
+        sales_breaker(processing.breaker_failure_threshold, processing.breaker_recovery_seconds),
+    )  # fmt: skip
+    return QueryRecords(form, place_of(connection, source.connection))
+
+
+def _in_source(options: LoadOptions, column: str) -> str:
+    """The name of a column in the source."""
+    names = (name for name, renamed in options.source.rename.items() if renamed == column)
+    return next(names, column)
+
+
+def connection_of(config: Config, name: str) -> str:
+    """Return the connection string that a setting holds.
+
+    Raises:
+        ConfigurationError: it is not set, or is none.
+    """
+    given = config.secret(name)
+    if given is None:
+        raise ConfigurationError(
+            f"{name} is not set", next_step=f"set it in the environment, .env.{config.environment} "
+            "or .env",
+        )  # fmt: skip
+    try:
+        return read_connection(given.get_secret_value(), config.base_dir)
+    except ValueError:
+        raise ConfigurationError(
+            f"{name} holds no connection string",
+            choices="duckdb:///path, postgresql://..., or an ODBC string Name=value;...",
+        ) from None

@@ -1,0 +1,111 @@
+"""The declared loads as sources of a run: read, kept to their windows, typed and checked."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.pipeline.own_loads import OwnLoad
+from etl.pipeline.sources import Feed, Source
+from etl.rejects import reject_schema
+from etl.rules.blocks import Block, LoadBlock
+from etl.rules.dates import DateReading, read_timestamps
+from etl.rules.declared import read_keys, transform_declared
+from etl.schema.tables import Kind
+from etl.settings.config import Config
+from etl.sources.csv_header import listed
+from etl.sources.watch import Watch
+from etl.sources.window import EVERYTHING, Window
+
+_TIMES = (Kind.DATE, Kind.TIMESTAMP)
+
+
+def own_sources(
+    own: Sequence[OwnLoad], config: Config, windows: Mapping[str, Window]
+) -> tuple[Source, ...]:
+    """Return declared loads as sources.
+
+    Args:
+        own: the loads.
+        config: the settings.
+        windows: by load, which of its records are asked for.
+    """
+    return tuple(_own_source(each, config, windows[each.name]) for each in own)
+
+
+def _own_source(own: OwnLoad, config: Config, window: Window) -> Source:
+    watch = _watch(own, config)
+    declared, decimal = own.declaration, own.declaration.decimal
+
+    def transform(block: pa.RecordBatch) -> LoadBlock:
+        return transform_declared(block, replace(declared, dates=watch.dates))
+
+    def keys(block: pa.RecordBatch) -> pa.RecordBatch:
+        return read_keys(block, replace(declared, dates=watch.dates))
+
+    return Source(
+        own.name, own.table, declared.columns, window, _own_feed(own, window, watch), transform,
+        watch=watch, written=("decimal comma",) if decimal == "," else (), limits=own.limits,
+        snapshot=own.snapshot, read_keys=keys,
+        rules={condition.name: condition.check for condition in declared.conditions},
+    )  # fmt: skip
+
+
+def _watch(own: OwnLoad, config: Config) -> Watch:
+    source = own.options.source
+    zone = source.time_zone or config.processing.source_time_zone
+    return Watch(
+        DateReading(source.date_order, zone),
+        f"date_order in [loads.{own.name}.source] of pipeline.toml",
+    )
+
+
+def _own_feed(own: OwnLoad, window: Window, watch: Watch) -> Feed:
+    columns = own.declaration.columns
+
+    def originals(losers: pa.Table) -> pa.Table:
+        return own.records.originals(losers, columns)
+
+    return Feed(
+        lambda: _blocks(own, window, watch), originals, own.records.place,
+        own.records.asked(window), trace=own.records.trace,
+    )  # fmt: skip
+
+
+def _blocks(own: OwnLoad, window: Window, watch: Watch) -> Iterator[Block]:
+    columns = own.declaration.columns
+    dates = [c.name for c in own.table.columns if c.kind in _TIMES and c.name in columns]
+    in_window = _window_filter(own, window, watch)
+    for block in own.records.blocks(columns, window, watch):
+        for name in dates:
+            watch.see_dates(name, block.records.column(name))
+        records = in_window(block.records)
+        yield replace(block, records=records, rejected=_shaped(block.rejected, columns))
+    if dates:
+        watch.end_dates(listed(dates))
+
+
+def _window_filter(
+    own: OwnLoad, window: Window, watch: Watch
+) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """What keeps the records of a window, and those of no time at all, to be rejected."""
+    cursor = own.options.cursor
+    if not cursor or window == EVERYTHING:
+        return lambda records: records
+
+    def kept(records: pa.RecordBatch) -> pa.RecordBatch:
+        times = read_timestamps(records.column(cursor), watch.dates)
+        start, end = (pa.scalar(each, times.type) for each in (window.start, window.end))
+        inside = pc.and_(pc.greater_equal(times, start), pc.less_equal(times, end))
+        return records.filter(pc.fill_null(inside, True))
+
+    return kept
+
+
+def _shaped(rejected: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+    """Lines that cannot be taken apart, with all columns of the load."""
+    schema = reject_schema(tuple(columns))
+    nulls = pa.nulls(rejected.num_rows, pa.string())
+    arrays = [rejected.column(n) if n in rejected.schema.names else nulls for n in schema.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -1,0 +1,180 @@
+"""What in a `pipeline.toml` does not go together, though each part of it can be read."""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from etl.settings.pipeline_file import (
+    BUILT_IN_LOADS,
+    IDENTIFIER,
+    LoadOptions,
+    SourceOptions,
+)
+from etl.settings.toml_places import Place
+
+NAME_WIDTH = 20  # of sources in the audit tables
+_TIMES = ("date", "timestamp")
+
+# A place of the file, and what is wrong there.
+Problem = tuple[Place, str]
+
+
+def problems_of_loads(loads: Mapping[str, LoadOptions]) -> Iterator[Problem]:
+    """Yield what is wrong with loads, each by itself and together."""
+    for name, load in loads.items():
+        place = ("loads", name)
+        for at, words in _problems_of_load(name, load):
+            yield (*place, *at), words
+    yield from _tables_taken_twice(loads)
+    if cycle := _cycle(loads):
+        names = " -> ".join(cycle)
+        yield ("loads", cycle[0], "references"), f"a circle of references: {names}"
+
+
+def _problems_of_load(name: str, load: LoadOptions) -> Iterator[Problem]:
+    if not IDENTIFIER.fullmatch(name) or len(name) > NAME_WIDTH:
+        yield (), f"a load is named by at most {NAME_WIDTH} letters, digits and _"
+    if name in BUILT_IN_LOADS:
+        yield (
+            (),
+            (
+                "has the name of a built-in load; settings of its source belong into "
+                f"[sources.{name}]"
+            ),
+        )
+    yield from _odd_columns(load)
+    yield from _odd_cursor(load)
+    yield from _odd_source(load.source)
+
+
+def _odd_columns(load: LoadOptions) -> Iterator[Problem]:
+    if load.mode != "append" and load.columns and not load.key:
+        yield (
+            ("key",),
+            (f"missing: mode {load.mode} needs the columns that tell one record from another"),
+        )
+    named: dict[Place, Iterable[str]] = {
+        ("key",): load.key,
+        ("references",): load.references,
+        ("cursor",): (load.cursor,) if load.cursor else (),
+        ("defaults",): load.defaults,
+        ("source", "rename"): load.source.rename.values(),
+        ("source", "defaults"): load.source.defaults,
+    }
+    for place, columns in named.items() if load.columns else ():
+        for column in columns:
+            if column not in load.columns:
+                yield place, f"{column!r} is no column{nearest(column, load.columns)}"
+
+
+def _odd_cursor(load: LoadOptions) -> Iterator[Problem]:
+    kind = load.columns.get(load.cursor or "", _TIMES[0])
+    if kind not in _TIMES:
+        yield ("cursor",), f"{load.cursor!r} is {kind}, where a date or a timestamp is needed"
+    if load.lag_days and not load.cursor:
+        yield ("lag_days",), "needs cursor, the column that it is about"
+    if load.cursor and load.mode == "replace":
+        yield ("cursor",), "mode replace reads everything: leave cursor out"
+    if load.lag_days and load.mode == "append":
+        yield ("lag_days",), "mode append would add the same records again: leave it out"
+
+
+def _odd_source(source: SourceOptions) -> Iterator[Problem]:
+    given = [part for part in ("path", "table", "query") if getattr(source, part)]
+    if source.is_rest:
+        if given:
+            yield ("source",), f"type {source.type!r} and {given[0]}: only one of them"
+    elif len(given) != 1:
+        found = " and ".join(given) or "none of them"
+        yield (
+            ("source",),
+            (f"needs path, connection with table or query, or type with url; found {found}"),
+        )
+    elif given != ["path"] and not source.connection:
+        yield ("source",), f"{given[0]} needs connection, the name of a setting"
+    elif given == ["path"] and source.connection:
+        yield ("source", "connection"), "a file needs none"
+    if source.query.count("?") not in (0, 2):
+        yield (
+            ("source", "query"),
+            ("has two question marks, for the first instant and the one after the last, or none"),
+        )
+
+
+def _tables_taken_twice(loads: Mapping[str, LoadOptions]) -> Iterator[Problem]:
+    taken = {table: f"the built-in load {name}" for name, table in BUILT_IN_LOADS.items()}
+    for name, load in loads.items():
+        other = next((by for table, by in taken.items() if _is_same(table, load.table)), "")
+        if other:
+            yield ("loads", name, "table"), f"{load.table!r} is loaded by {other}"
+        taken.setdefault(load.table, f"[loads.{name}]")
+
+
+def _is_same(table: str, other: str) -> bool:
+    """Whether two names may mean one table: one without a schema can be in any."""
+    (schema, _, name), (other_schema, _, other_name) = (
+        each.lower().rpartition(".") for each in (table, other)
+    )
+    return name == other_name and (schema == other_schema or not (schema and other_schema))
+
+
+# --- files -------------------------------------------------------------------------------
+
+
+def problems_of_path(pattern: str, folder: Path) -> str:
+    """Return what is wrong with the path of a source; empty when nothing is.
+
+    Args:
+        pattern: as it was declared.
+        folder: INPUT_DIR, which it must not leave.
+    """
+    base = Path(os.path.normpath(folder))
+    path = Path(os.path.normpath(base / pattern))
+    if not path.is_relative_to(base):
+        return f"{pattern!r} leads out of INPUT_DIR, {base}, below which files are read"
+    if "{date}" not in pattern and any(mark in pattern for mark in "*?["):
+        found = [each for each in base.glob(str(path.relative_to(base))) if each.is_file()]
+        if not found:
+            return f"no file matches {path}"
+        path = found[0]
+    if path.exists() and not os.access(path, os.R_OK):
+        return f"{path} may not be read by this user"
+    return ""
+
+
+# --- references --------------------------------------------------------------------------
+
+
+def arrows(loads: Mapping[str, LoadOptions]) -> dict[str, set[str]]:
+    """Return by load the other loads whose tables it refers to."""
+    by_table = {load.table.lower(): name for name, load in loads.items()}
+    return {
+        name: {
+            by_table[target.lower()]
+            for target in load.references.values()
+            if target.lower() in by_table and by_table[target.lower()] != name
+        }
+        for name, load in loads.items()
+    }
+
+
+def _cycle(loads: Mapping[str, LoadOptions]) -> Sequence[str]:
+    try:
+        TopologicalSorter(arrows(loads)).prepare()
+    except CycleError as error:
+        return [str(name) for name in reversed(error.args[1])]
+    return []
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the nearest of the known names, or all of them, as the end of a message.
+
+    Example:
+        >>> nearest("kye", ["key", "mode"]), nearest("x", ["key", "mode"])
+        ("; did you mean 'key'?", '. Choices: key, mode')
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name.lower(), names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f". Choices: {', '.join(names)}"

@@ -1,0 +1,159 @@
+"""Where the records of a declared load are read: a file of any form, or a query of a database."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from etl.rules.blocks import Block
+from etl.schema.arrow import text_schema
+from etl.sources.csv_look import look_at_csv, read_beginning
+from etl.sources.csv_reader import CsvFormat, read_csv_blocks
+from etl.sources.customers import read_csv_originals
+from etl.sources.files import FileTrace
+from etl.sources.flat_json import JsonForm, names_in_json, read_flat_json, read_flat_json_rows
+from etl.sources.query_records import QueryForm, names_in_query, read_query, sql_of
+from etl.sources.watch import Watch
+from etl.sources.window import EVERYTHING, Window
+
+
+class Records(Protocol):
+    """Records of one source, columns of text."""
+
+    @property
+    def place(self) -> str:
+        """Where they are, without secrets."""
+
+    @property
+    def trace(self) -> FileTrace | None:
+        """What was read of a file; None for what is no file."""
+
+    def asked(self, window: Window) -> str:
+        """Return what a database is asked for a window; empty for a file."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all columns, as the source writes them."""
+
+    def blocks(self, columns: Sequence[str], window: Window, watch: Watch) -> Iterator[Block]:
+        """Read columns, block by block; of a database the records of the window alone."""
+
+    def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """Return staged records as the source wrote them."""
+
+
+@dataclass(frozen=True)
+class CsvRecords:
+    """Records of a CSV file."""
+
+    path: Path
+    csv_format: CsvFormat
+    trace: FileTrace = field(default_factory=FileTrace)
+
+    @property
+    def place(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def asked(self, _window: Window) -> str:
+        """Nothing is asked."""
+        return ""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names in the header."""
+        return look_at_csv(self.path, self.csv_format.encoding, self.csv_format.header).names
+
+    def blocks(self, columns: Sequence[str], _window: Window, watch: Watch) -> Iterator[Block]:
+        """Read the file; all of it, whatever the window."""
+        yield from read_csv_blocks(
+            self.path, tuple(columns), csv_format=self.csv_format, trace=self.trace, watch=watch
+        )
+
+    def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """Read single records of the file again."""
+        return read_csv_originals(
+            self.path, tuple(columns), rows=losers["source_row"], csv_format=self.csv_format
+        )
+
+
+@dataclass(frozen=True)
+class JsonRecords:
+    """Records of a JSON file, or of one with a JSON record on each line."""
+
+    path: Path
+    form: JsonForm
+    trace: FileTrace = field(default_factory=FileTrace)
+
+    @property
+    def place(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def asked(self, _window: Window) -> str:
+        """Nothing is asked."""
+        return ""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all members."""
+        return names_in_json(self.path, self.form.shape)
+
+    def blocks(self, columns: Sequence[str], _window: Window, watch: Watch) -> Iterator[Block]:
+        """Read the file; all of it, whatever the window."""
+        yield from read_flat_json(self.path, columns, self.form, trace=self.trace, watch=watch)
+
+    def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """Read single records of the file again."""
+        return read_flat_json_rows(self.path, columns, self.form, losers["source_row"])
+
+
+@dataclass(frozen=True)
+class QueryRecords:
+    """Records of a table or a query of a database."""
+
+    form: QueryForm
+    place: str
+    trace: None = None
+
+    def asked(self, window: Window) -> str:
+        """Return the query."""
+        return sql_of(self.form, window)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the columns of the query."""
+        return names_in_query(self.form)
+
+    def blocks(self, columns: Sequence[str], window: Window, watch: Watch) -> Iterator[Block]:
+        """Ask for the records of the window."""
+        watch.begin()
+        yield from read_query(self.form, columns, window)
+
+    def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """Return them as they were staged."""
+        # a query cannot be asked again for the same rows
+        return losers.select(["source_row", *columns]).cast(text_schema(columns))
+
+
+def all_texts(records: Records, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield all records of a source, columns of text; those that cannot be read are left out."""
+    for block in records.blocks(columns, EVERYTHING, Watch()):
+        yield block.records
+
+
+def holds_json(path: Path) -> bool:
+    """Return whether a file, perhaps compressed, holds JSON, by the first character in it.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "orders.txt")
+        ...     _ = path.write_text(' {"order_id": 1}')
+        ...     holds_json(path)
+        True
+    """
+    data, marked = read_beginning(path)
+    start = data.decode(marked or "utf-8", "replace").removeprefix("\ufeff").lstrip()
+    return start[:1] in ("{", "[")
