@@ -64,6 +64,7 @@ from etl.quality.anomalies import detect_data_anomalies
 from etl.quality.checks import run_data_quality_checks
 from etl.resilience.circuit_breaker import CircuitBreaker
 from etl.resilience.retry import retry_with_backoff
+from etl.schema.tables import STAR_TABLES
 from etl.settings.config import (
     AlertConfig,
     Config,
@@ -73,6 +74,7 @@ from etl.settings.config import (
     ProcessingConfig,
     load_config,
 )
+from etl.warehouse.own_loads import own_tables
 from etl.warehouse.tables import schema_script, upgrade_script
 
 __all__ = [
@@ -196,8 +198,9 @@ def _begin() -> int:
 
 def _print_schema(config: Config) -> int:
     connection = config.database.connection_string.get_secret_value()
+    loaded = (*STAR_TABLES, *own_tables(config))
     with console.output():
-        print(schema_script(connection, upgrade_script(connection)))
+        print(schema_script(connection, upgrade_script(connection, loaded), loaded))
     return EXIT_OK
 
 

@@ -341,6 +341,7 @@ def insert_row(table: Table) -> str:
 
 
 def select_all(table: Table) -> str:
-    """Every row, in the order of the key."""
+    """Every row, in the order of the key, where there is one."""
     order = ", ".join(quoted(name) for name in table.key)
-    return f"SELECT {listed(table.columns)} FROM {quoted_table(table.name)} ORDER BY {order};"
+    ordered = f" ORDER BY {order}" if order else ""
+    return f"SELECT {listed(table.columns)} FROM {quoted_table(table.name)}{ordered};"

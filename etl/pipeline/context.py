@@ -11,12 +11,12 @@ from etl.history.records import RunRecord
 from etl.history.runs import RunPlan
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.arguments import Arguments
-from etl.pipeline.own_loads import OwnLoad
 from etl.pipeline.sources import Source
 from etl.pipeline.stages import Stages
 from etl.pipeline.workspace import REJECTED
 from etl.resilience.retry import retry_with_backoff
 from etl.settings.config import Config
+from etl.warehouse.own_loads import OwnLoad
 from etl.warehouse.transactions import Limits
 
 P = ParamSpec("P")

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.pipeline.own_loads import OwnLoad
 from etl.pipeline.sources import Feed, Source
 from etl.rejects import reject_schema
 from etl.rules.blocks import Block, LoadBlock
@@ -17,6 +16,7 @@ from etl.settings.config import Config
 from etl.sources.csv_header import listed
 from etl.sources.watch import Watch
 from etl.sources.window import EVERYTHING, Window
+from etl.warehouse.own_loads import OwnLoad
 
 _TIMES = (Kind.DATE, Kind.TIMESTAMP)
 

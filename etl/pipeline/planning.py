@@ -19,7 +19,6 @@ from etl.history.runs import FULL_REFRESH, INCREMENTAL, REPROCESS, RunPlan, utc_
 from etl.history.summary import SourceOutcome
 from etl.pipeline.arguments import Arguments, mode_of, window_of
 from etl.pipeline.context import RunContext
-from etl.pipeline.own_loads import OwnLoad
 from etl.pipeline.own_sources import own_sources
 from etl.pipeline.sources import Source, corrected_source, read_anew, rule_settings, sources_of
 from etl.quality.rules import newest_sale
@@ -29,6 +28,7 @@ from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
 from etl.settings.config import Config
 from etl.sources.corrected import read_corrected
 from etl.sources.window import EVERYTHING, Window, hull
+from etl.warehouse.own_loads import OwnLoad
 from etl.warehouse.own_tables import open_tables
 from etl.warehouse.staging import known_texts
 

@@ -21,7 +21,6 @@ from etl.pipeline import console
 from etl.pipeline.arguments import Arguments, mode_of, window_of
 from etl.pipeline.context import RunContext
 from etl.pipeline.loads import run_loads
-from etl.pipeline.own_loads import own_loads
 from etl.pipeline.planning import notices_of_settings, plan_run, planned_sources, sales_not_read
 from etl.pipeline.read_copy import refresh_read_copy
 from etl.pipeline.stages import VALIDATION, Stages, log_run_end, measured
@@ -38,11 +37,14 @@ from etl.quality.judge import Judged, judge
 from etl.reports.business import BUSINESS, business_figures, write_business
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.reports.quality import write_report
+from etl.schema.tables import STAR_TABLES
 from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
+from etl.sources.declared import file_of
 from etl.sources.sales import sales_query
 from etl.warehouse.calendar import fill_calendar
 from etl.warehouse.export import export_tables
+from etl.warehouse.own_loads import own_loads, tables_of
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +146,7 @@ def _preview(run: RunContext) -> RunSummary:
 def _load(run: RunContext, findings: Findings) -> RunSummary:
     audit.begin_run(run.db, run.plan)
     try:
-        clear_leftovers(run.output)
+        clear_leftovers(run.output, list(tables_of(run.own)))
         summary = _load_and_validate(run, findings)
     except BaseException as error:
         _finish_failed(run, error)
@@ -240,7 +242,7 @@ def _archive(run: RunContext) -> list[str]:
     if folder is None or run.plan.mode == REPROCESS:
         return []
     from_database = run.config.database.sales_db_connection_string is not None
-    paths = list(run.config.source_files.values())
+    paths = [*run.config.source_files.values(), *_own_files(run)]
     try:
         archive_run(
             folder, run.plan.run_id, files=paths, settings=masked_settings(run.config),
@@ -252,12 +254,20 @@ def _archive(run: RunContext) -> list[str]:
     return []
 
 
+def _own_files(run: RunContext) -> Iterator[Path]:
+    """The files of declared loads, and the one that declares them."""
+    yield from filter(None, (file_of(each.records) for each in run.own))
+    if run.config.pipeline.loads or run.config.pipeline.sources:
+        yield run.config.pipeline.path
+
+
 def _export(run: RunContext, findings: Findings) -> list[Path]:
     """Write the tables to files if asked for."""
     if not run.args.export:
         return []
     try:
-        return export_tables(run.db, run.output / PROCESSED, run.args.export)
+        tables = (*STAR_TABLES, *(each.whole for each in run.own))
+        return export_tables(run.db, run.output / PROCESSED, run.args.export, tables)
     except ETLError as error:  # the load itself is done
         logger.error("%s", error, exc_info=True)  # the message is the error's own
         findings.attention.append(f"export: {error}")

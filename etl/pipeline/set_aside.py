@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 
 from etl.errors import ExtractionError
 from etl.pipeline.context import RunContext
-from etl.pipeline.own_loads import tables_of
 from etl.pipeline.sources import Source, rule_settings
 from etl.rejects import DUPLICATE, REFUSED, VALUE_CHARACTERS, RejectedFile, reject_schema
 from etl.rules.record_keys import record_keys
 from etl.schema.tables import Table
+from etl.warehouse.own_loads import tables_of
 from etl.warehouse.transactions import Load
 
 logger = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from etl.history.records import error_text, without_secrets
 from etl.history.runs import Applied, LoadCounts
 from etl.history.summary import Anomaly, Check, Measured, RunSummary, SourceOutcome, TableCounts
 from etl.pipeline.context import RunContext
-from etl.pipeline.own_loads import tables_of
 from etl.quality.judge import NOT_JUDGED, Judged
 from etl.reports.dashboard import DASHBOARD
 from etl.schema.tables import Table
+from etl.warehouse.own_loads import tables_of
 
 _STATUS = {
     EXIT_OK: audit.SUCCESS,

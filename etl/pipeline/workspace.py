@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,8 +19,7 @@ from etl.files import PART, locked
 from etl.history.journal import JOURNAL
 from etl.reports.business import BUSINESS
 from etl.reports.dashboard import DASHBOARD
-from etl.schema.source_columns import SOURCE_COLUMNS
-from etl.schema.tables import STAR_TABLES
+from etl.schema.tables import STAR_TABLES, Table
 from etl.settings.config import Config
 
 logger = logging.getLogger(__name__)
@@ -35,8 +34,6 @@ _PREFIX = "etl-"
 # Which files are written where, by the start of their names.
 _WRITTEN = {
     "": (DASHBOARD, BUSINESS, JOURNAL),
-    REJECTED: tuple(f"{source}_" for source in SOURCE_COLUMNS),
-    PROCESSED: tuple(f"{table.name}." for table in STAR_TABLES),
     QUALITY: ("quality_report.",),
 }
 _HALF_WRITTEN = re.compile(rf"\.[a-z0-9_]{{8}}{re.escape(PART)}$")
@@ -107,12 +104,22 @@ def scratch_folder(environment_dir: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def clear_leftovers(environment_dir: Path) -> None:
-    """Remove what killed runs of this environment left."""
+def clear_leftovers(environment_dir: Path, loaded: Sequence[Table] = STAR_TABLES) -> None:
+    """Remove what killed runs of this environment left.
+
+    Args:
+        environment_dir: its folder.
+        loaded: the tables that its runs load, each with its source.
+    """
+    written = {
+        **_WRITTEN,
+        REJECTED: tuple(f"{table.source}_" for table in loaded),
+        PROCESSED: tuple(f"{table.name}." for table in loaded),
+    }
     for folder in (environment_dir / SCRATCH).glob(f"{_PREFIX}*"):
         if _is_abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
-    for name, prefixes in _WRITTEN.items():
+    for name, prefixes in written.items():
         for part in (environment_dir / name).glob(f"*{PART}"):
             ours = part.name.startswith(prefixes) and _HALF_WRITTEN.search(part.name)
             if ours and (name or _is_old(part)):

@@ -134,6 +134,11 @@ class QueryRecords:
         return losers.select(["source_row", *columns]).cast(text_schema(columns))
 
 
+def file_of(records: Records) -> Path | None:
+    """Return the file of records; None for those of a database or an interface."""
+    return records.path if isinstance(records, CsvRecords | JsonRecords) else None
+
+
 def all_texts(records: Records, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield all records of a source, columns of text; those that cannot be read are left out."""
     for block in records.blocks(columns, EVERYTHING, Watch()):

@@ -6,6 +6,7 @@ reads such a file takes one away. Parquet files hold every text as it is.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,13 +26,16 @@ from etl.schema.tables import STAR_TABLES, Table
 _CHUNK_ROWS = 100_000
 
 
-def export_tables(db: DatabaseManager, folder: Path, file_format: str) -> list[Path]:
-    """Write every table of the star schema, sorted by key.
+def export_tables(
+    db: DatabaseManager, folder: Path, file_format: str, tables: Sequence[Table] = STAR_TABLES
+) -> list[Path]:
+    """Write every table, sorted by key.
 
     Args:
         db: the open warehouse.
         folder: where the files go; made when missing.
         file_format: `csv` (UTF-8, with a header, formulas guarded) or `parquet` (exact).
+        tables: those to be written.
 
     Returns:
         The files.
@@ -39,7 +43,7 @@ def export_tables(db: DatabaseManager, folder: Path, file_format: str) -> list[P
     Raises:
         LoadingError: a file cannot be written.
     """
-    return [_export(db, table, folder / f"{table.name}.{file_format}") for table in STAR_TABLES]
+    return [_export(db, table, folder / f"{table.name}.{file_format}") for table in tables]
 
 
 def _export(db: DatabaseManager, table: Table, path: Path) -> Path:

@@ -37,15 +37,18 @@ def permanent_tables(dialect: Dialect, loaded: Sequence[Table] = STAR_TABLES) ->
     return (*loaded, *derived_tables(loaded), *AUDIT_TABLES, *staging)
 
 
-def schema_script(connection_string: str, upgrade: str = "") -> str:
+def schema_script(
+    connection_string: str, upgrade: str = "", loaded: Sequence[Table] = STAR_TABLES
+) -> str:
     """Return the DDL of tables, views and comments as one script.
 
     Args:
         connection_string: of the warehouse, for its dialect.
         upgrade: what an existing warehouse needs besides, from `upgrade_script`.
+        loaded: the tables into which sources are loaded.
     """
     dialect = engine_of(connection_string).dialect
-    tables = permanent_tables(dialect)
+    tables = permanent_tables(dialect, loaded)
     views = views_of(tables)
     script = [
         dialect.script_start,
@@ -58,14 +61,18 @@ def schema_script(connection_string: str, upgrade: str = "") -> str:
     return "\n\n".join(part for part in script if part)
 
 
-def upgrade_script(connection_string: str) -> str:
+def upgrade_script(connection_string: str, loaded: Sequence[Table] = STAR_TABLES) -> str:
     """Return what adds the columns that an existing warehouse lacks, as it is now.
 
     Where it cannot be looked at, the script is a comment that says so.
+
+    Args:
+        connection_string: of the warehouse.
+        loaded: the tables into which sources are loaded.
     """
     try:
         with DatabaseManager(connection_string, access=Access(read_only=True)) as db:
-            found = schema_differences(db)
+            found = schema_differences(db, loaded)
             return "\n".join(_added(db.dialect, found))
     except LoadingError as error:
         reason = " ".join(str(error).split())

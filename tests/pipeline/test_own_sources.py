@@ -12,10 +12,11 @@ from typing import Any
 import duckdb
 import pytest
 from engines import DUCKDB, current
-from pipeline_runs import Project, read_csv
+from pipeline_runs import Project, command, read_csv
 
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
+from etl.files import PART
 from etl.history import audit
 from etl.history.summary import RunSummary
 
@@ -340,3 +341,42 @@ def test_a_guard_holds_a_source_back_until_it_is_accepted(
     assert f"--accept {finding}" in source["error"]
     assert project.query("SELECT count(*) FROM item") == [(3,)]
     load(project, "item", "--accept", finding, *argv)
+
+
+# --- what is made of a declared table besides ------------------------------------------------
+
+
+def test_sources_and_declaration_are_archived_and_the_table_is_exported(project: Project) -> None:
+    project.settings["ARCHIVE_DIR"] = str(project.folder / "archive")
+    declare(project, RULED)
+    write(project, "items.csv", ["id,n", "1,1", "2,2"])
+    left = project.output / "rejected" / f"item_20240101T000000.000000Z.csv.abcdefgh{PART}"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    left.rename(left.with_name(f"item_1.abcdefgh{PART}"))
+    summary = project.run("--export", "csv")
+    kept = {path.name for path in (project.folder / "archive").glob("*/*")}
+    assert {"items.csv.gz", "pipeline.toml.gz"} <= kept
+    assert str(project.output / "processed" / "item.csv") in summary["exported"]
+    assert read_csv(project.output / "processed" / "item.csv") == [
+        {"id": "1", "n": "1"}, {"id": "2", "n": "2"}
+    ]  # fmt: skip
+    assert not list((project.output / "rejected").glob("*"))
+
+
+def test_the_table_is_in_the_script_and_its_source_in_the_health_checks(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(project, RULED)
+    write(project, "items.csv", ["id,n", "1,1"])
+    assert command(project, monkeypatch, "--print-schema") == 0
+    assert '"item"' in capsys.readouterr().out
+    project.run("--only", "item")
+    command(project, monkeypatch, "--health-check", "--json")
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert checks["item file"]["status"] == "passed"
+    assert checks["tables"]["status"] == "passed"
+    declare(project, RULED.replace("n > 0", "m > 0"))
+    command(project, monkeypatch, "--health-check", "--json")
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert "loads.item.rules.some" in checks["declared loads"]["message"]

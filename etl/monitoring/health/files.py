@@ -13,13 +13,15 @@ from etl.engines.registry import database_file, engine_of
 from etl.errors import ExtractionError
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.settings.config import Config
-from etl.settings.pipeline_file import SourceOptions
+from etl.settings.pipeline_file import LoadOptions, SourceOptions
+from etl.sources.declared import file_of
 from etl.sources.files import file_signature, open_source
+from etl.sources.own_records import own_records
 from etl.sources.rest.declared import rest_records
 from etl.sources.sales import SETTING, read_sales, sales_of
 from etl.sources.servers import run_query
 from etl.sources.window import EVERYTHING, Window
-from etl.words import age_words, bytes_words
+from etl.words import age_words, bytes_words, counted
 
 # Free space on a disk, in MB: what a run's rejected files, logs and spilled rows may take, and
 # what an embedded warehouse needs to be able to commit at all.
@@ -142,6 +144,24 @@ def file_checks(config: Config) -> Iterator[Check]:
     for source, path in config.source_files.items():
         name = f"{source} file"
         yield from guarded(name, partial(_source_file, name, path))
+
+
+def own_source_checks(config: Config) -> Iterator[Check]:
+    """Open each file of a declared load, and ask each of its databases for its columns, once."""
+    for name, options in config.pipeline.loads.items():
+        if not options.source.is_rest:
+            yield from guarded(f"{name} source", partial(_own_source, config, name, options))
+
+
+def _own_source(config: Config, name: str, options: LoadOptions) -> Iterator[Check]:
+    records = own_records(config, name, options)
+    path = file_of(records)
+    if path is not None:
+        yield from _source_file(f"{name} file", path)
+        return
+    found = len(records.names())
+    message = f"{records.place} connects, and the query has {counted(found, 'column')}"
+    yield Check(f"{name} source", PASSED, found, message=message)
 
 
 def interface_checks(config: Config) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from etl.monitoring.health.files import (
     file_checks,
     folder_checks,
     interface_checks,
+    own_source_checks,
     sales_source_checks,
 )
 from etl.monitoring.health.findings import FAILED, PASSED, WARNING, Check, InUse, failed, guarded
@@ -53,6 +54,7 @@ def pipeline_health_check(config: Config | None = None) -> Dict[str, Any]:
         ("database", database_checks),
         ("sales source", sales_source_checks),
         ("files", file_checks),
+        ("declared loads", own_source_checks),
         ("interfaces", interface_checks),
         ("folders", folder_checks),
         ("alerts", _alerts),

@@ -11,10 +11,13 @@ from pathlib import Path
 from etl.engines import ddl
 from etl.engines.database import DatabaseManager
 from etl.engines.engine import Access
+from etl.errors import ETLError
 from etl.monitoring.health.files import may_access, shown_path, warehouse_file
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.monitoring.health.runs import error_checks, last_run_checks
+from etl.schema.tables import STAR_TABLES, Table
 from etl.settings.config import Config
+from etl.warehouse.own_loads import own_loads
 from etl.warehouse.tables import (
     CORRECT_SCHEMA,
     Differences,
@@ -38,16 +41,28 @@ def database_checks(config: Config) -> Iterator[Check]:
         return
     access = Access(read_only=True, memory_limit=config.processing.duckdb_memory_limit)
     with DatabaseManager(config.database.connection_string, access=access) as db:
+        loaded, faults = _loaded(db, config)
+        yield from faults
         looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
             ("database", partial(_engine, db)),
             ("latency", partial(_latency, db)),
-            ("tables", partial(_tables, db)),
-            ("permissions", partial(_permissions, db, path)),
+            ("tables", partial(_tables, db, loaded)),
+            ("permissions", partial(_permissions, db, path, loaded)),
             ("last run", partial(last_run_checks, db)),
             ("recent errors", partial(error_checks, db, config)),
         )
         for name, look in looks:
             yield from guarded(name, look)
+
+
+def _loaded(db: DatabaseManager, config: Config) -> tuple[Sequence[Table], Sequence[Check]]:
+    """The tables that runs load, and what hinders the declared ones."""
+    try:
+        own = tuple(each.whole for each in own_loads(db, config))
+    except ETLError as error:
+        check = failed("declared loads", error.what, error.next_step)
+        return STAR_TABLES, (check,)
+    return (*STAR_TABLES, *own), ()
 
 
 def _engine(db: DatabaseManager) -> Iterator[Check]:
@@ -77,10 +92,11 @@ def _round_trip_ms(db: DatabaseManager) -> float:
     return (time.perf_counter() - start) * 1000
 
 
-def _tables(db: DatabaseManager) -> Iterator[Check]:
+def _tables(db: DatabaseManager, loaded: Sequence[Table]) -> Iterator[Check]:
     """What a load would find: tables and columns that are missing, and what is in its way."""
-    found = schema_differences(db)
-    yield _missing_tables(db, [table.name for table in found.tables])
+    found = schema_differences(db, loaded)
+    wanted = len(permanent_tables(db.dialect, loaded))
+    yield _missing_tables(db, [table.name for table in found.tables], wanted)
     if found.columns:
         names = ", ".join(f"{table.name}.{column.name}" for table, column in found.columns)
         count = counted(len(found.columns), "column")
@@ -102,8 +118,7 @@ def _missing_for_readers(db: DatabaseManager, found: Differences) -> Check:
     return replace(missing, status=WARNING)
 
 
-def _missing_tables(db: DatabaseManager, missing: Sequence[str]) -> Check:
-    wanted = len(permanent_tables(db.dialect))
+def _missing_tables(db: DatabaseManager, missing: Sequence[str], wanted: int) -> Check:
     if not missing:
         return Check("tables", PASSED, 0, 0, f"all {wanted} are there")
     names = f" ({', '.join(missing)})" if len(missing) < wanted else ""
@@ -125,12 +140,14 @@ def _may_create(db: DatabaseManager) -> bool:
     return not query or bool(db.value(query))
 
 
-def _permissions(db: DatabaseManager, path: Path | None) -> Iterator[Check]:
+def _permissions(
+    db: DatabaseManager, path: Path | None, loaded: Sequence[Table]
+) -> Iterator[Check]:
     if path is not None:
         yield _file_permission(path)
         return
     known = db.table_names()
-    tables = [table for table in permanent_tables(db.dialect) if table.name in known]
+    tables = [table for table in permanent_tables(db.dialect, loaded) if table.name in known]
     query = ddl.rights_query(db.dialect, tables)
     lacking = {name: _lacking(has) for name, *has in db.query(query)} if query else {}
     yield _rights(lacking, may_create=_may_create(db))

@@ -14,10 +14,11 @@ from etl.sources.declared import CsvRecords, JsonRecords, QueryRecords, Records,
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape
 from etl.sources.query_records import QueryForm
+from etl.sources.rest.declared import rest_records
 from etl.sources.sales import sales_breaker
 
 
-def records_of(config: Config, name: str, options: LoadOptions) -> Records:
+def own_records(config: Config, name: str, options: LoadOptions) -> Records:
     """Return where the records of a declared load are read.
 
     Args:
@@ -31,8 +32,10 @@ def records_of(config: Config, name: str, options: LoadOptions) -> Records:
     source = options.source
     if source.connection:
         return _query(config, options)
-    if source.which == "all" or source.is_rest:
-        raise ConfigurationError('which = "all" and type cannot be carried out for loads yet')
+    if source.is_rest:
+        return rest_records(source, config)
+    if source.which == "all":
+        raise ConfigurationError('which = "all" cannot be carried out for loads yet')
     path = newest_match(config.files.input_dir, source.path)
     if _is_json(path, source):
         return JsonRecords(path, _json_form(name, options))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from etl.engines.database import DatabaseManager
+from etl.engines.engine import Access
 from etl.errors import ETLError
-from etl.pipeline.own_records import records_of
 from etl.rules.declared import Condition, Declaration, faults_of_expressions
 from etl.rules.found_types import TypeFinder
 from etl.rules.texts import NULL_WORDS
@@ -19,6 +19,7 @@ from etl.settings.pipeline_reading import PipelineFileError
 from etl.settings.toml_places import Place
 from etl.sources.csv_header import comparable
 from etl.sources.declared import Records, all_texts
+from etl.sources.own_records import own_records
 from etl.warehouse.own_tables import find_table, loaded_part, require_names
 
 _TIMES = (Kind.DATE, Kind.TIMESTAMP)
@@ -98,7 +99,7 @@ class _Declaring:
         options = self.options
         if options.table.rpartition(".")[2].lower() in {table.name for table in ALL_TABLES}:
             raise _OddError(("table",), f"{options.table!r} is a table of the program itself")
-        records = records_of(self.config, self.name, options)
+        records = own_records(self.config, self.name, options)
         existing = find_table(self.db, options.table)
         columns = self._columns(records, existing)
         key = options.key or (existing.key if existing else ())
@@ -256,3 +257,16 @@ def tables_of(own: Sequence[OwnLoad]) -> Iterator[Table]:
     yield from STAR_TABLES
     for each in own:
         yield each.table
+
+
+def own_tables(config: Config) -> tuple[Table, ...]:
+    """Return the tables of the declared loads, whole, as they are in the warehouse or are to be.
+
+    Raises:
+        ETLError: the warehouse cannot be asked, or some loads cannot be carried out.
+    """
+    if not config.pipeline.loads:
+        return ()
+    access = Access(read_only=True, empty_if_missing=True)
+    with DatabaseManager(config.database.connection_string, access=access) as db:
+        return tuple(each.whole for each in own_loads(db, config))
