@@ -49,6 +49,7 @@ from etl.alerts.notifier import (
 )
 from etl.alerts.run_alerts import with_alerts
 from etl.alerts.throttling import AlertThrottler
+from etl.api_ingest import fetch_from_api
 from etl.errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from etl.files import private_files
 from etl.history.summary import RunSummary
@@ -93,6 +94,7 @@ __all__ = [
     "extract_customers_csv",
     "extract_products_json",
     "extract_sales_database",
+    "fetch_from_api",
     "handle_loading_errors",
     "load_config",
     "load_customers",

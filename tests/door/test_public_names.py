@@ -44,6 +44,7 @@ SIGNATURES = {
     "config.ProcessingConfig": (),
     "config.LoggingConfig": (),
     "config.AlertConfig": (),
+    "etl.api_ingest.fetch_from_api": ("api_type", "config"),
     "etl.errors.ValidationError": None,
 }
 METHODS = {

@@ -36,7 +36,7 @@ ORDER = (
     {"config", "etl.resilience"},
     {"etl.engines", "etl.rules"},
     {"etl.sources"},
-    {"etl.history"},
+    {"etl.api_ingest", "etl.history"},
     {"etl.warehouse", "etl.reports"},
     {"etl.monitoring"},
     {"etl.alerts"},

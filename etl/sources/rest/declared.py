@@ -13,7 +13,7 @@ from etl.settings.config import Config
 from etl.settings.pipeline_file import SourceOptions
 from etl.sources.files import FileTrace
 from etl.sources.rest.client import Access, Request, server_breaker
-from etl.sources.rest.credentials import credentials_of
+from etl.sources.rest.credentials import Find, credentials_of
 from etl.sources.rest.pace import shared_pace
 from etl.sources.rest.reader import RestReading, read_pages, read_rest
 from etl.sources.rest.records import RecordForm, exploded
@@ -84,11 +84,17 @@ def rest_records(options: SourceOptions, config: Config, source: str = "") -> Re
         ConfigurationError: the declaration or the settings lack something.
     """
     zone = options.time_zone or config.processing.source_time_zone
-    reading = replace(_declared(options, source), zone=zone)
-    auth = options.auth or (SHOPS[options.type].auth if options.type in SHOPS else None)
-    credentials = credentials_of(auth, config.secret)
-    access = _access(options, reading.request.url, config)
-    return RestRecords(replace(reading, access=replace(access, credentials=credentials)), source)
+    reading = declared_reading(options, source)
+    processing, server = config.processing, urlsplit(reading.request.url).hostname or ""
+    breaker = server_breaker(
+        server, processing.breaker_failure_threshold, processing.breaker_recovery_seconds
+    )
+    access = declared_access(options, reading.request.url, config.secret)
+    access = replace(
+        access, max_retries=processing.max_retries, breaker=breaker,
+        backoff_factor=processing.retry_backoff_factor,
+    )  # fmt: skip
+    return RestRecords(replace(reading, access=access, zone=zone), source)
 
 
 def statuses_of(options: SourceOptions) -> tuple[str, ...]:
@@ -98,24 +104,34 @@ def statuses_of(options: SourceOptions) -> tuple[str, ...]:
     return feeding_of(options.type, "sales").statuses
 
 
-def _access(options: SourceOptions, url: str, config: Config) -> Access:
-    processing, server = config.processing, urlsplit(url)
-    limit = options.rate_limit or (
-        SHOPS[options.type].rate_limit if options.type in SHOPS else None
-    )
-    return Access(
-        timeout_s=options.timeout_seconds,
-        max_retries=processing.max_retries,
-        backoff_factor=processing.retry_backoff_factor,
-        breaker=server_breaker(
-            server.hostname or "", processing.breaker_failure_threshold,
-            processing.breaker_recovery_seconds,
-        ),
-        pace=shared_pace(server.netloc, limit.calls, limit.seconds) if limit else None,
-    )  # fmt: skip
+def declared_access(options: SourceOptions, url: str, find: Find) -> Access:
+    """Return how the server of an interface is asked: credentials, pace and patience.
+
+    Args:
+        options: its declaration.
+        url: its address.
+        find: returns the value of a setting.
+
+    Raises:
+        ConfigurationError: a setting has no value.
+    """
+    shop, server = SHOPS.get(str(options.type)), urlsplit(url)
+    auth = options.auth or (shop.auth if shop else None)
+    limit = options.rate_limit or (shop.rate_limit if shop else None)
+    pace = shared_pace(server.netloc, limit.calls, limit.seconds) if limit else None
+    return Access(credentials_of(auth, find), options.timeout_seconds, pace=pace)
 
 
-def _declared(options: SourceOptions, source: str) -> RestReading:
+def declared_reading(options: SourceOptions, source: str = "") -> RestReading:
+    """Return what an interface is asked for, without the access to it.
+
+    Args:
+        options: its declaration.
+        source: the built-in source that it feeds; empty: a load of one's own.
+
+    Raises:
+        ConfigurationError: the declaration lacks something.
+    """
     if options.type in SHOPS:
         return _of_shop(SHOPS[options.type], options, source)
     return _reading(options, Resource(""), None)
