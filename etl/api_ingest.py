@@ -46,7 +46,8 @@ def fetch_from_api(api_type: str, config: Mapping[str, Any]) -> List[Dict[str, A
             token); `resource`, such as `orders`, which is the default, or `charges`; `params`;
             `records`, the path of the records; `paging`, as in `pipeline.toml`; `since`, a
             datetime (UTC without a zone) from which on records are wanted, asked for as
-            `since_param` or as the shop does; `rate_limit_calls` in `rate_limit_window` seconds; `timeout` in seconds; `max_retries`; `backoff_factor`.
+            `since_param` or as the shop does; `rate_limit_calls` in `rate_limit_window` seconds;
+            `timeout` in seconds; `max_retries`; `backoff_factor`.
 
     Returns:
         The records as the interface writes them, numbers with a fraction as Decimal.

@@ -197,7 +197,7 @@ def by_link(records: Records, size: int, member: str = "") -> Callable[[Asked], 
         headers = {}
         if start + size < len(records):
             host = asked.headers["Host"]
-            query = urlencode({"limit": str(size), "page_info": str(start + size)})
+            query = urlencode({**asked.params, "limit": size, "page_info": start + size})
             headers["Link"] = f'<http://{host}{asked.path}?{query}>; rel="next"'
         return as_json({member: page} if member else page, **headers)
 

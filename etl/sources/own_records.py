@@ -33,7 +33,8 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
     if source.connection:
         return _query(config, options)
     if source.is_rest:
-        return rest_records(source, config)
+        records = rest_records(source, config, cursor=options.cursor or "")
+        return records.lacking(_lacking(options))
     if source.which == "all":
         raise ConfigurationError('which = "all" cannot be carried out for loads yet')
     path = newest_match(config.files.input_dir, source.path)

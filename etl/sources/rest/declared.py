@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from etl.errors import ConfigurationError
 from etl.rules.blocks import Block
+from etl.rules.dates import DateReading, read_timestamps
 from etl.schema.source_columns import KEPT_AS
 from etl.settings.config import Config
 from etl.settings.pipeline_file import SourceOptions
@@ -16,10 +18,10 @@ from etl.sources.rest.client import Access, Request, server_breaker
 from etl.sources.rest.credentials import Find, credentials_of
 from etl.sources.rest.pace import shared_pace
 from etl.sources.rest.reader import RestReading, read_pages, read_rest
-from etl.sources.rest.records import RecordForm, exploded
+from etl.sources.rest.records import RecordForm, exploded, flat_names
 from etl.sources.rest.shops import SHOPS, Feeding, Resource, Shop, feeding_of, resource_of
 from etl.sources.watch import Watch
-from etl.sources.window import Window
+from etl.sources.window import EVERYTHING, Window
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class RestRecords:
 
     Attributes:
         source: the built-in source that it feeds; empty: a load of one's own.
+        cursor: the column of time by which records are new; empty: there is none.
     """
 
     reading: RestReading
     source: str = ""
+    cursor: str = ""
     trace: FileTrace = field(default_factory=FileTrace)
 
     @property
@@ -48,22 +52,47 @@ class RestRecords:
         access = replace(self.reading.access, max_retries=0)
         return len(next(read_pages(replace(self.reading, access=access)), []))
 
+    def lacking(self, texts: Mapping[str, str]) -> "RestRecords":
+        """Return the same records, of which some columns may be missing.
+
+        Args:
+            texts: by column, what stands in its place; what was declared for it wins.
+        """
+        form = self.reading.form
+        form = replace(form, defaults={**texts, **form.defaults})
+        return replace(self, reading=replace(self.reading, form=form))
+
     def names(self) -> tuple[str, ...]:
-        """Return the names of the members of the first records."""
+        """Return the names of the single values in the first records, points before nested ones."""
         for page in read_pages(self.reading):
             records = exploded(page, self.reading.form.each)
-            paths = {path: column for column, path in self.reading.form.paths.items()}
-            members = {name: None for record in records if isinstance(record, dict)
-                       for name, value in record.items()
-                       if name in paths or not isinstance(value, dict | list)}  # fmt: skip
-            nested = (column for path, column in paths.items() if path not in members)
-            return tuple(dict.fromkeys((*(paths.get(n, n) for n in members), *nested)))
+            found = dict.fromkeys(name for record in records for name in flat_names(record))
+            return tuple(dict.fromkeys((*found, *self.reading.form.paths.values())))
         return ()
 
     def blocks(self, columns: Sequence[str], window: Window, watch: Watch) -> Iterator[Block]:
-        """Read columns, block by block; the records of the window alone where that can be asked."""
+        """Read columns, block by block; the records of the window alone.
+
+        The interface is asked for them as far as it can be; what it gives besides, such as those
+        of the same second, is left out by the cursor.
+        """
         watch.begin()
-        yield from read_rest(self.reading, columns, window, trace=self.trace)
+        for block in read_rest(self.reading, columns, window, trace=self.trace):
+            yield self._within(block, window) if self.cursor in columns else block
+
+    def _within(self, block: Block, window: Window) -> Block:
+        """Of a block the records of the window, and those whose cursor cannot be read."""
+        if window == EVERYTHING:
+            return block
+        times = read_timestamps(block.records.column(self.cursor), DateReading(zone=self.zone))
+        start, end = (pa.scalar(end, times.type) for end in (window.start, window.end))
+        within = pc.and_(pc.greater_equal(times, start), pc.less_equal(times, end))
+        return replace(block, records=block.records.filter(pc.fill_null(within, True)))
+
+    @property
+    def zone(self) -> str:
+        """The zone of the times of a window."""
+        return self.reading.zone
 
     def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
         """Return staged records; an interface cannot be asked again for the same ones."""
@@ -72,13 +101,16 @@ class RestRecords:
         return pa.table({"source_row": losers["source_row"], **rows})
 
 
-def rest_records(options: SourceOptions, config: Config, source: str = "") -> RestRecords:
+def rest_records(
+    options: SourceOptions, config: Config, source: str = "", *, cursor: str = ""
+) -> RestRecords:
     """Return the records of an interface that is declared.
 
     Args:
         options: its declaration.
         config: the settings, which hold its credentials.
         source: the built-in source that it feeds; empty: a load of one's own.
+        cursor: the column of time by which records are new; empty: there is none.
 
     Raises:
         ConfigurationError: the declaration or the settings lack something.
@@ -94,7 +126,7 @@ def rest_records(options: SourceOptions, config: Config, source: str = "") -> Re
         access, max_retries=processing.max_retries, breaker=breaker,
         backoff_factor=processing.retry_backoff_factor,
     )  # fmt: skip
-    return RestRecords(replace(reading, access=access, zone=zone), source)
+    return RestRecords(replace(reading, access=access, zone=zone), source, cursor)
 
 
 def statuses_of(options: SourceOptions) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Records of JSON as blocks: one column for each that is wanted, found by its path."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +84,8 @@ class Flattener:
 
     def _resolved(self, records: Sequence[Any]) -> dict[str, str]:
         """By column its path: the one that was set, or the member of its name, however written."""
-        members = {comparable(str(name)): name for record in records for name in record}
+        names = dict.fromkeys(name for record in records for name in flat_names(record))
+        members = {comparable(name): name for name in reversed(names)}
         known = {name: members.get(comparable(name), name) for name in self._columns}
         return {**known, **self._form.paths}
 
@@ -126,6 +127,20 @@ class Flattener:
         raw = json.dumps(record, default=str, ensure_ascii=False)
         raw = json.dumps(record, default=str) if has_lone_surrogate(raw) else raw
         return error.rejected(row, values, self._columns) | {"raw_record": raw}
+
+
+def flat_names(record: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the paths of the single values in a record; lists are none.
+
+    Example:
+        >>> list(flat_names({"id": 1, "customer": {"id": 2, "tags": []}}))
+        ['id', 'customer.id']
+    """
+    for name, value in record.items() if isinstance(record, dict) else ():
+        if isinstance(value, dict):
+            yield from flat_names(value, f"{prefix}{name}.")
+        elif not isinstance(value, list):
+            yield f"{prefix}{name}"
 
 
 def exploded(records: Sequence[Any], each: str) -> list[Any]:
