@@ -18,13 +18,14 @@ from etl.rules.dates import DateReading
 from etl.rules.products import transform_products
 from etl.rules.sales import transform_sales
 from etl.rules.texts import NULL_WORDS, normalised_keys
+from etl.rules.values import comparable_status
 from etl.schema.source_columns import (
     COMPLETED,
     CUSTOMER_COLUMNS,
     PRODUCT_COLUMNS,
     SALES_COLUMNS,
 )
-from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Table
+from etl.schema.tables import CUSTOMER_DIM, ETL_SETTING, PRODUCT_DIM, SALES_FACT, Table
 from etl.settings.config import Config, masked_settings
 from etl.sources.corrected import CorrectedFile
 from etl.sources.csv_header import HeaderOptions
@@ -123,12 +124,23 @@ def corrected_source(source: Source, corrected: CorrectedFile) -> Source:
     )
 
 
+STATUSES = "statuses of [sources.sales]"
+_WIDEST_VALUE = ETL_SETTING.column("value").width
+
+
 def rule_settings(config: Config) -> dict[str, dict[str, str]]:
     """Return by table the settings that its rows are computed with, as texts; empty: not set."""
-    settings = masked_settings(config)
+    settings = masked_settings(config) | {STATUSES: _statuses_of(config)}
     return {
-        each.table.name: {name: settings[name] for name in each.rule_settings} for each in _DECLARED
+        each.table.name: {name: settings[name][:_WIDEST_VALUE] for name in each.rule_settings}
+        for each in _DECLARED
     }
+
+
+def _statuses_of(config: Config) -> str:
+    """The statuses of the sales that are loaded, as they are compared."""
+    statuses = statuses_of(config.files.pipeline.source("sales")) or (COMPLETED,)
+    return ", ".join(sorted(map(comparable_status, statuses)))
 
 
 def read_anew(config: Config, source: Source, window: Window, scratch: str) -> int:
@@ -310,6 +322,6 @@ _DECLARED = (
     ),
     _Declared(
         "sales", SALES_FACT, SALES_COLUMNS, transform_sales, _sales,
-        rule_settings=("COMMISSION_RATE", "SOURCE_TIME_ZONE"),
+        rule_settings=("COMMISSION_RATE", "RETURNS", "SOURCE_TIME_ZONE", STATUSES),
     ),
 )  # fmt: skip

@@ -231,7 +231,18 @@ def _timeliness(db: DatabaseManager, table: Table, now: datetime) -> Iterator[_F
     if table is quality_rules.NEWEST_SALE_AGE.table:
         limit = end if end < now else now + timedelta(days=1)
         sold = db.value(quality_rules.newest_sale(), (limit,))
-        yield _age(quality_rules.NEWEST_SALE_AGE, sold, end, "the newest sale is")
+        yield _age(_sale_age_rule(db, sold), sold, end, "the newest sale is")
+
+
+def _sale_age_rule(db: DatabaseManager, newest: datetime | None) -> Rule:
+    """The rule with the longest gap between days with sales as its limit, where that is known."""
+    rule = quality_rules.NEWEST_SALE_AGE
+    if newest is None:
+        return rule
+    span = (newest - timedelta(days=quality_rules.USUAL_DAYS), newest + timedelta(microseconds=1))
+    days = [day for (day,) in db.query(quality_rules.days_with_sales(), span)]
+    usual = quality_rules.usual_gap(days)
+    return rule if usual is None else replace(rule, threshold=max(rule.threshold, usual))
 
 
 def _age(rule: Rule, since: datetime | None, end: datetime, subject: str) -> _Found:

@@ -4,8 +4,10 @@ All rules about single rows of a table are counted in one pass over it. Which ro
 asked only of a rule that was broken.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
 
 from etl.engines.dialect import Dialect, quoted
 from etl.rules.business import (
@@ -281,7 +283,8 @@ def accounted_rule(table: Table) -> Rule:
 # What is older than a year is loaded as history and not judged: a late delivery would have been
 # reported long before.
 HISTORY_DAYS = 365
-# Three days: a Monday morning after a weekend without sales is no alarm.
+# Three days: a Monday morning after a weekend without sales is no alarm. Of sales the limit is the
+# longest gap of late, where that is longer.
 EXTRACT_AGE = Rule(
     "extract_age", PRODUCT_DIM, TIMELINESS, WARNING, 3,
     "days between the extract_date of the products file and the end of the run's window",
@@ -290,6 +293,35 @@ NEWEST_SALE_AGE = Rule(
     "newest_sale_age", SALES_FACT, TIMELINESS, WARNING, 3,
     "days between the newest sale and the end of the run's window",
 )  # fmt: skip
+
+
+# Of so many days with sales the longest gap between two is what is usual.
+USUAL_DAYS = 100
+_FEWEST_DAYS = 10  # below that nothing is usual yet
+
+
+def usual_gap(days: Sequence[date]) -> int | None:
+    """Return the longest gap between two days with sales, None for too few of them.
+
+    Args:
+        days: with sales, each once, oldest first.
+
+    Example:
+        >>> usual_gap([date(2024, 1, day) for day in (1, 2, 3, 4, 5, 8, 9, 10, 11, 12)])
+        3
+        >>> usual_gap([date(2024, 1, 1), date(2024, 3, 1)])
+    """
+    if len(days) < _FEWEST_DAYS:
+        return None
+    return max((after - before).days for before, after in pairwise(days))
+
+
+def days_with_sales() -> str:
+    """Return the query for the days that have sales, oldest first, in a span of time."""
+    moment = quoted("transaction_date")
+    return f"""SELECT DISTINCT CAST({moment} AS DATE) AS sold_on FROM {quoted(SALES_FACT.name)}
+WHERE {moment} >= ? AND {moment} < ?
+ORDER BY sold_on;"""
 
 
 def all_rules(dialect: Dialect) -> tuple[Rule, ...]:

@@ -295,7 +295,7 @@ def test_a_run_that_has_lost_the_lock_to_another_one_ends_with_code_4(
 def test_a_row_that_a_constraint_refuses_is_rejected_and_all_others_load(
     project: Project, undisturbed: Tables, table: str
 ) -> None:
-    project.settings["BATCH_SIZE"] = "60"
+    project.settings |= {"BATCH_SIZE": "60", "MAX_REJECT_RATE": "0.2"}
     with DatabaseManager(project.connection_string) as db:
         load_customers([], db)
         db.execute(f"ALTER TABLE {table} ADD CONSTRAINT no_mill CHECK (address NOT LIKE '%Mill%')")

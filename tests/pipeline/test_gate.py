@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from gate_records import Sources, customers, drawn, products, sales
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipeline_runs import ACCEPT_ALL, Project, Record, command
@@ -17,38 +18,6 @@ from etl.sources import csv_reader
 every_engine = pytest.mark.usefixtures("every_engine")
 
 SOURCES = ("customers", "products", "sales")
-
-
-def customers(count: int, **changed: str) -> list[Record]:
-    return [
-        {
-            "customer_id": f"C{n}", "first_name": "Ann", "last_name": "Lee", "email": "a@b.org",
-            "phone": "4255550100", "segment": "premium", "registration_date": "2023-01-01",
-            **changed,
-        }
-        for n in range(1, count + 1)
-    ]  # fmt: skip
-
-
-def products(count: int, **changed: str) -> list[Record]:
-    return [
-        {
-            "product_id": f"P{n}", "name": "Lamp", "category": "tech", "brand": "B", "model": "M",
-            "price": "20", "cost": "10", "quantity": "5", "warehouse": "W", **changed,
-        }
-        for n in range(1, count + 1)
-    ]  # fmt: skip
-
-
-def sales(count: int, *, first: int = 1, **changed: str) -> list[Record]:
-    return [
-        {
-            "transaction_id": f"T{n}", "customer_id": f"C{n % 4 + 1}",
-            "product_id": f"P{n % 4 + 1}", "quantity": "2", "unit_price": "10",
-            "transaction_date": f"2024-01-{n % 28 + 1:02}", "sales_rep_id": "R1", **changed,
-        }
-        for n in range(first, first + count)
-    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -344,22 +313,6 @@ def test_the_command_the_page_and_the_alert_say_what_was_found(
         assert "--accept customers.no_records" in words
 
 
-Sources = tuple[list[Record], list[Record], list[Record]]
-
-
-def drawn(most: int) -> st.SearchStrategy[Sources]:
-    """Sources of any size, some of whose records lack a value or their key."""
-    lacking = st.sampled_from(({}, {}, {"phone": ""}, {"customer_id": ""}, {"first_name": "Bo"}))
-    parts = st.lists(st.tuples(st.integers(0, most), lacking), max_size=2)
-    several = parts.map(lambda found: [r for n, change in found for r in customers(n, **change)])
-    some_sales = st.tuples(st.integers(0, most), st.sampled_from(("C1", "C9", "C10.0")))
-    return st.tuples(
-        several,
-        st.integers(0, most).map(products),
-        some_sales.map(lambda found: sales(found[0], customer_id=found[1])),
-    )
-
-
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(drawn(9), drawn(9), st.sampled_from(((), ("--full-refresh",))))
 def test_held_back_is_as_it_was_and_accepted_is_as_without_a_gate(
@@ -422,6 +375,19 @@ def test_more_sales_left_out_than_loaded_are_a_warning(project: Project) -> None
     summary = project.run(*JANUARY)
     assert summary["exit_code"] == 0
     assert summary["notices"] == ["sales: 11 of 20 left out for their status: 11 paid"]
+
+
+def test_other_statuses_and_returns_than_those_of_earlier_rows_are_a_notice(
+    project: Project,
+) -> None:
+    (project.folder / "pipeline.toml").write_text(
+        '[sources.sales]\nstatuses = ["Paid", "completed"]\n', encoding="utf-8"
+    )
+    project.settings["RETURNS"] = "load"
+    returns, statuses = project.run()["notices"]
+    assert "RETURNS is load, but rows of sales_fact were computed with reject" in returns
+    assert "statuses of [sources.sales] is completed, paid, but rows" in statuses
+    assert project.run("--full-refresh")["notices"] == []
 
 
 # --- returns -----------------------------------------------------------------------------

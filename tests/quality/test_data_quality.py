@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -202,6 +202,20 @@ def test_the_newest_sale_is_checked_against_the_clock(
     found = checks_of(checked(loaded, now=datetime(2024, 1, 20, 23) + timedelta(days=days)))
     check = found["sales_fact.newest_sale_age"]
     assert (check["value"], check["status"]) == (days, status)
+
+
+def test_a_shop_that_sells_once_a_week_is_late_after_more_than_a_week(project: Project) -> None:
+    weekly = [
+        {"transaction_id": f"T{n}", "customer_id": "C1", "product_id": "P1", "quantity": "1",
+         "unit_price": "5", "transaction_date": f"{date(2024, 1, 1) + timedelta(weeks=n)}"}
+        for n in range(12)
+    ]  # fmt: skip
+    project.write(sales=weekly)
+    project.run()
+    newest = datetime(2024, 1, 1) + timedelta(weeks=11)
+    for days, status in ((7, "passed"), (8, "warning")):
+        found = checks_of(checked(project, now=newest + timedelta(days=days)))
+        assert found["sales_fact.newest_sale_age"]["status"] == status
 
 
 def test_data_older_than_a_year_are_not_judged_and_cost_no_score(loaded: Project) -> None:
