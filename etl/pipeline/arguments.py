@@ -96,6 +96,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "be given several times",
     )  # fmt: skip
     what.add_argument(
+        "--validate", action="store_true",
+        help="check the whole tables, not only what was written since they were last proven",
+    )  # fmt: skip
+    what.add_argument(
         "--no-skip", action="store_true",
         help="load a source file also when it is the one that was loaded last",
     )  # fmt: skip
@@ -162,6 +166,7 @@ class Arguments:
     dry_run: bool = False
     only: tuple[str, ...] = ()
     no_skip: bool = False
+    validate: bool = False
     accept: tuple[str, ...] = ()
     reprocess_rejected: str | None = None
     export: str | None = None
@@ -229,6 +234,7 @@ def arguments_of_run(args: Arguments) -> str:
         if value := getattr(args, name):
             words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
     words += ["--no-skip"] if args.no_skip else []
+    words += ["--validate"] if args.validate else []
     words += [word for name in args.only for word in ("--only", name)]
     words += [word for name in args.accept for word in ("--accept", name)]
     return shlex.join(words)

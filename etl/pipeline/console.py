@@ -14,6 +14,7 @@ from rich.text import Text
 
 from etl.history.runs import flaws_in_words
 from etl.history.summary import RunSummary, SourceOutcome, TableCounts
+from etl.reports.checks import scope_words
 from etl.words import count_words
 
 _COUNTS = (
@@ -168,9 +169,7 @@ def _closing_lines(summary: RunSummary) -> Iterator[str]:
             yield f"{source.source} loaded with {flaws_in_words(source.notes)}"
     for source in summary.sources:
         yield from _noticed(source)
-    for check in summary.checks:
-        if check.status in _REPORTED:
-            yield f"{_REPORTED[check.status]}: check {check.name}: {check.message}"
+    yield from _checked(summary)
     for path in summary.exported:
         yield f"exported: {path}"
     if summary.page:
@@ -188,3 +187,11 @@ def _noticed(source: SourceOutcome) -> Iterator[str]:
     if source.found:
         yield f"{source.source}: {', '.join(source.found)}"
     yield from (f"note: {source.source}: {warning}" for warning in source.warnings)
+
+
+def _checked(summary: RunSummary) -> Iterator[str]:
+    if scope := scope_words(summary.checks):
+        yield f"checked {scope}"
+    for check in summary.checks:
+        if check.status in _REPORTED:
+            yield f"{_REPORTED[check.status]}: check {check.name}: {check.message}"

@@ -30,6 +30,7 @@ class RunContext:
     Attributes:
         record: what is kept of it however it ends.
         own: the loads that the user has declared.
+        as_left: nobody has written the warehouse since the last run has checked it.
         scratch: folder of its own for what engines spill.
         on_progress: takes a source and how many more of its rows were read.
     """
@@ -43,6 +44,7 @@ class RunContext:
     stages: Stages
     scratch: Path
     own: tuple[OwnLoad, ...] = ()
+    as_left: bool = False
     sources: tuple[Source, ...] = ()
     on_progress: Callable[[str, int], None] = field(default=lambda source, rows: None)
 

@@ -20,6 +20,7 @@ from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
 from etl.pipeline.arguments import Arguments, mode_of, window_of
 from etl.pipeline.context import RunContext
+from etl.pipeline.left import is_as_left, note_as_left
 from etl.pipeline.loads import run_loads
 from etl.pipeline.planning import notices_of_settings, plan_run, planned_sources, sales_not_read
 from etl.pipeline.read_copy import refresh_read_copy
@@ -64,7 +65,9 @@ def run_job(config: Config, args: Arguments) -> RunSummary:
         with _failure_logged():
             require_writable(config)
         with _on_the_page(config), journaled(record):
-            return _run(config, args, record)
+            summary = _run(config, args, record)
+            note_as_left(config)
+            return summary
 
 
 @contextmanager
@@ -115,6 +118,7 @@ def _run(config: Config, args: Arguments, record: RunRecord) -> RunSummary:
             scratch = stack.enter_context(scratch_folder(parent))
             older = older_warehouse(config)
             db = stack.enter_context(_warehouse(config, args, scratch))
+            as_left = is_as_left(config)
             own = own_loads(db, config)
             plan = record.plan = plan_run(db, config, args, own)
         with log_context(run_id=plan.run_id), _failure_logged():
@@ -123,7 +127,7 @@ def _run(config: Config, args: Arguments, record: RunRecord) -> RunSummary:
                 extra={"event": "run_start", "environment": plan.environment, "mode": plan.mode},
             )  # fmt: skip
             run = RunContext(config, args, db, plan, record, metrics, Stages(metrics), scratch,
-                             own)  # fmt: skip
+                             own, as_left=as_left)  # fmt: skip
             record.summary = _preview(run) if args.dry_run else _load(run, Findings(older))
             return record.summary
 
@@ -230,8 +234,10 @@ def _found(run: RunContext, look: Callable[[], Iterator[str]]) -> list[str]:
 
 
 def _validate(run: RunContext, applied: Applied) -> Judged:
+    is_due = run.args.validate or not run.as_left
+    days = 0 if is_due else run.config.processing.full_check_days
     with measured(run.stages, run.metrics, VALIDATION) as counted:
-        judged = run.kept(partial(judge, run.db, run.plan, applied))
+        judged = run.kept(partial(judge, run.db, run.plan, applied, whole_days=days))
         counted["error_count"] = len(judged.failed)
     return judged
 

@@ -29,7 +29,7 @@ from etl.pipeline.sources import Source
 from etl.pipeline.stages import LOADING
 from etl.rejects import Published, file_name, published, republish
 from etl.schema.tables import STAR_TABLES
-from etl.settings.config import masked_settings
+from etl.settings.config import masked_settings, settings_table
 from etl.sources.files import FileTrace, trace_file
 from etl.warehouse.transactions import load_unchanged
 
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 # A full refresh looks at every record, whatever is known of its file.
 _MODES = (INCREMENTAL, ONE_DATE, BACKFILL)
+# What a load of a file depends on, besides `pipeline.toml`; where it lies is not among them.
+_SETTINGS = ("CSV_ENCODING", *(s.name for s in settings_table() if s.section == "processing"))
 # Where it is written how a record is read and what becomes of it.
 _RULES = ("rules", "sources", "schema")
 _PACKAGE = Path(__file__).parents[1]
@@ -88,7 +90,9 @@ def _reading_of(run: RunContext, source: Source) -> str:
     """Digest of everything besides the file that decides what a load of it does."""
     parts: dict[str, object] = {
         "rules": _rules_digest(),
-        "settings": masked_settings(run.config),
+        "settings": {
+            name: text for name, text in masked_settings(run.config).items() if name in _SETTINGS
+        },
         "pipeline": repr(run.config.files.pipeline),
     }
     if source.table.window:

@@ -17,6 +17,7 @@ from pathlib import Path
 from etl.errors import ETLError
 from etl.files import PART, locked
 from etl.history.journal import JOURNAL
+from etl.pipeline.left import LEFT
 from etl.reports.business import BUSINESS
 from etl.reports.dashboard import DASHBOARD
 from etl.schema.tables import STAR_TABLES, Table
@@ -33,7 +34,7 @@ _PREFIX = "etl-"
 
 # Which files are written where, by the start of their names.
 _WRITTEN = {
-    "": (DASHBOARD, BUSINESS, JOURNAL),
+    "": (DASHBOARD, BUSINESS, JOURNAL, LEFT),
     QUALITY: ("quality_report.",),
 }
 _HALF_WRITTEN = re.compile(rf"\.[a-z0-9_]{{8}}{re.escape(PART)}$")

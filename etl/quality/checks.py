@@ -11,6 +11,7 @@ from etl.history import lineage
 from etl.history.runs import LoadCounts, utc_now
 from etl.quality import rules as quality_rules
 from etl.quality.rules import DEMANDING, INFO, RowRule, Rule, SetRule
+from etl.quality.scope import EVERYTHING, Scope
 from etl.schema.tables import STAR_TABLES, Table
 from etl.warehouse.tables import create_tables
 
@@ -29,6 +30,7 @@ class QualityCheck:
         rows_checked: how many rows were looked at.
         rows_wrong: how many of them break the rule.
         judged: whether it counts for the scores; nothing known and history are not judged.
+        whole_at: when it was last checked on the whole table, UTC.
     """
 
     name: str
@@ -43,6 +45,7 @@ class QualityCheck:
     rows_checked: int = 0
     rows_wrong: int = 0
     judged: bool = True
+    whole_at: datetime | None = None
 
     @property
     def share_right(self) -> float:
@@ -53,7 +56,8 @@ class QualityCheck:
 
     def as_dict(self) -> dict[str, Any]:
         """As the summary and the report hold it."""
-        return asdict(self) | {"examples": list(self.examples)}
+        whole_at = self.whole_at.isoformat() if self.whole_at else None
+        return asdict(self) | {"examples": list(self.examples), "whole_at": whole_at}
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class _Found:
     examples: tuple[str, ...] = ()
     value: float | None = None
     judged: bool = True
+    whole_at: datetime | None = None
 
     @property
     def figure(self) -> float:
@@ -78,7 +83,7 @@ class _Found:
 
 
 def run_data_quality_checks(
-    db_manager: DatabaseManager, *, now: datetime | None = None
+    db_manager: DatabaseManager, *, now: datetime | None = None, scope: Scope = EVERYTHING
 ) -> Dict[str, Any]:
     """Check the loaded tables against the quality rules.
 
@@ -89,12 +94,13 @@ def run_data_quality_checks(
     Args:
         db_manager: the open warehouse; missing tables are created.
         now: the present moment, UTC; the clock's when left out.
+        scope: which rows are looked at where that is enough; all of them by default.
 
     Returns:
         `passed`; `checks`, a list of `name`, `status` (passed, info, warning, failed), `value`,
         `threshold`, `message`, `table`, `dimension`, `severity`, `examples` (up to ten keys of
-        what is wrong), `rows_checked`, `rows_wrong`; `scores`, 0 to 100 by the name of the source
-        and of the table; and `dimension_scores` of each table.
+        what is wrong), `rows_checked`, `rows_wrong`, `whole_at`; `scores`, 0 to 100 by the name
+        of the source and of the table; and `dimension_scores` of each table.
 
     Example:
         >>> with DatabaseManager("duckdb:///:memory:") as db:
@@ -103,7 +109,7 @@ def run_data_quality_checks(
         (True, 100.0)
     """
     create_tables(db_manager)
-    checks = quality_checks(db_manager, now or utc_now())
+    checks = quality_checks(db_manager, now or utc_now(), scope=scope)
     dimensions = dimension_scores(checks)
     return {
         "passed": all(check.status != FAILED for check in checks),
@@ -114,7 +120,7 @@ def run_data_quality_checks(
 
 
 def quality_checks(
-    db: DatabaseManager, now: datetime, *, demanding: bool = False
+    db: DatabaseManager, now: datetime, *, demanding: bool = False, scope: Scope = EVERYTHING
 ) -> list[QualityCheck]:
     """Check the tables, as they are, against every rule.
 
@@ -122,17 +128,18 @@ def quality_checks(
         db: the open warehouse.
         now: the present moment, UTC.
         demanding: only the rules whose breach is an error.
+        scope: which rows are looked at where that is enough.
     """
     found = [
         each
         for table in STAR_TABLES
-        for each in _of_table(db, table, now)
+        for each in _of_table(db, table, now, scope)
         if not demanding or each.rule.severity in DEMANDING
     ]
-    return [_check(each) for each in found]
+    return [_check(each, now) for each in found]
 
 
-def _check(found: _Found) -> QualityCheck:
+def _check(found: _Found, now: datetime) -> QualityCheck:
     rule = found.rule
     broken = found.figure > rule.threshold
     status = PASSED
@@ -141,7 +148,7 @@ def _check(found: _Found) -> QualityCheck:
     return QualityCheck(
         rule.full_name, rule.table.name, rule.dimension, rule.severity, status,
         found.figure, rule.threshold, found.message or _in_words(found),
-        found.examples, found.checked, found.wrong, found.judged,
+        found.examples, found.checked, found.wrong, found.judged, found.whole_at or now,
     )  # fmt: skip
 
 
@@ -156,30 +163,56 @@ def _in_words(found: _Found) -> str:
 # --- counting ----------------------------------------------------------------------------
 
 
-def _of_table(db: DatabaseManager, table: Table, now: datetime) -> Iterator[_Found]:
-    rows, *by_rule = _row_rules(db, table, now)
+def _of_table(db: DatabaseManager, table: Table, now: datetime, scope: Scope) -> Iterator[_Found]:
+    rows, *by_rule = _row_rules(db, table, now, scope)
     yield rows
     yield _accounted(db, table)
     yield from by_rule
     for rule in quality_rules.set_rules(db.dialect):
         if rule.table is table:
-            yield _set_rule(db, rule, rows.checked)
+            yield _set_rule(db, rule, rows.checked, scope)
     yield from _timeliness(db, table, now)
 
 
-def _row_rules(db: DatabaseManager, table: Table, now: datetime) -> Iterator[_Found]:
+def _row_rules(db: DatabaseManager, table: Table, now: datetime, scope: Scope) -> Iterator[_Found]:
     """One pass over the table: how many rows it has, and what its row rules say."""
     rules = quality_rules.ROW_RULES[table.name]
-    query = quality_rules.count_broken_rows(db.dialect, table)
-    (row,) = db.query(query, _moments(now, sum(rule.params for rule in rules)))
+    keep_it = _kept_since(db, table, scope)
+    looked_at = [rule for rule in rules if rule not in keep_it]
+    query = quality_rules.count_broken_rows(db.dialect, table, looked_at)
+    (row,) = db.query(query, _moments(now, sum(rule.params for rule in looked_at)))
     rows, *counts = map(int, row)
+    figures = dict(zip((rule.name for rule in looked_at), _pairs(counts), strict=True))
     yield _row_count(db, table, rows)
-    for place, rule in enumerate(rules):
-        checked, wrong = counts[2 * place : 2 * place + 2]
-        found = _Found(rule, checked, wrong)
-        if found.figure > rule.threshold:
-            found = _Found(rule, checked, wrong, examples=_row_examples(db, rule, now))
-        yield found
+    for rule in rules:
+        if rule in keep_it:
+            yield _Found(rule, rows, 0, whole_at=scope.whole_at[rule.full_name])
+        else:
+            yield _row_rule(db, rule, figures[rule.name], now)
+
+
+def _kept_since(db: DatabaseManager, table: Table, scope: Scope) -> list[RowRule]:
+    """The rules that no row breaks which was written since the moment of the scope."""
+    rules = [rule for rule in quality_rules.ROW_RULES[table.name] if rule.is_partial]
+    if scope.since is None or not rules:
+        return []
+    query = quality_rules.count_broken_rows(db.dialect, table, rules, since=True)
+    _, *counts = db.query(query, (scope.since,))[0]
+    return [rule for rule, (_, wrong) in zip(rules, _pairs(counts), strict=True) if not wrong]
+
+
+def _pairs(figures: Sequence[int]) -> list[tuple[int, int]]:
+    return list(zip(figures[::2], figures[1::2], strict=True))
+
+
+def _row_rule(
+    db: DatabaseManager, rule: RowRule, figures: tuple[int, int], now: datetime
+) -> _Found:
+    checked, wrong = figures
+    found = _Found(rule, checked, wrong)
+    if found.figure > rule.threshold:
+        return replace(found, examples=_row_examples(db, rule, now))
+    return found
 
 
 def _moments(now: datetime, count: int) -> tuple[datetime, ...]:
@@ -196,7 +229,11 @@ def _keys(rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
     return tuple(str(key) for (key,) in rows)
 
 
-def _set_rule(db: DatabaseManager, rule: SetRule, rows: int) -> _Found:
+def _set_rule(db: DatabaseManager, rule: SetRule, rows: int, scope: Scope) -> _Found:
+    if scope.since is not None:
+        query = quality_rules.set_rule_count_since(rule)
+        if not db.value(query, (scope.since,) * rule.moments):
+            return _Found(rule, rows, 0, whole_at=scope.whole_at[rule.full_name])
     wrong = int(db.value(quality_rules.set_rule_count(rule)))
     examples = _keys(db.query(quality_rules.set_rule_examples(rule))) if wrong else ()
     return _Found(rule, rows, wrong, examples=examples)

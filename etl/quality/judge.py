@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Dict
 
 from etl.engines.database import DatabaseManager
@@ -18,6 +19,7 @@ from etl.quality.anomalies import (
 )
 from etl.quality.checks import FAILED, PASSED, run_data_quality_checks
 from etl.quality.rules import INFO, WARNING
+from etl.quality.scope import scope_of
 from etl.schema.tables import ETL_QUALITY
 
 logger = logging.getLogger(__name__)
@@ -41,15 +43,18 @@ class Judged:
 NOT_JUDGED = Judged({"passed": True, "checks": [], "scores": {}, "dimension_scores": {}})
 
 
-def judge(db: DatabaseManager, plan: RunPlan, applied: Applied) -> Judged:
+def judge(db: DatabaseManager, plan: RunPlan, applied: Applied, *, whole_days: int = 0) -> Judged:
     """Check the tables, keep what was found in `etl_quality`, and log it.
 
     Args:
         db: the open warehouse.
         plan: the run.
         applied: what its sources did.
+        whole_days: how many days a check of the whole tables is good for; 0: check them now.
     """
-    quality = run_data_quality_checks(db)
+    now = utc_now()
+    scope = scope_of(db, plan, applied, whole_days=whole_days, now=now)
+    quality = run_data_quality_checks(db, now=now, scope=scope)
     anomalies = _anomalies(db, plan, applied, quality["scores"])
     run_history.replace_rows(db, ETL_QUALITY, list(_rows(plan, quality)), by=["run_id"])
     _log(quality["checks"], anomalies)
@@ -70,7 +75,8 @@ def _anomalies(
 def _rows(plan: RunPlan, quality: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
     for check in quality["checks"]:
         examples = json.dumps(check["examples"]) if check["examples"] else None
-        table = {"run_id": plan.run_id, "table_name": check["table"]}
+        whole_at = datetime.fromisoformat(check["whole_at"]) if check["whole_at"] else None
+        table = {"run_id": plan.run_id, "table_name": check["table"], "whole_at": whole_at}
         yield {**check, **table, "examples": examples}
     for name, score in quality["scores"].items():
         yield {

@@ -82,13 +82,31 @@ class RowRule(Rule):
         """How many moments its condition takes."""
         return self.wrong.count("?")
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether rows that keep it go on doing so as long as nobody writes them.
+
+        A share needs all rows. Only of a table that grows with time is it worth while.
+        """
+        return bool(self.table.window) and not (self.share or self.params or self.among)
+
 
 @dataclass(frozen=True)
 class SetRule(Rule):
-    """A rule about more than one row; `query` gives the keys that break it as `broken_key`."""
+    """A rule about more than one row.
+
+    Attributes:
+        query: gives the keys that break it as `broken_key`.
+        count: query for how many there are, where there is a faster one.
+        since: the same as `query`, for rows that were written since a moment, and those that
+            follow from them.
+        moments: how often that takes the moment.
+    """
 
     query: str = ""
     count: str = ""
+    since: str = ""
+    moments: int = 1
 
 
 # --- rules about single rows -------------------------------------------------------------
@@ -220,13 +238,18 @@ ROW_RULES: dict[str, tuple[RowRule, ...]] = {
 
 # --- rules about more than one row -------------------------------------------------------
 
+_WRITTEN_SINCE = '"updated_date" >= ?'
+
 
 def _unique(table: Table) -> SetRule:
     key, name = quoted(table.key[0]), quoted(table.name)
+    groups = f"GROUP BY {key} HAVING count(*) > 1"
     return SetRule(
         "unique", table, UNIQUENESS, CRITICAL, 0,
         f"rows of {table.name} that share a {table.key[0]}",
-        query=f'SELECT {key} AS "broken_key" FROM {name} GROUP BY {key} HAVING count(*) > 1',
+        query=f'SELECT {key} AS "broken_key" FROM {name} {groups}',
+        since=f'SELECT {key} AS "broken_key" FROM {name} '
+        f"WHERE {key} IN (SELECT {key} FROM {name} WHERE {_WRITTEN_SINCE}) {groups}",
         # a count of distinct keys is faster than groups of them
         count=f"SELECT count({key}) - count(DISTINCT {key}) FROM {name};",
     )  # fmt: skip
@@ -234,17 +257,27 @@ def _unique(table: Table) -> SetRule:
 
 def _reference(table: Table, column: Column, parent: Table) -> SetRule:
     held = f"d.{quoted(parent.key[0])} = t.{quoted(column.name)}"
+    query = (
+        f'SELECT t.{quoted(table.key[0])} AS "broken_key" FROM {quoted(table.name)} AS t '
+        f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(parent.name)} AS d WHERE {held})"
+    )
     return SetRule(
         column.name, table, INTEGRITY, CRITICAL, 0,
         f"rows of {table.name} with a {column.name} that {parent.name} lacks",
-        query=f'SELECT t.{quoted(table.key[0])} AS "broken_key" FROM {quoted(table.name)} AS t '
-        f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(parent.name)} AS d WHERE {held})",
+        query=query, since=f"{query} AND t.{_WRITTEN_SINCE}",
     )  # fmt: skip
 
 
 def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
     """Return the rules about more than one row: keys, references, recomputed profit and status."""
     profits = restated.wrong_profits(dialect, 't."transaction_id" IS NOT NULL')
+    product, sales = quoted(PRODUCT_DIM.name), quoted(SALES_FACT.name)
+    written = restated.wrong_profits(
+        dialect,
+        f't.{_WRITTEN_SINCE} OR t."product_id" IN '
+        f'(SELECT "product_id" FROM {product} WHERE {_WRITTEN_SINCE})',
+    )
+    sold = f'SELECT "customer_id" FROM {sales} WHERE {_WRITTEN_SINCE}'
     return (
         *(_unique(table) for table in STAR_TABLES),
         *(_reference(table, *found) for table in STAR_TABLES for found in table.references),
@@ -252,13 +285,22 @@ def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
             "profit", SALES_FACT, CONSISTENCY, ERROR, 0,
             "sales whose profit does not follow from the product's cost",
             query=f'SELECT "transaction_id" AS "broken_key" FROM (\n{profits}\n) AS wrong',
+            since=f'SELECT "transaction_id" AS "broken_key" FROM (\n{written}\n) AS wrong',
+            moments=2,
         ),
         SetRule(
             "customer_status", SALES_FACT, CONSISTENCY, ERROR, 0,
             "customers without exactly one First-time sale, returns aside",
             query=restated.customers_without_one_first_sale(),
+            since=restated.customers_without_one_first_sale(f's."customer_id" IN ({sold})'),
         ),
     )  # fmt: skip
+
+
+def partial_rules(dialect: Dialect) -> tuple[Rule, ...]:
+    """Return the rules that need be checked only for what was written since they were proven."""
+    rows = (rule for rules in ROW_RULES.values() for rule in rules if rule.is_partial)
+    return (*rows, *set_rules(dialect))
 
 
 # --- rules about a run, whose figures are computed elsewhere ---------------------------
@@ -337,17 +379,26 @@ def all_rules(dialect: Dialect) -> tuple[Rule, ...]:
 # --- statements --------------------------------------------------------------------------
 
 
-def count_broken_rows(dialect: Dialect, table: Table) -> str:
-    """One pass over a table: its rows, then for each of its row rules those looked at and broken.
+def count_broken_rows(
+    dialect: Dialect, table: Table, rules: Iterable[RowRule], *, since: bool = False
+) -> str:
+    """One pass over a table: its rows, then for each of these rules those looked at and broken.
 
     Parameters: the moment from which on dates lie in the future, as often as the rules take it.
+
+    Args:
+        dialect: the engine's.
+        table: the table.
+        rules: rules about its rows.
+        since: look only at rows that were written since a moment, the last parameter.
     """
-    counts = []
-    for rule in ROW_RULES[table.name]:
+    counts = ["count(*)"]
+    for rule in rules:
         among = rule.among.format(true=dialect.true, false=dialect.false)
         counts += [_count(among), _count(rule.broken(dialect))]
     listed = ",\n    ".join(counts)
-    return f"SELECT count(*),\n    {listed}\nFROM {quoted(table.name)};"
+    written = f" WHERE {_WRITTEN_SINCE}" if since else ""
+    return f"SELECT {listed}\nFROM {quoted(table.name)}{written};"
 
 
 def _count(condition: str) -> str:
@@ -392,6 +443,11 @@ def _first_keys(query: str) -> str:
 def set_rule_count(rule: SetRule) -> str:
     """Return how many keys break a rule about more than one row."""
     return rule.count or f"SELECT count(*) FROM (\n{rule.query}\n) AS broken;"
+
+
+def set_rule_count_since(rule: SetRule) -> str:
+    """Return how many keys written since a moment break a rule. Parameters: `rule.moments`."""
+    return f"SELECT count(*) FROM (\n{rule.since}\n) AS broken;"
 
 
 def newest_sale() -> str:

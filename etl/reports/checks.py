@@ -9,7 +9,7 @@ from etl.history.summary import Check
 from etl.reports.charts import share_bar
 from etl.reports.headline import broken_checks, state_of_check
 from etl.reports.trends import score_words
-from etl.words import UNKNOWN, percent_words
+from etl.words import UNKNOWN, counted, percent_words
 
 _MOST_EXAMPLES = 5
 _MOST_SCORES = 24
@@ -59,17 +59,39 @@ def _plain(figure: float | None) -> str:
 
 @dataclass(frozen=True)
 class Checks:
-    """The checks of a run: those to look at, and all others."""
+    """The checks of a run: those to look at, all others, and how much of the tables they saw."""
 
     broken: tuple[CheckRow, ...]
     others: tuple[CheckRow, ...]
+    scope: str
 
 
 def checks_in_words(checks: Sequence[Check]) -> Checks:
     """Return the checks to look at, and those that passed or did not apply."""
     broken = broken_checks(checks)
     others = [check for check in checks if check not in broken]
-    return Checks(tuple(map(check_row, broken)), tuple(map(check_row, others)))
+    return Checks(tuple(map(check_row, broken)), tuple(map(check_row, others)), scope_words(checks))
+
+
+def scope_words(checks: Sequence[Check]) -> str:
+    """Say when all checks were last made on the whole tables; empty where that is not known.
+
+    Example:
+        >>> moments = ("2026-11-20T02:00:00", "2026-11-24T02:00:00.5")
+        >>> scope_words([Check("a", "passed", "", details={"whole_at": each}) for each in moments])
+        'on the whole tables last at 2026-11-20 02:00 UTC; since then 1 check on what was written'
+        >>> scope_words([Check("a", "passed", "", details={"whole_at": moments[0]})])
+        'on the whole tables'
+    """
+    moments = sorted(moment for check in checks if (moment := _text(check, "whole_at")))
+    if not moments:
+        return ""
+    earlier = [moment for moment in moments if moment < moments[-1]]
+    if not earlier:
+        return "on the whole tables"
+    last = earlier[0][:16].replace("T", " ")
+    made = counted(len(earlier), "check")
+    return f"on the whole tables last at {last} UTC; since then {made} on what was written"
 
 
 @dataclass(frozen=True)

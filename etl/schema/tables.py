@@ -356,6 +356,8 @@ ETL_QUALITY = Table(
                precision=18, scale=4, required=True),
         _text("message", "what it means", width=1000, required=True),
         _text("examples", "up to ten keys of what is wrong, a JSON array", width=2000),
+        _time("whole_at", "when it was last checked on the whole table, UTC; since then on what "
+              "was written"),
     ),
 )  # fmt: skip
 

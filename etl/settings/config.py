@@ -377,6 +377,9 @@ class ProcessingConfig(_Section):
         "last load; 0: any")
     max_removed_rate: Share = _setting(
         0.2, "largest share of a table's rows that a full refresh removes; 1: all of them")
+    full_check_days: Count = _setting(
+        7, "days for which a check of the whole tables is good; until then keys, references, "
+        "profit and status are checked of what was written since. 0: the whole tables every time")
     max_placeholder_rate: Share = _setting(
         0.25, "largest share of the sales of a run whose customer or product nothing is known of; "
         "1: all of them. The first load may have any")

@@ -243,16 +243,20 @@ WHERE {values_differ(dialect, 't."customer_status"', _status("t", "f"))}"""
     return create_temporary_as(dialect, RESTATED, query)
 
 
-def customers_without_one_first_sale() -> str:
+def customers_without_one_first_sale(condition: str = "") -> str:
     """Return the query for customers, `broken_key`, without exactly one First-time sale.
 
     Those who have returns alone must have none.
+
+    Args:
+        condition: on sales `s`, which customers are looked at; empty for all.
     """
+    some = f"WHERE {condition} " if condition else ""
     sold = 'max(CASE WHEN s."quantity" < 0 THEN 0 ELSE 1 END)'
     first = f"CASE WHEN s.\"customer_status\" = '{FIRST_TIME}' THEN 1 ELSE 0 END"
     return (
         f'SELECT s."customer_id" AS "broken_key" FROM {quoted(SALES_FACT.name)} AS s '
-        f'GROUP BY s."customer_id" HAVING sum({first}) <> {sold}'
+        f'{some}GROUP BY s."customer_id" HAVING sum({first}) <> {sold}'
     )
 
 

@@ -215,7 +215,9 @@ def _own() -> Iterator[tuple[str, str]]:
 def _quality() -> Iterator[tuple[str, str]]:
     """The statements that check the tables against the quality rules."""
     for table in STAR_TABLES:
-        yield f"quality_{table.name}", quality_rules.count_broken_rows(SQL_SERVER, table)
+        rules = quality_rules.ROW_RULES[table.name]
+        query = quality_rules.count_broken_rows(SQL_SERVER, table, rules)
+        yield f"quality_{table.name}", query
         for row_rule in quality_rules.ROW_RULES[table.name]:
             name = f"examples_{table.name}_{row_rule.name}"
             yield name, quality_rules.row_rule_examples(SQL_SERVER, row_rule)

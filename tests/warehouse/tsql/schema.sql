@@ -170,6 +170,7 @@ CREATE TABLE "etl_quality" (
     "threshold" DECIMAL(18, 4) NOT NULL,
     "message" NVARCHAR(1000) NOT NULL,
     "examples" NVARCHAR(2000) NULL,
+    "whole_at" DATETIME2(6) NULL,
     CONSTRAINT "pk_etl_quality" PRIMARY KEY ("run_id", "name")
 );
 END;
@@ -476,6 +477,7 @@ FROM (VALUES
     (N'TABLE', N'etl_quality', N'threshold', N'the largest figure that passes; of a score, 0'),
     (N'TABLE', N'etl_quality', N'message', N'what it means'),
     (N'TABLE', N'etl_quality', N'examples', N'up to ten keys of what is wrong, a JSON array'),
+    (N'TABLE', N'etl_quality', N'whole_at', N'when it was last checked on the whole table, UTC; since then on what was written'),
     (N'TABLE', N'etl_lineage', NULL, N'one row per run and source: where the rows of a table came from'),
     (N'TABLE', N'etl_lineage', N'run_id', N'run; sorts by start'),
     (N'TABLE', N'etl_lineage', N'table_name', N'warehouse table'),
