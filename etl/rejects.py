@@ -71,6 +71,23 @@ def reject_block(
     return pa.RecordBatch.from_pylist(list(rows), schema=reject_schema(source_columns))
 
 
+# More than any file has: the row of a record within a source of several files is that within its
+# file, and so often the number of the file, from 0.
+ROWS_OF_A_FILE = 2**32
+
+
+def places(rows: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Return the numbers of the files of some rows of a source, and the rows within these.
+
+    Example:
+        >>> [part.to_pylist() for part in places(pa.array([7, 2**32 + 2]))]
+        [[0, 1], [7, 2]]
+    """
+    one = pa.scalar(ROWS_OF_A_FILE, pa.int64())
+    numbers = pc.divide(rows, one)
+    return numbers, pc.subtract(rows, pc.multiply(numbers, one))
+
+
 def one_block(blocks: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """Several blocks of rejected records as one, in the order of the source.
 
@@ -176,10 +193,6 @@ def faults_of(rejected: pa.RecordBatch) -> Counter[str]:
     return Counter({each["values"] or "": each["counts"] for each in counted})
 
 
-def _header(rejected: pa.RecordBatch) -> list[str]:
-    return ["run_id", "source", *rejected.schema.names]
-
-
 def _csv_lines(block: pa.RecordBatch) -> pa.Buffer:
     lines = pa.BufferOutputStream()
     options = arrow_csv.WriteOptions(include_header=False, eol="\r\n")  # RFC 4180
@@ -270,16 +283,20 @@ class RejectedFile:
         folder: where it goes; None counts only and writes nothing.
         run_id: the run.
         source: customers, products or sales.
+        files: names of its files where there are several; each row then names its own.
 
     Attributes:
         rows: how many were written.
         reasons: how many per error class and field, duplicates aside.
     """
 
-    def __init__(self, folder: Path | None, run_id: str, source: str) -> None:
+    def __init__(
+        self, folder: Path | None, run_id: str, source: str, files: Sequence[str] = ()
+    ) -> None:
         self.rows = 0
         self.reasons: Counter[tuple[str, str]] = Counter()
         self._folder, self._run_id, self._source = folder, run_id, source
+        self._files = pa.array(files, pa.string())
         self._file: AtomicFile | None = None
 
     def write(self, rejected: pa.RecordBatch) -> None:
@@ -288,15 +305,25 @@ class RejectedFile:
         self.reasons.update(reasons_of(rejected))
         if self._folder is None or not rejected.num_rows:
             return
-        rows, *texts = rejected.columns
-        stamp = [pa.repeat(each, rejected.num_rows) for each in (self._run_id, self._source)]
-        cells = [*stamp, rows, *(_cells(text) for text in texts)]
-        lines = _csv_lines(pa.RecordBatch.from_arrays(cells, _header(rejected)))
+        lines = self._lines_of(rejected)
         try:
-            self._opened(rejected).write(lines)
+            self._opened(lines.schema.names).write(_csv_lines(lines))
         except OSError as error:
             error.filename = error.filename or str(self._path)
             raise
+
+    def _lines_of(self, rejected: pa.RecordBatch) -> pa.RecordBatch:
+        rows, *texts = rejected.columns
+        _, *names = rejected.schema.names
+        numbers, within = places(rows)
+        facts = {
+            name: pa.repeat(text, rejected.num_rows)
+            for name, text in (("run_id", self._run_id), ("source", self._source))
+        }
+        if len(self._files):
+            facts["source_file"] = _cells(self._files.take(numbers))
+        facts |= {"source_row": within, **dict(zip(names, map(_cells, texts), strict=True))}
+        return pa.RecordBatch.from_pydict(facts)
 
     def publish(self) -> Path | None:
         """Put the file in place, safe on the disk; return its path, None when there is none."""
@@ -317,7 +344,7 @@ class RejectedFile:
         assert self._folder is not None  # noqa: S101  # for mypy: only called when there is a file
         return self._folder / file_name(self._run_id, self._source)
 
-    def _opened(self, rejected: pa.RecordBatch) -> BinaryIO:
+    def _opened(self, header: Sequence[str]) -> BinaryIO:
         if self._file is None:
             self._file = AtomicFile(self._path)
             if self._path.exists():  # it goes on from what was published
@@ -325,5 +352,5 @@ class RejectedFile:
                     shutil.copyfileobj(published, self._file.file)
             else:
                 self._file.file.write(codecs.BOM_UTF8)
-                self._file.file.write(",".join(_header(rejected)).encode() + b"\r\n")
+                self._file.file.write(",".join(header).encode() + b"\r\n")
         return self._file.file

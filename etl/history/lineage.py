@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from etl.history import audit as run_history
 from etl.history.audit import LOADED
 from etl.history.runs import LoadCounts, utc_now
 from etl.history.summary import Lineage, Reject
-from etl.schema.tables import ETL_LINEAGE, Table
+from etl.schema.tables import ETL_LINEAGE, ETL_LINEAGE_FILE, Table
 from etl.sources.files import FileTrace
 from etl.sources.window import EVERYTHING, Window
 
@@ -48,6 +48,15 @@ def _row(lineage: Lineage, run_id: str) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _file_rows(lineage: Lineage, run_id: str) -> Iterator[dict[str, object]]:
+    for number, file in enumerate(lineage.files, 1):
+        yield {
+            "run_id": run_id, "table_name": lineage.target, "number": number, "path": file.path,
+            "bytes": file.size_bytes, "sha256": file.sha256 or None, "rows_read": file.rows,
+            **file.times,
+        }  # fmt: skip
+
+
 def tell(lineage: Lineage, level: int = logging.INFO) -> None:
     """Write a line into the log: from where, how much, to where."""
     facts = lineage.as_dict()
@@ -70,6 +79,8 @@ def record_lineage(db: DatabaseManager, run_id: str, lineage: Mapping[str, Linea
     if lineage:
         rows = [_row(each, run_id) for each in lineage.values()]
         run_history.replace_rows(db, ETL_LINEAGE, rows, by=ETL_LINEAGE.key)
+    if files := [row for each in lineage.values() for row in _file_rows(each, run_id)]:
+        run_history.replace_rows(db, ETL_LINEAGE_FILE, files, by=ETL_LINEAGE_FILE.key)
 
 
 def extracted_at(db: DatabaseManager, table: Table) -> datetime | None:

@@ -264,6 +264,44 @@ _LINEAGE_TIMES = ("window_start", "window_end", "modified_at", "extracted_at", "
 
 
 @dataclass(frozen=True)
+class LineageFile:
+    """One of several files of a source.
+
+    Attributes:
+        path: the file.
+        rows: how many of its records were read.
+        size_bytes: as it was read.
+        sha256: of those bytes.
+        times: modified_at and extracted_at, as far as known.
+    """
+
+    path: str
+    rows: int | None
+    size_bytes: int | None = None
+    sha256: str = ""
+    times: Mapping[str, datetime | None] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        facts = {
+            "path": self.path, "rows": self.rows, "bytes": self.size_bytes,
+            "sha256": self.sha256 or None,
+            **{name: moment and moment.isoformat() for name, moment in self.times.items()},
+        }  # fmt: skip
+        return {name: value for name, value in facts.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, entry: object) -> "LineageFile":
+        """Read it back."""
+        known = mapping_of(entry)
+        return cls(
+            name_of(known.get("path")), count_of(known.get("rows")),
+            count_of(known.get("bytes")), name_of(known.get("sha256"), missing=""),
+            {name: instant_of(known.get(name)) for name in ("modified_at", "extracted_at")},
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Lineage:
     """Where the rows of one table came from.
 
@@ -277,6 +315,7 @@ class Lineage:
         size_bytes: of the file as it was read; None for a database, or a file not read whole.
         sha256: of those bytes.
         times: window_start, window_end, modified_at, extracted_at, recorded_at, as far as known.
+        files: of a source of several files, each; size and hash are then those of all of them.
     """
 
     source: str
@@ -288,6 +327,7 @@ class Lineage:
     size_bytes: int | None = None
     sha256: str = ""
     times: Mapping[str, datetime | None] = field(default_factory=dict)
+    files: tuple[LineageFile, ...] = ()
 
     @property
     def origin(self) -> str:
@@ -311,6 +351,7 @@ class Lineage:
             "path": self.path, "query": self.query or None, "bytes": self.size_bytes,
             "sha256": self.sha256 or None, **self.counts,
             **{name: moment and moment.isoformat() for name, moment in self.times.items()},
+            "files": [file.as_dict() for file in self.files] or None,
         }  # fmt: skip
         return {name: value for name, value in facts.items() if value is not None}
 
@@ -326,6 +367,7 @@ class Lineage:
             size_bytes=count_of(known.get("bytes")),
             sha256=name_of(known.get("sha256"), missing=""),
             times={name: instant_of(known.get(name)) for name in _LINEAGE_TIMES},
+            files=_read(LineageFile.from_dict, known.get("files")),
         )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from etl.errors import ConfigurationError
@@ -288,6 +288,19 @@ def check_arguments(args: Arguments) -> None:
             flag = f"--{name.replace('_', '-')}"
             raise ConfigurationError(f"no {flag} {value!r}", choices=", ".join(choices))
     window_of(args, watermark=None, lag_days=0)
+
+
+def days_of(args: Arguments) -> tuple[date, date] | None:
+    """Return the days that the run is asked for; None when it is not asked for any.
+
+    Example:
+        >>> days_of(parse_arguments(["--date", "2024-01-20"]))
+        (datetime.date(2024, 1, 20), datetime.date(2024, 1, 20))
+    """
+    if mode_of(args) not in (ONE_DATE, BACKFILL):
+        return None
+    window = window_of(args, watermark=None, lag_days=0)
+    return window.start.date(), window.end.date()
 
 
 def window_of(args: Arguments, *, watermark: datetime | None, lag_days: int) -> Window:

@@ -17,17 +17,18 @@ from etl.findings import Finding
 from etl.history.audit import HELD_BACK, LOADED, PREVIEWED, SOURCE_FAILED
 from etl.history.lineage import counts_of, facts_of
 from etl.history.runs import Applied, LoadCounts, Staged, flaws_in_words
-from etl.history.summary import Lineage, SourceOutcome
+from etl.history.summary import Lineage, LineageFile, SourceOutcome
 from etl.monitoring.logs import log_context
 from etl.pipeline.context import RunContext
 from etl.pipeline.read_ahead import ReadAhead
 from etl.pipeline.reading import start_reading
-from etl.pipeline.set_aside import duplicate_records, load_of, refused_records
+from etl.pipeline.set_aside import duplicate_records, load_of, refused_records, rejected_file
 from etl.pipeline.sources import Source
 from etl.pipeline.stages import EXTRACTION, LOADING, TRANSFORMATION
 from etl.pipeline.unchanged import Recognised, input_of, recognise, restate
 from etl.rejects import RejectedFile, file_name
 from etl.rules.blocks import LoadBlock
+from etl.sources.several import SourceFile
 from etl.sources.watch import with_proven_order
 from etl.warehouse import apply as warehouse
 from etl.warehouse.gate import Examined, pass_gate
@@ -103,10 +104,20 @@ def _lineage(source: Source, outcome: SourceOutcome) -> Lineage:
     Of a file, size and hash are known only when it was read whole and did not change meanwhile.
     """
     whole = outcome.status in (LOADED, HELD_BACK)
-    facts = facts_of(source.feed.trace if whole else None, source.window)
+    facts = facts_of(source.feed.traced if whole else None, source.window)
     counts = counts_of(outcome.counts or LoadCounts())
     origin = (source.feed.path, source.feed.query)
-    return Lineage(source.name, source.table.name, *origin, outcome.status, counts, **facts)
+    files = source.feed.files.files if source.feed.files and source.feed.files.names else ()
+    return Lineage(
+        source.name, source.table.name, *origin, outcome.status, counts, **facts,
+        files=tuple(map(_lineage_file, files)) if whole else (),
+    )  # fmt: skip
+
+
+def _lineage_file(file: SourceFile) -> LineageFile:
+    trace = file.trace
+    times = {"modified_at": trace.modified_at, "extracted_at": trace.extracted_at}
+    return LineageFile(str(file.path), file.rows, trace.bytes, trace.sha256 or "", times)
 
 
 def _load_each(
@@ -222,7 +233,7 @@ def _stage(
 def _stage_once(run: RunContext, source: Source, readers: _Readers, attempt: _Attempt) -> Staged:
     attempt.tally, attempt.duplicates = Tally(), 0
     reader = readers.pop(source.name, None) or start_reading(run, source)
-    rejects = RejectedFile(run.rejected_folder, run.plan.run_id, source.name)
+    rejects = rejected_file(run, source)
     try:
         with reader:
             intake = Intake(
@@ -260,7 +271,7 @@ def _pass_gate(
         return []
     examined = Examined(
         source.name, load_of(run), staged, tally, limits=run.limits_of(source),
-        snapshot=source.snapshot, from_file=source.feed.trace is not None,
+        snapshot=source.snapshot, from_file=source.feed.traced is not None,
         left_out=source.feed.left_out, waiting=waiting,
     )  # fmt: skip
     accepted = run.kept(lambda: pass_gate(examined, run.args.accept))

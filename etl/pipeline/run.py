@@ -18,7 +18,7 @@ from etl.history.summary import RunSummary, SourceOutcome
 from etl.monitoring.logs import log_context
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
-from etl.pipeline.arguments import Arguments, mode_of, window_of
+from etl.pipeline.arguments import Arguments, days_of, mode_of, window_of
 from etl.pipeline.context import RunContext
 from etl.pipeline.left import is_as_left, note_as_left
 from etl.pipeline.loads import run_loads
@@ -111,6 +111,7 @@ def _failure_logged() -> Iterator[None]:
 
 def _run(config: Config, args: Arguments, record: RunRecord) -> RunSummary:
     metrics = ETLMetrics()
+    config = config.for_days(*days) if (days := days_of(args)) else config
     with ExitStack() as stack:
         with _failure_logged():
             # engines keep files there open to the end, so it is removed after they are closed
@@ -248,7 +249,8 @@ def _archive(run: RunContext) -> list[str]:
     if folder is None or run.plan.mode == REPROCESS:
         return []
     from_database = run.config.database.sales_db_connection_string is not None
-    paths = [*run.config.source_files.values(), *_own_files(run)]
+    paths = [path for paths in run.config.source_files.values() for path in paths]
+    paths += _own_files(run)
     try:
         archive_run(
             folder, run.plan.run_id, files=paths, settings=masked_settings(run.config),

@@ -33,7 +33,7 @@ def load_of(run: RunContext) -> Load:
 def _refuse(run: RunContext, table: Table, refused: pa.Table, reason: str) -> None:
     """Add a record to the rejected file that is there, before that is committed."""
     (source,) = (source for source in run.sources if source.table is table)
-    rejects = RejectedFile(run.rejected_folder, run.plan.run_id, source.name)
+    rejects = rejected_file(run, source)
     try:
         rejects.write(refused_records(source, refused, reason))
         rejects.publish()
@@ -41,6 +41,12 @@ def _refuse(run: RunContext, table: Table, refused: pa.Table, reason: str) -> No
     finally:
         rejects.discard()
     logger.warning("%s: the database refused a record: %s", source.name, reason)
+
+
+def rejected_file(run: RunContext, source: Source) -> RejectedFile:
+    """Return the file for the rejected records of a source."""
+    files = source.feed.files.names if source.feed.files else ()
+    return RejectedFile(run.rejected_folder, run.plan.run_id, source.name, files)
 
 
 def duplicate_records(source: Source, losers: pa.Table) -> pa.RecordBatch:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -35,7 +36,14 @@ from etl.sources.files import FileTrace
 from etl.sources.products import PRODUCTS, read_product_originals, read_products
 from etl.sources.rest.declared import rest_records, statuses_of
 from etl.sources.rest.feeding import read_interface, read_interface_sales
-from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales, sales_breaker, sales_query
+from etl.sources.sales import (
+    SalesReading,
+    read_sales,
+    read_sales_files,
+    sales_breaker,
+    sales_query,
+)
+from etl.sources.several import SourceFiles
 from etl.sources.watch import Watch, with_proven_order
 from etl.sources.window import Window
 
@@ -49,7 +57,8 @@ class Feed:
         originals: finds staged records as the source wrote them.
         path: the file, or the database without its secrets.
         query: what the database is asked; empty for a file.
-        trace: what was read of the file.
+        trace: what was read of the file or the interface; None for several files.
+        files: its files, with what was read of each.
         left_out: how many of its records are not wanted for their status, by status; known once
             it was read.
     """
@@ -60,6 +69,12 @@ class Feed:
     query: str = ""
     trace: FileTrace | None = None
     left_out: Counter[str] = field(default_factory=Counter)
+    files: SourceFiles | None = None
+
+    @property
+    def traced(self) -> FileTrace | None:
+        """What was read of all of it; None for a database."""
+        return self.files.trace if self.files else self.trace
 
 
 def _first_column(block: pa.RecordBatch) -> pa.RecordBatch:
@@ -239,24 +254,47 @@ def _feed(
 
 
 def _customers(config: Config, _window: Window, _scratch: str, watch: Watch) -> Feed:
-    path, written, trace = config.files.customers_path, _written(config, "customers"), FileTrace()
+    files, written = _files(config, "customers"), _written(config, "customers")
     return Feed(
-        lambda: read_customers(path, csv_format=written, trace=trace, watch=watch),
-        lambda losers: read_csv_originals(
-            path, CUSTOMER_COLUMNS, rows=losers["source_row"], csv_format=written
-        ),
-        str(path), trace=trace,
+        lambda: read_customers(files, csv_format=written, watch=watch),
+        _csv_originals(files, CUSTOMER_COLUMNS, written),
+        _place(config, "customers"), trace=files.only_trace, files=files,
     )  # fmt: skip
 
 
 def _products(config: Config, _window: Window, _scratch: str, watch: Watch) -> Feed:
-    path, trace = config.files.products_path, FileTrace()
+    files = _files(config, "products")
     records = config.files.pipeline.source("products").records or PRODUCTS
     return Feed(
-        lambda: read_products(path, records=records, trace=trace, watch=watch),
-        lambda losers: read_product_originals(path, losers["source_row"], records),
-        str(path), trace=trace,
+        lambda: read_products(files, records=records, watch=watch),
+        lambda losers: files.originals(
+            _rows_of(losers), lambda path, rows: read_product_originals(path, rows, records)
+        ),
+        _place(config, "products"), trace=files.only_trace, files=files,
     )  # fmt: skip
+
+
+def _files(config: Config, source: str) -> SourceFiles:
+    return SourceFiles.of(*config.files.paths_of(source))
+
+
+def _place(config: Config, source: str) -> str:
+    """The file, or what stands for several of them in the settings."""
+    paths = config.files.paths_of(source)
+    return str(paths[0] if len(paths) == 1 else config.files.place_of(source))
+
+
+def _rows_of(losers: pa.Table) -> pa.Array:
+    return losers["source_row"].combine_chunks()
+
+
+def _csv_originals(
+    files: SourceFiles, columns: tuple[str, ...], written: CsvFormat
+) -> Callable[[pa.Table], pa.Table]:
+    def of_a_file(path: Path, rows: pa.Array) -> pa.Table:
+        return read_csv_originals(path, columns, rows=rows, csv_format=written)
+
+    return lambda losers: files.originals(_rows_of(losers), of_a_file)
 
 
 def _sales(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
@@ -274,14 +312,11 @@ def _sales(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
 
 
 def _sales_file(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
-    path, written = config.files.sales_path, _written(config, "sales")
-    reading = replace(_sales_reading(config, scratch, watch), trace=FileTrace())
+    files, reading = _files(config, "sales"), _sales_reading(config, scratch, watch)
     return Feed(
-        lambda: read_sales(f"{CSV_SCHEME}{path}", window, reading),
-        lambda losers: read_csv_originals(
-            path, SALES_COLUMNS, rows=losers["source_row"], csv_format=written
-        ),
-        str(path), trace=reading.trace, left_out=reading.left_out,
+        lambda: read_sales_files(files, window, reading),
+        _csv_originals(files, SALES_COLUMNS, reading.csv_format),
+        _place(config, "sales"), trace=files.only_trace, left_out=reading.left_out, files=files,
     )  # fmt: skip
 
 

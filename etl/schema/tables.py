@@ -385,6 +385,23 @@ ETL_LINEAGE = Table(
     ),
 )  # fmt: skip
 
+ETL_LINEAGE_FILE = Table(
+    "etl_lineage_file", "one row per run and file, of sources that are read from several files",
+    ("run_id", "table_name", "number"),
+    columns=(
+        _RUN_ID,
+        _TABLE_NAME,
+        Column("number", "from 1, in the order in which they were read", Kind.INTEGER,
+               required=True),
+        _text("path", "the file", width=1000, required=True),
+        Column("bytes", "size of the file as it was read", Kind.BIGINT),
+        _text("sha256", "of the bytes that were read", width=64),
+        _time("modified_at", "when the file was last written, UTC"),
+        _time("extracted_at", "when the file says that it was made"),
+        _count("rows_read", "records read"),
+    ),
+)  # fmt: skip
+
 ETL_WATERMARK = Table(
     "etl_watermark", "how far incremental runs have read", ("table_name",),
     columns=(
@@ -446,6 +463,7 @@ AUDIT_TABLES = (
     ETL_READ_KEY,
     ETL_QUALITY,
     ETL_LINEAGE,
+    ETL_LINEAGE_FILE,
     ETL_WATERMARK,
     ETL_SETTING,
     ETL_INPUT,

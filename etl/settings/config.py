@@ -5,8 +5,8 @@ paths count from there, so that a cron line works from any directory.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
@@ -48,14 +48,17 @@ from etl.settings.kinds import (
     kind_of,
 )
 from etl.settings.layers import MASK, Given, Layers, Setting, read_layers
-from etl.settings.pipeline_file import NO_PIPELINE_FILE, PipelineFile
+from etl.settings.pipeline_file import BUILT_IN_LOADS, NO_PIPELINE_FILE, PipelineFile
 from etl.settings.pipeline_reading import (
     PipelineFileError,
     read_pipeline_file,
     settings_named_in,
 )
+from etl.settings.source_paths import filled, matches
 
 ENVIRONMENTS = ("dev", "test", "prod")
+# Built-in sources of which a run takes a span of days; the others are snapshots.
+WINDOWED = ("sales",)
 _EMBEDDED = "duckdb:///"  # the warehouse of dev and test where none is named
 
 
@@ -234,22 +237,6 @@ def _wants_the_sample(layers: Layers) -> bool:
     return not any(layers.folder("INPUT_DIR").glob("*"))
 
 
-def newest_match(folder: Path, pattern: str) -> Path:
-    """Return the newest file that a pattern matches, or the path itself.
-
-    Args:
-        folder: from which the pattern counts.
-        pattern: a name, with `*`, `?` or `[...]` for several, and `{date}` for today as YYYYMMDD.
-    """
-    pattern = pattern.replace("{date}", f"{datetime.now():%Y%m%d}")  # the day here
-    path = folder / pattern
-    if path.exists() or not any(mark in pattern for mark in "*?["):
-        return path
-    root = Path(path.anchor) if Path(pattern).is_absolute() else folder
-    found = [each for each in root.glob(str(path.relative_to(root))) if each.is_file()]
-    return max(found, key=lambda each: (each.stat().st_mtime_ns, each.name), default=path)
-
-
 def _pipeline_file_of(layers: Layers) -> Path | None:
     """The file that is set, else the one beside .env, if it is there."""
     if "PIPELINE_FILE" in layers.given:
@@ -262,6 +249,7 @@ class FileConfig(_Section):
     """Files: what is read, and where results go. Relative paths count from the project folder."""
 
     _pipeline: PipelineFile | None = PrivateAttr(None)
+    _days: tuple[date, date] | None = PrivateAttr(None)
 
     input_dir: Folder = _setting("data/input", "folder of the source files")
     output_dir: Folder = _setting(
@@ -333,7 +321,48 @@ class FileConfig(_Section):
         return self._path_of("sales", self.sales_file)
 
     def _path_of(self, source: str, name: str) -> Path:
-        return newest_match(self.input_dir, self.pipeline.source(source).path or name)
+        return self._paths(source, name)[-1]
+
+    def paths_of(self, source: str) -> tuple[Path, ...]:
+        """Return the files of a built-in source, oldest first; one that is missing, for none.
+
+        Args:
+            source: customers, products or sales.
+        """
+        return self._paths(source, getattr(self, f"{source}_file"))
+
+    def place_of(self, source: str) -> Path:
+        """Return the path of a built-in source as it is set, for people."""
+        return self.input_dir / self._pattern(source, getattr(self, f"{source}_file"))
+
+    def _pattern(self, source: str, name: str) -> str:
+        return self.pipeline.source(source).path or name
+
+    def _paths(self, source: str, name: str) -> tuple[Path, ...]:
+        pattern, days = self._pattern(source, name), self.days
+        found = matches(self.input_dir, pattern, days)
+        if not found:
+            return (self.input_dir / filled(pattern, days[1]),)
+        spans = source in WINDOWED and days[0] < days[1] and filled(pattern, days[0]) != pattern
+        is_all = spans or self.pipeline.source(source).which == "all"
+        return tuple(found if is_all else found[-1:])
+
+    def newest(self, pattern: str) -> Path:
+        """Return the newest file that a pattern matches, or its path when there is none."""
+        found = matches(self.input_dir, pattern, self.days)
+        return found[-1] if found else self.input_dir / filled(pattern, self.days[1])
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """The days for which `{date}` stands in a path: those of the run, or today, here."""
+        today = datetime.now().date()  # the day here
+        return self._days or (today, today)
+
+    def for_days(self, first: date, last: date) -> Self:
+        """Return the same settings for a run of these days."""
+        copy = self.model_copy()
+        copy._days = (first, last)
+        return copy
 
 
 class ShopConfig(_Section):
@@ -514,17 +543,17 @@ class Config:
         return self.files.pipeline
 
     @property
-    def source_files(self) -> dict[str, Path]:
+    def source_files(self) -> dict[str, tuple[Path, ...]]:
         """The files of the built-in sources that are read from files, by source."""
-        found = {
-            "customers": self.files.customers_path,
-            "products": self.files.products_path,
-            "sales": self.files.sales_path,
-        }
-        elsewhere = {name for name in found if self.pipeline.source(name).is_rest}
+        elsewhere = {name for name in BUILT_IN_LOADS if self.pipeline.source(name).is_rest}
         if self.database.sales_db_connection_string is not None:
             elsewhere.add("sales")
-        return {name: path for name, path in found.items() if name not in elsewhere}
+        read = (name for name in BUILT_IN_LOADS if name not in elsewhere)
+        return {name: self.files.paths_of(name) for name in read}
+
+    def for_days(self, first: date, last: date) -> "Config":
+        """Return the same settings for a run of these days, which `{date}` in a path stands for."""
+        return replace(self, files=self.files.for_days(first, last))
 
     def secret(self, name: str) -> SecretStr | None:
         """Return the value of a secret setting, declared or named in `pipeline.toml`.

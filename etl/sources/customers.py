@@ -10,11 +10,12 @@ from etl.schema.arrow import text_schema
 from etl.schema.source_columns import CUSTOMER_COLUMNS
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks, read_csv_rows
 from etl.sources.files import FileTrace
+from etl.sources.several import SourceFiles
 from etl.sources.watch import Watch
 
 
 def read_customers(
-    path: Path,
+    path: Path | SourceFiles,
     *,
     csv_format: CsvFormat = PLAIN,
     trace: FileTrace | None = None,
@@ -23,9 +24,9 @@ def read_customers(
     """Read the customers file as a stream of blocks.
 
     Args:
-        path: the file.
+        path: the file, or several that are read as one source.
         csv_format: how it is written.
-        trace: is filled with what was read.
+        trace: is filled with what was read of a single file.
         watch: notices what the file is like.
 
     Raises:
@@ -37,10 +38,14 @@ def read_customers(
     """
     watch = watch or Watch()
     watch.begin()
-    blocks = read_csv_blocks(
-        path, CUSTOMER_COLUMNS, csv_format=csv_format, trace=trace, watch=watch
-    )
-    for block in blocks:
+    files = path if isinstance(path, SourceFiles) else SourceFiles.of(path, trace=trace)
+
+    def read_one(path: Path, trace: FileTrace) -> Iterator[Block]:
+        return read_csv_blocks(
+            path, CUSTOMER_COLUMNS, csv_format=csv_format, trace=trace, watch=watch
+        )
+
+    for block in files.read(read_one, watch):
         watch.see_dates("registration_date", block.records.column("registration_date"))
         yield block
     watch.end_dates("registration_date")

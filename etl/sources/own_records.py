@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from etl.errors import ConfigurationError
-from etl.settings.config import Config, newest_match
+from etl.settings.config import Config
 from etl.settings.connection_strings import place_of
 from etl.settings.kinds import read_connection
 from etl.settings.pipeline_file import LoadOptions, SourceOptions
@@ -37,7 +37,7 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
         return records.lacking(_lacking(options))
     if source.which == "all":
         raise ConfigurationError('which = "all" cannot be carried out for loads yet')
-    path = newest_match(config.files.input_dir, source.path)
+    path = config.files.newest(source.path)
     if _is_json(path, source):
         return JsonRecords(path, _json_form(name, options))
     return CsvRecords(path, _csv_format(config, name, options))

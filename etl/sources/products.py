@@ -16,6 +16,7 @@ from etl.schema.arrow import text_schema
 from etl.schema.source_columns import PRODUCT_COLUMNS
 from etl.sources.files import FileTrace
 from etl.sources.json_reader import JsonItem, JsonShape, read_json_items
+from etl.sources.several import SourceFiles
 from etl.sources.watch import Watch
 
 PRODUCTS = "products"
@@ -40,7 +41,7 @@ def _shape(records: str) -> JsonShape:
 
 
 def read_products(
-    path: Path,
+    path: Path | SourceFiles,
     *,
     records: str = PRODUCTS,
     trace: FileTrace | None = None,
@@ -49,9 +50,9 @@ def read_products(
     """Stream the products file; it may be larger than memory.
 
     Args:
-        path: the file.
+        path: the file, or several that are read as one source.
         records: member that holds the products.
-        trace: is filled with what was read, and the `extract_date` that the file states.
+        trace: is filled with what was read of a single file, and the `extract_date` that it states.
         watch: notices what the file is like.
 
     Raises:
@@ -59,14 +60,17 @@ def read_products(
         ValidationError: the JSON has another structure.
         ExtractionError: it is no JSON, or cannot be read.
     """
-    members: dict[str, object] = {_EXTRACT_DATE: None}
     watch = watch or Watch()
     watch.begin()
-    items = read_json_items(path, _shape(records), trace=trace, members=members, watch=watch)
-    for batch in _in_batches(items):
-        yield _product_block(batch)
-    if trace is not None:
+    files = path if isinstance(path, SourceFiles) else SourceFiles.of(path, trace=trace)
+
+    def read_one(path: Path, trace: FileTrace) -> Iterator[Block]:
+        members: dict[str, object] = {_EXTRACT_DATE: None}
+        items = read_json_items(path, _shape(records), trace=trace, members=members, watch=watch)
+        yield from map(_product_block, _in_batches(items))
         trace.extracted_at = _moment(members[_EXTRACT_DATE])
+
+    yield from files.read(read_one, watch)
 
 
 def _in_batches(items: Iterable[JsonItem]) -> Iterator[list[JsonItem]]:

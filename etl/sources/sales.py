@@ -33,11 +33,13 @@ from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
 from etl.sources.files import FileTrace
 from etl.sources.servers import ServerQuery, open_query
+from etl.sources.several import SourceFiles
 from etl.sources.watch import Watch
 from etl.sources.window import Window
 
 logger = logging.getLogger(__name__)
 
+ReadTexts = Callable[[], Iterator[Block]]
 CSV_SCHEME = "csv:///"
 SETTING = "SALES_DB_CONNECTION_STRING"
 _SHOWN_CHARACTERS = 40  # of a status that is none
@@ -56,7 +58,6 @@ class SalesReading:
         null_words: texts that stand for a missing date.
         watch: notices what the source is like; None for one per reading.
         breaker: leaves the database alone when it cannot be reached; None for one per reading.
-        trace: is told what was read of the CSV file.
         statuses: those of the sales that count, whatever their case and the blanks around them.
         records: gives the blocks of a source that is no file and no database: its records as text,
             with their status.
@@ -69,11 +70,10 @@ class SalesReading:
     memory_limit: str = ""
     scratch: str = ""
     breaker: CircuitBreaker | None = None
-    trace: FileTrace | None = None
     null_words: tuple[str, ...] = NULL_WORDS
     watch: Watch | None = None
     statuses: tuple[str, ...] = (COMPLETED,)
-    records: Callable[[], Iterator[Block]] | None = None
+    records: ReadTexts | None = None
     left_out: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -157,9 +157,11 @@ def read_sales(
         ExtractionError: the source cannot be read; the engine's own error is its cause.
     """
     reading.left_out.clear()
-    if reading.records or connection_string.startswith(CSV_SCHEME):
+    if reading.records:
+        return _read_texts(reading.records, window, reading)
+    if connection_string.startswith(CSV_SCHEME):
         path = Path(connection_string.removeprefix(CSV_SCHEME))
-        return _read_sales_file(path, window, reading)
+        return read_sales_files(SourceFiles.of(path), window, reading)
     engine = engine_of(connection_string, SETTING)
     if engine.reader is None:
         database = engine.file_of(connection_string)
@@ -282,30 +284,18 @@ def _last_tick(reader: Reader, window: Window) -> datetime:
     return window.end + timedelta(microseconds=1) if finer else window.end
 
 
-class _SalesFile:
-    """The sales file with typed dates; counts the sales of the window that are left out."""
+class _SalesTexts:
+    """Sales as texts, given typed dates; counts those of the window that are left out."""
 
-    def __init__(self, path: Path, window: Window, reading: SalesReading) -> None:
-        self.path, self.window, self.reading = path, window, reading
+    def __init__(self, read: ReadTexts, window: Window, reading: SalesReading) -> None:
+        self.read, self.window, self.reading = read, window, reading
         self.watch = reading.watch or Watch()
 
     def blocks(self) -> Iterator[Block]:
-        """Its blocks, whose records have a status besides, and timestamps."""
+        """Their blocks, whose records have a status besides, and timestamps."""
         self.watch.begin()
-        yield from map(
-            self._typed, self.reading.records() if self.reading.records else self._lines()
-        )
+        yield from map(self._typed, self.read())
         self.watch.end_dates("transaction_date")
-
-    def _lines(self) -> Iterator[Block]:
-        return read_csv_blocks(
-            self.path,
-            SALES_COLUMNS,
-            besides=("status",),
-            csv_format=self.reading.csv_format,
-            trace=self.reading.trace,
-            watch=self.watch,
-        )
 
     def _typed(self, block: Block) -> Block:
         status = field_rules.clean_text(block.records.column("status"))
@@ -356,11 +346,36 @@ def _undated_row(row: dict[str, Any]) -> dict[str, object]:
     }
 
 
-def _read_sales_file(path: Path, window: Window, reading: SalesReading) -> Iterator[Block]:
-    """Runs the query over one block of the file after the other: nothing has to wait for all."""
-    file = _SalesFile(path, window, reading)
+def read_sales_files(
+    files: SourceFiles, window: Window, reading: SalesReading = DEFAULT_READING
+) -> Iterator[Block]:
+    """Stream the completed sales of CSV files that are read as one source.
+
+    Args:
+        files: the files.
+        window: first and last instant, both included.
+        reading: how they are written, and the like.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ExtractionError: one cannot be read.
+    """
+    reading.left_out.clear()
+    reading = replace(reading, watch=reading.watch or Watch())
+
+    def read_one(path: Path, trace: FileTrace) -> Iterator[Block]:
+        return read_csv_blocks(
+            path, SALES_COLUMNS, besides=("status",), csv_format=reading.csv_format, trace=trace,
+            watch=reading.watch,
+        )  # fmt: skip
+
+    return _read_texts(lambda: files.read(read_one, reading.watch or Watch()), window, reading)
+
+
+def _read_texts(read: ReadTexts, window: Window, reading: SalesReading) -> Iterator[Block]:
+    """Runs the query over one block after the other: nothing has to wait for all."""
     with _scratch_engine(reading) as engine:
-        for block in file.blocks():
+        for block in _SalesTexts(read, window, reading).blocks():
             rest = block
             for records in _query_block(engine, block.records, window, reading):
                 yield replace(rest, records=records)

@@ -1,8 +1,12 @@
-"""The example of docs/your-files.md does what the page says."""
+"""Files as people have them: the example of docs/your-files.md, several files, days in names."""
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pytest
 from pipeline_runs import Project
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "your-files.md"
@@ -27,3 +31,144 @@ def test_the_example_of_the_page_loads_a_file_from_excel(tmp_path: Path) -> None
         " CAST(registration_date AS TEXT) FROM customer_dim WHERE is_inferred = FALSE"
     )
     assert found == [("007", "Gro\u00df", True, "Standard", "2022-02-03")]
+
+
+# --- several files as one source -----------------------------------------------------------
+
+HEADER = "customer_id,first_name,last_name,email,phone,address,segment,registration_date"
+
+
+def customers_file(path: Path, *lines: str, header: str = HEADER, age: int = 0) -> None:
+    """A file that was written so many seconds before the others."""
+    path.write_text("\n".join((header, *lines)) + "\n", encoding="utf-8")
+    os.utime(path, (1_700_000_000 - age,) * 2)
+
+
+def declare(project: Project, text: str) -> None:
+    path = project.folder / "pipeline.toml"
+    path.write_text(text, encoding="utf-8")
+    project.settings["PIPELINE_FILE"] = str(path)
+
+
+def of_source(summary: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    (found,) = (each for each in summary["sources"] if each["source"] == name)
+    return found
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path)
+    declare(project, '[sources.customers]\npath = "part_*.csv"\nwhich = "all"\n')
+    return project
+
+
+@pytest.mark.usefixtures("every_engine")
+def test_all_files_that_match_are_one_source_the_newest_wins(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    declare(project, '[sources.customers]\npath = "part_*.csv"\nwhich = "all"\n')
+    customers_file(project.input / "part_b.csv", "C1,Old,Lee,,,,,", "C2,Bo,Lee,,,,,", age=60)
+    customers_file(project.input / "part_a.csv", "C1,New,Lee,,,,,", ",No,Key,,,,,", "C3,short")
+    project.settings["MAX_REJECT_RATE"] = "1"
+    summary = project.run()
+    assert summary["exit_code"] == 0
+    found = project.query("SELECT customer_id, first_name FROM customer_dim ORDER BY 1")
+    assert found == [("C1", "New"), ("C2", "Bo")]
+    rejected = project.rejected("customers")
+    assert [(r["source_file"], r["source_row"], r["error_class"], r["record_key"])
+            for r in rejected] == [
+        ("part_a.csv", "3", "missing", ""), ("part_a.csv", "4", "malformed", ""),
+        ("part_b.csv", "2", "duplicate", "C1"),
+    ]  # fmt: skip
+    files = project.query("SELECT path, rows_read, sha256 FROM etl_lineage_file ORDER BY number")
+    assert [(Path(path).name, rows, len(sha256)) for path, rows, sha256 in files] == [
+        ("part_b.csv", 2, 64), ("part_a.csv", 3, 64)
+    ]  # fmt: skip
+    (whole,) = project.query("SELECT path, rows_read FROM etl_lineage WHERE source = 'customers'")
+    assert whole == (str(project.input / "part_*.csv"), 5)
+    assert [file["rows"] for file in summary["lineage"][0]["files"]] == [2, 3]
+
+
+def test_dates_of_one_file_prove_the_order_of_all(project: Project) -> None:
+    customers_file(project.input / "part_1.csv", "C1,A,Lee,,,,,03/02/2022", age=60)
+    customers_file(project.input / "part_2.csv", "C2,B,Lee,,,,,13/02/2022")
+    assert project.run()["exit_code"] == 0
+    found = project.query("SELECT CAST(registration_date AS TEXT) FROM customer_dim ORDER BY 1")
+    assert found == [("2022-02-03",), ("2022-02-13",)]
+    customers_file(project.input / "part_3.csv", "C3,C,Lee,,,,,02/13/2022")
+    summary = project.run()
+    assert (summary["exit_code"], of_source(summary, "customers")["status"]) == (3, "held back")
+    assert "written in two orders" in of_source(summary, "customers")["error"]
+
+
+def test_what_files_are_like_is_reported_once_or_for_each_where_they_differ(
+    project: Project,
+) -> None:
+    semicolons = HEADER.replace(",", ";")
+    customers_file(project.input / "part_1.csv", "C1;A;Lee;;;;;", header=semicolons, age=60)
+    customers_file(project.input / "part_2.csv", "C2;B;Lee;;;;;", header=semicolons)
+    assert of_source(project.run(), "customers")["found"] == ["semicolons"]
+    customers_file(project.input / "part_2.csv", "C2,B,Lee,,,,,")
+    assert of_source(project.run(), "customers")["found"] == [
+        "part_1.csv: semicolons", "part_2.csv: as expected",
+    ]  # fmt: skip
+
+
+def test_what_is_wrong_with_all_files_is_reported_at_once(project: Project) -> None:
+    customers_file(project.input / "part_1.csv", "1,2", header="a,b", age=60)
+    customers_file(project.input / "part_2.csv", "C2,B,Lee,,,,,", age=30)
+    customers_file(project.input / "part_3.csv", "1,2", header="email,phone")
+    summary = project.run()
+    error = of_source(summary, "customers")["error"]
+    assert summary["exit_code"] == 3
+    assert ("part_1.csv" in error, "part_2.csv" in error, "part_3.csv" in error) == (
+        True, False, True,
+    )  # fmt: skip
+
+
+def test_products_of_several_files_are_one_source(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    declare(project, '[sources.products]\npath = "p*.json*"\nwhich = "all"\n')
+    (project.input / "products.json").write_text('[{"product_id": "P1", "name": "old"}]')
+    os.utime(project.input / "products.json", (1_700_000_000,) * 2)
+    lines = '{"product_id": "P1", "name": "new"}\n{"product_id": "P2"}\n{"product_id": ""}\n'
+    (project.input / "p2.jsonl").write_text(lines)
+    project.settings["MAX_REJECT_RATE"] = "1"
+    assert project.run()["exit_code"] == 0
+    assert project.query("SELECT product_id, name FROM product_dim ORDER BY 1") == [
+        ("P1", "new"), ("P2", None)
+    ]  # fmt: skip
+    assert [(r["source_file"], r["source_row"]) for r in project.rejected("products")] == [
+        ("p2.jsonl", "3"), ("products.json", "1")
+    ]  # fmt: skip
+
+
+# --- days in paths -------------------------------------------------------------------------
+
+SALES = "transaction_id,customer_id,product_id,quantity,unit_price,discount_amount,"
+SALES += "transaction_date,sales_rep_id,status\n"
+
+
+def test_a_day_in_a_path_is_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    declare(project, '[sources.sales]\npath = "{date:%Y}/sales_{date}.csv"\n')
+    (project.input / "2024").mkdir()
+    for day in (19, 20, 21):
+        path = project.input / "2024" / f"sales_202401{day}.csv"
+        path.write_text(f"{SALES}T{day},C1,P1,1,5,,2024-01-{day} 10:00:00,,completed\n")
+    assert project.run("--date", "2024-01-20")["exit_code"] == 0
+    assert project.query("SELECT transaction_id FROM sales_fact") == [("T20",)]
+    span = project.run("--start-date", "2024-01-18", "--end-date", "2024-01-20")
+    assert span["exit_code"] == 0
+    assert project.query("SELECT transaction_id FROM sales_fact ORDER BY 1") == [("T19",), ("T20",)]
+    missing = project.run("--date", "2024-01-23")
+    assert missing["exit_code"] == 3
+    assert "sales_20240123.csv" in of_source(missing, "sales")["error"]
+
+
+def test_of_snapshots_a_span_of_days_reads_the_last(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    declare(project, '[sources.customers]\npath = "customers_{date}.csv"\n')
+    customers_file(project.input / "customers_20240119.csv", "C1,Old,Lee,,,,,")
+    customers_file(project.input / "customers_20240120.csv", "C1,New,Lee,,,,,", age=60)
+    project.run("--start-date", "2024-01-18", "--end-date", "2024-01-31")
+    assert project.query("SELECT first_name FROM customer_dim") == [("New",)]

@@ -141,9 +141,9 @@ def sales_source_checks(config: Config) -> Iterator[Check]:
 
 def file_checks(config: Config) -> Iterator[Check]:
     """Open each source file, and report its size and age."""
-    for source, path in config.source_files.items():
-        name = f"{source} file"
-        yield from guarded(name, partial(_source_file, name, path))
+    for source, paths in config.source_files.items():
+        for path in paths:
+            yield from guarded(f"{source} file", partial(_source_file, f"{source} file", path))
 
 
 def own_source_checks(config: Config) -> Iterator[Check]:

@@ -199,6 +199,22 @@ CREATE TABLE "etl_lineage" (
 );
 END;
 
+IF OBJECT_ID(N'etl_lineage_file', N'U') IS NULL
+BEGIN
+CREATE TABLE "etl_lineage_file" (
+    "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "number" INT NOT NULL,
+    "path" NVARCHAR(1000) NOT NULL,
+    "bytes" BIGINT NULL,
+    "sha256" NVARCHAR(64) NULL,
+    "modified_at" DATETIME2(6) NULL,
+    "extracted_at" DATETIME2(6) NULL,
+    "rows_read" INT DEFAULT 0 NOT NULL,
+    CONSTRAINT "pk_etl_lineage_file" PRIMARY KEY ("run_id", "table_name", "number")
+);
+END;
+
 IF OBJECT_ID(N'etl_watermark', N'U') IS NULL
 BEGIN
 CREATE TABLE "etl_watermark" (
@@ -496,6 +512,16 @@ FROM (VALUES
     (N'TABLE', N'etl_lineage', N'rows_updated', N'at least one value differed'),
     (N'TABLE', N'etl_lineage', N'rows_rejected', N'in the rejected file, with the reason'),
     (N'TABLE', N'etl_lineage', N'recorded_at', N'UTC'),
+    (N'TABLE', N'etl_lineage_file', NULL, N'one row per run and file, of sources that are read from several files'),
+    (N'TABLE', N'etl_lineage_file', N'run_id', N'run; sorts by start'),
+    (N'TABLE', N'etl_lineage_file', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_lineage_file', N'number', N'from 1, in the order in which they were read'),
+    (N'TABLE', N'etl_lineage_file', N'path', N'the file'),
+    (N'TABLE', N'etl_lineage_file', N'bytes', N'size of the file as it was read'),
+    (N'TABLE', N'etl_lineage_file', N'sha256', N'of the bytes that were read'),
+    (N'TABLE', N'etl_lineage_file', N'modified_at', N'when the file was last written, UTC'),
+    (N'TABLE', N'etl_lineage_file', N'extracted_at', N'when the file says that it was made'),
+    (N'TABLE', N'etl_lineage_file', N'rows_read', N'records read'),
     (N'TABLE', N'etl_watermark', NULL, N'how far incremental runs have read'),
     (N'TABLE', N'etl_watermark', N'table_name', N'warehouse table'),
     (N'TABLE', N'etl_watermark', N'watermark', N'latest transaction_date read'),
@@ -579,6 +605,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_column_change" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_read_key" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_quality" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_lineage" TO etl_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_lineage_file" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_watermark" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_setting" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_input" TO etl_loader;

@@ -1,0 +1,62 @@
+"""Which files a path of the settings stands for: patterns, and days in their names."""
+
+import re
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+_DATE = re.compile(r"\{date(?::(?P<form>[^{}]+))?\}")
+_USUAL_FORM = "%Y%m%d"
+_MARKS = "*?["
+
+
+def filled(pattern: str, day: date) -> str:
+    """Return a pattern with a day in place of each `{date}`.
+
+    Args:
+        pattern: `{date}` stands for YYYYMMDD, `{date:%Y-%m-%d}` for the form it names.
+        day: the day.
+
+    Example:
+        >>> filled("{date:%Y}/sales_{date}.csv", date(2024, 1, 20))
+        '2024/sales_20240120.csv'
+    """
+    return _DATE.sub(lambda found: day.strftime(found["form"] or _USUAL_FORM), pattern)
+
+
+def days_between(first: date, last: date) -> Iterator[date]:
+    """Yield the days from the first to the last, both included."""
+    for number in range((last - first).days + 1):
+        yield first + timedelta(days=number)
+
+
+def matches(folder: Path, pattern: str, days: tuple[date, date]) -> list[Path]:
+    """Return the files that a pattern matches: those of earlier days first, then older ones.
+
+    Args:
+        folder: from which the pattern counts.
+        pattern: a name, with `*`, `?` or `[...]` for several, and `{date}` for each of the days.
+        days: the first and the last.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("sales_20240121.csv", "sales_20240120.csv"):
+        ...         _ = Path(folder, name).write_text("")
+        ...     days = date(2024, 1, 20), date(2024, 1, 31)
+        ...     [path.name for path in matches(Path(folder), "sales_{date}.csv", days)]
+        ['sales_20240120.csv', 'sales_20240121.csv']
+    """
+    dated = _DATE.search(pattern) is not None
+    patterns = (filled(pattern, day) for day in days_between(*days)) if dated else (pattern,)
+    found = (path for each in patterns for path in _matches(folder, each))
+    return list(dict.fromkeys(found))
+
+
+def _matches(folder: Path, pattern: str) -> list[Path]:
+    path = folder / pattern
+    if path.exists() or not any(mark in pattern for mark in _MARKS):
+        return [path] if path.exists() else []
+    root = Path(path.anchor) if Path(pattern).is_absolute() else folder
+    found = (each for each in root.glob(str(path.relative_to(root))) if each.is_file())
+    return sorted(found, key=lambda each: (each.stat().st_mtime_ns, each.name))
