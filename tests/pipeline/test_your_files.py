@@ -51,6 +51,7 @@ def declare(project: Project, text: str) -> None:
 
 
 def of_source(summary: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any]
     (found,) = (each for each in summary["sources"] if each["source"] == name)
     return found
 
