@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from etl.pipeline.arguments import (
@@ -58,7 +59,7 @@ from etl.monitoring.lineage import track_data_lineage
 from etl.monitoring.logs import close_logging, log_context, setup_logging
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
-from etl.pipeline.begin import begin_in
+from etl.pipeline.begin import begin_in, begin_with
 from etl.pipeline.run import run_job
 from etl.pipeline.serve import serve
 from etl.quality.anomalies import detect_data_anomalies
@@ -175,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         check_arguments(args)
         if args.command == INIT:
-            return _begin()
+            return _begin(args)
         config = load_config(args.env)
         if args.print_schema:
             return _print_schema(config)
@@ -189,13 +190,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run_and_print(config, args)
 
 
-def _begin() -> int:
+def _begin(args: Arguments) -> int:
+    folder = working_folder()
     try:
-        for line in begin_in(working_folder()):
-            print(line)
+        if not args.files:
+            print(*begin_in(folder), sep="\n")
+            return EXIT_OK
+        known = load_config(args.env).files.input_dir
+        print(*begin_with(folder, [Path(name) for name in args.files], known), sep="\n")
     except OSError as error:
         raise ETLError(f"{error.filename} cannot be made: {error.strerror}") from error
-    return EXIT_OK
+    return _run_and_print(load_config(args.env), Arguments(env=args.env, dry_run=True))
 
 
 def _print_schema(config: Config) -> int:

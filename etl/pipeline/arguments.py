@@ -29,6 +29,8 @@ examples:
       once more, after a person has seen that the customers held back are right
   python etl_pipeline.py --reprocess-rejected data/output/dev/rejected/customers_corrected.csv
       the rejected records of that file, after a person has corrected them
+  python etl_pipeline.py init exports/customers.csv exports/products.ndjson exports/orders.csv
+      how these files could be loaded: writes pipeline.toml and .env, then shows a dry run
   python etl_pipeline.py --dry-run --json
       what a run would change, as JSON; writes nothing
   python etl_pipeline.py --env prod --health-check
@@ -61,8 +63,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "command", nargs="?", choices=[INIT],
-        help="make .env.example and the data folders here, and do nothing else",
+        help="make .env.example and the data folders here; given files, look at them, write "
+        "pipeline.toml and .env for them, and show what a run would do",
     )  # fmt: skip
+    parser.add_argument("files", nargs="*", metavar="FILE", help="for init: what is to be loaded")
     parser.add_argument("--version", action="version", version=f"{COMMAND} {VERSION}")
     parser.add_argument(
         "--env", choices=ENVIRONMENTS, default="dev",
@@ -158,6 +162,7 @@ class Arguments:
     """What is asked of a run; each has the default of the command line."""
 
     command: str | None = None
+    files: tuple[str, ...] = ()
     env: str = "dev"
     date: str | None = None
     start_date: str | None = None

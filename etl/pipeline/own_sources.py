@@ -77,6 +77,7 @@ def _blocks(own: OwnLoad, window: Window, watch: Watch) -> Iterator[Block]:
     columns = own.declaration.columns
     dates = [c.name for c in own.table.columns if c.kind in _TIMES and c.name in columns]
     in_window = _window_filter(own, window, watch)
+    watch.begin()
     for block in own.records.blocks(columns, window, watch):
         for name in dates:
             watch.see_dates(name, block.records.column(name))

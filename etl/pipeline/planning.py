@@ -100,7 +100,14 @@ def planned_sources(run: RunContext) -> tuple[Source, ...]:
     own = [each for each in run.own if _is_read(run, each)]
     found = sources_of(run.config, run.plan.window, scratch=_sorting(run))
     found += own_sources(own, run.config, {each.name: _own_window(run, each) for each in own})
-    return tuple(source for source in found if source.name in (only or source.name))
+    wanted = only or [source.name for source in found if _is_enabled(run, source.name)]
+    return tuple(source for source in found if source.name in wanted)
+
+
+def _is_enabled(run: RunContext, name: str) -> bool:
+    pipeline = run.config.pipeline
+    load = pipeline.loads.get(name)
+    return load.source.enabled if load else pipeline.source(name).enabled
 
 
 def _is_read(run: RunContext, own: OwnLoad) -> bool:

@@ -1,7 +1,8 @@
 """The sources of a run, each declared once: where it is read, by which rules, into which table."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,11 @@ from etl.sources.corrected import CorrectedFile
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat
 from etl.sources.customers import read_csv_originals, read_customers
+from etl.sources.declared import CsvRecords, JsonRecords, Records, holds_json
 from etl.sources.files import FileTrace
-from etl.sources.products import PRODUCTS, read_product_originals, read_products
+from etl.sources.flat_json import JsonForm
+from etl.sources.json_reader import JsonShape
+from etl.sources.products import PRODUCT_PATHS, PRODUCTS, read_product_originals, read_products
 from etl.sources.rest.declared import rest_records, statuses_of
 from etl.sources.rest.feeding import read_interface, read_interface_sales
 from etl.sources.sales import (
@@ -253,7 +257,10 @@ def _feed(
     return replace(feed, read=lambda: read_sales("", window, reading), left_out=reading.left_out)
 
 
-def _customers(config: Config, _window: Window, _scratch: str, watch: Watch) -> Feed:
+def _customers(config: Config, window: Window, _scratch: str, watch: Watch) -> Feed:
+    if _are_json(paths := config.files.paths_of("customers")):
+        records = _json_records(config, "customers", paths[0], CUSTOMER_COLUMNS)
+        return _feed_of(records, CUSTOMER_COLUMNS, window, watch)
     files, written = _files(config, "customers"), _written(config, "customers")
     return Feed(
         lambda: read_customers(files, csv_format=written, watch=watch),
@@ -262,7 +269,9 @@ def _customers(config: Config, _window: Window, _scratch: str, watch: Watch) -> 
     )  # fmt: skip
 
 
-def _products(config: Config, _window: Window, _scratch: str, watch: Watch) -> Feed:
+def _products(config: Config, window: Window, _scratch: str, watch: Watch) -> Feed:
+    if (other := _other_products(config)) is not None:
+        return _feed_of(other, PRODUCT_COLUMNS, window, watch)
     files = _files(config, "products")
     records = config.files.pipeline.source("products").records or PRODUCTS
     return Feed(
@@ -295,6 +304,59 @@ def _csv_originals(
         return read_csv_originals(path, columns, rows=rows, csv_format=written)
 
     return lambda losers: files.originals(_rows_of(losers), of_a_file)
+
+
+def _are_json(paths: Sequence[Path]) -> bool:
+    """Whether there is one file, which holds JSON; of several each is what is usual."""
+    with suppress(ConfigurationError):  # whoever reads it says what is wrong
+        return len(paths) == 1 and holds_json(paths[0])
+    return False
+
+
+def _other_products(config: Config) -> Records | None:
+    """A file of products that is no JSON, or whose members have names of their own."""
+    options, paths = config.pipeline.source("products"), config.files.paths_of("products")
+    if len(paths) != 1 or not paths[0].exists():
+        return None
+    if not _are_json(paths):
+        return CsvRecords(paths[0], _written(config, "products"))
+    if options.rename or options.defaults:
+        return _json_records(config, "products", paths[0], PRODUCT_COLUMNS)
+    return None
+
+
+def _json_records(config: Config, name: str, path: Path, columns: tuple[str, ...]) -> JsonRecords:
+    """A file whose members have other names than the ones that a built-in source has."""
+    options = config.pipeline.source(name)
+    nested = {f"{outer}.{column}": column for column, outer in PRODUCT_PATHS.items()}
+    defaults = {column: str(value) for column, value in options.defaults.items()}
+    return JsonRecords(
+        path,
+        JsonForm(
+            JsonShape(options.records or name, columns[0], frozenset((*columns, *options.rename))),
+            {**nested, **options.rename}, defaults, options.extra == "refuse",
+        ),
+    )  # fmt: skip
+
+
+def _feed_of(records: Records, columns: tuple[str, ...], window: Window, watch: Watch) -> Feed:
+    def blocks() -> Iterator[Block]:
+        dates = [name for name in _DATES if name in columns]
+        watch.begin()
+        for block in records.blocks(columns, window, watch):
+            for name in dates:
+                watch.see_dates(name, block.records.column(name))
+            yield block
+        for name in dates:
+            watch.end_dates(name)
+
+    return Feed(
+        blocks, lambda losers: records.originals(losers, columns), records.place,
+        trace=records.trace,
+    )  # fmt: skip
+
+
+_DATES = ("registration_date",)
 
 
 def _sales(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:

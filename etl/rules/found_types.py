@@ -63,6 +63,7 @@ class _Found:
     kinds: list[Kind] = field(default_factory=lambda: list(_TESTS))
     has_values: bool = False
     longest: int = 0
+    whole: int = 0
     decimals: int = 0
 
     def look(self, texts: pa.Array, dates: DateReading) -> None:
@@ -75,6 +76,8 @@ class _Found:
             longest = max(map(utf16_length, texts.to_pylist()))
         self.longest = max(self.longest, longest)
         if Kind.DECIMAL in self.kinds:
+            whole = pc.utf8_length(pc.replace_substring_regex(texts, r"^-|\..*$", ""))
+            self.whole = max(self.whole, pc.max(whole).as_py())
             fractions = pc.utf8_length(pc.replace_substring_regex(texts, r"^[^.]*\.?", ""))
             self.decimals = max(self.decimals, pc.max(fractions).as_py())
 
@@ -122,7 +125,7 @@ class TypeFinder:
 def _column(name: str, found: _Found, is_key: bool) -> Column:
     kind = found.kinds[0] if found.has_values and found.kinds else Kind.TEXT
     if kind is Kind.DECIMAL:
-        digits = min(_USUAL_DIGITS + found.decimals, _MOST_DIGITS)
+        digits = min(max(found.whole + found.decimals, _USUAL_DIGITS), _MOST_DIGITS)
         return Column(name, "", kind, precision=digits, scale=found.decimals, required=is_key)
     if kind is Kind.TEXT:
         width = text_column_width(found.longest)

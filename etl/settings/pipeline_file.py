@@ -93,6 +93,7 @@ class _Part(BaseModel):
 class SourceOptions(RestOptions, _Part):
     """How one source is read; what is left out is found in the file, or the default holds."""
 
+    enabled: bool = Field(default=True, description="whether runs load it")
     path: str = Field(
         default="", description="file or pattern, relative to INPUT_DIR, such as exports/*.csv"
     )

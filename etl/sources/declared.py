@@ -125,7 +125,6 @@ class QueryRecords:
 
     def blocks(self, columns: Sequence[str], window: Window, watch: Watch) -> Iterator[Block]:
         """Ask for the records of the window."""
-        watch.begin()
         yield from read_query(self.form, columns, window)
 
     def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -32,13 +32,13 @@ class JsonForm:
     Attributes:
         shape: where they stand in the document.
         rename: name in the file = column.
-        defaults: columns that the file may lack.
+        defaults: by column that the file may lack, its text.
         refuse_extra: whether members that no column has are an error.
     """
 
     shape: JsonShape
     rename: Mapping[str, str] = field(default_factory=dict)
-    defaults: frozenset[str] = frozenset()
+    defaults: Mapping[str, str] = field(default_factory=dict)
     refuse_extra: bool = False
 
 
@@ -128,6 +128,7 @@ class _Flattener:
 
     def __init__(self, columns: tuple[str, ...], form: JsonForm) -> None:
         self._columns, self._form = columns, form
+        self._defaults = {n: text for n, text in form.defaults.items() if n in columns}
         self._known = {comparable(column): column for column in columns}
         self._known |= {comparable(name): column for name, column in form.rename.items()}
         self._column_of: dict[str, str | None] = {}
@@ -138,7 +139,7 @@ class _Flattener:
         for item in items:
             try:
                 texts = {n: storable(n, value) for n, value in self._members(item).items()}
-                records.append({"source_row": item.position, **texts})
+                records.append({"source_row": item.position, **self._defaults, **texts})
             except BadValueError as error:
                 rejected.append(self._rejected(item, error))
         block = pa.RecordBatch.from_pylist(records, schema=text_schema(self._columns))
@@ -154,7 +155,7 @@ class _Flattener:
             )
         if extra:
             watch.facts[f"members that are not loaded: {listed(extra)}"] = None
-        found = set(self._column_of.values()) | self._form.defaults
+        found = {*self._column_of.values(), *self._defaults}
         lacking = [column for column in self._columns if column not in found]
         if lacking and self._column_of:
             watch.warnings[f"no record has {listed(lacking)}; rename names it in the file"] = None

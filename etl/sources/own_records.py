@@ -57,7 +57,7 @@ def _json_form(name: str, options: LoadOptions) -> JsonForm:
     id_member = options.key[0] if len(options.key) == 1 else ""
     return JsonForm(
         JsonShape(source.records or name, id_member, columns), source.rename,
-        frozenset(_lacking(options)), source.extra == "refuse",
+        _lacking(options), source.extra == "refuse",
     )  # fmt: skip
 
 

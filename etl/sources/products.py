@@ -22,7 +22,7 @@ from etl.sources.watch import Watch
 PRODUCTS = "products"
 
 # The object within an item in which a flat product column stands, when it is not the item itself.
-_PRODUCT_PATHS = {
+PRODUCT_PATHS = {
     "brand": "specifications", "model": "specifications", "price": "specifications",
     "cost": "specifications", "quantity": "inventory", "warehouse": "inventory",
 }  # fmt: skip
@@ -136,7 +136,7 @@ def _flat(item: object) -> dict[str, object]:
     """
     own = _members(item)
     objects = {_ITSELF: own, **{name: _members(own.get(name)) or own for name in _NESTED}}
-    return {name: objects[_PRODUCT_PATHS.get(name, _ITSELF)].get(name) for name in PRODUCT_COLUMNS}
+    return {name: objects[PRODUCT_PATHS.get(name, _ITSELF)].get(name) for name in PRODUCT_COLUMNS}
 
 
 def _members(found: object) -> Mapping[str, object]:
