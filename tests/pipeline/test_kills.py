@@ -28,6 +28,7 @@ from pipeline_runs import Project, ended, linger, linger_until, read_csv, start
 from etl.errors import LoadingError
 from etl.history.journal import JOURNAL
 from etl.history.summary import RunSummary
+from etl.pipeline.left import LEFT
 from etl.reports.business import BUSINESS
 from etl.reports.dashboard import DASHBOARD
 from etl.reports.quality import HTML_REPORT, JSON_REPORT
@@ -255,7 +256,9 @@ def assert_nothing_is_left_behind(project: Project) -> None:
     files = {path for path in project.output.rglob("*") if path.is_file()}
     known = set((project.output / "rejected").glob("*.csv"))
     known |= {project.output / "quality" / name for name in (JSON_REPORT, HTML_REPORT)}
-    known |= {project.output / name for name in (JOURNAL, f"{JOURNAL}.lock", DASHBOARD, BUSINESS)}
+    known |= {
+        project.output / name for name in (JOURNAL, f"{JOURNAL}.lock", DASHBOARD, BUSINESS, LEFT)
+    }
     assert files - known == (set() if project.engine.is_server else {project.warehouse})
     assert not list((project.output / "scratch").glob("*"))
     assert not list(project.output.glob("*.tmp"))
