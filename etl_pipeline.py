@@ -22,7 +22,7 @@ from etl.pipeline.arguments import (
     check_arguments,
     parse_arguments,
 )
-from etl.places import is_called_by_name, working_folder
+from etl.places import command_line, is_called_by_name, working_folder
 
 if __name__ == "__main__" or is_called_by_name():
     parse_arguments(sys.argv[1:])  # --help and wrong usage end here, before Arrow is loaded
@@ -60,6 +60,7 @@ from etl.monitoring.logs import close_logging, log_context, setup_logging
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
 from etl.pipeline.begin import begin_in, begin_with
+from etl.pipeline.printed import print_summary
 from etl.pipeline.run import run_job
 from etl.pipeline.serve import serve
 from etl.quality.anomalies import detect_data_anomalies
@@ -146,19 +147,27 @@ def run_etl_pipeline(
     """
     asked = Arguments.of(args, **options)
     check_arguments(asked)
-    config = config or load_config(asked.env)
+    return _run(config or load_config(asked.env), asked)
+
+
+def _run(config: Config, asked: Arguments, *, before_summary: bool = False) -> RunSummary:
+    run = partial(_run_logged, config, asked, before_summary=before_summary)
     with private_files(config.files.file_permissions), log_context(stage="pipeline"):
         try:
             return with_alerts(
-                config, partial(_run_logged, config, asked),
-                quiet=asked.dry_run, arguments=arguments_of_run(asked),
+                config, run, quiet=asked.dry_run, arguments=arguments_of_run(asked),
             )  # fmt: skip
         finally:
             close_logging()
 
 
-def _run_logged(config: Config, args: Arguments, critical_handler: logging.Handler) -> RunSummary:
-    setup_logging(_logging_config(config, args), critical_handler=critical_handler)
+def _run_logged(
+    config: Config, args: Arguments, critical_handler: logging.Handler, *, before_summary: bool
+) -> RunSummary:
+    setup_logging(
+        _logging_config(config, args), critical_handler=critical_handler,
+        before_summary=before_summary,
+    )  # fmt: skip
     if config.files.is_sample:
         _logger.info("data/input is empty: this run loads the sample that comes with the program")
     return run_job(config, args)
@@ -222,19 +231,24 @@ def _check_health(config: Config, args: Arguments) -> int:
 
 
 def _run_and_print(config: Config, args: Arguments) -> int:
+    again = command_line(config.environment, arguments_of_run(args))
+    watched = not (args.json or args.log_level) and console.is_watched()
     try:
-        summary = run_etl_pipeline(config, args)
+        summary = _run(config, args, before_summary=watched)
     except ETLError as error:
         if not error.reported:  # the log itself could not be opened
             print(f"error: {error}", file=sys.stderr)
+        if error.reported and error.exit_code == EXIT_FAILED:
+            console.print_next(config.logging.log_dir, again)
         return error.exit_code
     except Exception:  # noqa: BLE001  # it has been logged, with its trace in the file
+        console.print_next(config.logging.log_dir, again)
         return EXIT_FAILED
     with console.output():
         if args.json:
             print(json.dumps(summary.as_dict(), indent=2))
         else:
-            console.print_summary(summary)
+            print_summary(summary, console.stdout(), again=again, verbose=args.verbose)
     return summary.exit_code or EXIT_OK
 
 

@@ -4,6 +4,7 @@ In a checkout it works in the project folder, from whatever directory it is call
 works in the current folder, and the sample data lie in the package.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -31,3 +32,17 @@ def command() -> str:
         'python etl_pipeline.py'
     """
     return COMMAND if is_called_by_name() else "python etl_pipeline.py"
+
+
+def command_line(environment: str, arguments: str = "") -> str:
+    """Return what to type, in whatever folder, to call the pipeline again.
+
+    Args:
+        environment: dev, test or prod.
+        arguments: further ones of the command line.
+    """
+    folder = working_folder()
+    called = f"python {shlex.quote(str(folder / 'etl_pipeline.py'))}"
+    if command() == COMMAND:
+        called = f"cd {shlex.quote(str(folder))} && {COMMAND}"
+    return f"{called} --env {environment} {arguments}".rstrip()

@@ -33,7 +33,7 @@ DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
 def run_twice() -> tuple[str, str]:
-    """Return what the command prints on the bundled sample, the first and the second time."""
+    """Return what the command prints on the bundled sample, the second time with --verbose."""
     with TemporaryDirectory() as folder:
         output, logs = Path(folder, "data/output"), Path(folder, "logs")
         own = {"OUTPUT_DIR": str(output), "LOG_DIR": str(logs), "PYTHONUTF8": "1"}
@@ -41,10 +41,10 @@ def run_twice() -> tuple[str, str]:
         command = [sys.executable, str(ROOT / "etl_pipeline.py"), "--env", "dev"]
         printed = [
             subprocess.run(  # noqa: S603  # our own command
-                command, env=environment, capture_output=True, text=True, check=True,
+                [*command, *more], env=environment, capture_output=True, text=True, check=True,
                 encoding="utf-8",
-            ).stdout.replace(f"{folder}/", "").replace(folder, PLACE)
-            for _ in range(2)
+            ).stdout.replace(folder, PLACE)
+            for more in ((), ("--verbose",))
         ]  # fmt: skip
     return fenced(printed[0]), fenced(printed[1])
 
@@ -89,10 +89,7 @@ def alerts() -> tuple[str, str]:
         products.write_bytes(products.read_bytes()[:9000])
         printed_by(command, exit_code=3, **told)
         texts = [
-            Path(folder, "logs/alerts", name)
-            .read_text("utf-8")
-            .replace(f"{folder}/", "")
-            .replace(folder, PLACE)
+            Path(folder, "logs/alerts", name).read_text("utf-8").replace(folder, PLACE)
             for name in ("email_alerts.log", "slack_notifications.log")
         ]
     email = re.sub(
@@ -107,13 +104,6 @@ def fenced(text: str) -> str:
     return "\n".join(["```text", *lines, "```"])
 
 
-def short(output: str) -> str:
-    """Return the output without what stands between its first table and its last line."""
-    lines = output.splitlines()
-    end = next(number for number, line in enumerate(lines) if line.startswith("└"))
-    return "\n".join([*lines[: end + 1], "...", *lines[-2:]])
-
-
 def exit_codes() -> str:
     """Return the exit codes that the help names."""
     codes = build_parser().format_help().partition("exit codes:\n")[2].partition("\n\n")[0]
@@ -126,7 +116,7 @@ def parts() -> dict[str, str]:
     first, second = run_twice()
     email, slack = alerts()
     return {
-        "short-run": short(first),
+        "short-run": first,
         "first-run": first,
         "second-run": second,
         "help": fenced(build_parser().format_help()),

@@ -5,15 +5,14 @@ Secrets are masked and control characters spelt out before any text is made of i
 
 import errno
 import re
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 from etl.errors import ETLError
 from etl.places import command
 from etl.settings.connection_strings import masked
+from etl.traces import trace_of
 from etl.words import counted
 
 CRITICAL, ERROR, WARNING, INFO, SUCCESS = "CRITICAL", "ERROR", "WARNING", "INFO", "SUCCESS"
@@ -257,7 +256,7 @@ def error_facts(error: BaseException) -> dict[str, Any]:
         "error_type": " caused by ".join(map(_class_name, chain)),
         "cause": "" if first is error or said else f"{_class_name(first)}: {first}",
         "message": message,
-        "stack_trace": _trace(error),
+        "stack_trace": trace_of(error),
         "actions": recommended_actions(error),
     }
 
@@ -283,22 +282,6 @@ def _class_name(error: BaseException) -> str:
     module = type(error).__module__
     own = module == "builtins" or "." in module
     return type(error).__name__ if own else f"{module}.{type(error).__name__}"
-
-
-def _trace(error: BaseException) -> str:
-    """The trace without the frames of attempts and breakers, which say nothing of the error."""
-    trace = traceback.TracebackException.from_exception(error)
-    each: traceback.TracebackException | None = trace
-    seen: set[int] = set()
-    while each is not None and id(each) not in seen:
-        seen.add(id(each))
-        kept = [f for f in each.stack if not _REPEATING.intersection(Path(f.filename).parts)]
-        each.stack = traceback.StackSummary.from_list(kept)
-        each = each.__cause__ or each.__context__
-    return "".join(trace.format())
-
-
-_REPEATING = frozenset({"tenacity", "resilience", "futures", "contextlib.py"})
 
 
 def fault_key(error: BaseException) -> str:

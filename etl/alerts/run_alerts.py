@@ -1,7 +1,6 @@
 """The alerts of a run: by how it ended, and by what its summary says."""
 
 import logging
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -44,7 +43,7 @@ from etl.history import audit as run_history
 from etl.history.runs import utc_now
 from etl.history.summary import Check, RunSummary, SourceOutcome, TableCounts
 from etl.monitoring.logs import PIPELINE_LOG, log_context
-from etl.places import COMMAND, command, working_folder
+from etl.places import command_line
 from etl.resilience.transient import is_transient
 from etl.settings.config import Config
 from etl.words import UNKNOWN, count_words, counted
@@ -128,14 +127,8 @@ class _Commands:
 
     @classmethod
     def of(cls, config: Config, arguments: str) -> "_Commands":
-        folder = working_folder()
-        base = command()
-        if base == COMMAND:
-            base = f"cd {shlex.quote(str(folder))} && {base}"
-        else:
-            base = f"python {shlex.quote(str(folder / 'etl_pipeline.py'))}"
-        program = f"{base} --env {config.environment}"
-        return cls(program, f"{program} {arguments}".strip())
+        environment = config.environment
+        return cls(command_line(environment), command_line(environment, arguments))
 
 
 @dataclass(frozen=True)

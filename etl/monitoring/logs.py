@@ -16,6 +16,7 @@ from typing import TextIO
 from etl.errors import ConfigurationError
 from etl.files import open_private
 from etl.settings.config import LoggingConfig
+from etl.traces import trace_of
 from etl.words import printable
 
 PIPELINE_LOG = "etl_pipeline.log"
@@ -50,8 +51,7 @@ def log_context(**fields: object) -> Iterator[None]:
 
     Example:
         >>> with log_context(run_id="r1", stage="extract"), log_context(stage="load"):
-        ...     dict(current_log_context())
-        {'run_id': 'r1', 'stage': 'load'}
+        ...     logging.getLogger(__name__).debug("loading")
     """
     taken = sorted(_RECORD_ATTRIBUTES & fields.keys())
     if taken:
@@ -61,16 +61,6 @@ def log_context(**fields: object) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
-
-
-def current_log_context() -> Mapping[str, object]:
-    """Return the fields that the surrounding `log_context` blocks set, read-only.
-
-    Example:
-        >>> dict(current_log_context())
-        {}
-    """
-    return _context.get()
 
 
 class _ContextFilter(logging.Filter):
@@ -98,7 +88,10 @@ def set_critical_handler(factory: Callable[[LoggingConfig], logging.Handler]) ->
 
 
 def setup_logging(
-    config: LoggingConfig, *, critical_handler: logging.Handler | None = None
+    config: LoggingConfig,
+    *,
+    critical_handler: logging.Handler | None = None,
+    before_summary: bool = False,
 ) -> logging.Logger:
     """Send every log line of the pipeline to the console and to two rotating files.
 
@@ -111,6 +104,8 @@ def setup_logging(
         config: where the files go, what the console shows, when the files rotate (bytes).
         critical_handler: is given CRITICAL records. It stays the caller's: it is detached, never
             closed. Left out, it is the one of `set_critical_handler`, which writes e-mails.
+        before_summary: whether a person will be shown the summary: the console then has only
+            warnings and errors that it does not repeat.
 
     Returns:
         The logger of the pipeline.
@@ -130,7 +125,10 @@ def setup_logging(
     """
     _check_writable(config.log_dir)
     close_logging()
-    _attach(_StderrHandler(), level=config.log_level, formatter=_ConsoleFormatter())
+    stderr = _StderrHandler()
+    if before_summary:
+        stderr.addFilter(_is_not_in_summary)
+    _attach(stderr, level=config.log_level, formatter=_ConsoleFormatter())
     for name, level in ((PIPELINE_LOG, logging.DEBUG), (ERROR_LOG, logging.ERROR)):
         file = _rotating_file(config, name)
         _undo.callback(file.close)
@@ -192,6 +190,14 @@ def _attach(
 def _set_level(logger: logging.Logger, level: int) -> None:
     _undo.callback(logger.setLevel, logger.level)
     logger.setLevel(level)
+
+
+# As `extra` of a record that the summary repeats.
+IN_SUMMARY = {"in_summary": True}
+
+
+def _is_not_in_summary(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING and not hasattr(record, "in_summary")
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
@@ -264,7 +270,7 @@ class _JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = self._fields(record)
-        for key in vars(record).keys() - _RECORD_ATTRIBUTES - set(_CONTEXT_KEYS):
+        for key in vars(record).keys() - _RECORD_ATTRIBUTES - {*_CONTEXT_KEYS, *IN_SUMMARY}:
             name = f"{key}_" if key in fields else key  # `extra` may use a name of ours
             fields[name] = getattr(record, key)
         return _one_line_json(fields)
@@ -286,7 +292,7 @@ class _JsonFormatter(logging.Formatter):
     def _traceback(self, record: logging.LogRecord) -> dict[str, object]:
         if record.exc_info:
             # exc_info=True outside an except block gives three times None
-            text = self.formatException(record.exc_info) if record.exc_info[0] else None
+            text = trace_of(record.exc_info[1]).rstrip() if record.exc_info[1] else None
         else:
             text = record.exc_text  # a record that came through a queue
         return {"exception": text} if text else {}

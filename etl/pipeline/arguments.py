@@ -134,8 +134,13 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     what.add_argument("--json", action="store_true", help="the summary as JSON on stdout")
     what.add_argument(
+        "-v", "--verbose", action="store_true",
+        help="the summary with what needs nobody: stages, memory, how the sources are written",
+    )  # fmt: skip
+    what.add_argument(
         "--log-level", choices=LOG_LEVELS, type=str.upper,
-        help="what the console shows (default: LOG_LEVEL)",
+        help="from which level on the console shows log lines (default: LOG_LEVEL; on a terminal "
+        "those that the summary does not repeat)",
     )  # fmt: skip
     what.add_argument(
         "--print-completion", action=_PrintCompletion, choices=SHELLS,
@@ -180,6 +185,7 @@ class Arguments:
     serve: int | None = None
     json: bool = False
     log_level: str | None = None
+    verbose: bool = False
 
     @classmethod
     def of(cls, given: object = None, **options: object) -> "Arguments":

@@ -11,6 +11,7 @@ from etl.history.records import RunRecord
 from etl.history.runs import RunPlan
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.arguments import Arguments
+from etl.pipeline.progress import Progress
 from etl.pipeline.sources import Source
 from etl.pipeline.stages import Stages
 from etl.pipeline.workspace import REJECTED
@@ -32,7 +33,7 @@ class RunContext:
         own: the loads that the user has declared.
         as_left: nobody has written the warehouse since the last run has checked it.
         scratch: folder of its own for what engines spill.
-        on_progress: takes a source and how many more of its rows were read.
+        progress: what the run says of itself while it works.
     """
 
     config: Config
@@ -46,7 +47,7 @@ class RunContext:
     own: tuple[OwnLoad, ...] = ()
     as_left: bool = False
     sources: tuple[Source, ...] = ()
-    on_progress: Callable[[str, int], None] = field(default=lambda source, rows: None)
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def ledger(self) -> Ledger:

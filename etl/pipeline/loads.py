@@ -18,8 +18,9 @@ from etl.history.audit import HELD_BACK, LOADED, PREVIEWED, SOURCE_FAILED
 from etl.history.lineage import counts_of, facts_of
 from etl.history.runs import Applied, LoadCounts, Staged, flaws_in_words
 from etl.history.summary import Lineage, LineageFile, SourceOutcome
-from etl.monitoring.logs import log_context
+from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.pipeline.context import RunContext
+from etl.pipeline.progress import CHECKING, DUPLICATES, MERGING
 from etl.pipeline.read_ahead import ReadAhead
 from etl.pipeline.reading import start_reading
 from etl.pipeline.set_aside import duplicate_records, load_of, refused_records, rejected_file
@@ -83,7 +84,7 @@ _EXPLAINED = {  # by note: what is counted, and what was done about it
 
 def _with_findings(source: Source, outcome: SourceOutcome) -> SourceOutcome:
     """Say once how the source is written, and what of that a person should look at."""
-    extra = {"source": source.name, "stage": EXTRACTION}
+    extra = {"source": source.name, "stage": EXTRACTION, **IN_SUMMARY}
     facts = (*source.watch.facts, *source.written)
     explained = [f"{counted(outcome.notes[name], noun)}{done}"
                  for name, (noun, done) in _EXPLAINED.items() if name in outcome.notes]  # fmt: skip
@@ -127,6 +128,7 @@ def _load_each(
     for source in run.sources:
         restated = _restate_source(run, source, recognised[source.name])
         outcome, applied = restated or _load_source(run, source, readers, previewed)
+        run.progress.end(source.name, outcome.status)
         outcomes.append(outcome)
         total = total.plus(applied)
     return outcomes, total
@@ -177,6 +179,8 @@ def _refresh_all(run: RunContext, readers: _Readers) -> tuple[Sequence[SourceOut
         _loaded(run, source, result, applied=applied) if isinstance(result, Staged) else result
         for source, result in zip(run.sources, results, strict=True)
     ]
+    for outcome in outcomes:
+        run.progress.end(outcome.source, outcome.status)
     return outcomes, applied
 
 
@@ -215,6 +219,7 @@ def _stage(
         with log_context(source=source.name, stage="staging"):
             stage = partial(_stage_once, run, source, readers, attempt)
             staged = run.retried(with_proven_order)(stage)
+            run.progress.step(source.name, CHECKING)
             accepted = _pass_gate(run, source, staged, tally=attempt.tally, waiting=waiting)
             notices = list(_notices(run, source, attempt.tally))
             run.ledger.notices += notices
@@ -236,13 +241,10 @@ def _stage_once(run: RunContext, source: Source, readers: _Readers, attempt: _At
     rejects = rejected_file(run, source)
     try:
         with reader:
-            intake = Intake(
-                reader, rejects, partial(duplicate_records, source),
-                partial(refused_records, source), window=source.window, partial=source.partial,
-                tally=attempt.tally, staged=_staged_before(run),
-            )  # fmt: skip
+            blocks = run.progress.taken_in(source.name, reader, lambda: source.feed.meter)
+            intake = _intake(run, source, blocks, rejects)
             run.db.revive()
-            staged = stage_source(load_of(run), source.table, intake)
+            staged = stage_source(load_of(run), source.table, replace(intake, tally=attempt.tally))
             attempt.duplicates = staged.rows_duplicate
         _publish(run, source, rejects)
     except HeldBackError:  # given up before its end: a person looks at what it rejected so far
@@ -251,6 +253,16 @@ def _stage_once(run: RunContext, source: Source, readers: _Readers, attempt: _At
     finally:
         rejects.discard()
     return replace(staged, notes={**source.skipped, **+source.watch.counts, **staged.notes})
+
+
+def _intake(
+    run: RunContext, source: Source, blocks: Iterator[LoadBlock], rejects: RejectedFile
+) -> Intake:
+    return Intake(
+        blocks, rejects, partial(duplicate_records, source), partial(refused_records, source),
+        window=source.window, partial=source.partial, staged=_staged_before(run),
+        on_read=lambda: run.progress.step(source.name, DUPLICATES),
+    )  # fmt: skip
 
 
 def _staged_before(run: RunContext) -> tuple[str, ...]:
@@ -278,8 +290,9 @@ def _pass_gate(
     for finding in accepted:
         run.ledger.notices.append(f"{source.name}: {finding.message}; accepted")
         logger.warning(
-            "%s accepted: %s", finding.full_name, finding.message, extra={"source": source.name}
-        )
+            "%s accepted: %s", finding.full_name, finding.message,
+            extra={"source": source.name, **IN_SUMMARY},
+        )  # fmt: skip
     return accepted
 
 
@@ -305,6 +318,8 @@ def _apply(run: RunContext, staged: list[Staged]) -> Applied:
     process.raise_if_asked()
     run.stages.start(LOADING)
     started = time.perf_counter()
+    for each in staged:
+        run.progress.step(each.table.source, MERGING)
     with log_context(stage=LOADING):
         applied = load_staged(load_of(run), staged)
     seconds = time.perf_counter() - started
@@ -374,7 +389,8 @@ def _failed(source: Source, error: Exception, *, read: int) -> SourceOutcome:
 
 
 def _log_failure(source: Source, error: Exception, message: str) -> None:
-    logger.error("%s", message, exc_info=error, extra={"source": source.name})
+    extra = {"source": source.name, **IN_SUMMARY}
+    logger.error("%s", message, exc_info=error, extra=extra)
 
 
 def _rejected_file(run: RunContext, source: Source) -> str:

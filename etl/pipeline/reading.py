@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 from etl.findings import REJECT_RATE
 from etl.monitoring.logs import log_context
@@ -38,8 +39,8 @@ def _transformed(run: RunContext, source: Source) -> Iterator[LoadBlock]:
                 TRANSFORMATION, seconds=time.perf_counter() - started,
                 record_count=block.records.num_rows, error_count=transformed.rejected.num_rows,
             )  # fmt: skip
-            run.on_progress(source.name, block.rows)
-            yield transformed.with_unparsed(block.rejected, block.examined)
+            loaded = transformed.with_unparsed(block.rejected, block.examined)
+            yield replace(loaded, position=block.position)
 
 
 def _extracted(run: RunContext, source: Source) -> Iterator[Block]:
@@ -76,4 +77,4 @@ def _measured(run: RunContext, source: Source) -> Generator[Block, None, None]:
             )  # fmt: skip
         if block is None:
             return
-        yield block
+        yield replace(block, position=source.feed.meter.done)

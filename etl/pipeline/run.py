@@ -15,17 +15,18 @@ from etl.history.lineage import record_lineage
 from etl.history.records import RunRecord, journal_path, journaled, status_of
 from etl.history.runs import REPROCESS, Applied, LoadCounts, utc_now
 from etl.history.summary import RunSummary, SourceOutcome
-from etl.monitoring.logs import log_context
+from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.monitoring.metrics import ETLMetrics
-from etl.pipeline import console
 from etl.pipeline.arguments import Arguments, days_of, mode_of, window_of
 from etl.pipeline.context import RunContext
 from etl.pipeline.left import is_as_left, note_as_left
 from etl.pipeline.loads import run_loads
 from etl.pipeline.planning import notices_of_settings, plan_run, planned_sources, sales_not_read
+from etl.pipeline.progress import VALIDATING
 from etl.pipeline.read_copy import refresh_read_copy
 from etl.pipeline.stages import VALIDATION, Stages, log_run_end, measured
 from etl.pipeline.summarize import Findings, summarize
+from etl.pipeline.watching import shown
 from etl.pipeline.workspace import (
     PROCESSED,
     QUALITY,
@@ -129,7 +130,8 @@ def _run(config: Config, args: Arguments, record: RunRecord) -> RunSummary:
             )  # fmt: skip
             run = RunContext(config, args, db, plan, record, metrics, Stages(metrics), scratch,
                              own, as_left=as_left)  # fmt: skip
-            record.summary = _preview(run) if args.dry_run else _load(run, Findings(older))
+            with shown(run.progress, bars=not args.json):
+                record.summary = _preview(run) if args.dry_run else _load(run, Findings(older))
             return record.summary
 
 
@@ -222,19 +224,19 @@ def _load_and_validate(run: RunContext, findings: Findings) -> RunSummary:
 
 def _run_loads(run: RunContext) -> tuple[tuple[SourceOutcome, ...], Applied]:
     sources = planned_sources(run)
-    names = tuple(source.name for source in sources)
-    with console.progress(names, enabled=not run.args.json) as on_progress:
-        return run_loads(replace(run, sources=sources, on_progress=on_progress))
+    run.progress.expect(source.name for source in sources)
+    return run_loads(replace(run, sources=sources))
 
 
 def _found(run: RunContext, look: Callable[[], Iterator[str]]) -> list[str]:
     lines = run.kept(lambda: list(look()))
     for line in lines:
-        logger.warning("%s", line)
+        logger.warning("%s", line, extra=IN_SUMMARY)
     return lines
 
 
 def _validate(run: RunContext, applied: Applied) -> Judged:
+    run.progress.step("tables", VALIDATING)
     is_due = run.args.validate or not run.as_left
     days = 0 if is_due else run.config.processing.full_check_days
     with measured(run.stages, run.metrics, VALIDATION) as counted:
@@ -257,7 +259,7 @@ def _archive(run: RunContext) -> list[str]:
             query=sales_query() if from_database else "", window=str(run.plan.window),
         )  # fmt: skip
     except ETLError as error:  # the sources themselves are whole, so the load goes on
-        logger.error("the sources were not archived: %s", error, exc_info=True)
+        logger.error("the sources were not archived: %s", error, exc_info=True, extra=IN_SUMMARY)
         return [f"archive: {error}"]
     return []
 
@@ -277,6 +279,6 @@ def _export(run: RunContext, findings: Findings) -> list[Path]:
         tables = (*STAR_TABLES, *(each.whole for each in run.own))
         return export_tables(run.db, run.output / PROCESSED, run.args.export, tables)
     except ETLError as error:  # the load itself is done
-        logger.error("%s", error, exc_info=True)  # the message is the error's own
+        logger.error("%s", error, exc_info=True, extra=IN_SUMMARY)  # its own message
         findings.attention.append(f"export: {error}")
         return []

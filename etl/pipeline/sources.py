@@ -37,6 +37,7 @@ from etl.sources.declared import CsvRecords, JsonRecords, Records, holds_json
 from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape
+from etl.sources.meter import Meter
 from etl.sources.products import PRODUCT_PATHS, PRODUCTS, read_product_originals, read_products
 from etl.sources.rest.declared import rest_records, statuses_of
 from etl.sources.rest.feeding import read_interface, read_interface_sales
@@ -65,6 +66,7 @@ class Feed:
         files: its files, with what was read of each.
         left_out: how many of its records are not wanted for their status, by status; known once
             it was read.
+        rows: how many rows of a query were read; a file is measured by its trace.
     """
 
     read: Callable[[], Iterator[Block]]
@@ -74,11 +76,19 @@ class Feed:
     trace: FileTrace | None = None
     left_out: Counter[str] = field(default_factory=Counter)
     files: SourceFiles | None = None
+    rows: Meter = field(default_factory=Meter)
 
     @property
     def traced(self) -> FileTrace | None:
         """What was read of all of it; None for a database."""
         return self.files.trace if self.files else self.trace
+
+    @property
+    def meter(self) -> Meter:
+        """How much of it was read."""
+        if self.files:
+            return self.files.meter
+        return self.rows if self.trace is None else self.trace.meter
 
 
 def _first_column(block: pa.RecordBatch) -> pa.RecordBatch:
@@ -369,7 +379,7 @@ def _sales(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
         # a query cannot be asked again for the same rows
         lambda losers: losers.select(["source_row", *SALES_COLUMNS]),
         config.database.sales_display_name, sales_query(statuses=reading.statuses),
-        left_out=reading.left_out,
+        left_out=reading.left_out, rows=reading.meter,
     )  # fmt: skip
 
 

@@ -177,7 +177,6 @@ def restate(
     run.metrics.record_totals(read=counts.rows_read, rejected=counts.rows_rejected)
     run.metrics.add(LOADING, seconds=time.perf_counter() - started,
                     record_count=counts.rows_read, error_count=0)  # fmt: skip
-    run.on_progress(source.name, counts.rows_read)
     since = same.known.input.since
     logger.info(
         "%s: unchanged since run %s, not loaded again: %d read, %d unchanged, %d rejected, "

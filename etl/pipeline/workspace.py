@@ -17,6 +17,7 @@ from pathlib import Path
 from etl.errors import ETLError
 from etl.files import PART, locked
 from etl.history.journal import JOURNAL
+from etl.monitoring.logs import IN_SUMMARY
 from etl.pipeline.left import LEFT
 from etl.reports.business import BUSINESS
 from etl.reports.dashboard import DASHBOARD
@@ -75,7 +76,7 @@ def older_warehouse(config: Config) -> list[str]:
         f"to go on with it, put it in the place of the new one, or set "
         f"DB_CONNECTION_STRING=duckdb:///{old.as_posix()}"
     )
-    logger.warning("%s", words)
+    logger.warning("%s", words, extra=IN_SUMMARY)
     return [words]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Dict
 from etl.engines.database import DatabaseManager
 from etl.history import audit as run_history
 from etl.history.runs import REPROCESS, Applied, RunPlan, utc_now
+from etl.monitoring.logs import IN_SUMMARY
 from etl.quality.anomalies import (
     SCORE,
     baseline,
@@ -90,6 +91,7 @@ def _log(checks: Iterable[Mapping[str, Any]], anomalies: Iterable[Mapping[str, A
     for check in checks:
         if check["status"] != PASSED:
             level = _LEVELS[check["status"]]
-            logger.log(level, "check %s: %s: %s", check["status"], check["name"], check["message"])
+            words = (check["status"], check["name"], check["message"])
+            logger.log(level, "check %s: %s: %s", *words, extra=IN_SUMMARY)
     for anomaly in anomalies:
-        logger.warning("unusual: %s", anomaly["message"])
+        logger.warning("unusual: %s", anomaly["message"], extra=IN_SUMMARY)

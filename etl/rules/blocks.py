@@ -18,12 +18,14 @@ class Block:
         rejected: records that could not be split into their fields, see `rejects.reject_schema`.
         examined: how many records of the source were looked at for this block, wanted or not.
         most_to_come: how many more records the source can have; None where that is unknown.
+        position: how much of the source had been read with it, in the unit of its meter.
     """
 
     records: pa.RecordBatch
     rejected: pa.RecordBatch
     examined: int
     most_to_come: int | None = None
+    position: int = 0
 
     @property
     def rows(self) -> int:
@@ -43,6 +45,7 @@ class LoadBlock:
         examined: records of the source that extraction looked at for it.
         returns: how many of the rejected ones are returns.
         returned: the sum of their amounts.
+        position: how much of the source had been read with it, in the unit of its meter.
     """
 
     accepted: pa.RecordBatch
@@ -52,6 +55,7 @@ class LoadBlock:
     examined: int = 0
     returns: int = 0
     returned: Decimal = Decimal(0)
+    position: int = 0
 
     @property
     def rows(self) -> int:

@@ -6,12 +6,13 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
 from pathlib import Path
 
 from etl.errors import ExtractionError
+from etl.sources.meter import Meter
 
 # The longer marks first: the one of UTF-16 is the beginning of that of UTF-32.
 _MARKS = (
@@ -108,12 +109,19 @@ class FileTrace:
         sha256: of those bytes.
         modified_at: when the file was last written, UTC.
         extracted_at: when the file says that it was made.
+        meter: how much of the file was read so far, filled all the time.
     """
 
     bytes: int | None = None
     sha256: str | None = None
     modified_at: datetime | None = None
     extracted_at: datetime | None = None
+    meter: Meter = field(default_factory=Meter)
+
+    def see(self, file: BufferedReader) -> None:
+        """Take down how much of a file was read."""
+        with suppress(OSError):  # a pipe has no place
+            self.meter.done, self.meter.total = file.tell(), os.fstat(file.fileno()).st_size
 
     def complete(self, file: BufferedReader, digest: "hashlib._Hash", size: int) -> None:
         """Takes down that a file was read whole.
@@ -280,6 +288,8 @@ def content_chunks(
         yield from byte_chunks(file, path, size=size, trace=trace)
         return
     for chunk, last in byte_chunks(content, path, size=size):
+        if trace is not None:
+            trace.see(file)
         if last and trace is not None:
             file.seek(0)
             for _ in byte_chunks(file, path, size=_TRACED_BYTES, trace=trace):
@@ -313,6 +323,7 @@ def byte_chunks(
             raise ExtractionError(what, next_step="check the disk or the share") from error
         last = len(chunk) < size  # a buffered file comes up short only at its end
         if trace is not None:
+            trace.see(file)
             digest.update(chunk)  # at once, so that the hash is of the bytes that are used
             read += len(chunk)
             if last:

@@ -32,6 +32,7 @@ from etl.schema.arrow import text_schema
 from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
 from etl.sources.files import FileTrace
+from etl.sources.meter import ROWS, Meter
 from etl.sources.servers import ServerQuery, open_query
 from etl.sources.several import SourceFiles
 from etl.sources.watch import Watch
@@ -63,6 +64,7 @@ class SalesReading:
             with their status.
         left_out: takes how many sales of the window have another status, by status; it is emptied
             when a reading begins.
+        meter: how many rows of a database were read, of how many.
     """
 
     chunk_rows: int = 50_000
@@ -75,11 +77,16 @@ class SalesReading:
     statuses: tuple[str, ...] = (COMPLETED,)
     records: ReadTexts | None = None
     left_out: Counter[str] = field(default_factory=Counter)
+    meter: Meter = field(default_factory=lambda: Meter(ROWS))
 
     @property
     def wanted(self) -> frozenset[str]:
         """The statuses as they are compared."""
         return frozenset(map(value_rules.comparable_status, self.statuses))
+
+    def begin(self, counted: Sequence[Any] | None) -> None:
+        """Begin to measure a reading, of which a query has counted the rows."""
+        self.meter.done, self.meter.total = 0, int(counted[0]) if counted else None
 
     def leave_out(self, status: object, sales: int) -> None:
         """Count sales of another status."""
@@ -119,6 +126,14 @@ FROM sales_transactions
 WHERE transaction_date BETWEEN ? AND ?
     AND {_STATUS} IN ({_listed(statuses)})
 ORDER BY transaction_date;"""  # noqa: S608  # names from this module
+
+
+def count_query(statuses: Sequence[str] = (COMPLETED,)) -> str:
+    """Return the query for how many sales `sales_query` gives."""
+    return f"""SELECT COUNT(*)
+FROM sales_transactions
+WHERE transaction_date BETWEEN ? AND ?
+    AND {_STATUS} IN ({_listed(statuses)});"""  # noqa: S608  # likewise
 
 
 def left_out_query(statuses: Sequence[str] = (COMPLETED,)) -> str:
@@ -187,7 +202,10 @@ def _read_sales_duckdb(path: Path | None, window: Window, reading: SalesReading)
         with duckdb.connect(str(path or ":memory:"), read_only=path is not None) as connection:
             params = (window.start, window.end)
             query = sales_query(statuses=reading.statuses)
+            counted = connection.execute(count_query(reading.statuses), params).fetchall()
+            reading.begin(counted[0])
             for records in arrow_blocks(connection, query, params, chunk_rows=reading.chunk_rows):
+                reading.meter.done += records.num_rows
                 yield Block(_numbered(records, row), _no_rejects(), records.num_rows)
                 row += records.num_rows
             others = connection.execute(left_out_query(reading.statuses), params).fetchall()
@@ -210,9 +228,13 @@ def _read_sales_server(
     breaker = reading.breaker or sales_breaker()
     query = sales_of(connection_string, window, reading.statuses)
     zone = ZoneInfo((reading.watch or Watch()).dates.zone)
+    count = replace(query, sql=count_query(reading.statuses))
+    with closing(open_query(count, breaker)) as source:
+        reading.begin(next(iter(source.fetchmany(1)), None))
     with closing(open_query(query, breaker)) as source:
         row = 1
         while rows := source.fetchmany(reading.chunk_rows):
+            reading.meter.done += len(rows)
             rows = [_in_zone(found, zone) for found in rows]
             kept = [found[:-1] for found in rows if _is_wanted(found, window, reading)]
             columns = [_text_column(column) for column in zip(*kept, strict=True)]

@@ -17,6 +17,7 @@ from etl.errors import ETLError, ExtractionError, ValidationError
 from etl.rejects import ROWS_OF_A_FILE, places
 from etl.rules.blocks import Block
 from etl.sources.files import FileTrace
+from etl.sources.meter import Meter
 from etl.sources.watch import Watch
 
 ReadOne = Callable[[Path, FileTrace], Iterator[Block]]
@@ -84,6 +85,18 @@ class SourceFiles:
             max((t.modified_at for t in traces if t.modified_at), default=None),
             max((t.extracted_at for t in traces if t.extracted_at), default=None),
         )
+
+    @property
+    def meter(self) -> Meter:
+        """How much of all of them was read."""
+        meters = [file.trace.meter for file in self.files]
+        return Meter(done=sum(meter.done for meter in meters), total=self._size())
+
+    def _size(self) -> int | None:
+        try:
+            return sum(file.path.stat().st_size for file in self.files)
+        except OSError:  # reading says why
+            return None
 
     def read(self, read_one: ReadOne, watch: Watch) -> Iterator[Block]:
         """Read all of them as one source.

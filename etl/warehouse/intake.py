@@ -99,6 +99,7 @@ class Intake:
         partial: whether these are single records, not all that the source has.
         staged: tables whose records are staged and not merged yet, but will be before these.
         tally: counts them, also when the source fails or is held back on the way.
+        on_read: is called when all of them are staged, before they are compared.
     """
 
     blocks: Iterable[LoadBlock]
@@ -109,6 +110,7 @@ class Intake:
     partial: bool = False
     staged: Collection[str] = ()
     tally: Tally = field(default_factory=Tally)
+    on_read: Callable[[], None] = field(default=lambda: None)
 
 
 def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
@@ -129,6 +131,7 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
         for block in intake.blocks:
             tally.add(block)
             _stage_block(staging, block, intake=intake, tally=tally)
+    intake.on_read()
     staging.verify()
     duplicates = _set_duplicates_aside(staging, intake)
     _reject_without_parent(staging, intake)

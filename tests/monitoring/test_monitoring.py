@@ -23,7 +23,6 @@ from etl.monitoring.logs import (
     ERROR_LOG,
     PIPELINE_LOG,
     close_logging,
-    current_log_context,
     log_context,
     setup_logging,
 )
@@ -414,17 +413,20 @@ def test_contexts_nest_and_end(config: LoggingConfig) -> None:
         with log_context(stage="load", batch=7):
             logger.info("inner")
         logger.info("outer")
-    inner, outer = lines_of(config)
+    logger.info("after")
+    inner, outer, after = lines_of(config)
     assert (inner["run_id"], inner["stage"], inner["batch"]) == ("r1", "load", 7)
     assert (outer["run_id"], outer["stage"]) == ("r1", "extract")
     assert "batch" not in outer
-    assert current_log_context() == {}
+    assert (after["run_id"], after["stage"]) == (None, None)
 
 
-def test_a_context_ends_when_its_block_fails() -> None:
+def test_a_context_ends_when_its_block_fails(config: LoggingConfig) -> None:
+    setup_logging(config)
     with pytest.raises(ETLError), log_context(stage="load"):
         raise ETLError("broken")
-    assert current_log_context() == {}
+    logger.info("after")
+    assert lines_of(config)[0]["stage"] is None
 
 
 def test_an_extra_field_wins_over_the_context(config: LoggingConfig) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pipeline_runs import Project, command
+from pipeline_runs import COMMAND, Project, command
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "input"
 HEADER = "customer_id,first_name,last_name,email,phone,address,segment,registration_date\n"
@@ -218,10 +218,12 @@ def test_a_warehouse_that_cannot_be_written_ends_with_code_1(
 ) -> None:
     project.warehouse.parent.mkdir(parents=True)
     project.warehouse.mkdir()
-    assert command(project, monkeypatch) == 1
-    (line,) = capsys.readouterr().err.splitlines()
+    assert command(project, monkeypatch, "--date", "2024-01-20") == 1
+    line, log, again = capsys.readouterr().err.splitlines()
     assert "warehouse.duckdb" in line
     assert "Next:" in line
+    assert Path(log.removeprefix("the log: ")).is_file()
+    assert again == f"then run: python {COMMAND} --env dev --date 2024-01-20"
 
 
 def test_a_warehouse_that_is_no_database_ends_with_code_1(

@@ -65,9 +65,9 @@ def test_the_console_prints_the_rejected_file_of_a_source_that_is_held_back(
     assert command(project, monkeypatch) == 3
     shown = capsys.readouterr().out
     (path,) = (project.output / "rejected").iterdir()
-    assert f"rejected customers: {path}" in shown
+    assert f"rejected records: {path}" in shown
     assert "not loaded" in shown
-    assert "WARNING: customers: customers held back: 4 of 11 records rejected" in shown
+    assert "held back: customers held back: 4 of 11 records rejected" in shown
 
 
 # --- when nothing is loaded ----------------------------------------------------------------

@@ -271,7 +271,7 @@ def test_the_console_reports_warnings_and_notes(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project.write([{**c, "first_name": None, "last_name": None} for c in CUSTOMERS], [], SALES)
-    assert command(project, monkeypatch) == 0
+    assert command(project, monkeypatch, "--verbose") == 0
     told = capsys.readouterr().out
     assert "warning: check customer_dim.name_missing: rows of customer_dim without name: " in told
     assert "note: check sales_fact.newest_sale_age: the newest sale is of 2024-01-20" in told
