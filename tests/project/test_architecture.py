@@ -29,6 +29,7 @@ ORDER = (
         "etl.process",
         "etl.places",
         "etl.version",
+        "etl.traces",
     },
     {"etl.templates"},
     {"etl.schema"},
