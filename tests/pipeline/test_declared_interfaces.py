@@ -5,12 +5,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pipeline_runs import Project
-from rest_server import Answer, Asked, RestServer, by_link, cut, refused, rest_server
+from rest_server import Answer, Asked, RestServer, as_json, by_link, cut, refused, rest_server
+
+from etl.settings.pipeline_reading import read_pipeline_file
 
 ORDERS = """
 [loads.orders]
@@ -221,3 +224,43 @@ def test_columns_are_found_where_none_are_declared(server: RestServer, tmp_path:
     assert run(made).exit_code == 0
     found = made.query("SELECT * FROM thing")
     assert [str(value) for value in found[0]] == ["1", "2024-01-02", "1.25"]
+
+
+# --- docs/rest.md ----------------------------------------------------------------------------
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "rest.md").read_text(encoding="utf-8")
+
+
+def example(name: str) -> str:
+    return PAGE.partition(f"<!-- {name} -->\n```toml\n")[2].partition("```")[0]
+
+
+def test_the_example_of_the_documentation_asks_as_it_says(
+    server: RestServer, tmp_path: Path
+) -> None:
+    orders = [{**order(n, 0), "updated_at": f"2024-01-15T0{n + 7}:00:00Z"} for n in range(1, 4)]
+    orders[2]["updated_at"] = "2024-01-15T10:00:00Z"
+
+    def answer(asked: Asked) -> Answer:
+        start = int(asked.params.get("after", "c0")[1:])
+        end = start + 2
+        following = f"c{end}" if end < len(orders) else None
+        return as_json({"data": orders[start:end], "meta": {"next": following}})
+
+    server.routes["/v1/orders"] = answer
+    made = project(tmp_path, server)
+    made.settings |= {"CRM_TOKEN": "s3cr3t"}
+    text = example("example").replace("https://crm.example.com", server.url)
+    (tmp_path / "pipeline.toml").write_text(text, encoding="utf-8")
+    assert run(made).exit_code == 0
+    assert run(made).exit_code == 0
+    asked = [f"GET {call.path}?{urlencode(call.params, safe=':')}" for call in server.calls[:3]]
+    assert "\n".join(asked) in PAGE
+    assert {call.headers["Authorization"] for call in server.calls} == {"Bearer s3cr3t"}
+    assert made.query("SELECT count(*) FROM crm_order") == [(3,)]
+
+
+def test_the_shop_of_the_documentation_is_declared(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.toml").write_text(example("shops"), encoding="utf-8")
+    declared = read_pipeline_file(tmp_path / "pipeline.toml", tmp_path)
+    assert {s.type for s in declared.sources.values()} == {"shopify"}
