@@ -19,12 +19,13 @@ from etl.history.runs import FULL_REFRESH, INCREMENTAL, REPROCESS, RunPlan, utc_
 from etl.history.summary import SourceOutcome
 from etl.pipeline.arguments import Arguments, mode_of, window_of
 from etl.pipeline.context import RunContext
+from etl.pipeline.kept_columns import keeping, star_tables
 from etl.pipeline.own_sources import own_sources
 from etl.pipeline.sources import Source, corrected_source, read_anew, rule_settings, sources_of
 from etl.quality.rules import newest_sale
 from etl.rules.record_keys import record_keys
 from etl.schema.source_columns import SOURCE_COLUMNS
-from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
+from etl.schema.tables import SALES_FACT, Table
 from etl.settings.config import Config
 from etl.sources.corrected import read_corrected
 from etl.sources.window import EVERYTHING, Window, hull
@@ -43,7 +44,7 @@ def plan_run(
     """Make the tables that are missing, complete the history, and plan the run."""
     require_only(args.only, own)
     require_accepted(args.accept, own)
-    open_tables(db, [each.whole for each in own], STAR_TABLES)
+    open_tables(db, [each.whole for each in own], star_tables(db, config))
     started_at = utc_now()
     if not args.dry_run:
         _complete_history(db, config, mode_of(args), started_at)
@@ -98,7 +99,9 @@ def planned_sources(run: RunContext) -> tuple[Source, ...]:
         return (_corrected(run),)
     only = run.args.only
     own = [each for each in run.own if _is_read(run, each)]
-    found = sources_of(run.config, run.plan.window, scratch=_sorting(run))
+    tables = {table.source: table for table in star_tables(run.db, run.config)}
+    declared = sources_of(run.config, run.plan.window, scratch=_sorting(run))
+    found = tuple(keeping(source, tables[source.name]) for source in declared)
     found += own_sources(own, run.config, {each.name: _own_window(run, each) for each in own})
     wanted = only or [source.name for source in found if _is_enabled(run, source.name)]
     return tuple(source for source in found if source.name in wanted)
@@ -229,7 +232,7 @@ def sales_not_read(run: RunContext, outcomes: Sequence[SourceOutcome]) -> Iterat
     newest, start = run.db.value(newest_sale(), (run.plan.started_at,)), run.plan.window.start
     if newest is None or newest >= start:
         return
-    (sales,) = (source for source in planned_sources(run) if source.table is SALES_FACT)
+    (sales,) = (source for source in planned_sources(run) if source.table.name == SALES_FACT.name)
     between = Window(newest + _TICK, start - _TICK)
     if missed := read_anew(run.config, sales, between, _sorting(run)):
         yield (

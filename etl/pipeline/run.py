@@ -19,6 +19,7 @@ from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.arguments import Arguments, days_of, mode_of, window_of
 from etl.pipeline.context import RunContext
+from etl.pipeline.kept_columns import star_tables
 from etl.pipeline.left import is_as_left, note_as_left
 from etl.pipeline.loads import run_loads
 from etl.pipeline.planning import notices_of_settings, plan_run, planned_sources, sales_not_read
@@ -39,7 +40,6 @@ from etl.quality.judge import Judged, judge
 from etl.reports.business import BUSINESS, business_figures, write_business
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.reports.quality import write_report
-from etl.schema.tables import STAR_TABLES
 from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
 from etl.sources.declared import file_of
@@ -276,7 +276,7 @@ def _export(run: RunContext, findings: Findings) -> list[Path]:
     if not run.args.export:
         return []
     try:
-        tables = (*STAR_TABLES, *(each.whole for each in run.own))
+        tables = (*star_tables(run.db, run.config), *(each.whole for each in run.own))
         return export_tables(run.db, run.output / PROCESSED, run.args.export, tables)
     except ETLError as error:  # the load itself is done
         logger.error("%s", error, exc_info=True, extra=IN_SUMMARY)  # its own message

@@ -26,19 +26,26 @@ from etl.schema.source_columns import (
     CUSTOMER_COLUMNS,
     PRODUCT_COLUMNS,
     SALES_COLUMNS,
+    SOURCE_COLUMNS,
 )
 from etl.schema.tables import CUSTOMER_DIM, ETL_SETTING, PRODUCT_DIM, SALES_FACT, Table
 from etl.settings.config import Config, masked_settings
 from etl.sources.corrected import CorrectedFile
 from etl.sources.csv_header import HeaderOptions
-from etl.sources.csv_reader import CsvFormat
+from etl.sources.csv_reader import CsvFormat, extra_names
 from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.declared import CsvRecords, JsonRecords, Records, holds_json
 from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape
 from etl.sources.meter import Meter
-from etl.sources.products import PRODUCT_PATHS, PRODUCTS, read_product_originals, read_products
+from etl.sources.products import (
+    PRODUCT_PATHS,
+    PRODUCTS,
+    further_members,
+    read_product_originals,
+    read_products,
+)
 from etl.sources.rest.declared import rest_records, statuses_of
 from etl.sources.rest.feeding import read_interface, read_interface_sales
 from etl.sources.sales import (
@@ -271,7 +278,7 @@ def _customers(config: Config, window: Window, _scratch: str, watch: Watch) -> F
     if _are_json(paths := config.files.paths_of("customers")):
         records = _json_records(config, "customers", paths[0], CUSTOMER_COLUMNS)
         return _feed_of(records, CUSTOMER_COLUMNS, window, watch)
-    files, written = _files(config, "customers"), _written(config, "customers")
+    files, written = _files(config, "customers"), csv_format_of(config, "customers")
     return Feed(
         lambda: read_customers(files, csv_format=written, watch=watch),
         _csv_originals(files, CUSTOMER_COLUMNS, written),
@@ -282,10 +289,10 @@ def _customers(config: Config, window: Window, _scratch: str, watch: Watch) -> F
 def _products(config: Config, window: Window, _scratch: str, watch: Watch) -> Feed:
     if (other := _other_products(config)) is not None:
         return _feed_of(other, PRODUCT_COLUMNS, window, watch)
-    files = _files(config, "products")
-    records = config.files.pipeline.source("products").records or PRODUCTS
+    files, options = _files(config, "products"), config.files.pipeline.source("products")
+    records = options.records or PRODUCTS
     return Feed(
-        lambda: read_products(files, records=records, watch=watch),
+        lambda: read_products(files, records=records, extra=options.extra, watch=watch),
         lambda losers: files.originals(
             _rows_of(losers), lambda path, rows: read_product_originals(path, rows, records)
         ),
@@ -329,7 +336,7 @@ def _other_products(config: Config) -> Records | None:
     if len(paths) != 1 or not paths[0].exists():
         return None
     if not _are_json(paths):
-        return CsvRecords(paths[0], _written(config, "products"))
+        return CsvRecords(paths[0], csv_format_of(config, "products"))
     if options.rename or options.defaults:
         return _json_records(config, "products", paths[0], PRODUCT_COLUMNS)
     return None
@@ -392,21 +399,38 @@ def _sales_file(config: Config, window: Window, scratch: str, watch: Watch) -> F
     )  # fmt: skip
 
 
-def _written(config: Config, name: str) -> CsvFormat:
+def csv_format_of(config: Config, name: str) -> CsvFormat:
+    """Return how the CSV files of a built-in source are written."""
     options = config.files.pipeline.source(name)
     return CsvFormat(
         encoding=options.encoding or config.files.csv_encoding,
         header=HeaderOptions(options.delimiter or "", options.skip_rows, options.rename),
         defaults={column: str(value) for column, value in options.defaults.items()},
         refuse_extra=options.extra == "refuse",
+        keep_extra=options.extra == "keep",
     )
+
+
+def further_names(config: Config, name: str) -> list[str]:
+    """Return the names that the files of a built-in source have and its table does not.
+
+    Raises:
+        ETLError: a file cannot be read.
+        FileNotFoundError: there is none.
+    """
+    paths = config.source_files.get(name, ())
+    if name == "products" and paths and _other_products(config) is None:
+        records = config.files.pipeline.source(name).records or PRODUCTS
+        return [found for path in paths for found in further_members(path, records)]
+    written, columns = csv_format_of(config, name), SOURCE_COLUMNS[name]
+    return [found for path in paths for found in extra_names(path, columns, written)]
 
 
 def _sales_reading(config: Config, scratch: str, watch: Watch) -> SalesReading:
     processing = config.processing
     return SalesReading(
         chunk_rows=processing.chunk_rows,
-        csv_format=_written(config, "sales"),
+        csv_format=csv_format_of(config, "sales"),
         null_words=null_words_of(config, "sales"),
         memory_limit=processing.duckdb_memory_limit,
         scratch=scratch,

@@ -51,7 +51,7 @@ class Header:
         delimiter: between the fields.
         names: as the file writes them.
         positions: by column, the number of its field.
-        extra: names that no column has.
+        extra: names of columns that are not wanted, as `rename` or else the file has them.
     """
 
     line: int
@@ -157,13 +157,13 @@ def _taken_apart(lines: Sequence[str], line: int, delimiter: str) -> Header | No
 
 def _placed(candidate: Header, columns: Sequence[str], options: HeaderOptions) -> Header:
     """The candidate with the places of the columns that it has."""
-    known = _known_names(columns, options)
+    known, wanted = _known_names(columns, options), set(columns)
     positions: dict[str, int] = {}
     extra = []
     for position, name in enumerate(candidate.names):
         column = known.get(comparable(name))
-        if column is None:
-            extra.append(name)
+        if column not in wanted:
+            extra.append(column or name)
         else:
             positions.setdefault(column, position)
     return Header(

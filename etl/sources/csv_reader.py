@@ -9,7 +9,9 @@ import codecs
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from io import BufferedReader, BytesIO, TextIOWrapper
 from pathlib import Path
@@ -26,6 +28,7 @@ from etl.sources.csv_header import (
     MOST_LINES_ABOVE,
     Header,
     HeaderOptions,
+    comparable,
     find_header,
     listed,
 )
@@ -82,6 +85,7 @@ class CsvFormat:
         set_encoding: how a person gives another encoding, to be followed by its name.
         header: what is known of the header.
         defaults: values of columns that the file may lack.
+        keep_extra: whether columns that are not wanted are read besides.
         refuse_extra: whether columns that are not wanted are an error.
     """
 
@@ -91,6 +95,7 @@ class CsvFormat:
     header: HeaderOptions = field(default_factory=HeaderOptions)
     defaults: Mapping[str, str] = field(default_factory=dict)
     refuse_extra: bool = False
+    keep_extra: bool = False
 
     @property
     def other_encoding(self) -> str:
@@ -149,7 +154,36 @@ def read_csv_blocks(
         ['"lost,C2']
     """
     target = _Target(path, columns, besides, csv_format, watch or Watch())
+    if csv_format.keep_extra:
+        target = target.keeping(extra_names(path, (*columns, *besides), csv_format))
     return _read_blocks(target, _Reader(target, None), trace)
+
+
+def extra_names(
+    path: Path, columns: tuple[str, ...], csv_format: CsvFormat = PLAIN
+) -> tuple[str, ...]:
+    """Return the names of the columns of a file that are not wanted; none before a record.
+
+    Args:
+        path: the file.
+        columns: those that are wanted.
+        csv_format: how the file is written.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ExtractionError: it cannot be read.
+        ValidationError: it lacks a column that is wanted.
+    """
+    target = _Target(path, columns, (), replace(csv_format, refuse_extra=False), Watch())
+    with closing(_read_blocks(target, _Reader(target, None), None)) as blocks:
+        next(blocks, None)
+    names = {comparable(name): name for name in target.watch.extra if _has_name(name)}
+    repeated = Counter(map(comparable, target.watch.extra))
+    return tuple(name for words, name in names.items() if repeated[words] == 1)
+
+
+def _has_name(name: str) -> bool:
+    return any(character.isalnum() for character in name)
 
 
 def read_csv_rows(
@@ -168,7 +202,9 @@ def read_csv_rows(
     return _read_blocks(target, _Reader(target, only_rows), None)
 
 
-def _read_blocks(target: "_Target", reader: "_Reader", trace: FileTrace | None) -> Iterator[Block]:
+def _read_blocks(
+    target: "_Target", reader: "_Reader", trace: FileTrace | None
+) -> Generator[Block, None, None]:
     path = target.path
     with open_source(path) as file:
         size = min(target.csv_format.longest_line_bytes, MOST_READ_BYTES)
@@ -299,6 +335,10 @@ class _Target:
         options = self.csv_format.header
         return replace(options, optional=options.optional | self.csv_format.defaults.keys())
 
+    def keeping(self, names: tuple[str, ...]) -> "_Target":
+        """Return the same with further columns, which other files of the source may lack."""
+        return replace(self, besides=(*self.besides, *names))
+
     def report(self, header: Header) -> None:
         """Say what the header is like, or refuse the columns that nobody wants."""
         if header.extra and self.csv_format.refuse_extra:
@@ -306,6 +346,7 @@ class _Target:
             step = 'remove them, or set extra = "report" for this source'
             raise ValidationError(what + listed(header.extra), next_step=step)
         self.watch.facts.update(dict.fromkeys(header.findings))
+        self.watch.extra += header.extra
         if header.extra:
             self.watch.facts[f"columns that are not loaded: {listed(header.extra)}"] = None
 

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 
+from etl.errors import ValidationError
 from etl.rejects import MALFORMED, reject_block
 from etl.rules import values as value_rules
 from etl.rules.blocks import Block
@@ -14,6 +16,7 @@ from etl.rules.dates import read_timestamps
 from etl.rules.records import BadValueError, storable
 from etl.schema.arrow import text_schema
 from etl.schema.source_columns import PRODUCT_COLUMNS
+from etl.sources.csv_header import listed
 from etl.sources.files import FileTrace
 from etl.sources.json_reader import JsonItem, JsonShape, read_json_items
 from etl.sources.several import SourceFiles
@@ -27,6 +30,8 @@ PRODUCT_PATHS = {
     "cost": "specifications", "quantity": "inventory", "warehouse": "inventory",
 }  # fmt: skip
 _NESTED = ("specifications", "inventory")
+_KNOWN = {*PRODUCT_COLUMNS, *_NESTED}
+Extra = Literal["report", "keep", "refuse"]
 _ITSELF = ""
 
 # Where the products file says when it was made.
@@ -44,6 +49,7 @@ def read_products(
     path: Path | SourceFiles,
     *,
     records: str = PRODUCTS,
+    extra: Extra = "report",
     trace: FileTrace | None = None,
     watch: Watch | None = None,
 ) -> Iterator[Block]:
@@ -52,6 +58,8 @@ def read_products(
     Args:
         path: the file, or several that are read as one source.
         records: member that holds the products.
+        extra: what happens to members that no column has: they are reported, kept as text, or an
+            error.
         trace: is filled with what was read of a single file, and the `extract_date` that it states.
         watch: notices what the file is like.
 
@@ -66,11 +74,43 @@ def read_products(
 
     def read_one(path: Path, trace: FileTrace) -> Iterator[Block]:
         members: dict[str, object] = {_EXTRACT_DATE: None}
+        kept = further_members(path, records) if extra == "keep" else ()
+        found = dict[str, None]()
         items = read_json_items(path, _shape(records), trace=trace, members=members, watch=watch)
-        yield from map(_product_block, _in_batches(items))
+        for batch in _in_batches(items):
+            found.update(dict.fromkeys(n for item in batch for n in _further(item.value)))
+            yield _product_block(batch, kept)
+        _report(path, [name for name in found if name not in kept], extra, watch)
         trace.extracted_at = _moment(members[_EXTRACT_DATE])
 
     yield from files.read(read_one, watch)
+
+
+def _report(path: Path, names: Sequence[str], extra: Extra, watch: Watch) -> None:
+    """Say which members no column has, or refuse them."""
+    if names and extra == "refuse":
+        what = f"{path}: products have members that no column has: {listed(names)}"
+        step = 'remove them, or set extra = "report" for this source'
+        raise ValidationError(what, next_step=step)
+    if names:
+        watch.facts[f"members that are not loaded: {listed(names)}"] = None
+
+
+def further_members(path: Path, records: str = PRODUCTS) -> tuple[str, ...]:
+    """Return the names of members that no column has; the whole file is read for it."""
+    items = read_product_items(path, records)
+    return tuple(dict.fromkeys(name for item in items for name in _further(item.value)))
+
+
+def _further(item: object) -> Iterator[str]:
+    for part in _parts(item):
+        yield from (name for name in part if name not in _KNOWN)
+
+
+def _parts(item: object) -> Iterator[Mapping[str, object]]:
+    own = _members(item)
+    yield own
+    yield from (_members(own.get(name)) for name in _NESTED)
 
 
 def _in_batches(items: Iterable[JsonItem]) -> Iterator[list[JsonItem]]:
@@ -92,18 +132,27 @@ def _moment(stated: object) -> datetime | None:
     return moment
 
 
-def _product_block(items: Sequence[JsonItem]) -> Block:
+def _product_block(items: Sequence[JsonItem], kept: Sequence[str] = ()) -> Block:
     records: list[dict[str, object]] = []
     rejected: list[dict[str, object]] = []
     for item in items:
         try:
             flat = flat_product(item.value)
             texts = {name: storable(name, value) for name, value in flat.items()}
+            texts |= {name: _further_text(name, item.value) for name in kept}
             records.append({"source_row": item.position, **texts})
         except BadValueError as error:
             rejected.append(_rejected_item(item, error))
-    block = pa.RecordBatch.from_pylist(records, schema=text_schema(PRODUCT_COLUMNS))
+    block = pa.RecordBatch.from_pylist(records, schema=text_schema((*PRODUCT_COLUMNS, *kept)))
     return Block(block, reject_block(PRODUCT_COLUMNS, rejected), len(items))
+
+
+def _further_text(name: str, item: object) -> str | None:
+    """The value of a member as text, an object or a list as JSON."""
+    value = next((part[name] for part in _parts(item) if name in part), None)
+    if isinstance(value, dict | list):
+        value = json.dumps(value, default=str, ensure_ascii=False)
+    return storable(name, value)
 
 
 def _rejected_item(item: JsonItem, error: BadValueError) -> dict[str, object]:

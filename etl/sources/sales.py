@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl.engines.dialect import quoted
 from etl.engines.duckdb import arrow_blocks, open_duckdb
 from etl.engines.engine import Reader
 from etl.engines.registry import engine_of
@@ -417,12 +418,14 @@ def _query_block(
     window: Window,
     reading: SalesReading,
 ) -> Iterator[pa.RecordBatch]:
-    query = sales_query(("source_row",), reading.statuses)
+    known = ("source_row", *SALES_COLUMNS, "status")
+    further = [name for name in records.schema.names if name not in known]
+    query = sales_query(("source_row", *map(quoted, further)), reading.statuses)
     params = (window.start, window.end)
     engine.register("sales_transactions", pa.Table.from_batches([records]))
     try:
         for found in arrow_blocks(engine, query, params, chunk_rows=reading.chunk_rows):
-            yield found.select(["source_row", *SALES_COLUMNS])
+            yield found.select(["source_row", *SALES_COLUMNS, *further])
     except duckdb.Error as error:
         raise _query_failed(error) from error
     finally:

@@ -40,7 +40,8 @@ class Watch:
         setting: where a person fixes the order.
         facts: what was found out about the file, in words; a dict for its order.
         warnings: what a person should look at.
-        skipped: rows that are no records, such as a header that comes again.
+        counts: such as of rows that are no records.
+        extra: names of columns that are not wanted.
     """
 
     dates: DateReading = AS_FOUND
@@ -48,6 +49,7 @@ class Watch:
     facts: dict[str, None] = field(default_factory=dict)
     warnings: dict[str, None] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    extra: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._given = self.dates.order is not None
@@ -59,6 +61,7 @@ class Watch:
         self.facts.clear()
         self.warnings.clear()
         self.counts.clear()
+        self.extra.clear()
         self._evidence = OrderEvidence()
 
     def see_dates(self, column: str, values: pa.Array) -> None:

@@ -211,7 +211,7 @@ def _record_settings(load: Load, staged: Staged) -> None:
 
 
 def _mark_recovered(load: Load, table: Table) -> None:
-    if table is SALES_FACT and not load.plan.is_partial:
+    if table.name == SALES_FACT.name and not load.plan.is_partial:
         run_history.mark_recovered(load.db, load.plan.window)
 
 

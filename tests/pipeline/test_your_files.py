@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from pipeline_runs import Project
 
+from etl.engines.database import DatabaseManager
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "your-files.md"
 CUSTOMERS = (
     "Kundenliste\n\nKundennummer;Vorname;Nachname;E-Mail;phone;address;Registration Date\n"
@@ -173,3 +175,97 @@ def test_of_snapshots_a_span_of_days_reads_the_last(tmp_path: Path) -> None:
     customers_file(project.input / "customers_20240120.csv", "C1,New,Lee,,,,,", age=60)
     project.run("--start-date", "2024-01-18", "--end-date", "2024-01-31")
     assert project.query("SELECT first_name FROM customer_dim") == [("New",)]
+
+
+# --- columns that no table has ---------------------------------------------------------------
+
+KEEP = '[sources.customers]\nextra = "keep"\nrename = { "Kundenstufe" = "tier" }\n'
+
+
+@pytest.mark.usefixtures("every_engine")
+def test_further_columns_are_kept_and_later_loads_go_on_filling_them(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    declare(project, KEEP)
+    path, further = project.input / "customers.csv", f"{HEADER},Loyalty Points,Kundenstufe,name"
+    customers_file(path, "C1,A,Lee,,,,,,120,gold,x", "C2,B,Lee,,,,,,NULL,,x", header=further)
+    summary = project.run()
+    assert summary["exit_code"] == 0
+    assert "columns kept: Loyalty_Points, tier" in of_source(summary, "customers")["found"]
+    kept = 'SELECT customer_id, name, "Loyalty_Points", "tier" FROM customer_dim ORDER BY 1'
+    assert project.query(kept) == [("C1", "A Lee", "120", "gold"), ("C2", "B Lee", None, None)]
+    customers_file(path, "C1,A,Lee,,,,,,130,gold,x", "C2,B,Lee,,,,,,7,,x", header=further)
+    changed = project.query("SELECT column_name, rows_changed FROM etl_column_change")
+    assert project.run()["exit_code"] == 0
+    changed = project.query("SELECT column_name, rows_changed FROM etl_column_change")
+    assert changed == [("Loyalty_Points", 2)]
+    customers_file(path, "C1,Ann,Lee,,,,,", "C3,C,Lee,,,,,")
+    assert project.run("--accept", "customers")["exit_code"] == 0
+    assert project.query(kept) == [
+        ("C1", "Ann Lee", "130", "gold"), ("C2", "B Lee", "7", None), ("C3", "C Lee", None, None)
+    ]  # fmt: skip
+
+
+def test_a_kept_column_that_is_there_keeps_its_type(tmp_path: Path) -> None:
+    project = Project(tmp_path, MAX_REJECT_RATE="1")
+    declare(project, KEEP)
+    project.run()
+    with DatabaseManager(project.connection_string) as db:
+        db.execute("ALTER TABLE customer_dim ADD COLUMN points INTEGER")
+    further = f"{HEADER},points"
+    lines = ("C1,A,Lee,,,,,,120", "C2,B,Lee,,,,,,many", "C3,C,Lee,,,,,,")
+    customers_file(project.input / "customers.csv", *lines, header=further)
+    assert project.run()["exit_code"] == 0
+    found = project.query("SELECT customer_id, points FROM customer_dim ORDER BY 1")
+    assert found == [("C1", 120), ("C3", None)]
+    (rejected,) = project.rejected("customers")
+    assert (rejected["source_row"], rejected["record_key"], rejected["field"]) == (
+        "3", "C2", "points",
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("every_engine")
+def test_further_columns_of_sales_are_kept(tmp_path: Path) -> None:
+    project = Project(tmp_path, MAX_REJECT_RATE="1")
+    declare(project, '[sources.sales]\nextra = "keep"\n')
+    path = project.input / "sales_transactions.csv"
+    path.write_text(
+        f"{SALES.strip()},shipping country,note\nT1,C1,P1,1,5,,2024-01-20,,completed,DE,\n"
+        "T2,C1,P1,1,5,,2024-01-21,,completed,FR,x\nT2,C1,P1,1,5,,2024-01-22,,completed,IT,y\n"
+    )
+    preview = project.run("--dry-run")
+    assert of_source(preview, "sales")["error"] == ""
+    assert project.run()["exit_code"] == 0
+    kept = 'SELECT transaction_id, "shipping_country", "note" FROM sales_fact ORDER BY 1'
+    assert project.query(kept) == [("T1", "DE", None), ("T2", "IT", "y")]
+    assert project.run("--full-refresh")["exit_code"] == 0
+    assert project.query(kept) == [("T1", "DE", None), ("T2", "IT", "y")]
+
+
+def test_further_members_of_products_are_reported_or_kept(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    (project.input / "products.json").write_text(
+        '[{"product_id": "P1", "tags": ["a"], "specifications": {"price": 2, "colour": "red"}},'
+        ' {"product_id": "P2", "weight": 1.50}]'
+    )
+    found = of_source(project.run(), "products")["found"]
+    assert sorted(found[-1].removeprefix("members that are not loaded: ").split(", ")) == [
+        "'colour'", "'tags'", "'weight'",
+    ]  # fmt: skip
+    declare(project, '[sources.products]\nextra = "keep"\n')
+    assert project.run()["exit_code"] == 0
+    kept = "SELECT product_id, tags, colour, weight FROM product_dim ORDER BY 1"
+    assert project.query(kept) == [("P1", '["a"]', "red", None), ("P2", None, None, "1.50")]
+
+
+@pytest.mark.parametrize("source", ["customers", "products", "sales"])
+def test_further_columns_can_be_refused(tmp_path: Path, source: str) -> None:
+    project = Project(tmp_path)
+    declare(project, f'[sources.{source}]\nextra = "refuse"\n')
+    customers_file(project.input / "customers.csv", "C1,A,Lee,,,,,,1", header=f"{HEADER},points")
+    (project.input / "products.json").write_text('[{"product_id": "P1", "points": 1}]')
+    (project.input / "sales_transactions.csv").write_text(
+        f"{SALES.strip()},points\nT1,C1,P1,1,5,,2024-01-20,,completed,1\n"
+    )
+    summary = project.run()
+    assert [each["source"] for each in summary["sources"] if each["error"]] == [source]
+    assert "'points'" in of_source(summary, source)["error"]
