@@ -480,7 +480,7 @@ def derived_tables(loaded: Iterable[Table]) -> tuple[Table, ...]:
         >>> derived_tables([CUSTOMER_DIM])
         ()
     """
-    return (DATE_DIM,) if SALES_FACT in loaded else ()
+    return (DATE_DIM,) if any(table.name == SALES_FACT.name for table in loaded) else ()
 
 
 def referrers(table: Table, tables: Iterable[Table]) -> tuple[tuple[Table, Column], ...]:
