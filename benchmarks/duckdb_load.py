@@ -1,4 +1,4 @@
-"""From three files into a DuckDB warehouse: this pipeline, a hand-written MERGE, dlt, pandas.
+"""From three files into a DuckDB warehouse: this pipeline, SQL by hand, dlt, pandas.
 
     pip install -r benchmarks/requirements.txt
     python benchmarks/duckdb_load.py --customers 1000000 --sales 3000000 --rounds 3
@@ -47,7 +47,7 @@ _ALL_DAYS = ["--start-date", FIRST_DAY, "--end-date", LAST_DAY]
 
 
 class Scenario(NamedTuple):
-    """One kind of load; the first four follow each other in one warehouse."""
+    """One kind of load; the first five follow each other in one warehouse."""
 
     name: str
     mode: str  # as the loaders understand it
@@ -55,14 +55,15 @@ class Scenario(NamedTuple):
     arguments: Sequence[str]  # of the pipeline
 
 
-FIRST = Scenario("first load", "everything", False, [])
+FIRST = Scenario("first load", "everything", False, _ALL_DAYS)
 RERUN = Scenario("rerun, nothing changed", "everything", False, _ALL_DAYS)
+NO_SKIP = Scenario("rerun, not skipped", "everything", False, [*_ALL_DAYS, "--no-skip"])
 CHANGED = Scenario("rerun, 10 % changed", "everything", True, _ALL_DAYS)
 REFRESH = Scenario("full refresh, 10 % changed", "refresh", False, ["--full-refresh"])
 ONE_DAY = Scenario("the last day of 31", LAST_DAY, False, ["--date", LAST_DAY])
 _UP_TO_THEN = ["--start-date", FIRST_DAY, "--end-date", DAY_BEFORE]
 BEFORE = Scenario("all days before", "before", False, _UP_TO_THEN)
-SCENARIOS = (FIRST, RERUN, CHANGED, REFRESH, ONE_DAY)
+SCENARIOS = (FIRST, RERUN, NO_SKIP, CHANGED, REFRESH, ONE_DAY)
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,16 @@ class Tool:
 
 
 PIPELINE = Tool("pipeline", [], restates=True)
-MERGE = Tool("hand-written MERGE", ["benchmarks/hand_written.py"], restates=True)
+MERGE = Tool("hand-written SQL", ["benchmarks/hand_written.py"], restates=True)
 DLT = Tool("dlt, upsert", ["benchmarks/other_loaders.py", "dlt"])
 TO_SQL = Tool("pandas to_sql", ["benchmarks/other_loaders.py", "to_sql"], (FIRST, REFRESH))
 TOOLS = (PIPELINE, MERGE, DLT, TO_SQL)
 
-# What is asked of the pipeline's speed: seconds over those of another tool, at most.
-TARGETS = ((FIRST, MERGE, 1.2), (RERUN, MERGE, 1.5), (FIRST, DLT, 1 / 2), (RERUN, DLT, 1 / 3))
+# What is asked of the pipeline's speed: CPU seconds over those of another tool, at most.
+TARGETS = (
+    (FIRST, MERGE, 1.35), (RERUN, MERGE, 0.5), (NO_SKIP, MERGE, 1.3), (FIRST, DLT, 1 / 1.6),
+    (RERUN, DLT, 1 / 3),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -227,10 +231,10 @@ def verdicts(results: Results) -> Iterator[str]:
     """The targets, and whether they are met."""
     for scenario, other, limit in TARGETS:
         ratio, cpu_ratio = (_ratio(results, scenario, other, f) for f in ("seconds", "cpu_s"))
-        if ratio is None:
+        if ratio is None or cpu_ratio is None:
             continue
-        told = f"{scenario.name}: {ratio:.2f} of {other.name} (CPU {cpu_ratio:.2f})"
-        yield f"{told}, at most {limit:.2f} wanted: {'met' if ratio <= limit else 'missed'}"
+        told = f"{scenario.name}: CPU {cpu_ratio:.2f} of {other.name} (on the clock {ratio:.2f})"
+        yield f"{told}, at most {limit:.2f} wanted: {'met' if cpu_ratio <= limit else 'missed'}"
 
 
 def _ratio(results: Results, scenario: Scenario, other: Tool, field: str) -> float | None:
