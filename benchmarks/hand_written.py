@@ -336,11 +336,12 @@ def _merge(table: str, source: str, mode: str) -> str:
         kept = "" if table == "sales_fact" else " AND NOT target.is_inferred"
         removed = f"WHEN NOT MATCHED BY SOURCE{kept} THEN DELETE"
     values = ", ".join(f"source.{name}" for name in names)
-    merge = f"MERGE INTO {table} AS target USING {source} AS source"  # noqa: S608  # our own names
+    merge = f"MERGE INTO {table} AS target USING {source} AS source"
+    update = f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {sets}, updated_date = now()"
+    insert = f"INSERT ({', '.join(names)}, created_date, updated_date)"
     return (
-        f"{merge} ON target.{key} = source.{key} WHEN MATCHED AND ({differs}) THEN UPDATE SET {sets}, updated_date = now() "
-        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}, created_date, updated_date) "
-        f"VALUES ({values}, now(), now()) {removed};"
+        f"{merge} ON target.{key} = source.{key} {update} "
+        f"WHEN NOT MATCHED THEN {insert} VALUES ({values}, now(), now()) {removed};"
     )
 
 
