@@ -1,4 +1,4 @@
-"""The benchmark that needs nothing but the pipeline runs and tells what it promises."""
+"""The benchmarks that need nothing but the pipeline run and report what they promise."""
 
 import subprocess
 import sys
@@ -17,4 +17,14 @@ def test_the_scaling_table_has_a_line_for_each_size_and_scenario(tmp_path: Path)
         ["40 / 7 / 90", "first load"],
         ["40 / 7 / 90", "rerun, nothing changed"],
     ]
+    assert not list(tmp_path.iterdir())
+
+
+def test_each_night_has_a_line(tmp_path: Path) -> None:
+    sizes = ["--customers", "40", "--sales", "90", "--night", "9", "--nights", "2"]
+    command = [sys.executable, "benchmarks/nights.py", *sizes, "--folder", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    _, _, *lines, summary = done.stdout.splitlines()
+    assert [line.split("|")[1].strip() for line in lines] == ["first load", "1", "2"]
+    assert summary.startswith("CPU s of a quiet night: ")
     assert not list(tmp_path.iterdir())
