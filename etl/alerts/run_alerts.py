@@ -256,6 +256,8 @@ def _report_summary(
 ) -> None:
     with log_context(run_id=summary.run_id):
         run = _Reporter.of(config, commands, _known(summary), reached=True)
+        if summary.status == run_history.SUCCESS:  # it is the last one itself: nothing is asked
+            run = replace(run, last_success=partial(time_text, utc_now()))
         _REPORTS[summary.exit_code or EXIT_OK](run, summary)
         _report_critical(run, critical)
         _report_anomalies(run, summary)
@@ -323,7 +325,7 @@ def _report_attention(run: _Reporter, summary: RunSummary) -> None:
     _count_failure(run)
     for source in summary.failed_sources:
         _report_source(run, source, summary)
-    reported = {f"{source.source}: {source.message}" for source in summary.failed_sources}
+    reported = {source.named_message for source in summary.failed_sources}
     checks = summary.failed_checks
     if checks:
         _report_checks(run, checks)

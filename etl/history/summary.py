@@ -81,6 +81,12 @@ class SourceOutcome:
         """Whether its records are in the warehouse, or would be after a dry run."""
         return self.status in (LOADED, PREVIEWED)
 
+    @property
+    def named_message(self) -> str:
+        """The error in words, behind the name of the source unless it begins with it."""
+        named = self.message.startswith(f"{self.source} ")
+        return self.message if named else f"{self.source}: {self.message}"
+
     def as_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
         return {

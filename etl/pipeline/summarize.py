@@ -83,7 +83,7 @@ def _exit_code(outcomes: Sequence[SourceOutcome], attention: Sequence[str]) -> i
 def _attention(outcomes: Sequence[SourceOutcome], judged: Judged) -> Iterator[str]:
     for outcome in outcomes:
         if outcome.message:
-            yield f"{outcome.source}: {outcome.message}"
+            yield outcome.named_message
     for check in judged.failed:
         yield f"check {check['name']}: {check['message']}"
 

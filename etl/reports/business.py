@@ -15,7 +15,7 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.files import write_atomically
 from etl.history.runs import utc_now
-from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT
+from etl.schema.tables import CUSTOMER_DIM, DATE_DIM, PRODUCT_DIM, SALES_FACT
 
 BUSINESS = "business.json"
 
@@ -35,13 +35,16 @@ _AMOUNTS = 'SUM(s."total_amount"), COUNT(*)'
 _BY_DAY = f"""SELECT CAST(s."transaction_date" AS DATE), {_AMOUNTS},
 SUM(CASE WHEN s."customer_status" = 'First-time' THEN 1 ELSE 0 END)
 FROM {_FACT} s WHERE {_SPAN} GROUP BY CAST(s."transaction_date" AS DATE);"""
+_BUYERS = f"""SELECT d."year_month", COUNT(DISTINCT s."customer_id")
+FROM {_FACT} s JOIN {quoted(DATE_DIM.name)} d ON d."day" = CAST(s."transaction_date" AS DATE)
+WHERE {_SPAN} GROUP BY d."year_month";"""
 
 
 def business_figures(db: DatabaseManager) -> dict[str, Any]:
     """Ask the warehouse for the figures of the last 13 months up to the newest sale.
 
     Args:
-        db: the open warehouse.
+        db: the open warehouse, its calendar filled.
 
     Returns:
         What JSON can hold: `until`, `days`, `months`, `categories`, `segments`; amounts are text.
@@ -57,7 +60,7 @@ def business_figures(db: DatabaseManager) -> dict[str, Any]:
     return {
         "until": until.isoformat(),
         "days": [[str(day), str(money), sales] for day, money, sales, _ in sorted(days)[-_DAYS:]],
-        "months": _by_month(days, months, _customers(db, months, span)),
+        "months": _by_month(days, months, _customers(db, span)),
         "categories": _by_group(db, PRODUCT_DIM.name, "product_id", "category", span),
         "segments": _by_group(db, CUSTOMER_DIM.name, "customer_id", "segment", span),
     }
@@ -76,26 +79,23 @@ def _months(until: date) -> Iterator[Span]:
         yield datetime.combine(first, time()), datetime.combine(after, time())
 
 
-def _customers(db: DatabaseManager, months: Sequence[Span], span: Span) -> Sequence[int]:
-    """How many customers bought in each month, in one pass over the sales."""
-    each = f'COUNT(DISTINCT CASE WHEN {_SPAN} THEN s."customer_id" END)'
-    counts = ", ".join([each] * len(months))
-    ends = [moment for month in months for moment in month]
-    query = f"SELECT {counts} FROM {_FACT} s WHERE {_SPAN};"
-    (row,) = db.query(query, (*ends, *span))
-    return row
+def _customers(db: DatabaseManager, span: Span) -> dict[str, int]:
+    """How many customers bought in each month."""
+    return {month: int(buyers) for month, buyers in db.query(_BUYERS, span)}
 
 
 def _by_month(
     days: Sequence[Sequence[Any]],
     months: Sequence[Span],
-    customers: Sequence[int],
+    customers: Mapping[str, int],
 ) -> list[list[Any]]:
     found = []
-    for (start, end), buyers in zip(months, customers, strict=True):
+    for start, end in months:
+        month = f"{start:%Y-%m}"
         within = [day for day in days if start.date() <= day[0] < end.date()]
         money, sales, new = (sum(day[place] for day in within) for place in (1, 2, 3))
-        found.append([f"{start:%Y-%m}", str(money), sales, int(new), max(0, buyers - int(new))])
+        returning = max(0, customers.get(month, 0) - int(new))
+        found.append([month, str(money), sales, int(new), returning])
     first = next((place for place, month in enumerate(found) if month[2]), 0)
     return found[first:]
 

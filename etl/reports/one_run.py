@@ -1,7 +1,7 @@
 """What the page shows of one run: what to know, main figures, ways of the records, checks."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 from statistics import median
@@ -98,7 +98,7 @@ def _messages(run: RunSummary, broken: Sequence[Check]) -> Iterator[Note]:
         yield Note(state if state in (BAD, IDLE) else WARN, run.error)
     for source in run.failed_sources:
         if source.message:
-            yield Note(state_of_load(source.status), f"{source.source}: {source.message}")
+            yield Note(state_of_load(source.status), source.named_message)
     said = [run.error, *(source.message for source in run.failed_sources)]
     said += [check.message for check in broken]
     for line in run.attention:
@@ -204,6 +204,7 @@ class Route:
     picture: Markup
     ends: tuple[End, ...]
     extras: str
+    remarks: tuple[str, ...] = ()
 
 
 def routes(run: RunSummary) -> list[Route]:
@@ -211,7 +212,26 @@ def routes(run: RunSummary) -> list[Route]:
     order = {one.target: index for index, one in reversed(list(enumerate(run.lineage)))}
     traced = sorted(run.lineage, key=lambda one: (order[one.target], one.target))
     groups = [(name, list(group)) for name, group in groupby(traced, attrgetter("target"))]
-    return [_route(group, run.table(name)) for name, group in groups[:_MOST_TABLES]]
+    return [
+        replace(_route(group, run.table(name)), remarks=tuple(_remarks(run, name)))
+        for name, group in groups[:_MOST_TABLES]
+    ]
+
+
+def _remarks(run: RunSummary, table: str) -> Iterator[str]:
+    """What the sources of a table were like, and what of it a person should look at."""
+    for source in run.sources:
+        if source.table != table:
+            continue
+        if source.unchanged_since:
+            since = shortened(source.unchanged_since, _SHORT_NAME)
+            yield f"The same file as run {since} loaded, so nothing of it was loaded again."
+        if source.skipped:
+            listed = [f"{count_words(n)} {name}" for name, n in source.skipped.items()]
+            yield f"Left out for their status: {', '.join(listed[:_MOST_TABLES])}."
+        if source.found:
+            yield f"Found: {', '.join(source.found[:_MOST_TABLES])}."
+        yield from source.warnings[:_MOST_TABLES]
 
 
 def _route(traced: Sequence[Lineage], loaded: TableCounts | None) -> Route:

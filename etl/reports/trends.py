@@ -186,7 +186,9 @@ def _records(runs: Runs) -> Chart | None:
 
 
 def _speeds(runs: Runs) -> list[Chart | None]:
-    names = dict.fromkeys(stage.name for run in reversed(runs) for stage in run.stages)
+    names = dict.fromkeys(
+        stage.name for run in reversed(runs) for stage in run.stages if stage.records_per_second
+    )
     return [_speed(runs, name) for name in list(names)[:_MOST_STAGES]]
 
 

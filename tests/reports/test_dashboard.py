@@ -226,6 +226,40 @@ def test_a_source_that_was_held_back_shows_its_true_counts_and_its_file() -> Non
     assert f"All of them are in {journal[-1]['sources'][0]['rejected_file']}" in text
 
 
+def test_a_finding_of_the_gate_names_its_source_once_and_the_way_to_let_it_pass() -> None:
+    entry = sample_journal(2, last="attention")[-1]
+    source = entry["sources"][0]
+    message = "customers held back: no records. Next: look; --accept customers.no_records"
+    source |= {"status": "held back", "error": message}
+    entry["attention"] = [message]
+    text = " ".join(page_of([entry]).text.split())
+    assert "customers: customers" not in text
+    assert text.count(message) == 2  # at the top, and in the list of runs
+
+
+def test_what_a_source_was_like_stands_with_its_records() -> None:
+    entry = sample_journal(2)[-1]
+    entry["sources"][2] |= {
+        "skipped": {"cancelled": 1200, "pending": 3}, "found": ["semicolons", "cp1252"],
+        "warnings": ["dates without proof of their order"], "unchanged_since": "R7",
+    }  # fmt: skip
+    text = " ".join(page_of([entry]).text.split())
+    assert "Left out for their status: 1,200 cancelled, 3 pending." in text
+    assert "Found: semicolons, cp1252." in text
+    assert "dates without proof of their order" in text
+    assert "The same file as run R7 loaded" in text
+
+
+def test_a_stage_that_counts_no_records_has_no_speed() -> None:
+    text = page_of(sample_journal(5)).text
+    assert "Records per second, loading" in text
+    assert "Records per second, validation" not in text
+
+
+def test_a_run_that_read_nothing_does_not_say_that_nobody_knows() -> None:
+    assert "unknown read" not in page_of(sample_journal(30)).text
+
+
 def test_samples_of_rejected_records_stand_with_the_path_of_their_file() -> None:
     sample = Sample("12", "T1", "quantity", "<b>\u202ezero", "no number")
     entry = sample_journal(2)[-1]

@@ -70,6 +70,15 @@ def test_no_page_is_wider_than_its_screen(browser: Browser, address: str, width:
     assert browser.value("document.documentElement.scrollWidth") <= width
 
 
+def test_no_table_scrolls_on_a_wide_screen(browser: Browser, address: str) -> None:
+    browser.show(address, width=1200)
+    scrolling = browser.value(
+        "[...document.querySelectorAll('.scroll')].filter(each => each.scrollWidth > "
+        "each.clientWidth).map(each => each.getAttribute('aria-label'))"
+    )
+    assert scrolling == []
+
+
 def test_a_page_runs_and_fetches_nothing(browser: Browser, address: str) -> None:
     browser.show(address)
     assert browser.value("document.scripts.length") == 0
