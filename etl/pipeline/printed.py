@@ -133,7 +133,7 @@ def _needed(summary: RunSummary) -> Iterator[_Said]:
     """Errors first, then what to look at, then what to know."""
     sources = summary.sources
     for source in summary.failed_sources:
-        yield _Said(source.status, _without_name(source), _BAD, _paths(source))
+        yield _Said(source.status, source.named_message, _BAD, _paths(source))
     for check in summary.failed_checks:
         yield _Said("check failed", _of_check(check), _BAD)
     yield from (_Said("look at", line, _BAD) for line in _other_attention(summary))
@@ -152,12 +152,6 @@ def _needed(summary: RunSummary) -> Iterator[_Said]:
     yield from (_Said("exported", path) for path in summary.exported)
 
 
-def _without_name(source: SourceOutcome) -> str:
-    """The message, which names the source."""
-    named = source.message.startswith(source.source)
-    return source.message if named else f"{source.source}: {source.message}"
-
-
 def _paths(source: SourceOutcome) -> tuple[str, ...]:
     return (f"rejected records: {source.rejected_file}",) if source.rejected_file else ()
 
@@ -168,7 +162,7 @@ def _of_check(check: Check) -> str:
 
 def _other_attention(summary: RunSummary) -> Iterator[str]:
     """What of the attention is neither a source nor a check."""
-    said = {f"{source.source}: {source.message}" for source in summary.failed_sources}
+    said = {source.named_message for source in summary.failed_sources}
     said |= {f"check {_of_check(check)}" for check in summary.failed_checks}
     return (line for line in summary.attention if line not in said)
 
