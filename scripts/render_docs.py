@@ -25,6 +25,7 @@ from schema_docs import dictionary_markdown  # noqa: E402  # likewise
 from setting_docs import settings_markdown  # noqa: E402  # likewise
 
 from etl.pipeline.arguments import build_parser  # noqa: E402  # needs the path
+from etl.settings.example import env_example_text  # noqa: E402  # likewise
 from etl.settings.pipeline_file import json_schema  # noqa: E402  # likewise
 
 PLACE = "/opt/etl"  # where the documents say that the project lies
@@ -159,9 +160,12 @@ _VOLATILE = (
     (re.compile(r"\d+ days before \d{4}-\d\d-\d\d"), "AGE"),
     (re.compile(r"\d+ (?:minutes|hours|days) (ago|old)"), r"AGE \1"),
     (re.compile(r"DuckDB v[\d.]+, driver duckdb [\d.]+"), "VERSION"),
-    (re.compile(r"\d+\.\d+ s, peak memory \d+ MB"), "TIME"),
-    (re.compile(r"^│ seconds .*$", re.MULTILINE), "SECONDS"),
-    (re.compile(r"^(│ \w+ +│) +\d+\.\d\d (│.*│) +[\d,]* *│$", re.MULTILINE), r"\1 N \2 N"),
+    (re.compile(r"peak memory: \d+ MB"), "MEMORY"),
+    (re.compile(r"in [^,\n]+ s, [\d,]+ records/s"), "TIME"),
+    (re.compile(r"^ seconds +\d.*$", re.MULTILINE), "SECONDS"),
+    # of the table of stages
+    (re.compile(r"^ (\w+ +)\d+\.\d\d (.*%) +[\d,]+$", re.MULTILINE), r"\1 N \2 N"),
+    (re.compile(r"^ (\w+ +)\d+\.\d\d ( +\d+)$", re.MULTILINE), r"\1 N \2"),
     (re.compile(r"[┏┓┗┛┡┩├┤└┘┳┻╇┼┴┬─━]+"), "-"),
     (re.compile(r" +"), " "),
 )
@@ -185,6 +189,7 @@ def main() -> None:
     for path in DOCUMENTS:
         path.write_text(rendered(path.read_text(encoding="utf-8"), made), encoding="utf-8")
     SCHEMA.write_text(schema_text(), encoding="utf-8")
+    (ROOT / ".env.example").write_text(env_example_text(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from etl.errors import EXIT_OK
 from etl.history.audit import LOADED, PREVIEWED
 from etl.history.runs import flaws_in_words
 from etl.history.summary import Check, RunSummary, SourceOutcome, TableCounts
+from etl.pipeline.stages import EXTRACTION, LOADING, TRANSFORMATION, VALIDATION
 from etl.reports.checks import scope_words
 from etl.words import count_words, counted, printable, seconds_words
 
@@ -31,6 +32,7 @@ _EXTRAS = (
     ("vanished", "rows_vanished"),
     ("removed", "rows_removed"),
 )
+_ORDER = {name: n for n, name in enumerate((EXTRACTION, TRANSFORMATION, LOADING, VALIDATION))}
 _STATUS_STYLES = {LOADED: "green", PREVIEWED: "cyan"}
 _BAD, _DOUBTFUL, _NOTED = "bold red", "yellow", "cyan"
 _FIRST_WIDTH, _COLUMN_WIDTH = 22, 14  # of the table, at the most
@@ -195,7 +197,7 @@ def _stages_table(summary: RunSummary) -> Table:
     table.add_column("stage")
     for name in ("seconds", "records", "errors", "error rate", "records/s"):
         table.add_column(name, justify="right")
-    for stage in summary.stages:
+    for stage in sorted(summary.stages, key=lambda stage: _ORDER.get(stage.name, len(_ORDER))):
         counts = [count_words(stage.records), count_words(stage.errors)]
         rates = [f"{stage.error_rate or 0:.1%}", f"{stage.records_per_second or 0:,.0f}"]
         if not stage.records:  # validation looks at tables, not at records
