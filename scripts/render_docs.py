@@ -150,7 +150,7 @@ def rendered(document: str, made: Mapping[str, str]) -> str:
 
 # What differs from run to run: run ids, times, rates, memory, space, ages, versions, hosts.
 _VOLATILE = (
-    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "MOMENT"),
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)? UTC"), "MOMENT"),
     (re.compile(r"(Host|Process ID|Memory Usage|Processing Time Before Failure): .*"), r"\1"),
     (re.compile(r"(Duration:\*) .*"), r"\1"),
     (re.compile(r"(Processing Speed): .*"), r"\1"),
