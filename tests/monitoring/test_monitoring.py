@@ -21,12 +21,14 @@ from etl.errors import ConfigurationError, ETLError
 from etl.files import private_files
 from etl.monitoring.logs import (
     ERROR_LOG,
+    IN_SUMMARY,
     PIPELINE_LOG,
     close_logging,
     log_context,
     setup_logging,
 )
 from etl.monitoring.metrics import ETLMetrics
+from etl.resilience.retry import retry_with_backoff
 from etl.settings.config import LoggingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -315,6 +317,40 @@ def test_a_traceback_goes_to_the_files_and_not_to_the_console(
     console = capsys.readouterr().err
     assert console.endswith("ERROR    load failed\n")
     assert len(console.splitlines()) == 1
+
+
+def test_a_trace_has_its_cause_first_and_no_frames_of_the_attempts(config: LoggingConfig) -> None:
+    @retry_with_backoff(1, 0, sleep=lambda _: None)
+    def load_sales() -> None:
+        try:
+            raise TimeoutError("no answer")
+        except TimeoutError as error:
+            raise ETLError("sales cannot be read") from error
+
+    setup_logging(config)
+    try:
+        load_sales()
+    except ETLError:
+        logger.exception("failed")
+    text = lines_of(config, ERROR_LOG)[0]["exception"]
+    assert text.index("TimeoutError: no answer") < text.index("ETLError: sales cannot be read")
+    assert "in load_sales" in text
+    assert [name for name in ("tenacity", "etl/resilience") if name in text] == []
+
+
+def test_what_the_summary_repeats_is_left_out_of_the_console_alone(
+    config: LoggingConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup_logging(config, before_summary=True)
+    logger.info("started")
+    logger.error("customers failed", extra=IN_SUMMARY)
+    logger.warning("trying again")
+    assert [line.split(maxsplit=3)[3] for line in capsys.readouterr().err.splitlines()] == [
+        "trying again"
+    ]
+    lines = lines_of(config)
+    assert [line["message"] for line in lines] == ["started", "customers failed", "trying again"]
+    assert "in_summary" not in lines[1]
 
 
 def test_asking_for_a_traceback_where_there_is_none_writes_none(config: LoggingConfig) -> None:
