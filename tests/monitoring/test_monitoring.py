@@ -322,10 +322,7 @@ def test_a_traceback_goes_to_the_files_and_not_to_the_console(
 def test_a_trace_has_its_cause_first_and_no_frames_of_the_attempts(config: LoggingConfig) -> None:
     @retry_with_backoff(1, 0, sleep=lambda _: None)
     def load_sales() -> None:
-        try:
-            raise TimeoutError("no answer")
-        except TimeoutError as error:
-            raise ETLError("sales cannot be read") from error
+        raise ETLError("sales cannot be read") from TimeoutError("no answer")
 
     setup_logging(config)
     try:

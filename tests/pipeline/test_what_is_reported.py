@@ -225,7 +225,7 @@ def test_single_arguments_serve_notebooks(project: Project, day: object) -> None
 
 
 def test_an_argument_that_there_is_not_is_named(project: Project) -> None:
-    with pytest.raises(TypeError, match="no argument dat; there are .*env, date"):
+    with pytest.raises(TypeError, match=r"no argument dat; there are .*env, date"):
         run_etl_pipeline(project.config(), dat="2024-01-20")
 
 
