@@ -10,7 +10,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ from etl.settings.config import (
     load_config,
 )
 from etl.warehouse.own_loads import own_tables
+from etl.warehouse.state import forget_state, read_states, state_of
 from etl.warehouse.tables import schema_script, upgrade_script
 
 __all__ = [
@@ -187,12 +188,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == INIT:
             return _begin(args)
         config = load_config(args.env)
-        if args.print_schema:
-            return _print_schema(config)
-        if args.health_check:
-            return _check_health(config, args)
-        if args.serve is not None:
-            return serve(config.files.environment_dir, args.serve)
+        for name, work in _IN_PLACE_OF_A_RUN.items():
+            asked = getattr(args, name)
+            if asked is not None and asked is not False:  # a port may be 0
+                return work(config, args)
     except ETLError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -212,11 +211,42 @@ def _begin(args: Arguments) -> int:
     return _run_and_print(load_config(args.env), Arguments(env=args.env, dry_run=True))
 
 
-def _print_schema(config: Config) -> int:
+def _print_schema(config: Config, _args: Arguments) -> int:
     connection = config.database.connection_string.get_secret_value()
     loaded = (*STAR_TABLES, *own_tables(config))
     with console.output():
         print(schema_script(connection, upgrade_script(connection, loaded), loaded))
+    return EXIT_OK
+
+
+def _show_state(config: Config, args: Arguments) -> int:
+    with DatabaseManager.from_config(config, read_only=True) as db:
+        states = read_states(db, config)
+    with console.output():
+        if args.json:
+            print(json.dumps([state.as_dict() for state in states], indent=2))
+        else:
+            console.print_states(states)
+    return EXIT_OK
+
+
+def _reset_state(config: Config, args: Arguments) -> int:
+    with DatabaseManager.from_config(config) as db:
+        state = state_of(read_states(db, config), args.reset_state or "")
+        if state.reached is None:
+            print(f"{state.source}: nothing to forget, the next run reads all of it")
+            return EXIT_OK
+        if not (
+            args.yes
+            or console.asked(
+                f"{state.source} has been read up to {state.reached}. "
+                "Forget that, and read all of it in the next run?"
+            )
+        ):
+            print("nothing was changed")
+            return EXIT_OK
+        forget_state(db, state)
+    print(f"{state.source}: forgotten; the next run reads all of it")
     return EXIT_OK
 
 
@@ -228,6 +258,15 @@ def _check_health(config: Config, args: Arguments) -> int:
         else:
             console.print_health(report)
     return int(report["exit_code"])
+
+
+_IN_PLACE_OF_A_RUN: dict[str, Callable[[Config, Arguments], int]] = {
+    "print_schema": _print_schema,
+    "health_check": _check_health,
+    "state": _show_state,
+    "reset_state": _reset_state,
+    "serve": lambda config, args: serve(config.files.environment_dir, args.serve or 0),
+}
 
 
 def _run_and_print(config: Config, args: Arguments) -> int:

@@ -320,6 +320,17 @@ def read_watermark(db: DatabaseManager, table: Table) -> datetime | None:
     return rows[0][0] if rows else None
 
 
+def read_watermarks(db: DatabaseManager) -> dict[str, tuple[datetime, str]]:
+    """Return by table how far it has been read, and by which run."""
+    rows = db.query('SELECT "table_name", "watermark", "run_id" FROM "etl_watermark";')
+    return {table: (watermark, run_id) for table, watermark, run_id in rows}
+
+
+def forget(db: DatabaseManager, table: Table, table_name: str) -> None:
+    """Delete what an audit table says of a table."""
+    db.execute(f'DELETE FROM "{table.name}" WHERE "table_name" = ?;', (table_name,))  # noqa: S608  # our own table
+
+
 def move_watermark(
     db: DatabaseManager, plan: RunPlan, table: Table, reached: datetime | None
 ) -> None:

@@ -129,6 +129,16 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         help="look at database, sources and folders, and do nothing else",
     )  # fmt: skip
     what.add_argument(
+        "--state", action="store_true",
+        help="show how far each source has been read, and do nothing else",
+    )  # fmt: skip
+    what.add_argument(
+        "--reset-state", metavar="NAME",
+        help="after a question, forget how far a source has been read, so that the next run reads "
+        "all of it, and do nothing else",
+    )  # fmt: skip
+    what.add_argument("--yes", action="store_true", help="answer that question")
+    what.add_argument(
         "--serve", nargs="?", const=8000, type=int, metavar="PORT",
         help="show the page over the runs on 127.0.0.1 (default port: 8000), and do nothing else",
     )  # fmt: skip
@@ -182,6 +192,9 @@ class Arguments:
     export: str | None = None
     print_schema: bool = False
     health_check: bool = False
+    state: bool = False
+    reset_state: str | None = None
+    yes: bool = False
     serve: int | None = None
     json: bool = False
     log_level: str | None = None
@@ -262,6 +275,8 @@ _ASKED: tuple[tuple[str, str, Callable[[Arguments], object]], ...] = (
     ("--full-refresh", FULL_REFRESH, lambda args: args.full_refresh),
     ("--reprocess-rejected", REPROCESS, lambda args: args.reprocess_rejected is not None),
     ("--health-check", INCREMENTAL, lambda args: args.health_check),
+    ("--state", INCREMENTAL, lambda args: args.state),
+    ("--reset-state", INCREMENTAL, lambda args: args.reset_state is not None),
     ("--serve", INCREMENTAL, lambda args: args.serve is not None),
     (INIT, INCREMENTAL, lambda args: args.command == INIT),
 )

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etl.monitoring.logs import PIPELINE_LOG
+from etl.warehouse.state import SourceState
 
 
 @contextmanager
@@ -52,6 +53,27 @@ def print_health(report: Mapping[str, Any]) -> None:
     console = stdout()
     console.print(table)
     console.print(f"{report['status']}, exit code {report['exit_code']}", markup=False)
+
+
+def print_states(states: Sequence[SourceState]) -> None:
+    """Print on stdout how far each source has been read, as a table."""
+    table = Table(header_style="bold")
+    for heading in ("source", "by", "read up to", "the next run reads"):
+        table.add_column(heading, overflow="fold")
+    for state in states:
+        following = f"from {state.next_from}" if state.next_from else "everything"
+        cells = (state.source, state.cursor, str(state.reached or ""))
+        table.add_row(*(Text(cell) for cell in (*cells, following)))
+    stdout().print(table)
+
+
+def asked(question: str) -> bool:
+    """Ask a person on the terminal; without one, or without an answer, the answer is no."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        stdout().print()
+        return False
 
 
 def is_watched() -> bool:

@@ -1,7 +1,9 @@
 """Interfaces as the sources of declared loads: incremental by a cursor that moves with its load."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,10 +12,11 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from pipeline_runs import Project
+from pipeline_runs import Project, command
 from rest_server import Answer, Asked, RestServer, as_json, by_link, cut, refused, rest_server
 
 from etl.settings.pipeline_reading import read_pipeline_file
+from etl_pipeline import main
 
 ORDERS = """
 [loads.orders]
@@ -224,6 +227,59 @@ def test_columns_are_found_where_none_are_declared(server: RestServer, tmp_path:
     assert run(made).exit_code == 0
     found = made.query("SELECT * FROM thing")
     assert [str(value) for value in found[0]] == ["1", "2024-01-02", "1.25"]
+
+
+# --- state -----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("every_engine")
+def test_the_state_is_shown_and_forgotten_after_a_question(
+    server: RestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    shop = Shop(server)
+    shop.change(order(1, 30), order(2, 60))
+    made = project(tmp_path, server, lag="lag_days = 1")
+    for name, value in made.settings.items():
+        monkeypatch.setenv(name, value)
+
+    def said(*argv: str, answer: str = "") -> str:
+        monkeypatch.setattr("sys.stdin", StringIO(answer))
+        assert main(argv) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    def states() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(said("--state", "--json"))
+        return found
+
+    assert [(s["source"], s["reached"]) for s in states()] == [("sales", None), ("orders", None)]
+    assert "nothing to forget" in said("--reset-state", "orders")
+    run_id = run(made)["run_id"]
+    assert states()[1] == {
+        "source": "orders", "table": "shop_order", "cursor": "updated_at", "lag_days": 1,
+        "reached": "2024-01-03 12:00:00", "next_from": "2024-01-02 12:00:00", "run_id": run_id,
+    }  # fmt: skip
+    assert "2024-01-03 12:00:00" in said("--state")
+    for answer in ("", "n\n", "\n"):
+        assert "nothing was changed" in said("--reset-state", "orders", answer=answer)
+    assert states()[1]["run_id"] == run_id
+    assert "forgotten" in said("--reset-state", "orders", answer="y\n")
+    assert states()[1]["reached"] is None
+    server.calls = []
+    assert run(made)["tables"]["shop_order"]["rows_unchanged"] == 2
+    assert server.calls[0].params == {}
+    assert "forgotten" in said("--reset-state", "orders", "--yes")
+
+
+def test_a_source_without_a_state_is_named(
+    server: RestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    made = project(tmp_path, server)
+    assert command(made, monkeypatch, "--reset-state", "order") == 2
+    assert (
+        "no source 'order' is read by a cursor. Choices: sales, orders" in capsys.readouterr().err
+    )
 
 
 # --- docs/rest.md ----------------------------------------------------------------------------
