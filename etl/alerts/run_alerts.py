@@ -40,8 +40,10 @@ from etl.errors import (
     WarehouseInUseError,
 )
 from etl.history import audit as run_history
+from etl.history.judged import Check
+from etl.history.outcomes import SourceOutcome, TableCounts
 from etl.history.runs import utc_now
-from etl.history.summary import Check, RunSummary, SourceOutcome, TableCounts
+from etl.history.summary import RunSummary
 from etl.monitoring.logs import PIPELINE_LOG, log_context
 from etl.places import command_line
 from etl.resilience.transient import is_transient

@@ -88,3 +88,34 @@ def _text(value: object, longest: int) -> str:
         number = number_of(value)
         value = "" if number is None else f"{number:g}"
     return value if len(value) <= longest else value[: longest - 1] + "…"
+
+
+def texts_of(entry: object) -> tuple[str, ...]:
+    """Return the messages of a list."""
+    return tuple(message_of(text) for text in items_of(entry))
+
+
+def all_of(read: Any, value: object) -> tuple[Any, ...]:
+    """Return what each item of a list is read as.
+
+    Args:
+        read: reads one.
+        value: the list; anything else has no items.
+    """
+    return tuple(map(read, items_of(value)))
+
+
+def counts_in(value: object) -> dict[str, int | None]:
+    """Return the counts of a mapping by their names."""
+    return {name: count_of(count) for name, count in pairs_of(value)}
+
+
+def known_counts_in(value: object) -> dict[str, int]:
+    """Return the counts of a mapping that are known."""
+    return {name: n for name, n in counts_in(value).items() if n is not None}
+
+
+def row_counts_in(value: object) -> dict[str, int | None]:
+    """Return the counts of rows, by the names of `etl_load`."""
+    counts = counts_in(value).items()
+    return {name: n for name, n in counts if name.startswith("rows_") or name == "batches"}

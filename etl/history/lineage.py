@@ -10,8 +10,9 @@ from typing import Any
 from etl.engines.database import DatabaseManager
 from etl.history import audit as run_history
 from etl.history.audit import LOADED
+from etl.history.outcomes import Reject
 from etl.history.runs import LoadCounts, utc_now
-from etl.history.summary import Lineage, Reject
+from etl.history.traced import Lineage
 from etl.schema.tables import ETL_LINEAGE, ETL_LINEAGE_FILE, Table
 from etl.sources.files import FileTrace
 from etl.sources.window import EVERYTHING, Window

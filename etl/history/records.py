@@ -12,8 +12,9 @@ from etl.errors import EXIT_FAILED, ETLError, WarehouseInUseError
 from etl.history import audit as run_history
 from etl.history.journal import JOURNAL, append_entry, read_entries
 from etl.history.lineage import Ledger
+from etl.history.outcomes import SourceOutcome
 from etl.history.runs import REPROCESS, RunPlan, run_id_after, utc_now
-from etl.history.summary import RunSummary, SourceOutcome
+from etl.history.summary import RunSummary
 from etl.settings.config import Config, secrets_of
 from etl.settings.connection_strings import masked
 from etl.sources.window import Window

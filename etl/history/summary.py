@@ -10,421 +10,34 @@ from datetime import UTC, datetime
 from typing import Any
 
 from etl.errors import EXIT_FAILED
-from etl.findings import Finding
 from etl.history.audit import (
     ATTENTION,
     FAILED,
     IN_USE,
     INTERRUPTED,
     KILLED,
-    LOADED,
-    PREVIEWED,
     SUCCESS,
 )
 from etl.history.entries import (
+    all_of,
     count_of,
+    counts_in,
     instant_of,
-    items_of,
     mapping_of,
     message_of,
     name_of,
     number_of,
     pairs_of,
+    row_counts_in,
 )
-from etl.history.runs import LoadCounts
+from etl.history.judged import Anomaly, Check
+from etl.history.measured import Measured, Stage
+from etl.history.outcomes import Reason, Reject, SourceOutcome, TableCounts
+from etl.history.traced import Lineage
 from etl.words import UNKNOWN
 
 STATUSES = (SUCCESS, ATTENTION, FAILED, INTERRUPTED, KILLED, IN_USE)
 _BEST_SCORE = 100
-
-# Source, class of error, field.
-Reason = tuple[str, str, str]
-
-
-def _texts(entry: object) -> tuple[str, ...]:
-    return tuple(message_of(text) for text in items_of(entry))
-
-
-@dataclass(frozen=True)
-class SourceOutcome:
-    """How one source fared.
-
-    Attributes:
-        counts: of its records, also when it was held back; None when read from a journal.
-        error: what it failed with or was held back by; None when read from a journal.
-        message: the error in words, without secrets; empty when it loaded.
-        rejected_file: path; empty when no record was rejected.
-        notes: counts of flaws that did not cost a record its place.
-        found: what was found out about how it is written.
-        warnings: what of that a person should look at.
-        findings: what the gate held it back for.
-        skipped: how many records were left out for their status, by status.
-        unchanged_since: the run that loaded the same file, where it was not loaded again.
-    """
-
-    source: str
-    table: str
-    status: str
-    counts: LoadCounts | None = None
-    error: BaseException | None = field(default=None, compare=False)
-    message: str = ""
-    rejected_file: str = ""
-    notes: Mapping[str, int] = field(default_factory=dict)
-    found: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    skipped: Mapping[str, int] = field(default_factory=dict)
-    unchanged_since: str = ""
-
-    @property
-    def loaded(self) -> bool:
-        """Whether its records are in the warehouse, or would be after a dry run."""
-        return self.status in (LOADED, PREVIEWED)
-
-    @property
-    def named_message(self) -> str:
-        """The error in words, behind the name of the source unless it begins with it."""
-        named = self.message.startswith(f"{self.source} ")
-        return self.message if named else f"{self.source}: {self.message}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {
-            "source": self.source, "table": self.table, "status": self.status,
-            "error": self.message, "rejected_file": self.rejected_file, "notes": dict(self.notes),
-            "found": list(self.found), "warnings": list(self.warnings),
-            "findings": [{"name": f.name, "message": f.message} for f in self.findings],
-            "skipped": dict(self.skipped), "unchanged_since": self.unchanged_since,
-        }  # fmt: skip
-
-    @classmethod
-    def from_dict(cls, entry: object) -> "SourceOutcome":
-        """Read it back."""
-        known = mapping_of(entry)
-        source = name_of(known.get("source"))
-        return cls(
-            source, name_of(known.get("table")), name_of(known.get("status")),
-            message=message_of(known.get("error")), notes=_known_counts(known.get("notes")),
-            rejected_file=name_of(known.get("rejected_file"), missing=""),
-            found=_texts(known.get("found")), warnings=_texts(known.get("warnings")),
-            findings=_findings(source, known.get("findings")),
-            skipped=_known_counts(known.get("skipped")),
-            unchanged_since=name_of(known.get("unchanged_since"), missing=""),
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class TableCounts:
-    """What happened to one table: counts by the names of `etl_load`, None where unknown."""
-
-    name: str
-    counts: Mapping[str, int | None]
-    seconds: float | None
-    source: str = UNKNOWN
-    status: str = UNKNOWN
-
-    def count(self, name: str) -> int | None:
-        """Return one count, such as `rows_inserted`."""
-        return self.counts.get(name)
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {**self.counts, "seconds": self.seconds}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One measured stage."""
-
-    name: str
-    seconds: float | None
-    records: int | None
-    records_per_second: float | None
-    errors: int | None = None
-    error_rate: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {
-            "seconds": self.seconds, "records": self.records, "errors": self.errors,
-            "error_rate": self.error_rate, "records_per_second": self.records_per_second,
-        }  # fmt: skip
-
-    @classmethod
-    def from_dict(cls, name: str, entry: object) -> "Stage":
-        """Read it back."""
-        known = mapping_of(entry)
-        return cls(
-            name, number_of(known.get("seconds")), count_of(known.get("records")),
-            number_of(known.get("records_per_second")), count_of(known.get("errors")),
-            number_of(known.get("error_rate")),
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Check:
-    """One quality check; `details` has all that `run_data_quality_checks` says of it."""
-
-    name: str
-    status: str
-    message: str
-    value: float | None = None
-    threshold: float | None = None
-    details: Mapping[str, Any] = field(default_factory=dict, compare=False)
-
-    @property
-    def passed(self) -> bool:
-        """Whether there is nothing to look at."""
-        return self.status == "passed"
-
-    @property
-    def failed(self) -> bool:
-        """Whether a person has to look at it."""
-        return self.status == "failed"
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        own = {"name": self.name, "status": self.status, "message": self.message}
-        return {**self.details, **own, "value": self.value, "threshold": self.threshold}
-
-    @classmethod
-    def of(cls, details: Mapping[str, Any]) -> "Check":
-        """Take it from what `run_data_quality_checks` returns."""
-        names = ("name", "status", "message", "value", "threshold")
-        return cls(**{name: details[name] for name in names}, details=details)
-
-    @classmethod
-    def from_dict(cls, entry: object) -> "Check":
-        """Read it back."""
-        known = mapping_of(entry)
-        return cls(
-            name_of(known.get("name")), name_of(known.get("status")),
-            message_of(known.get("message")), number_of(known.get("value")),
-            number_of(known.get("threshold")), details=known,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Anomaly:
-    """Something unlike the runs before; `details` has all that `detect_data_anomalies` says."""
-
-    kind: str
-    table: str
-    severity: str
-    message: str
-    details: Mapping[str, Any] = field(default_factory=dict, compare=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        own = {"table": self.table, "severity": self.severity, "message": self.message}
-        return {**self.details, "type": self.kind, **own}
-
-    @classmethod
-    def of(cls, details: Mapping[str, Any]) -> "Anomaly":
-        """Take it from what `detect_data_anomalies` returns."""
-        own = {name: details[name] for name in ("table", "severity", "message")}
-        return cls(details["type"], **own, details=details)
-
-    @classmethod
-    def from_dict(cls, entry: object) -> "Anomaly":
-        """Read it back."""
-        known = mapping_of(entry)
-        return cls(
-            name_of(known.get("type")), name_of(known.get("table"), missing=""),
-            name_of(known.get("severity")), message_of(known.get("message")), details=known,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Reject:
-    """How many records were rejected for one reason."""
-
-    source: str
-    error_class: str
-    field: str
-    rows: int | None
-
-    @property
-    def reason(self) -> Reason:
-        """What makes it the same reason in another run."""
-        return self.source, self.error_class, self.field
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {
-            "source": self.source, "error_class": self.error_class, "field": self.field,
-            "rows": self.rows,
-        }  # fmt: skip
-
-    @classmethod
-    def from_dict(cls, entry: object) -> "Reject":
-        """Read it back."""
-        known = mapping_of(entry)
-        return cls(
-            name_of(known.get("source")), name_of(known.get("error_class")),
-            name_of(known.get("field"), missing=""), count_of(known.get("rows")),
-        )  # fmt: skip
-
-
-_LINEAGE_TIMES = ("window_start", "window_end", "modified_at", "extracted_at", "recorded_at")
-
-
-@dataclass(frozen=True)
-class LineageFile:
-    """One of several files of a source.
-
-    Attributes:
-        path: the file.
-        rows: how many of its records were read.
-        size_bytes: as it was read.
-        sha256: of those bytes.
-        times: modified_at and extracted_at, as far as known.
-    """
-
-    path: str
-    rows: int | None
-    size_bytes: int | None = None
-    sha256: str = ""
-    times: Mapping[str, datetime | None] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        facts = {
-            "path": self.path, "rows": self.rows, "bytes": self.size_bytes,
-            "sha256": self.sha256 or None,
-            **{name: moment and moment.isoformat() for name, moment in self.times.items()},
-        }  # fmt: skip
-        return {name: value for name, value in facts.items() if value is not None}
-
-    @classmethod
-    def from_dict(cls, entry: object) -> "LineageFile":
-        """Read it back."""
-        known = mapping_of(entry)
-        return cls(
-            name_of(known.get("path")), count_of(known.get("rows")),
-            count_of(known.get("bytes")), name_of(known.get("sha256"), missing=""),
-            {name: instant_of(known.get(name)) for name in ("modified_at", "extracted_at")},
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """Where the rows of one table came from.
-
-    Attributes:
-        source: customers, products or sales; for a load by hand the file's name.
-        target: the table.
-        path: the file, or the database without its secrets.
-        query: what the database was asked; empty for a file.
-        status: loaded, held back or failed.
-        counts: by the names of `etl_load`.
-        size_bytes: of the file as it was read; None for a database, or a file not read whole.
-        sha256: of those bytes.
-        times: window_start, window_end, modified_at, extracted_at, recorded_at, as far as known.
-        files: of a source of several files, each; size and hash are then those of all of them.
-    """
-
-    source: str
-    target: str
-    path: str = ""
-    query: str = ""
-    status: str = LOADED
-    counts: Mapping[str, int | None] = field(default_factory=dict)
-    size_bytes: int | None = None
-    sha256: str = ""
-    times: Mapping[str, datetime | None] = field(default_factory=dict)
-    files: tuple[LineageFile, ...] = ()
-
-    @property
-    def origin(self) -> str:
-        """The file, the database, or what it was asked."""
-        return self.path or self.query
-
-    @property
-    def rows(self) -> int | None:
-        """How many records were read."""
-        return self.counts.get("rows_read")
-
-    @property
-    def modified_at(self) -> datetime | None:
-        """When the file was last written, UTC."""
-        return self.times.get("modified_at")
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it: moments in ISO form, what is not known left out."""
-        facts = {
-            "source": self.source, "target": self.target, "rows": self.rows, "status": self.status,
-            "path": self.path, "query": self.query or None, "bytes": self.size_bytes,
-            "sha256": self.sha256 or None, **self.counts,
-            **{name: moment and moment.isoformat() for name, moment in self.times.items()},
-            "files": [file.as_dict() for file in self.files] or None,
-        }  # fmt: skip
-        return {name: value for name, value in facts.items() if value is not None}
-
-    @classmethod
-    def from_dict(cls, entry: object) -> "Lineage":
-        """Read it back."""
-        known = mapping_of(entry)
-        return cls(
-            name_of(known.get("source")), name_of(known.get("target")),
-            name_of(known.get("path"), missing=""), name_of(known.get("query"), missing=""),
-            name_of(known.get("status")),
-            counts={"rows_read": count_of(known.get("rows")), **_row_counts(known)},
-            size_bytes=count_of(known.get("bytes")),
-            sha256=name_of(known.get("sha256"), missing=""),
-            times={name: instant_of(known.get(name)) for name in _LINEAGE_TIMES},
-            files=_read(LineageFile.from_dict, known.get("files")),
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What the metrics of a run say of the whole of it.
-
-    Attributes:
-        records: records read from the sources.
-        errors: those of them that were rejected.
-    """
-
-    seconds: float | None = None
-    records: int | None = None
-    errors: int | None = None
-    peak_memory_mb: float | None = None
-    stages: tuple[Stage, ...] = ()
-
-    @property
-    def error_rate(self) -> float | None:
-        """The share of the records that were rejected."""
-        if self.records is None or self.errors is None:
-            return None
-        return self.errors / max(self.records, self.errors) if self.errors else 0.0
-
-    @property
-    def records_per_second(self) -> float | None:
-        """How fast the whole run was."""
-        if self.records is None or self.seconds is None:
-            return None
-        return self.records / self.seconds if self.seconds else 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """As `ETLMetrics.generate_summary_report` returns it."""
-        return {
-            "total_seconds": self.seconds, "total_records": self.records,
-            "total_errors": self.errors, "error_rate": self.error_rate,
-            "records_per_second": self.records_per_second,
-            "stages": {stage.name: stage.as_dict() for stage in self.stages},
-            "peak_memory_mb": self.peak_memory_mb,
-        }  # fmt: skip
-
-    @classmethod
-    def from_dict(cls, entry: object) -> "Measured":
-        """Take it from what `ETLMetrics.generate_summary_report` returns, or read it back."""
-        known = mapping_of(entry)
-        return cls(
-            number_of(known.get("total_seconds")), count_of(known.get("total_records")),
-            count_of(known.get("total_errors")), number_of(known.get("peak_memory_mb")),
-            tuple(Stage.from_dict(name, stage) for name, stage in pairs_of(known.get("stages"))),
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -617,7 +230,7 @@ class RunSummary(Mapping[str, Any]):
             ('r1', 'failed', None, ())
         """
         known = mapping_of(entry)
-        tables, lineage = _tables(known), _read(Lineage.from_dict, known.get("lineage"))
+        tables, lineage = _tables(known), all_of(Lineage.from_dict, known.get("lineage"))
         return cls(
             run_id=name_of(known.get("run_id")),
             environment=name_of(known.get("environment")),
@@ -631,35 +244,23 @@ class RunSummary(Mapping[str, Any]):
             warehouse=name_of(known.get("warehouse")),
             started_at=instant_of(known.get("started_at")) or _start_of(known.get("run_id")),
             finished_at=instant_of(known.get("finished_at")),
-            sources=_read(SourceOutcome.from_dict, known.get("sources")),
+            sources=all_of(SourceOutcome.from_dict, known.get("sources")),
             tables=tables,
-            column_changes={n: _counts(c) for n, c in pairs_of(known.get("column_changes"))},
+            column_changes={n: counts_in(c) for n, c in pairs_of(known.get("column_changes"))},
             **_judged(mapping_of(known.get("quality"))),
-            anomalies=_read(Anomaly.from_dict, known.get("anomalies")),
-            attention=_read(message_of, known.get("attention")),
-            notices=_read(message_of, known.get("notices")),
+            anomalies=all_of(Anomaly.from_dict, known.get("anomalies")),
+            attention=all_of(message_of, known.get("attention")),
+            notices=all_of(message_of, known.get("notices")),
             measured=Measured.from_dict(known.get("metrics")),
             rejects=_rejects(known.get("rejects")),
             lineage=lineage or tuple(_traced(t) for t in tables if t.source != UNKNOWN),
-            exported=_read(name_of, known.get("exported")),
+            exported=all_of(name_of, known.get("exported")),
             page=name_of(known.get("page"), missing=""),
             in_history=known.get("in_history") is True,
         )
 
 
 # --- reading back ----------------------------------------------------------------------------
-
-
-def _findings(source: str, value: object) -> tuple[Finding, ...]:
-    found = map(mapping_of, items_of(value))
-    return tuple(
-        Finding(source, name_of(each.get("name")), message_of(each.get("message")))
-        for each in found
-    )
-
-
-def _read(read: Any, value: object) -> tuple[Any, ...]:
-    return tuple(map(read, items_of(value)))
 
 
 def _utc(moment: datetime | None) -> str | None:
@@ -671,28 +272,15 @@ def _start_of(run_id: object) -> datetime | None:
     return instant_of(run_id[:15] if isinstance(run_id, str) else None)
 
 
-def _counts(value: object) -> dict[str, int | None]:
-    return {name: count_of(count) for name, count in pairs_of(value)}
-
-
-def _known_counts(value: object) -> dict[str, int]:
-    return {name: n for name, n in _counts(value).items() if n is not None}
-
-
-def _row_counts(value: object) -> dict[str, int | None]:
-    counts = _counts(value).items()
-    return {name: n for name, n in counts if name.startswith("rows_") or name == "batches"}
-
-
 def _tables(entry: Mapping[str, object]) -> tuple[TableCounts, ...]:
     sources = {
-        source.table: source for source in _read(SourceOutcome.from_dict, entry.get("sources"))
+        source.table: source for source in all_of(SourceOutcome.from_dict, entry.get("sources"))
     }
     tables = []
     for name, value in pairs_of(entry.get("tables")):
         seconds, source = number_of(mapping_of(value).get("seconds")), sources.get(name)
         whose = (source.source, source.status) if source else ()
-        tables.append(TableCounts(name, _row_counts(value), seconds, *whose))
+        tables.append(TableCounts(name, row_counts_in(value), seconds, *whose))
     return tuple(tables)
 
 
@@ -702,13 +290,13 @@ def _traced(table: TableCounts) -> Lineage:
 
 
 def _rejects(value: object) -> tuple[Reject, ...] | None:
-    return _read(Reject.from_dict, value) if isinstance(value, Sequence) else None
+    return all_of(Reject.from_dict, value) if isinstance(value, Sequence) else None
 
 
 def _judged(quality: Mapping[str, object]) -> dict[str, Any]:
     dimensions = pairs_of(quality.get("dimension_scores"))
     return {
-        "checks": _read(Check.from_dict, quality.get("checks")),
+        "checks": all_of(Check.from_dict, quality.get("checks")),
         "scores": _scores(quality.get("scores")),
         "dimension_scores": {name: _scores(scores) for name, scores in dimensions},
     }

@@ -6,7 +6,7 @@ from typing import Any, Dict
 from etl.engines.database import DatabaseManager
 from etl.history.lineage import counts_of, facts_of, record_lineage, tell
 from etl.history.runs import LoadCounts, run_id_after, utc_now
-from etl.history.summary import Lineage
+from etl.history.traced import Lineage
 from etl.sources.files import trace_file
 from etl.warehouse.tables import create_tables
 

@@ -16,8 +16,9 @@ from etl.errors import HeldBackError, WarehouseInUseError
 from etl.findings import Finding
 from etl.history.audit import HELD_BACK, LOADED, PREVIEWED, SOURCE_FAILED
 from etl.history.lineage import counts_of, facts_of
+from etl.history.outcomes import SourceOutcome
 from etl.history.runs import Applied, LoadCounts, Staged, flaws_in_words
-from etl.history.summary import Lineage, LineageFile, SourceOutcome
+from etl.history.traced import Lineage, LineageFile
 from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.pipeline.context import RunContext
 from etl.pipeline.progress import CHECKING, DUPLICATES, MERGING

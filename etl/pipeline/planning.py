@@ -13,10 +13,10 @@ from etl.engines.database import DatabaseManager
 from etl.errors import ConfigurationError
 from etl.findings import FINDINGS, NO_RECORDS, unknown_names
 from etl.history import audit
+from etl.history.outcomes import SourceOutcome
 from etl.history.read_keys import read_since
 from etl.history.records import missed_runs, record_missed
 from etl.history.runs import FULL_REFRESH, INCREMENTAL, REPROCESS, RunPlan, utc_now
-from etl.history.summary import SourceOutcome
 from etl.pipeline.arguments import Arguments, mode_of, window_of
 from etl.pipeline.context import RunContext
 from etl.pipeline.kept_columns import keeping, star_tables

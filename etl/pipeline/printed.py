@@ -10,8 +10,10 @@ from rich.text import Text
 
 from etl.errors import EXIT_OK
 from etl.history.audit import LOADED, PREVIEWED
+from etl.history.judged import Check
+from etl.history.outcomes import SourceOutcome, TableCounts
 from etl.history.runs import flaws_in_words
-from etl.history.summary import Check, RunSummary, SourceOutcome, TableCounts
+from etl.history.summary import RunSummary
 from etl.pipeline.stages import EXTRACTION, LOADING, TRANSFORMATION, VALIDATION
 from etl.reports.checks import scope_words
 from etl.words import count_words, counted, printable, seconds_words

@@ -12,9 +12,10 @@ from etl.errors import ETLError
 from etl.history import audit
 from etl.history.journal import read_entries
 from etl.history.lineage import record_lineage
+from etl.history.outcomes import SourceOutcome
 from etl.history.records import RunRecord, journal_path, journaled, status_of
 from etl.history.runs import REPROCESS, Applied, LoadCounts, utc_now
-from etl.history.summary import RunSummary, SourceOutcome
+from etl.history.summary import RunSummary
 from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.arguments import Arguments, days_of, mode_of, window_of

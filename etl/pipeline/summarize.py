@@ -6,9 +6,12 @@ from pathlib import Path
 
 from etl.errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK
 from etl.history import audit
+from etl.history.judged import Anomaly, Check
+from etl.history.measured import Measured
+from etl.history.outcomes import SourceOutcome, TableCounts
 from etl.history.records import error_text, without_secrets
 from etl.history.runs import Applied, LoadCounts
-from etl.history.summary import Anomaly, Check, Measured, RunSummary, SourceOutcome, TableCounts
+from etl.history.summary import RunSummary
 from etl.pipeline.context import RunContext
 from etl.quality.judge import NOT_JUDGED, Judged
 from etl.reports.dashboard import DASHBOARD

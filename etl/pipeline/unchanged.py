@@ -21,8 +21,8 @@ from typing import Any
 from etl.errors import ExtractionError
 from etl.history.audit import LOADED
 from etl.history.inputs import KnownInput, known_input
+from etl.history.outcomes import SourceOutcome
 from etl.history.runs import BACKFILL, INCREMENTAL, ONE_DATE, Applied, Input, Staged
-from etl.history.summary import SourceOutcome
 from etl.pipeline.context import RunContext
 from etl.pipeline.set_aside import load_of
 from etl.pipeline.sources import Source

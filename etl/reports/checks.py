@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from etl.history.summary import Check
+from etl.history.judged import Check
 from etl.reports.charts import share_bar
 from etl.reports.headline import broken_checks, state_of_check
 from etl.reports.trends import score_words

@@ -12,7 +12,8 @@ from etl.history.audit import (
     KILLED,
     SUCCESS,
 )
-from etl.history.summary import Check, RunSummary
+from etl.history.judged import Check
+from etl.history.summary import RunSummary
 from etl.words import UNKNOWN, counted
 
 GOOD, WARN, BAD, IDLE = "good", "warn", "bad", "idle"

@@ -8,7 +8,10 @@ from statistics import median
 
 from markupsafe import Markup
 
-from etl.history.summary import Anomaly, Check, Lineage, Reason, RunSummary, TableCounts
+from etl.history.judged import Anomaly, Check
+from etl.history.outcomes import Reason, TableCounts
+from etl.history.summary import RunSummary
+from etl.history.traced import Lineage
 from etl.reports.charts import flow, share_bar
 from etl.reports.headline import (
     BAD,

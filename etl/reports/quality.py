@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from etl.files import write_atomically
-from etl.history.summary import Anomaly, Check
+from etl.history.judged import Anomaly, Check
 from etl.reports.checks import checks_in_words, scores
 from etl.reports.headline import BAD, GOOD, WARN
 from etl.reports.page import render

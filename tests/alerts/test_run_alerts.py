@@ -16,8 +16,10 @@ from pipeline_runs import Project, command, ended, start
 import etl_pipeline
 from etl.alerts import run_alerts
 from etl.errors import HeldBackError, LoadingError
+from etl.history.judged import Anomaly
+from etl.history.outcomes import SourceOutcome
 from etl.history.runs import LoadCounts
-from etl.history.summary import Anomaly, RunSummary, SourceOutcome
+from etl.history.summary import RunSummary
 from etl.pipeline.run import run_job
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "input"
