@@ -120,6 +120,20 @@ def is_data_error(error: BaseException) -> bool:
     return refused or _any_begins(diagnosis.states, _DATA_STATE_CLASSES)
 
 
+def error_codes(error: BaseException) -> frozenset[str]:
+    """Return the codes that a database gave for an error, or for its cause; empty without any.
+
+    Example:
+        >>> error_codes(ValueError("no error of a database"))
+        frozenset()
+    """
+    found = next((each for each in _with_causes(error) if _is_database_error(each)), None)
+    if found is None:
+        return frozenset()
+    diagnosis = _diagnosis(found)
+    return diagnosis.states | {str(number) for number in diagnosis.numbers}
+
+
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     cause: BaseException | None = error

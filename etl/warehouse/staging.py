@@ -316,11 +316,25 @@ def batches_of(db: DatabaseManager, rows: str, run_id: str) -> list[Batch]:
 
 def halves_of(db: DatabaseManager, rows: str, run_id: str, batch: Batch) -> list[Batch]:
     """Return both halves of a batch; of a single row itself."""
-    params = (run_id, batch.number, batch.first_row, batch.last_row)
-    found = [row for (row,) in db.query(staging_sql.select_batch_rows(rows), params)]
+    found = _rows_of(db, rows, run_id, batch)
     middle = len(found) // 2
     parts = [part for part in (found[:middle], found[middle:]) if part]
     return [Batch(batch.number, part[0], part[-1], len(part)) for part in parts]
+
+
+def singles_of(
+    db: DatabaseManager, rows: str, run_id: str, batch: Batch, *, count: int
+) -> list[Batch]:
+    """Return single rows of a batch, spread evenly from the first to the last."""
+    found = _rows_of(db, rows, run_id, batch)
+    last = len(found) - 1
+    places = sorted({last * n // (count - 1) for n in range(count)})
+    return [Batch(batch.number, found[place], found[place], 1) for place in places]
+
+
+def _rows_of(db: DatabaseManager, rows: str, run_id: str, batch: Batch) -> list[int]:
+    params = (run_id, batch.number, batch.first_row, batch.last_row)
+    return [row for (row,) in db.query(staging_sql.select_batch_rows(rows), params)]
 
 
 def open_batches(db: DatabaseManager, table: Table) -> str:

@@ -21,7 +21,7 @@ from etl.history.inputs import KnownInput
 from etl.history.read_keys import record_read_keys
 from etl.history.runs import Applied, Input, LoadCounts, RunPlan, Staged, utc_now
 from etl.resilience.retry import retry_with_backoff
-from etl.resilience.transient import is_data_error
+from etl.resilience.transient import error_codes, is_data_error
 from etl.rules.record_keys import record_keys
 from etl.schema.tables import SALES_FACT, STAR_TABLES, Table, rejected_key_table
 from etl.warehouse import apply as warehouse
@@ -345,6 +345,16 @@ class _Transactions:
         return run_history.batches_done(self._load.db, self._load.plan.run_id, table_name)
 
 
+# Of a refused batch of so many rows some are tried one by one, before it is halved to its end.
+_MANY_ROWS = 20
+_TRIED_ROWS = 5
+_NAMED_KEYS = 3
+
+
+class _TakenBackError(Exception):
+    """Ends a transaction that was only for trying."""
+
+
 class _BatchedLoad:
     """One source, batch by batch; after each the tables are consistent."""
 
@@ -354,6 +364,7 @@ class _BatchedLoad:
         self._transactions = _Transactions(load, [staged], self._renew)
         self._applied = Applied()
         self._refused = 0
+        self._tried = False
         self._batch_rows = ""
 
     def run(self) -> Applied:
@@ -395,17 +406,58 @@ class _BatchedLoad:
 
     def _bisect(self, batch: Batch, error: LoadingError) -> None:
         """Merges the halves of a batch that the database refused, down to the guilty rows."""
+        if batch.rows >= _MANY_ROWS and not self._tried and self._load.limits.max_reject_rate < 1:
+            self._tried = True
+            self._require_some_taken(batch)
         halves = staging.halves_of(self._db, self._staged.rows, self._run_id, batch)
         if len(halves) > 1:
             for half in halves:
                 self._merge(half)
             return
         self._count_refused(error)
-        refused = staging.staged_row(
-            self._db, self._staged.table, rows=self._staged.rows, run_id=self._run_id, batch=batch
-        )
+        refused = self._row_of(batch)
         self._load.refuse(self._staged.table, refused, str(error))
         self._take_out(batch, refused)
+
+    def _require_some_taken(self, batch: Batch) -> None:
+        """Give up where rows from all parts of a batch are refused alike: it is not their fault."""
+        singles = staging.singles_of(
+            self._db, self._staged.rows, self._run_id, batch, count=_TRIED_ROWS
+        )
+        errors = [error for one in singles if (error := self._refusal(one)) is not None]
+        if len(errors) < len(singles) or len({error_codes(error) for error in errors}) > 1:
+            return
+        keys = ", ".join(map(self._key_of, singles[:_NAMED_KEYS]))
+        raise HeldBackError(
+            f"the database refuses every record of {self._staged.table.name} that was tried, from "
+            f"all parts of the source, such as {keys}: {errors[0].what}",
+            next_step="correct the constraint, column or trigger that it names, or what the "
+            "records have there, and run again",
+        ) from errors[0]
+
+    def _refusal(self, one: Batch) -> LoadingError | None:
+        """What the database says to a single row, which is taken back."""
+        try:
+            self._try(one)
+        except LoadingError as error:
+            if not is_data_error(error):
+                raise
+            return error
+        return None
+
+    def _try(self, one: Batch) -> None:
+        with suppress(_TakenBackError), self._db.transaction():
+            self._apply(one, utc_now())
+            raise _TakenBackError
+
+    def _key_of(self, one: Batch) -> str:
+        row = self._row_of(one)
+        return " ".join(str(row[name][0]) for name in self._staged.table.key or row.column_names)
+
+    def _row_of(self, one: Batch) -> pa.Table:
+        return staging.staged_row(
+            self._db, self._staged.table, rows=self._staged.rows, run_id=self._run_id, batch=one
+        )
 
     def _take_out(self, batch: Batch, refused: pa.Table) -> None:
         self._do(lambda: self._remove(batch, refused))
@@ -447,10 +499,6 @@ class _BatchedLoad:
             seconds=staged.seconds,
         )
         return closed.plus(Applied({staged.table.name: counts}))
-
-
-class _TakenBackError(Exception):
-    """Ends a transaction that was only for trying."""
 
 
 class _Sifting(_BatchedLoad):

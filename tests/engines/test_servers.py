@@ -4,6 +4,7 @@ A connection is cut on a real socket, by a proxy between the driver and the serv
 """
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -323,8 +324,24 @@ def test_a_constraint_that_refuses_too_many_rows_holds_the_source_back(project: 
     summary = project.run()
     assert summary["exit_code"] == 3
     held = summary["sources"][0]
-    assert "refuses too many records" in held["error"]
+    assert "refuses every record of customer_dim that was tried" in held["error"]
+    assert "none" in held["error"]
+    assert len(re.findall(r"C\d{3}", held["error"].partition(": ")[0])) == 3
+    assert project.rejected("customers") == [
+        row for row in project.rejected("customers") if row["error_class"] != "refused"
+    ]
     assert summary["sources"][2]["status"] == "loaded"
+
+
+def test_a_constraint_that_refuses_part_of_the_rows_holds_back_after_the_limit(
+    project: Project,
+) -> None:
+    with DatabaseManager(project.connection_string) as db:
+        load_customers([], db)
+        db.execute("ALTER TABLE customer_dim ADD CONSTRAINT few CHECK (first_name < 'F')")
+    summary = project.run()
+    assert summary["exit_code"] == 3
+    assert "refuses too many records" in summary["sources"][0]["error"]
 
 
 # --- what goes in comes out ----------------------------------------------------------------
