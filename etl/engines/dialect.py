@@ -49,6 +49,8 @@ class Dialect:
         grant: what that role needs on a table.
         has_right: whether this login has `{right}` on table `{name}`; empty: there are no rights.
         may_create: whether it may create tables; likewise.
+        own_schema: expression for the schema in which an unqualified name is created, where that
+            depends on the login.
         table_names: query for the tables that an unqualified name can mean.
         catalog: query for the columns of tables and views that an unqualified name can mean, those
             of the schema that it means first: schema, table, kind of table, whether an unqualified
@@ -95,6 +97,7 @@ class Dialect:
     grant: str
     has_right: str
     may_create: str
+    own_schema: str
     table_names: str
     catalog: str
     remember_key: str
@@ -125,6 +128,10 @@ JOIN INFORMATION_SCHEMA.COLUMNS AS c
     ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME{also}
 WHERE {visible}{{named}}
 ORDER BY {first}, t.TABLE_NAME, c.ORDINAL_POSITION;"""
+
+# The schemas that have a table of a name, and the one in which this login would make it.
+SCHEMAS_OF = """SELECT TABLE_SCHEMA, {own} FROM INFORMATION_SCHEMA.TABLES
+WHERE TABLE_NAME = ? AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_SCHEMA;"""
 
 # The columns of a primary key, in its order. Parameters: schema, table.
 PRIMARY_KEY = """SELECT k.COLUMN_NAME

@@ -77,6 +77,7 @@ DUCKDB = Dialect(
     clear="",
     role="",
     grant="",
+    own_schema="",
     table_names="SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES;",
     catalog=CATALOG.format(
         also=" AND c.TABLE_CATALOG = t.TABLE_CATALOG",

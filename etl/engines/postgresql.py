@@ -114,6 +114,7 @@ POSTGRESQL = Dialect(
     grant="GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {quoted} TO etl_loader;",
     has_right="has_table_privilege('{quoted}', '{right}')",
     may_create="has_schema_privilege(current_schema(), 'CREATE')",
+    own_schema="",
     table_names=(
         "SELECT tablename FROM pg_catalog.pg_tables "
         "WHERE schemaname = ANY (current_schemas(false));"

@@ -1,9 +1,12 @@
 """SQL Server: a session with its settings, the application lock and fast inserts; its dialect."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Self
 
 import pyarrow as pa
@@ -172,6 +175,7 @@ SQL_SERVER = Dialect(
         "HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE') "
         "* HAS_PERMS_BY_NAME(SCHEMA_NAME(), N'SCHEMA', N'ALTER')"
     ),
+    own_schema="SCHEMA_NAME()",
     table_names=(
         "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES "
         "WHERE TABLE_SCHEMA IN (SCHEMA_NAME(), N'dbo');"
@@ -233,6 +237,24 @@ WHERE l.resource_type = 'APPLICATION' AND l.request_status = 'GRANT'
 # NOLOCK: for a message, and the run it speaks of may have the row locked.
 _RUNNING = 'SELECT max("run_id") FROM "etl_run" WITH (NOLOCK) WHERE "status" = \'running\';'
 
+# 3609 and 3998: a transaction ended in a trigger, or at the end of a batch that left it broken.
+_ENDED_IN_TRIGGER = re.compile(r"\((?:3609|3998)\)")
+_TRIGGERS = "SELECT name FROM sys.triggers WHERE parent_id = OBJECT_ID(?) AND is_disabled = 0;"
+_TRIGGER_STEP = (
+    "let the trigger raise an error (THROW) in place of ROLLBACK, or disable it for the load; "
+    "nothing of this batch was loaded"
+)
+# The table that a statement of ours writes.
+_WRITTEN = re.compile(r'^\s*(?:MERGE INTO|INSERT INTO|UPDATE|DELETE FROM|MERGE) "(?P<name>[^"]+)"')
+
+# What must come back as it was sent: a driver that misreads the server's answer about types cuts
+# the fraction off a time, the decimals off a number, or letters of a text, and says nothing.
+_PROBE = "SELECT CAST(? AS DATETIME2(6)), CAST(? AS DECIMAL(18, 6)), CAST(? AS NVARCHAR(20));"
+_PROBED = (
+    datetime(2024, 1, 31, 23, 59, 59, 999999), Decimal("123456789012.345678"),
+    "\u6f22\u5b57 \u20ac",
+)  # fmt: skip
+
 # Statements kept prepared; one load needs about half of them.
 _MAX_PREPARED = 32
 
@@ -265,12 +287,24 @@ class SqlServerSession:
         session = cls(connection_string)
         try:
             session.execute(_SETTINGS)
+            session._require_exact()
             if not access.read_only:
                 session._take_lock()
         except BaseException:
             session.close()
             raise
         return session
+
+    def _require_exact(self) -> None:
+        found = self.query(_PROBE, _PROBED)[0]
+        changed = [f"{sent} as {got}" for sent, got in zip(_PROBED, found, strict=True)
+                   if sent != got]  # fmt: skip
+        if changed:
+            raise LoadingError(
+                f"the ODBC driver changes values on their way: {'; '.join(changed)}",
+                next_step="use another version of Microsoft's driver (DB_DRIVER), or ask the "
+                "server's maker; nothing was loaded",
+            )
 
     def _take_lock(self) -> None:
         if self.query(_TAKE_LOCK)[0][0] < 0:
@@ -326,8 +360,33 @@ class SqlServerSession:
             return table_of(names, cursor.fetchall())
 
     def change(self, sql: str, params: Sequence[object] = ()) -> int:
-        """Run one INSERT, UPDATE, DELETE or MERGE and return how many rows it changed."""
-        return int(self.query(f"{sql}\nSELECT @@ROWCOUNT;", params)[0][0])
+        """Run one INSERT, UPDATE, DELETE or MERGE and return how many rows it changed.
+
+        Raises:
+            LoadingError: the server refuses, or a trigger has ended the transaction; what came
+                next would be committed by itself.
+        """
+        try:
+            with _errors():
+                counted = f"{sql}\nSELECT @@ROWCOUNT, @@TRANCOUNT;"
+                changed, transactions = _last_row(self._run(counted, params))
+        except LoadingError as error:
+            if _ENDED_IN_TRIGGER.search(str(error)):
+                raise LoadingError(f"{error.what}; {self._ended(sql)}") from error.__cause__
+            raise
+        if not (transactions or self._connection.autocommit):
+            raise LoadingError(self._ended(sql), next_step=_TRIGGER_STEP)
+        return int(changed)
+
+    def _ended(self, sql: str) -> str:
+        """What there is to say of a transaction that a trigger has ended."""
+        table = _WRITTEN.search(sql)
+        name = table["name"] if table else ""
+        triggers: list[tuple[Any, ...]] = []
+        with suppress(LoadingError):  # the login may not be allowed to see them
+            triggers = self.query(_TRIGGERS, (name,))
+        named = f" ({', '.join(row[0] for row in triggers)})" if triggers else ""
+        return f"a trigger of {name or 'the table'}{named} has ended the transaction"
 
     def execute_many(self, sql: str, data: Sequence[tuple[Any, ...]]) -> None:
         """Run one statement once per tuple."""
@@ -432,10 +491,17 @@ class SqlServerSession:
             self._connection.autocommit = True
 
     def rollback(self) -> None:
-        """Take everything of it back; a lost connection has done so by itself."""
-        with suppress(LoadingError), _errors():
-            self._connection.rollback()
-            self._connection.autocommit = True  # only now: it commits what is still open
+        """Take everything of it back; a lost connection, or a trigger, has done so by itself.
+
+        A connection that does not know what is open is closed, which takes it back: whoever goes
+        on connects anew.
+        """
+        try:
+            with _errors():
+                self._connection.rollback()
+                self._connection.autocommit = True  # only now: it commits what is still open
+        except LoadingError:
+            self.close()
 
     def is_alive(self) -> bool:
         """Return whether the connection still answers."""
@@ -510,6 +576,16 @@ def _input_size(column: Column) -> tuple[int, int, int]:
         Kind.TIMESTAMP: (pyodbc.SQL_TYPE_TIMESTAMP, 26, 6),
     }
     return sizes[column.kind]
+
+
+def _last_row(cursor: Any) -> Any:
+    """The row of the last result set; a trigger may select as well, before it."""
+    row = None
+    while True:
+        if cursor.description is not None:
+            row = cursor.fetchone()
+        if not cursor.nextset():
+            return row
 
 
 def _drain(cursor: Any) -> None:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from etl.engines import ddl
 from etl.engines.database import DatabaseManager
-from etl.engines.dialect import Dialect, catalog_of, sql_type
+from etl.engines.dialect import SCHEMAS_OF, Dialect, catalog_of, sql_type
 from etl.engines.engine import Access
 from etl.engines.registry import engine_of
 from etl.errors import LoadingError
 from etl.schema.tables import (
     AUDIT_TABLES,
+    ETL_RUN,
     STAR_TABLES,
     Column,
     Kind,
@@ -164,6 +165,7 @@ def schema_differences(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLE
     views = views_of(wanted)
     catalog = read_catalog(db, (table.name for table in wanted))
     known = [table for table in wanted if table.name in catalog.columns]
+    elsewhere = [] if ETL_RUN.name in catalog.columns else _elsewhere(db)
     return Differences(
         tables=tuple(table for table in wanted if table.name not in catalog.columns),
         columns=tuple(
@@ -175,16 +177,33 @@ def schema_differences(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLE
         ),
         views=tuple(view for view in views if view.name not in catalog.columns),
         notes=_missing_notes(db, notes_of(wanted, views)),
-        problems=tuple(
-            problem
-            for table in known
-            for problem in (
-                [f"{table.name} is a view where a table is needed"]
-                if table.name in catalog.views
-                else _problems(db.dialect, table, catalog.columns[table.name])
-            )
+        problems=(
+            *elsewhere,
+            *(
+                problem
+                for table in known
+                for problem in (
+                    [f"{table.name} is a view where a table is needed"]
+                    if table.name in catalog.views
+                    else _problems(db.dialect, table, catalog.columns[table.name])
+                )
+            ),
         ),
     )
+
+
+def _elsewhere(db: DatabaseManager) -> list[str]:
+    """Say that the tables lie in another schema, so that no second set is made unnoticed."""
+    own = db.dialect.own_schema
+    found = db.query(SCHEMAS_OF.format(own=own), (ETL_RUN.name,)) if own else []
+    if not found:
+        return []
+    schemas = ", ".join(schema for schema, _ in found)
+    return [
+        f"this login would make its tables in schema {found[0][1]}, and there are some in "
+        f"{schemas} already: make that its default schema, or, for a second warehouse, make the "
+        "tables by what --print-schema prints"
+    ]
 
 
 def _missing_notes(db: DatabaseManager, notes: Iterable[Note]) -> tuple[Note, ...]:

@@ -3,6 +3,7 @@
 All of it needs a server, named by TEST_SQLSERVER_CONNECTION_STRING; see also `test_servers.py`.
 """
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,8 +13,12 @@ from engines import SQL_SERVER, Engine
 from pipeline_runs import Project
 from server_projects import project_in
 
+from data_loading import load_customers
 from etl.engines import odbc
+from etl.engines import sql_server as driver
 from etl.engines.database import DatabaseManager
+from etl.errors import LoadingError
+from etl.warehouse.tables import create_tables
 
 pytestmark = pytest.mark.usefixtures("sql_server")
 
@@ -55,9 +60,68 @@ def test_sales_are_read_from_a_server_to_the_last_instant_of_a_day(
     assert sorted(project.query(query)) == [
         ("T1", Decimal("19.98"), "漢字", SOLD[0][6]),
         ("T2", Decimal("9.00"), None, SOLD[1][6]),
+        ("T4", Decimal("9.99"), None, SOLD[3][6]),
     ]
     project.run()
-    assert project.query("SELECT count(*) FROM sales_fact") == [(4,)]
+    assert project.query("SELECT count(*) FROM sales_fact") == [(5,)]
+
+
+# --- what a driver or a trigger does unseen --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sound", "cut", "named"),
+    [
+        ("DATETIME2(6)", "DATETIME2(0)", "23:59:59.999999"),
+        ("DECIMAL(18, 6)", "DECIMAL(18, 2)", ".345678"),
+        ("NVARCHAR(20)", "VARCHAR(20)", "漢字"),
+    ],
+)  # fmt: skip
+def test_a_connection_that_changes_values_is_refused(
+    sql_server: Engine, monkeypatch: pytest.MonkeyPatch, sound: str, cut: str, named: str
+) -> None:
+    monkeypatch.setattr(driver, "_PROBE", driver._PROBE.replace(sound, cut))
+    with pytest.raises(LoadingError, match=r"changes values on their way: .*" + re.escape(named)):
+        DatabaseManager(sql_server.new_database()).__enter__()
+
+
+def trigger(name: str, body: str) -> str:
+    return f"CREATE TRIGGER {name} ON customer_dim AFTER INSERT AS BEGIN {body} END"
+
+
+def test_a_trigger_that_ends_the_transaction_is_named_and_nothing_is_loaded(
+    project: Project,
+) -> None:
+    with DatabaseManager(project.connection_string) as db:
+        load_customers([], db)
+        db.execute(trigger("no_more", "ROLLBACK TRANSACTION"))
+    summary = project.run()
+    assert summary["exit_code"] == 3
+    failed, products, _ = summary["sources"]
+    assert "a trigger of customer_dim (no_more) has ended the transaction" in failed["error"]
+    assert products["status"] == "loaded"
+    assert project.query("SELECT count(*) FROM customer_dim WHERE is_inferred = 0") == [(0,)]
+
+
+def test_a_trigger_that_selects_does_not_supply_the_count(project: Project) -> None:
+    with DatabaseManager(project.connection_string) as db:
+        load_customers([], db)
+        db.execute(trigger("chatty", "SELECT 77 AS n, 78 AS m"))
+        found = load_customers([{"customer_id": "C1"}, {"customer_id": "C2"}], db)
+    assert (found["inserted"], found["failed"]) == (2, 0)
+
+
+def test_tables_in_another_schema_are_named_and_no_second_set_is_made(sql_server: Engine) -> None:
+    with DatabaseManager(sql_server.new_database()) as db:
+        db.execute("CREATE SCHEMA elsewhere")
+        db.execute("CREATE TABLE elsewhere.etl_run (run_id VARCHAR(30))")
+        with pytest.raises(LoadingError, match="in schema dbo, and there are some in elsewhere"):
+            load_customers([{"customer_id": "C1"}], db)
+        assert "customer_dim" not in db.table_names()
+        db.execute("DROP TABLE elsewhere.etl_run")
+        create_tables(db)
+        db.execute("CREATE TABLE elsewhere.etl_run (run_id VARCHAR(30))")
+        assert load_customers([{"customer_id": "C1"}], db)["inserted"] == 1  # it has its own
 
 
 def test_the_driver_is_one_of_microsofts(sql_server: Engine) -> None:
