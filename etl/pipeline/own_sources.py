@@ -14,6 +14,7 @@ from etl.rules.declared import read_keys, transform_declared
 from etl.schema.tables import Kind
 from etl.settings.config import Config
 from etl.sources.csv_header import listed
+from etl.sources.declared import files_of
 from etl.sources.watch import Watch
 from etl.sources.window import EVERYTHING, Window
 from etl.warehouse.own_loads import OwnLoad
@@ -69,7 +70,7 @@ def _own_feed(own: OwnLoad, window: Window, watch: Watch) -> Feed:
 
     return Feed(
         lambda: _blocks(own, window, watch), originals, own.records.place,
-        own.records.asked(window), trace=own.records.trace,
+        own.records.asked(window), trace=own.records.trace, files=files_of(own.records),
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from etl.sources.declared import CsvRecords, JsonRecords, Records, all_texts, ho
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape
 from etl.sources.products import PRODUCT_PATHS
+from etl.sources.several import SourceFiles
 
 BUILT_IN = ("customers", "products", "sales")
 _KEY_OF = {"customers": "customer_id", "products": "product_id"}
@@ -90,14 +91,15 @@ def look(path: Path, folder: Path) -> Looked:
 
 
 def _json(path: Path) -> tuple[Records, dict[str, Any]]:
-    return JsonRecords(path, JsonForm(JsonShape(path.stem))), {}
+    return JsonRecords(SourceFiles.of(path), form=JsonForm(JsonShape(path.stem))), {}
 
 
 def _csv(path: Path) -> tuple[Records, dict[str, Any]]:
     seen = look_at_csv(path)
     options = {"encoding": seen.encoding} if seen.encoding == "cp1252" else {}
     header = HeaderOptions(seen.delimiter, seen.skip_rows)
-    return CsvRecords(path, CsvFormat(encoding=seen.encoding, header=header)), options
+    csv_format = CsvFormat(encoding=seen.encoding, header=header)
+    return CsvRecords(SourceFiles.of(path), csv_format=csv_format), options
 
 
 def _renamed(records: Records, named: Mapping[str, str]) -> Records:

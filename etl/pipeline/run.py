@@ -43,7 +43,7 @@ from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.reports.quality import write_report
 from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
-from etl.sources.declared import file_of
+from etl.sources.declared import files_of
 from etl.sources.sales import sales_query
 from etl.warehouse.calendar import fill_calendar
 from etl.warehouse.export import export_tables
@@ -267,7 +267,8 @@ def _archive(run: RunContext) -> list[str]:
 
 def _own_files(run: RunContext) -> Iterator[Path]:
     """The files of declared loads, and the one that declares them."""
-    yield from filter(None, (file_of(each.records) for each in run.own))
+    for files in filter(None, (files_of(each.records) for each in run.own)):
+        yield from (file.path for file in files.files)
     if run.config.pipeline.loads or run.config.pipeline.sources:
         yield run.config.pipeline.path
 

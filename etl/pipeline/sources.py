@@ -34,7 +34,7 @@ from etl.sources.corrected import CorrectedFile
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat, extra_names
 from etl.sources.customers import read_csv_originals, read_customers
-from etl.sources.declared import CsvRecords, JsonRecords, Records, holds_json
+from etl.sources.declared import CsvRecords, JsonRecords, Records, files_of, holds_json
 from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape
@@ -275,8 +275,8 @@ def _feed(
 
 
 def _customers(config: Config, window: Window, _scratch: str, watch: Watch) -> Feed:
-    if _are_json(paths := config.files.paths_of("customers")):
-        records = _json_records(config, "customers", paths[0], CUSTOMER_COLUMNS)
+    if _are_json(config.files.paths_of("customers")):
+        records = _json_records(config, "customers", CUSTOMER_COLUMNS)
         return _feed_of(records, CUSTOMER_COLUMNS, window, watch)
     files, written = _files(config, "customers"), csv_format_of(config, "customers")
     return Feed(
@@ -324,31 +324,31 @@ def _csv_originals(
 
 
 def _are_json(paths: Sequence[Path]) -> bool:
-    """Whether there is one file, which holds JSON; of several each is what is usual."""
-    with suppress(ConfigurationError):  # whoever reads it says what is wrong
-        return len(paths) == 1 and holds_json(paths[0])
+    with suppress(ConfigurationError):  # whoever reads them says what is wrong
+        return holds_json(paths[-1])
     return False
 
 
 def _other_products(config: Config) -> Records | None:
-    """A file of products that is no JSON, or whose members have names of their own."""
+    """Files of products that are no JSON, or whose members have names of their own."""
     options, paths = config.pipeline.source("products"), config.files.paths_of("products")
-    if len(paths) != 1 or not paths[0].exists():
+    if not paths[-1].exists():
         return None
     if not _are_json(paths):
-        return CsvRecords(paths[0], csv_format_of(config, "products"))
-    if options.rename or options.defaults:
-        return _json_records(config, "products", paths[0], PRODUCT_COLUMNS)
-    return None
+        place, written = _place(config, "products"), csv_format_of(config, "products")
+        return CsvRecords(_files(config, "products"), place, written)
+    renamed = options.rename or options.defaults
+    return _json_records(config, "products", PRODUCT_COLUMNS) if renamed else None
 
 
-def _json_records(config: Config, name: str, path: Path, columns: tuple[str, ...]) -> JsonRecords:
-    """A file whose members have other names than the ones that a built-in source has."""
+def _json_records(config: Config, name: str, columns: tuple[str, ...]) -> JsonRecords:
+    """Files whose members have other names than the ones that a built-in source has."""
     options = config.pipeline.source(name)
     nested = {f"{outer}.{column}": column for column, outer in PRODUCT_PATHS.items()}
     defaults = {column: str(value) for column, value in options.defaults.items()}
     return JsonRecords(
-        path,
+        _files(config, name),
+        _place(config, name),
         JsonForm(
             JsonShape(options.records or name, columns[0], frozenset((*columns, *options.rename))),
             {**nested, **options.rename}, defaults, options.extra == "refuse",
@@ -369,7 +369,7 @@ def _feed_of(records: Records, columns: tuple[str, ...], window: Window, watch: 
 
     return Feed(
         blocks, lambda losers: records.originals(losers, columns), records.place,
-        trace=records.trace,
+        trace=records.trace, files=files_of(records),
     )  # fmt: skip
 
 

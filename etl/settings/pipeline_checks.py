@@ -134,7 +134,7 @@ def problems_of_path(pattern: str, folder: Path) -> str:
     path = Path(os.path.normpath(base / pattern))
     if not path.is_relative_to(base):
         return f"{pattern!r} leads out of INPUT_DIR, {base}, below which files are read"
-    if "{date}" not in pattern and any(mark in pattern for mark in "*?["):
+    if "{date" not in pattern and any(mark in pattern for mark in "*?["):
         found = [each for each in base.glob(str(path.relative_to(base))) if each.is_file()]
         if not found:
             return f"no file matches {path}"

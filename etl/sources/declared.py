@@ -10,11 +10,13 @@ import pyarrow as pa
 from etl.rules.blocks import Block
 from etl.schema.arrow import text_schema
 from etl.sources.csv_look import look_at_csv, read_beginning
-from etl.sources.csv_reader import CsvFormat, read_csv_blocks
+from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
 from etl.sources.customers import read_csv_originals
 from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm, names_in_json, read_flat_json, read_flat_json_rows
+from etl.sources.json_reader import JsonShape
 from etl.sources.query_records import QueryForm, names_in_query, read_query, sql_of
+from etl.sources.several import SourceFiles
 from etl.sources.watch import Watch
 from etl.sources.window import EVERYTHING, Window
 
@@ -44,67 +46,88 @@ class Records(Protocol):
 
 
 @dataclass(frozen=True)
-class CsvRecords:
-    """Records of a CSV file."""
+class _OfFiles:
+    """Records of one file or of several.
 
-    path: Path
-    csv_format: CsvFormat
-    trace: FileTrace = field(default_factory=FileTrace)
+    Attributes:
+        pattern: how several are called in the settings.
+    """
+
+    files: SourceFiles
+    pattern: str = ""
 
     @property
     def place(self) -> str:
-        """The path."""
-        return str(self.path)
+        """The path, or the pattern of several."""
+        return self.pattern if self.files.names else str(self.newest)
+
+    @property
+    def newest(self) -> Path:
+        """The newest file."""
+        return self.files.files[-1].path
+
+    @property
+    def trace(self) -> FileTrace | None:
+        """What was read of the file; None where there are several."""
+        return self.files.only_trace
 
     def asked(self, _window: Window) -> str:
         """Nothing is asked."""
         return ""
 
+
+@dataclass(frozen=True)
+class CsvRecords(_OfFiles):
+    """Records of CSV files."""
+
+    csv_format: CsvFormat = PLAIN
+
     def names(self) -> tuple[str, ...]:
         """Return the names in the header."""
-        return look_at_csv(self.path, self.csv_format.encoding, self.csv_format.header).names
+        return look_at_csv(self.newest, self.csv_format.encoding, self.csv_format.header).names
 
     def blocks(self, columns: Sequence[str], _window: Window, watch: Watch) -> Iterator[Block]:
-        """Read the file; all of it, whatever the window."""
-        yield from read_csv_blocks(
-            self.path, tuple(columns), csv_format=self.csv_format, trace=self.trace, watch=watch
+        """Read the files; all of them, whatever the window."""
+        yield from self.files.read(
+            lambda path, trace: read_csv_blocks(
+                path, tuple(columns), csv_format=self.csv_format, trace=trace, watch=watch
+            ),
+            watch,
         )
 
     def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
-        """Read single records of the file again."""
-        return read_csv_originals(
-            self.path, tuple(columns), rows=losers["source_row"], csv_format=self.csv_format
+        """Read single records of the files again."""
+        return self.files.originals(
+            losers["source_row"].combine_chunks(),
+            lambda path, rows: read_csv_originals(
+                path, tuple(columns), rows=rows, csv_format=self.csv_format
+            ),
         )
 
 
 @dataclass(frozen=True)
-class JsonRecords:
-    """Records of a JSON file, or of one with a JSON record on each line."""
+class JsonRecords(_OfFiles):
+    """Records of JSON files, or of files with a JSON record on each line."""
 
-    path: Path
-    form: JsonForm
-    trace: FileTrace = field(default_factory=FileTrace)
-
-    @property
-    def place(self) -> str:
-        """The path."""
-        return str(self.path)
-
-    def asked(self, _window: Window) -> str:
-        """Nothing is asked."""
-        return ""
+    form: JsonForm = field(default_factory=lambda: JsonForm(JsonShape("")))
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all members."""
-        return names_in_json(self.path, self.form.shape)
+        return names_in_json(self.newest, self.form.shape)
 
     def blocks(self, columns: Sequence[str], _window: Window, watch: Watch) -> Iterator[Block]:
-        """Read the file; all of it, whatever the window."""
-        yield from read_flat_json(self.path, columns, self.form, trace=self.trace, watch=watch)
+        """Read the files; all of them, whatever the window."""
+        yield from self.files.read(
+            lambda path, trace: read_flat_json(path, columns, self.form, trace=trace, watch=watch),
+            watch,
+        )
 
     def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
-        """Read single records of the file again."""
-        return read_flat_json_rows(self.path, columns, self.form, losers["source_row"])
+        """Read single records of the files again."""
+        return self.files.originals(
+            losers["source_row"].combine_chunks(),
+            lambda path, rows: read_flat_json_rows(path, columns, self.form, rows),
+        )
 
 
 @dataclass(frozen=True)
@@ -133,9 +156,9 @@ class QueryRecords:
         return losers.select(["source_row", *columns]).cast(text_schema(columns))
 
 
-def file_of(records: Records) -> Path | None:
-    """Return the file of records; None for those of a database or an interface."""
-    return records.path if isinstance(records, CsvRecords | JsonRecords) else None
+def files_of(records: Records) -> SourceFiles | None:
+    """Return the files of records; None for those of a database or an interface."""
+    return records.files if isinstance(records, CsvRecords | JsonRecords) else None
 
 
 def all_texts(records: Records, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

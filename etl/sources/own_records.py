@@ -1,5 +1,6 @@
 """The source of a declared load, as its options describe it."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from etl.settings.config import Config
 from etl.settings.connection_strings import place_of
 from etl.settings.kinds import read_connection
 from etl.settings.pipeline_file import LoadOptions, SourceOptions
+from etl.settings.source_paths import matches
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat
 from etl.sources.declared import CsvRecords, JsonRecords, QueryRecords, Records, holds_json
@@ -16,6 +18,7 @@ from etl.sources.json_reader import JsonShape
 from etl.sources.query_records import QueryForm
 from etl.sources.rest.declared import rest_records
 from etl.sources.sales import sales_breaker
+from etl.sources.several import SourceFiles
 
 
 def own_records(config: Config, name: str, options: LoadOptions) -> Records:
@@ -27,7 +30,7 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
         options: of the load.
 
     Raises:
-        ConfigurationError: a connection is not set, or the source is of a kind that no load reads.
+        ConfigurationError: a connection is not set, or is none.
     """
     source = options.source
     if source.connection:
@@ -35,12 +38,19 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
     if source.is_rest:
         records = rest_records(source, config, cursor=options.cursor or "")
         return records.lacking(_lacking(options))
+    files = SourceFiles.of(*_paths(config, source))
+    pattern = str(config.files.input_dir / source.path)
+    if _is_json(files.files[-1].path, source):
+        return JsonRecords(files, pattern, _json_form(name, options))
+    return CsvRecords(files, pattern, _csv_format(config, name, options))
+
+
+def _paths(config: Config, source: SourceOptions) -> Sequence[Path]:
     if source.which == "all":
-        raise ConfigurationError('which = "all" cannot be carried out for loads yet')
-    path = config.files.newest(source.path)
-    if _is_json(path, source):
-        return JsonRecords(path, _json_form(name, options))
-    return CsvRecords(path, _csv_format(config, name, options))
+        found = matches(config.files.input_dir, source.path, config.files.days)
+        if found:
+            return found
+    return (config.files.newest(source.path),)
 
 
 def _is_json(path: Path, source: SourceOptions) -> bool:

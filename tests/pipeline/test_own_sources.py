@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -94,6 +95,19 @@ columns = {}
         ("007", "Stra\u00dfe", "1.50", "2024-01-31", "1.79"),
         ("008", "None", "2.00", "None", "3.00"),
     ]  # fmt: skip
+
+
+def test_all_files_that_match_are_one_source(project: Project) -> None:
+    declare(project, RULED.replace('"items.csv"', '"items_*"\nsource.which = "all"'))
+    (project.input / "items_1.csv").write_text("id,n\n1,1\n2,2\n")
+    os.utime(project.input / "items_1.csv", (1, 1))
+    (project.input / "items_2.csv").write_text("n;id\n7;2\n3;3\nx;4\n")
+    assert load(project, "item") == {"read": 5, "inserted": 3, "rejected": 1, "duplicate": 1}
+    assert project.query("SELECT id, n FROM item ORDER BY id") == [(1, 1), (2, 7), (3, 3)]
+    found = [(row["source_row"], row["id"], row["n"]) for row in project.rejected("item")]
+    assert sorted(found) == [("3", "2", "2"), ("4", "4", "x")]
+    files = "SELECT count(*) FROM etl_lineage_file WHERE table_name = 'item'"
+    assert project.query(files) == [(2,)]
 
 
 def test_columns_that_are_new_in_the_source_are_kept_where_that_is_wanted(project: Project) -> None:

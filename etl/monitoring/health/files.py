@@ -14,7 +14,7 @@ from etl.errors import ExtractionError
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.settings.config import Config
 from etl.settings.pipeline_file import LoadOptions, SourceOptions
-from etl.sources.declared import file_of
+from etl.sources.declared import files_of
 from etl.sources.files import file_signature, open_source
 from etl.sources.own_records import own_records
 from etl.sources.rest.declared import rest_records
@@ -155,9 +155,10 @@ def own_source_checks(config: Config) -> Iterator[Check]:
 
 def _own_source(config: Config, name: str, options: LoadOptions) -> Iterator[Check]:
     records = own_records(config, name, options)
-    path = file_of(records)
-    if path is not None:
-        yield from _source_file(f"{name} file", path)
+    files = files_of(records)
+    for file in files.files if files else ():
+        yield from _source_file(f"{name} file", file.path)
+    if files:
         return
     found = len(records.names())
     message = f"{records.place} connects, and the query has {counted(found, 'column')}"
