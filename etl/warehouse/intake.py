@@ -133,8 +133,8 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
             _stage_block(staging, block, intake=intake, tally=tally)
     intake.on_read()
     staging.verify()
-    duplicates = _set_duplicates_aside(staging, intake)
     _reject_without_parent(staging, intake)
+    duplicates = _set_duplicates_aside(staging, intake)
     return Staged(
         table,
         staging.rows,
