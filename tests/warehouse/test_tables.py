@@ -65,6 +65,10 @@ def test_a_warehouse_of_version_0_1_0_is_loaded(tmp_path: Path) -> None:
     assert summary["column_changes"] == {"sales_fact": {"transaction_date": 1}}
     at = "SELECT transaction_date FROM sales_fact WHERE transaction_id = 'T00014'"
     assert old.query(at) == [(datetime(2024, 1, 2, 5, 18, 23),)]
+    with DatabaseManager(old.connection_string, access=Access(read_only=True)) as db:
+        found = schema_differences(db)
+        assert (found.tables, found.columns, found.views, found.notes) == ((), (), (), ())
+        assert db.value("SELECT count(*) FROM date_dim") > 0
     new.run()
     assert old.tables() == new.tables()
     assert old.run("--full-refresh")["exit_code"] == new.run("--full-refresh")["exit_code"]
