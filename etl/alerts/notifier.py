@@ -8,19 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List
 
-from etl.alerts.alert import (
-    CRITICAL,
-    ERROR,
-    WARNING,
-    Alert,
-    alert_of,
-    cleaned,
-    error_facts,
-    fault_key,
-    harmless,
-    quality_actions,
-)
+from etl.alerts.actions import quality_actions
+from etl.alerts.alert import CRITICAL, ERROR, WARNING, Alert, alert_of, error_facts
+from etl.alerts.cleaning import cleaned, harmless
 from etl.alerts.delivery import Delivery, DeliveryError
+from etl.alerts.faults import fault_key
 from etl.alerts.folder import EMAIL_LOG, SLACK_LOG, AlertFiles
 from etl.alerts.texts import NOT_DELIVERED, email_entry, slack_entry
 from etl.alerts.throttling import SENT, AlertThrottler

@@ -3,31 +3,18 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import cache, partial
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from etl.alerts.alert import (
-    CRITICAL,
-    ERROR,
-    SUCCESS,
-    WARNING,
-    Alert,
-    alert_of,
-    error_facts,
-    fault_key,
-    quality_actions,
-    recommended_actions,
-)
-from etl.alerts.delivery import Delivery
-from etl.alerts.folder import AlertState
-from etl.alerts.notifier import CriticalAlertHandler, Notifier, process_quality_alerts
+from etl.alerts.actions import quality_actions
+from etl.alerts.alert import CRITICAL, ERROR, SUCCESS, WARNING, Alert
+from etl.alerts.faults import fault_key
+from etl.alerts.notifier import CriticalAlertHandler, process_quality_alerts
+from etl.alerts.remembered import count_failure, take_failures
+from etl.alerts.reporter import Commands, Reporter
 from etl.alerts.texts import time_text
-from etl.engines.database import DatabaseManager
-from etl.engines.engine import Access
 from etl.errors import (
     EXIT_ATTENTION,
     EXIT_FAILED,
@@ -44,8 +31,7 @@ from etl.history.judged import Check
 from etl.history.outcomes import SourceOutcome, TableCounts
 from etl.history.runs import utc_now
 from etl.history.summary import RunSummary
-from etl.monitoring.logs import PIPELINE_LOG, log_context
-from etl.places import command_line
+from etl.monitoring.logs import log_context
 from etl.resilience.transient import is_transient
 from etl.settings.config import Config
 from etl.words import UNKNOWN, count_words, counted
@@ -97,7 +83,7 @@ def with_alerts(
     if quiet:
         return job(logging.NullHandler())
     started, critical = time.monotonic(), _Kept(logging.CRITICAL)
-    commands = _Commands.of(config, arguments)
+    commands = Commands.of(config, arguments)
     try:
         summary = job(critical)
     except Exception as error:
@@ -120,109 +106,35 @@ def _run_id(records: Sequence[logging.LogRecord]) -> str:
     return str(next(filter(None, (getattr(record, "run_id", None) for record in records)), ""))
 
 
-@dataclass(frozen=True)
-class _Commands:
-    """What to type: the program with its environment, and the same run once more."""
-
-    program: str
-    again: str
-
-    @classmethod
-    def of(cls, config: Config, arguments: str) -> "_Commands":
-        environment = config.environment
-        return cls(command_line(environment), command_line(environment, arguments))
-
-
-@dataclass(frozen=True)
-class _Reporter:
-    """What the alerts of one run share.
-
-    Attributes:
-        known: what each alert says of the run.
-        last_success: when a run last ended well; looked up once.
-    """
-
-    config: Config
-    commands: _Commands
-    notifier: Notifier
-    state: AlertState
-    known: Alert
-    last_success: Callable[[], str]
-
-    @classmethod
-    def of(cls, config: Config, commands: _Commands, known: Alert, *, reached: bool) -> "_Reporter":
-        """Return what the alerts of a run share; `reached` when the warehouse can be asked."""
-        delivery = Delivery(
-            config.processing.breaker_failure_threshold,
-            config.processing.breaker_recovery_seconds,
-        )
-        log_file = str((config.logging.log_dir / PIPELINE_LOG).absolute())
-        known = replace(known, environment=config.environment, log_file=log_file)
-        state = AlertState(config.alerts.alerts_dir)
-        last_success = cache(partial(_last_success, config, state, reached=reached))
-        notifier = Notifier.of(config.alerts, delivery)
-        return cls(config, commands, notifier, state, known, last_success)
-
-    def key(self, *parts: str) -> str:
-        """Return an alert key of this environment."""
-        return "_".join((self.config.environment, *parts))
-
-    def alert(self, **facts: Any) -> Alert:
-        """Return an alert with what is known of the run and these facts."""
-        given = alert_of({name: value for name, value in facts.items() if value is not None})
-        own = {name: getattr(given, name) for name in facts}
-        return replace(self.known, **own, last_success=self.last_success())
-
-    def facts(self, error: BaseException) -> dict[str, Any]:
-        """Return what an error says, with the commands of this run in what to do."""
-        program, again = self.commands.program, self.commands.again
-        actions = recommended_actions(error, program=program, again=again)
-        return error_facts(error) | {"actions": actions}
-
-
-def _last_success(config: Config, state: AlertState, *, reached: bool) -> str:
-    """When a run last ended well: the history knows, and what was remembered of it."""
-    with suppress(Exception):
-        if reached and (ended := _last_of_history(config)) is not None:
-            return time_text(ended)
-    return str(state.change(lambda data: _runs(data, config).get("last_success")) or "")
-
-
-def _last_of_history(config: Config) -> datetime | None:
-    connection = config.database.connection_string.get_secret_value()
-    with DatabaseManager(connection, access=Access(read_only=True)) as db:
-        return run_history.last_success(db)
-
-
 # --- a run that ended with an error ------------------------------------------------------
 
 
 def _report_error(
     config: Config,
-    commands: _Commands,
+    commands: Commands,
     critical: Sequence[logging.LogRecord],
     error: Exception,
     known: Alert,
 ) -> None:
     reached = bool(known.run_id) and not is_transient(error)
     with log_context(run_id=known.run_id or None):
-        run = _Reporter.of(config, commands, known, reached=reached)
+        run = Reporter.of(config, commands, known, reached=reached)
         if isinstance(error, WarehouseInUseError):
             _report_in_use(run, error)
             return
-        _count_failure(run)
+        count_failure(run.state, run.config)
         _report_failure(run, error)
         _report_critical(run, [r for r in critical if _error_of(r) is not error])
 
 
-def _report_in_use(run: _Reporter, error: Exception) -> None:
+def _report_in_use(run: Reporter, error: Exception) -> None:
     slack = run.alert(
         severity=WARNING, topic="Warehouse in Use", status="NOT RUN", **run.facts(error)
     )
     run.notifier.notify(run.key("warehouse_in_use"), slack=slack)
 
 
-def _report_failure(run: _Reporter, error: Exception) -> None:
+def _report_failure(run: Reporter, error: Exception) -> None:
     alert = run.alert(
         severity=CRITICAL,
         topic=f"{run.config.environment} Run",
@@ -243,7 +155,7 @@ def _error_of(record: logging.LogRecord) -> BaseException | None:
     return record.exc_info[1] if record.exc_info else None
 
 
-def _report_critical(run: _Reporter, records: Sequence[logging.LogRecord]) -> None:
+def _report_critical(run: Reporter, records: Sequence[logging.LogRecord]) -> None:
     """Report what was logged as critical, and did not end the run."""
     handler = CriticalAlertHandler(run.config.alerts, notifier=run.notifier)
     for record in records:
@@ -254,10 +166,10 @@ def _report_critical(run: _Reporter, records: Sequence[logging.LogRecord]) -> No
 
 
 def _report_summary(
-    config: Config, commands: _Commands, critical: Sequence[logging.LogRecord], summary: RunSummary
+    config: Config, commands: Commands, critical: Sequence[logging.LogRecord], summary: RunSummary
 ) -> None:
     with log_context(run_id=summary.run_id):
-        run = _Reporter.of(config, commands, _known(summary), reached=True)
+        run = Reporter.of(config, commands, _known(summary), reached=True)
         if summary.status == run_history.SUCCESS:  # it is the last one itself: nothing is asked
             run = replace(run, last_success=partial(time_text, utc_now()))
         _REPORTS[summary.exit_code or EXIT_OK](run, summary)
@@ -280,7 +192,7 @@ def _known(summary: RunSummary) -> Alert:
     )
 
 
-def _report_anomalies(run: _Reporter, summary: RunSummary) -> None:
+def _report_anomalies(run: Reporter, summary: RunSummary) -> None:
     context = {
         "run_id": summary.run_id, "environment": run.config.environment,
         "log_file": run.known.log_file, "last_success": run.last_success(),
@@ -290,8 +202,8 @@ def _report_anomalies(run: _Reporter, summary: RunSummary) -> None:
     process_quality_alerts(anomalies, run.config.alerts, notifier=run.notifier, context=context)
 
 
-def _report_all_failed(run: _Reporter, summary: RunSummary) -> None:
-    _count_failure(run)
+def _report_all_failed(run: Reporter, summary: RunSummary) -> None:
+    count_failure(run.state, run.config)
     errors = [source.error for source in summary.sources if source.error is not None]
     alert = run.alert(
         severity=CRITICAL,
@@ -306,7 +218,7 @@ def _report_all_failed(run: _Reporter, summary: RunSummary) -> None:
     run.notifier.notify(key, email=alert, slack=replace(alert, severity=ERROR))
 
 
-def _facts_of_all(run: _Reporter, errors: Sequence[BaseException]) -> dict[str, Any]:
+def _facts_of_all(run: Reporter, errors: Sequence[BaseException]) -> dict[str, Any]:
     facts = [run.facts(error) for error in errors]
     return {
         "error_type": "; ".join(dict.fromkeys(fact["error_type"] for fact in facts)),
@@ -323,8 +235,8 @@ def _rejected_files(sources: Iterable[SourceOutcome]) -> Iterator[tuple[str, str
             yield f"Rejected {source.source.capitalize()}", path
 
 
-def _report_attention(run: _Reporter, summary: RunSummary) -> None:
-    _count_failure(run)
+def _report_attention(run: Reporter, summary: RunSummary) -> None:
+    count_failure(run.state, run.config)
     for source in summary.failed_sources:
         _report_source(run, source, summary)
     reported = {source.named_message for source in summary.failed_sources}
@@ -337,7 +249,7 @@ def _report_attention(run: _Reporter, summary: RunSummary) -> None:
             _report_line(run, line)
 
 
-def _report_source(run: _Reporter, source: SourceOutcome, summary: RunSummary) -> None:
+def _report_source(run: Reporter, source: SourceOutcome, summary: RunSummary) -> None:
     name, error = source.source, source.error
     held_back = isinstance(error, HeldBackError)
     facts = run.facts(error) if error else {"message": source.message}
@@ -366,7 +278,7 @@ def _affected(source: SourceOutcome) -> str:
     return f"all {source.source} of this run{rejected}; {source.table} is unchanged"
 
 
-def _report_checks(run: _Reporter, checks: Sequence[Check]) -> None:
+def _report_checks(run: Reporter, checks: Sequence[Check]) -> None:
     names = [check.name for check in checks]
     alert = run.alert(
         severity=WARNING,
@@ -383,7 +295,7 @@ def _report_checks(run: _Reporter, checks: Sequence[Check]) -> None:
     run.notifier.notify(key, email=alert, slack=alert)
 
 
-def _report_line(run: _Reporter, line: str) -> None:
+def _report_line(run: Reporter, line: str) -> None:
     """Report something else to look at, such as an archive that was not written."""
     subject = line.partition(":")[0]
     alert = run.alert(
@@ -397,8 +309,8 @@ def _report_line(run: _Reporter, line: str) -> None:
     run.notifier.notify(run.key("attention", subject), email=alert, slack=alert)
 
 
-def _report_success(run: _Reporter, summary: RunSummary) -> None:
-    failures, since = _take_failures(run)
+def _report_success(run: Reporter, summary: RunSummary) -> None:
+    failures, since = take_failures(run.state, run.config)
     lines = [_loaded(table) for table in summary.tables if table.source != UNKNOWN]
     if failures:
         runs = counted(failures, "run")
@@ -422,46 +334,8 @@ def _loaded(table: TableCounts) -> str:
     return f"{table.source}: {counts}"
 
 
-_REPORTS: Mapping[int, Callable[[_Reporter, RunSummary], None]] = {
+_REPORTS: Mapping[int, Callable[[Reporter, RunSummary], None]] = {
     EXIT_OK: _report_success,
     EXIT_ATTENTION: _report_attention,
     EXIT_FAILED: _report_all_failed,
 }
-
-
-# --- what is remembered of runs ----------------------------------------------------------
-
-
-def _runs(data: dict[str, Any], config: Config) -> dict[str, Any]:
-    """What is remembered of the runs of an environment."""
-    for name in ("runs", config.environment):
-        if not isinstance(data.get(name), dict):
-            data[name] = {}
-        data = data[name]
-    return data
-
-
-def _count_failure(run: _Reporter) -> None:
-    def count(data: dict[str, Any]) -> None:
-        runs = _runs(data, run.config)
-        runs["failures"] = _whole(runs.get("failures")) + 1
-        runs.setdefault("failing_since", time_text(utc_now()))
-
-    run.state.change(count)
-
-
-def _take_failures(run: _Reporter) -> tuple[int, str]:
-    """How many runs since when did not end well; from now on none, because this one did."""
-
-    def take(data: dict[str, Any]) -> tuple[int, str]:
-        runs = _runs(data, run.config)
-        failures = _whole(runs.pop("failures", 0))
-        since = str(runs.pop("failing_since", ""))
-        runs["last_success"] = time_text(utc_now())
-        return failures, since
-
-    return run.state.change(take)
-
-
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) else 0

@@ -9,7 +9,8 @@ import socket
 from datetime import datetime
 from pathlib import Path
 
-from etl.alerts.alert import CRITICAL, ERROR, INFO, SUCCESS, WARNING, Alert, harmless
+from etl.alerts.alert import CRITICAL, ERROR, INFO, SUCCESS, WARNING, Alert
+from etl.alerts.cleaning import harmless
 from etl.process import peak_memory_mb
 from etl.settings.config import AlertConfig
 from etl.templates import templates

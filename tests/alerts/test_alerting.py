@@ -17,8 +17,11 @@ import pytest
 from alert_servers import MailServer, Webhook, serving
 
 from etl.alerts import delivery as alert_delivery
-from etl.alerts.alert import Alert, alert_of, cleaned, fault_key, harmless, recommended_actions
+from etl.alerts.actions import recommended_actions
+from etl.alerts.alert import Alert, alert_of
+from etl.alerts.cleaning import cleaned, harmless
 from etl.alerts.delivery import Delivery, DeliveryError
+from etl.alerts.faults import fault_key
 from etl.alerts.notifier import (
     CriticalAlertHandler,
     Notifier,

@@ -14,7 +14,7 @@ from alert_servers import Webhook, serving
 from pipeline_runs import Project, command, ended, start
 
 import etl_pipeline
-from etl.alerts import run_alerts
+from etl.alerts import reporter
 from etl.errors import HeldBackError, LoadingError
 from etl.history.judged import Anomaly
 from etl.history.outcomes import SourceOutcome
@@ -359,7 +359,7 @@ def test_a_mistake_in_the_alerts_themselves_fails_no_run(
     def broken(*_args: Any) -> None:
         raise RuntimeError("a mistake")
 
-    monkeypatch.setattr(run_alerts, "Notifier", broken)
+    monkeypatch.setattr(reporter, "Notifier", broken)
     assert project.run()["exit_code"] == 0
     block_warehouse_after_run(project)
     with pytest.raises(LoadingError):
