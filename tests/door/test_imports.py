@@ -23,8 +23,8 @@ print("imported", *sorted(sys.modules), file=sys.stderr)
 @pytest.mark.parametrize(
     ("argument", "unused"),
     [
-        ("--dry-run", {"pandas", "polars", "narwhals"}),
-        ("--full-refresh", {"pandas", "polars", "narwhals"}),
+        ("--dry-run", {"pandas", "polars", "narwhals", "httpx", "pyrate_limiter"}),
+        ("--full-refresh", {"pandas", "polars", "narwhals", "httpx", "pyrate_limiter"}),
         ("--help", {"pandas", "polars", "narwhals", "pyarrow", "duckdb"}),
     ],
 )

@@ -28,3 +28,11 @@ def test_each_night_has_a_line(tmp_path: Path) -> None:
     assert [line.split("|")[1].strip() for line in lines] == ["first load", "1", "2"]
     assert summary.startswith("CPU s of a quiet night: ")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interface_is_loaded_twice(tmp_path: Path) -> None:
+    sizes = ["--records", "600", "--rounds", "1", "--tools", "pipeline"]
+    command = [sys.executable, "benchmarks/rest_load.py", *sizes, "--folder", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.count("pipeline") == 2
+    assert not list(tmp_path.iterdir())
