@@ -116,9 +116,7 @@ def test_every_setting_that_is_named_exists() -> None:
     assert named <= {setting.name for setting in settings_table()}
 
 
-def test_the_end_of_the_summary_is_the_one_that_the_program_prints(tmp_path: Path) -> None:
-    written = blocks("text")[-1].splitlines()
+def test_the_end_of_the_summary_is_the_one_that_the_program_prints() -> None:
+    (end,) = (re.sub(r"[\d.]+", "N", line) for line in blocks("text")[-1].splitlines())
     printed = USAGE.split("<!-- first-run -->")[1].split("<!-- /first-run -->")[0]
-    where, end = (re.sub(r"\d{8}T\d{6}\.\d{6}Z", "RUN", line) for line in written)
-    assert where == f"warehouse: {prod(tmp_path).database.display_name}"
-    assert end in re.sub(r"\d{8}T\d{6}\.\d{6}Z", "RUN", printed).splitlines()
+    assert end in re.sub(r"[\d.]+", "N", printed).splitlines()
