@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from etl.errors import ConfigurationError
 from etl.rules.blocks import Block, LoadBlock
-from etl.rules.business import Rules
+from etl.rules.business import PRODUCT_TEXTS, SALES_TEXTS, Rules
 from etl.rules.checks import DECIMAL_COMMA
 from etl.rules.columns import clean_text
 from etl.rules.customers import transform_customers
@@ -329,12 +329,16 @@ def _are_json(paths: Sequence[Path]) -> bool:
     return False
 
 
+# Whatever is in a file of such a name, JSON was meant.
+_JSON_NAMES = frozenset({".json", ".jsonl", ".ndjson"})
+
+
 def _other_products(config: Config) -> Records | None:
     """Files of products that are no JSON, or whose members have names of their own."""
     options, paths = config.pipeline.source("products"), config.files.paths_of("products")
     if not paths[-1].exists():
         return None
-    if not _are_json(paths):
+    if not (_are_json(paths) or _JSON_NAMES.intersection(paths[-1].suffixes)):
         place, written = _place(config, "products"), csv_format_of(config, "products")
         return CsvRecords(_files(config, "products"), place, written)
     renamed = options.rename or options.defaults
@@ -399,13 +403,18 @@ def _sales_file(config: Config, window: Window, scratch: str, watch: Watch) -> F
     )  # fmt: skip
 
 
+_NUMBERS = {"products": PRODUCT_TEXTS.numbers, "sales": SALES_TEXTS.numbers}
+
+
 def csv_format_of(config: Config, name: str) -> CsvFormat:
     """Return how the CSV files of a built-in source are written."""
     options = config.files.pipeline.source(name)
     return CsvFormat(
         encoding=options.encoding or config.files.csv_encoding,
+        set_encoding=f"set encoding in [sources.{name}] of pipeline.toml, or CSV_ENCODING, to",
         header=HeaderOptions(options.delimiter or "", options.skip_rows, options.rename),
         defaults={column: str(value) for column, value in options.defaults.items()},
+        numbers=tuple(_NUMBERS.get(name, ())) if options.decimal is None else (),
         refuse_extra=options.extra == "refuse",
         keep_extra=options.extra == "keep",
     )

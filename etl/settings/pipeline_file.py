@@ -95,7 +95,9 @@ class SourceOptions(RestOptions, _Part):
 
     enabled: bool = Field(default=True, description="whether runs load it")
     path: str = Field(
-        default="", description="file or pattern, relative to INPUT_DIR, such as exports/*.csv"
+        default="",
+        description="file or pattern, relative to INPUT_DIR, such as exports/*.csv or "
+        "sales_{date}.csv, where {date} is the day of the run",
     )
     which: Literal["newest", "all"] = Field(
         default="newest",

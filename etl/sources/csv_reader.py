@@ -6,6 +6,7 @@ left, where no quote can do harm any more.
 """
 
 import codecs
+import csv
 import os
 import re
 import stat
@@ -18,11 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from etl.errors import ConfigurationError, ExtractionError, ValidationError
 from etl.rejects import MALFORMED, reject_schema
 from etl.rules.blocks import Block
+from etl.rules.checks import DECIMAL_COMMA
+from etl.rules.texts import has_decimal_comma
 from etl.sources.compressed import decompressed
 from etl.sources.csv_header import (
     MOST_LINES_ABOVE,
@@ -85,6 +89,7 @@ class CsvFormat:
         set_encoding: how a person gives another encoding, to be followed by its name.
         header: what is known of the header.
         defaults: values of columns that the file may lack.
+        numbers: columns of numbers whose decimal mark was not set.
         keep_extra: whether columns that are not wanted are read besides.
         refuse_extra: whether columns that are not wanted are an error.
     """
@@ -94,6 +99,7 @@ class CsvFormat:
     set_encoding: str = "set CSV_ENCODING to"
     header: HeaderOptions = field(default_factory=HeaderOptions)
     defaults: Mapping[str, str] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
     refuse_extra: bool = False
     keep_extra: bool = False
 
@@ -623,9 +629,23 @@ class _Reader:
                 "utf-8",
                 self._offset + bad,
                 data[bad],
-                next_step=self._format.other_encoding,
+                next_step=self._format.other_encoding + self._further_fault(lines),
                 where=f"row {row}",
             )
+
+    def _further_fault(self, lines: Lines) -> str:
+        """What else would hold the file up, so that nobody finds that out run by run."""
+        layout, numbers = self._layout, self._format.numbers
+        if layout is None or not numbers:
+            return ""
+        some = lines.texts(np.arange(min(len(lines), MOST_LINES)))
+        rows = csv.reader(
+            (line.decode("latin-1") for line in some), delimiter=chr(layout.delimiter)
+        )
+        places = [layout.positions[name] for name in numbers if name in layout.positions]
+        texts = [row[place] for row in rows for place in places if place < len(row)]
+        commas = pc.any(has_decimal_comma(pa.array(texts, pa.string()))).as_py()
+        return f". A number {DECIMAL_COMMA}, too" if commas else ""
 
 
 _TYPOGRAPHIC_QUOTES = re.compile(b"|".join(quote.encode() for quote in "\u201c\u201d\u201e"))

@@ -37,6 +37,8 @@ def test_the_example_of_the_page_loads_a_file_from_excel(tmp_path: Path) -> None
 
 # --- several files as one source -----------------------------------------------------------
 
+SALES = "transaction_id,customer_id,product_id,quantity,unit_price,discount_amount,"
+SALES += "transaction_date,sales_rep_id,status\n"
 HEADER = "customer_id,first_name,last_name,email,phone,address,segment,registration_date"
 
 
@@ -128,6 +130,15 @@ def test_what_is_wrong_with_all_files_is_reported_at_once(project: Project) -> N
     )  # fmt: skip
 
 
+def test_encoding_and_decimal_mark_of_one_file_are_reported_together(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    text = SALES.replace(",", ";") + "T1;C1;P1;1;5,50;;2024-01-20;M\u00fcller;completed\n"
+    (project.input / "sales_transactions.csv").write_text(text, encoding="cp1252")
+    error = of_source(project.run(), "sales")["error"]
+    assert "set encoding in [sources.sales]" in error
+    assert 'set decimal = ","' in error
+
+
 def test_products_of_several_files_are_one_source(tmp_path: Path) -> None:
     project = Project(tmp_path)
     declare(project, '[sources.products]\npath = "p*.json*"\nwhich = "all"\n')
@@ -146,9 +157,6 @@ def test_products_of_several_files_are_one_source(tmp_path: Path) -> None:
 
 
 # --- days in paths -------------------------------------------------------------------------
-
-SALES = "transaction_id,customer_id,product_id,quantity,unit_price,discount_amount,"
-SALES += "transaction_date,sales_rep_id,status\n"
 
 
 def test_a_day_in_a_path_is_the_one_that_is_asked_for(tmp_path: Path) -> None:
