@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from etl.settings.rest_options import RestOptions
 from etl.settings.toml_places import Place, line_of
@@ -28,6 +28,8 @@ _TYPE = re.compile(
     r"text\(\s*(?P<width>[1-9]\d{0,3})\s*\)|integer|bigint|double|boolean|date|timestamp"
     r"|decimal\(\s*(?P<precision>[1-9]\d?)\s*,\s*(?P<scale>\d{1,2})\s*\)"
 )
+# The same without names of groups, which JSON Schema does not have.
+_IN_SCHEMA = re.sub(r"\?P<\w+>", "", _TYPE.pattern)
 _WIDEST_TEXT = 4000  # NVARCHAR(n) of SQL Server ends there
 _MOST_DIGITS = 38  # DECIMAL of DuckDB and of SQL Server
 IDENTIFIER = re.compile(r"[^\W\d]\w{0,127}")
@@ -76,7 +78,11 @@ TableName = Annotated[
     str,
     _one_of(re.compile(rf"({IDENTIFIER.pattern}\.)?{IDENTIFIER.pattern}"), "table or schema.table"),
 ]
-ColumnType = Annotated[str, AfterValidator(_column_type)]
+ColumnType = Annotated[
+    str,
+    AfterValidator(_column_type),
+    WithJsonSchema({"type": "string", "pattern": f"^({_IN_SCHEMA})$"}),
+]
 Encoding = Annotated[str, AfterValidator(_encoding)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Delimiter = Annotated[str, Field(min_length=1, max_length=1)]

@@ -1,9 +1,11 @@
 """`pipeline.toml`: what it declares, and how its faults are reported."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from etl.settings.pipeline_file import (
     NO_PIPELINE_FILE,
@@ -11,6 +13,8 @@ from etl.settings.pipeline_file import (
     json_schema,
 )
 from etl.settings.pipeline_reading import PipelineFileError, read_pipeline_file
+
+ROOT = Path(__file__).resolve().parents[2]
 
 ORDERS = """
 [loads.orders]
@@ -129,6 +133,60 @@ def test_a_fault_is_reported_with_its_place(
     assert problem in found
 
 
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ('path = "../secrets.csv"', "'../secrets.csv' leads out of INPUT_DIR"),
+        ('path = "/etc/passwd"', "'/etc/passwd' leads out of INPUT_DIR"),
+        ('path = "in/../../a.csv"', "leads out of INPUT_DIR"),
+        ('path = "orders_*.csv"', "no file matches"),
+        ('path = "there*.csv"', ""),
+        ('path = "not_yet.csv"', ""),
+        ('path = "sub/../there.csv"', ""),
+    ],
+)
+def test_a_path_stays_below_the_folder_and_a_pattern_matches(
+    tmp_path: Path, declared: str, problem: str
+) -> None:
+    (tmp_path / "there.csv").touch()
+    path = tmp_path / "pipeline.toml"
+    path.write_text(ORDERS.replace('path = "orders.ndjson.gz"', declared), encoding="utf-8")
+    path.write_text(f"[sources.sales]\n{declared}\n" + path.read_text("utf-8"), encoding="utf-8")
+    if not problem:
+        assert list(read_pipeline_file(path, tmp_path).loads) == ["orders"]
+        return
+    with pytest.raises(PipelineFileError) as caught:
+        read_pipeline_file(path, tmp_path)
+    places = [found.partition(": ")[0] for found in caught.value.problems]
+    assert places == ["line 2, sources.sales.path", "line 5, loads.orders.source.path"]
+    assert all(problem in found for found in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ('cursor = "total"', "'total' is decimal(12, 2), where a date or a timestamp is needed"),
+        ("lag_days = 2", "needs cursor"),
+        ('mode = "replace"\ncursor = "day"', "mode replace reads everything"),
+        ('mode = "append"\ncursor = "day"\nlag_days = 2', "would add the same records again"),
+        ('defaults = { totl = "1" }', "'totl' is no column; did you mean 'total'?"),
+        ('source.rename = { a = "totl" }', "'totl' is no column"),
+        ('source.query = "SELECT ?"', "has two question marks"),
+    ],
+)
+def test_what_does_not_go_together_is_reported(tmp_path: Path, more: str, problem: str) -> None:
+    declared = ORDERS.replace("total =", 'day = "date", total =').replace(
+        'source = { path = "orders.ndjson.gz" }', 'source.path = "orders.csv"'
+    )
+    found = problems(tmp_path, declared + more + "\n")
+    assert any(problem in each for each in found), found
+
+
+def test_tables_of_two_schemas_are_two_tables(tmp_path: Path) -> None:
+    other = ORDERS.replace("loads.orders", "loads.old").replace("dbo.orders", "old.orders")
+    assert list(read(tmp_path, ORDERS + other).loads) == ["orders", "old"]
+
+
 def test_two_loads_into_one_table_are_refused(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, ORDERS + ORDERS.replace("loads.orders", "loads.old_orders"))
     assert found.endswith("loads.old_orders.table: 'dbo.orders' is loaded by [loads.orders]")
@@ -152,3 +210,15 @@ def test_the_schema_for_editors_knows_every_key() -> None:
     text = json.dumps(json_schema())
     for key in ("rename", "null_words", "which", "references", "max_reject_rate", "statuses"):
         assert f'"{key}"' in text
+
+
+def test_the_schema_for_editors_takes_what_the_program_takes() -> None:
+    validator = Draft202012Validator(json_schema())
+    Draft202012Validator.check_schema(json_schema())
+    page = (ROOT / "docs" / "your-own-tables.md").read_text(encoding="utf-8")
+    examples = [part.partition("```")[0] for part in page.split("```toml\n")[1:]]
+    assert len(examples) > 1
+    for text in (ORDERS, *examples):
+        assert not list(validator.iter_errors(tomllib.loads(text)))
+    for change in (("key =", "kye ="), ("decimal(12, 2)", "money"), ('"dbo.orders"', "7")):
+        assert list(validator.iter_errors(tomllib.loads(ORDERS.replace(*change))))
