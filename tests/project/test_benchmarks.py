@@ -36,3 +36,10 @@ def test_an_interface_is_loaded_twice(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.count("pipeline") == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_a_frame_is_loaded_with_the_counts_that_are_true() -> None:
+    command = [sys.executable, "benchmarks/frame_load.py", "--rows", "300"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = [line.split()[0] for line in done.stdout.splitlines()]
+    assert lines[:4] == ["DuckDB,", "first", "again", "1"], done.stderr
