@@ -305,24 +305,6 @@ class FileConfig(_Section):
         """FILE_MODE as the number that os.chmod takes."""
         return int(self.file_mode, 8)
 
-    @property
-    def customers_path(self) -> Path:
-        """Where customers are read from."""
-        return self._path_of("customers", self.customers_file)
-
-    @property
-    def products_path(self) -> Path:
-        """Where products are read from."""
-        return self._path_of("products", self.products_file)
-
-    @property
-    def sales_path(self) -> Path:
-        """Where sales are read from unless there is a database of them."""
-        return self._path_of("sales", self.sales_file)
-
-    def _path_of(self, source: str, name: str) -> Path:
-        return self._paths(source, name)[-1]
-
     def paths_of(self, source: str) -> tuple[Path, ...]:
         """Return the files of a built-in source, oldest first; one that is missing, for none.
 

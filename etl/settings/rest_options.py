@@ -153,12 +153,6 @@ class RestOptions(_Part):
         """Whether it is read over HTTP."""
         return self.type is not None
 
-    @property
-    def named_settings(self) -> tuple[str, ...]:
-        """The settings in which its credentials are."""
-        auth = self.auth
-        return tuple(n for n in (auth.username_setting, auth.setting) if n) if auth else ()
-
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         odd = self.model_fields_set & set(RestOptions.model_fields)

@@ -31,11 +31,6 @@ _OFFICE_MEMBER = "[Content_Types].xml"  # in every file of Office Open XML
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)
 
 
-def is_compressed(file: BufferedReader) -> bool:
-    """Return whether a file, at its first byte, is compressed; nothing is consumed."""
-    return file.peek(6).startswith((_ZIP, *_FORMATS))
-
-
 def decompressed(file: BufferedReader, path: Path) -> BufferedReader:
     """Open what is inside a compressed file; any other file is given back as it is.
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from etl.errors import ConfigurationError, ExtractionError, ValidationError
+from etl.errors import ExtractionError, ValidationError
 from etl.rejects import MALFORMED, reject_schema
 from etl.rules.blocks import Block
 from etl.rules.checks import DECIMAL_COMMA
@@ -231,30 +231,6 @@ def _read_blocks(
 def _regular_size(file: BufferedReader) -> int | None:
     status = os.fstat(file.fileno())
     return status.st_size if stat.S_ISREG(status.st_mode) else None
-
-
-def read_csv_sample(path: Path, csv_format: CsvFormat = PLAIN) -> tuple[list[str], list[pa.Array]]:
-    """Return the header of a CSV file, and its columns in the types that their values have.
-
-    Args:
-        path: the file.
-        csv_format: how it is written.
-
-    Raises:
-        ConfigurationError: it is missing or cannot be read so.
-    """
-    try:
-        table = arrow_csv.read_csv(
-            path, read_options=arrow_csv.ReadOptions(encoding=csv_format.encoding),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
-            convert_options=arrow_csv.ConvertOptions(strings_can_be_null=True),
-        )  # fmt: skip
-    except (OSError, pa.ArrowException) as error:
-        raise ConfigurationError(
-            f"the types of {path} cannot be found in it: {error}",
-            next_step="declare its columns, or correct the file",
-        ) from error
-    return table.column_names, [_one_array(column) for column in table.columns]
 
 
 def _parts_of_few_lines(piece: bytes) -> Iterator[tuple[bytes, bool]]:

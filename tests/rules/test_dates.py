@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
+from date_oracle import timestamp_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from etl.rules.dates import (
     order_evidence,
     read_dates,
     read_timestamps,
-    timestamp_of,
 )
 
 

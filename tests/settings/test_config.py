@@ -72,6 +72,7 @@ NAMES = [
     "MAX_REJECT_RATE",
     "MIN_ROWS_RATE",
     "MAX_REMOVED_RATE",
+    "FULL_CHECK_DAYS",
     "MAX_PLACEHOLDER_RATE",
     "RETURNS",
     "WATERMARK_LAG_DAYS",
@@ -370,9 +371,9 @@ def test_rights_that_a_run_could_not_work_with_are_refused(tmp_path: Path, text:
 
 def test_source_files_lie_in_the_input_folder_unless_absolute(tmp_path: Path) -> None:
     files = load(tmp_path, INPUT_DIR="in", CUSTOMERS_FILE="c.csv", SALES_FILE="/srv/s.csv").files
-    assert files.customers_path == tmp_path / "in/c.csv"
-    assert files.products_path == tmp_path / "in/products.json"
-    assert files.sales_path == Path("/srv/s.csv")
+    assert files.paths_of("customers") == (tmp_path / "in/c.csv",)
+    assert files.paths_of("products") == (tmp_path / "in/products.json",)
+    assert files.paths_of("sales") == (Path("/srv/s.csv"),)
 
 
 def test_simulated_alerts_lie_in_the_log_folder(tmp_path: Path) -> None:
