@@ -199,8 +199,9 @@ class Client:
                 f"{error.what}, and asks to wait {asked:.0f} s",
                 next_step="run again after that, or lower rate_limit of the source",
             )
+        often = f", {self._attempts} times in a row" if self._attempts > 1 else ""
         return ExtractionError(
-            f"{error.what}, {self._attempts} times in a row",
+            f"{error.what}{often}",
             next_step="run again later: nothing of this source was loaded, and the next run "
             "begins where the last good one ended",
         )

@@ -153,6 +153,12 @@ def test_a_server_that_goes_on_failing_is_given_up(server: RestServer) -> None:
     assert len(server.calls) == 4
 
 
+def test_one_attempt_is_not_counted(server: RestServer) -> None:
+    server.faults = {1: refused(503)}
+    with pytest.raises(ExtractionError, match=r"answers 503 Service Unavailable\. Next: run again"):
+        read(reading(server, "link", max_retries=0))
+
+
 def test_a_server_that_stays_silent_is_given_up(server: RestServer) -> None:
     server.faults = dict.fromkeys(range(1, 3), SILENCE)
     with pytest.raises(ExtractionError, match=r"does not answer within 0\.05 s, 2 times in a row"):
