@@ -224,6 +224,7 @@ def _source(declared: _Declared, config: Config, window: Window, scratch: str) -
         lambda block: _watched(watch, declared.transform(block, replace(rules, dates=watch.dates))),
         watch=watch, written=("decimal comma",) if rules.decimal == "," else (),
         snapshot=not declared.table.window,
+        limits=config.files.pipeline.source(declared.name).guards.model_dump(exclude_none=True),
     )  # fmt: skip
 
 

@@ -243,6 +243,8 @@ def _row_count(db: DatabaseManager, table: Table, rows: int) -> _Found:
     expected = run_history.expected_rows(db, table)
     wrong = abs(rows - expected)
     message = f"{table.name} has {rows:,} rows, its audited loads left {expected:,}"
+    if rows < expected:
+        message += ": somebody else has deleted some; --full-refresh loads and counts them anew"
     return _Found(quality_rules.row_count_rule(table), rows, wrong, message)
 
 

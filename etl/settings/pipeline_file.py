@@ -183,6 +183,12 @@ class Guards(_Part):
     )
 
 
+class BuiltInSource(SourceOptions):
+    """The source of a built-in load."""
+
+    guards: Guards = Guards()
+
+
 class LoadOptions(_Part):
     """A table of one's own."""
 
@@ -226,19 +232,19 @@ class PipelineFile:
         lines: of it.
     """
 
-    sources: Mapping[str, SourceOptions]
+    sources: Mapping[str, BuiltInSource]
     loads: Mapping[str, LoadOptions]
     path: Path = Path()
     lines: tuple[str, ...] = ()
 
-    def source(self, name: str) -> SourceOptions:
+    def source(self, name: str) -> BuiltInSource:
         """Return how a built-in source is read.
 
         Example:
             >>> NO_PIPELINE_FILE.source("customers").which
             'newest'
         """
-        return self.sources.get(name, SourceOptions())
+        return self.sources.get(name, BuiltInSource())
 
     def problem(self, place: Place, words: str) -> str:
         """Return what is wrong at a place of the file, with its line.
@@ -264,9 +270,9 @@ def json_schema() -> dict[str, Any]:
 
 
 class _Sources(_Part):
-    customers: SourceOptions = SourceOptions()
-    products: SourceOptions = SourceOptions()
-    sales: SourceOptions = SourceOptions()
+    customers: BuiltInSource = BuiltInSource()
+    products: BuiltInSource = BuiltInSource()
+    sales: BuiltInSource = BuiltInSource()
 
 
 class _Whole(_Part):

@@ -15,7 +15,7 @@ from etl.settings.pipeline_checks import (
     problems_of_loads,
     problems_of_path,
 )
-from etl.settings.pipeline_file import BUILT_IN_LOADS, LoadOptions, PipelineFile, SourceOptions
+from etl.settings.pipeline_file import BUILT_IN_LOADS, BuiltInSource, LoadOptions, PipelineFile
 from etl.settings.toml_places import Place, line_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -97,7 +97,7 @@ class _Declared:
     """The declarations of a file as far as they can be read, and what is wrong with the others."""
 
     def __init__(self, text: str) -> None:
-        self.sources: dict[str, SourceOptions] = {}
+        self.sources: dict[str, BuiltInSource] = {}
         self.loads: dict[str, LoadOptions] = {}
         self.problems: list[tuple[int, str]] = []
         self._lines = text.splitlines()
@@ -126,7 +126,7 @@ class _Declared:
                 hint = nearest(name, BUILT_IN_LOADS)
                 self._report(("sources", name), f"unknown source{hint}; a table of your own is "
                              f"declared as [loads.{name}]")  # fmt: skip
-            elif (source := self._part(("sources", name), SourceOptions, part)) is not None:
+            elif (source := self._part(("sources", name), BuiltInSource, part)) is not None:
                 self.sources[name] = source
 
     def _check_paths(self, input_dir: Path) -> None:

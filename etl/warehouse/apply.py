@@ -5,6 +5,7 @@ then restates what depends on more than one record. What is applied is a whole s
 it; after either, the tables are consistent. What is done follows from the table's declaration.
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from etl.engines import ddl
 from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
+from etl.history.audit import expected_rows
 from etl.history.runs import Applied, LoadCounts, Staged
 from etl.schema.tables import STAR_TABLES, Table, referrers
 from etl.warehouse import restated, staging_sql, star_sql
 from etl.warehouse.restated import Restatement, Temporary
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -162,12 +166,27 @@ def apply_full_refresh(
     Rows that name others go first, so that none is ever without those. A row that was not read but
     is still named becomes a placeholder again.
     """
-    applied = Applied()
+    applied = _count_deleted_by_others(db, sources)
     for staged in sources:
         applied = applied.plus(apply_source(db, staged, now=now, full_refresh=True, tables=tables))
     for staged in sources:
         if staged.table.key and referrers(staged.table, tables):
             applied = applied.plus(_remove_or_reinfer(db, staged, now, tables))
+    return applied
+
+
+def _count_deleted_by_others(db: DatabaseManager, sources: Sequence[Staged]) -> Applied:
+    """Count rows as removed that somebody else has deleted, so that the books are right again."""
+    applied = Applied()
+    for staged in (each for each in sources if each.table in STAR_TABLES):
+        rows = int(db.value(sql_dialects.count_rows(staged.table.name)))
+        gone = expected_rows(db, staged.table) - rows
+        if gone > 0:
+            applied = applied.plus(_one(staged.table, LoadCounts(rows_removed=gone)))
+            logger.warning(
+                "%d rows of %s were deleted by somebody else; they are counted as removed by this "
+                "full refresh", gone, staged.table.name,
+            )  # fmt: skip
     return applied
 
 

@@ -117,6 +117,16 @@ def test_the_share_of_the_last_load_is_a_setting(project: Project) -> None:
     assert project.run()["exit_code"] == 0
 
 
+@pytest.mark.parametrize(("rate", "exit_code"), [("0.3", 0), ("0.5", 3)])
+def test_a_source_may_have_a_limit_of_its_own(project: Project, rate: str, exit_code: int) -> None:
+    (project.folder / "pipeline.toml").write_text(
+        f"[sources.customers.guards]\nmin_rows_rate = {rate}\n", encoding="utf-8"
+    )
+    project.settings["MIN_ROWS_RATE"] = "1"
+    project.write(customers(5), products(6), sales(20))
+    assert project.run()["exit_code"] == exit_code
+
+
 @every_engine
 def test_a_run_that_touched_a_table_for_its_sales_is_no_load_of_it(project: Project) -> None:
     (project.input / "customers.csv").unlink()

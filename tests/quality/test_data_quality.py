@@ -204,6 +204,23 @@ def test_the_newest_sale_is_checked_against_the_clock(
     assert (check["value"], check["status"]) == (days, status)
 
 
+def test_rows_deleted_by_hand_are_loaded_and_counted_anew_by_a_full_refresh(
+    loaded: Project,
+) -> None:
+    with DatabaseManager(loaded.connection_string) as db:
+        db.execute("DELETE FROM sales_fact WHERE transaction_id IN ('T01', 'T02')")
+    again = loaded.run()
+    assert again["tables"]["sales_fact"]["rows_inserted"] == 2
+    check = checks_of(again["quality"])["sales_fact.row_count"]
+    assert (again["exit_code"], check["status"], check["value"]) == (3, "failed", 2)
+    assert "--full-refresh" in check["message"]
+    summary = loaded.run("--full-refresh")
+    assert summary["exit_code"] == 0
+    counts = summary["tables"]["sales_fact"]
+    assert (counts["rows_inserted"], counts["rows_removed"]) == (0, 2)
+    assert loaded.run()["exit_code"] == 0
+
+
 def test_a_shop_that_sells_once_a_week_is_late_after_more_than_a_week(project: Project) -> None:
     weekly = [
         {"transaction_id": f"T{n}", "customer_id": "C1", "product_id": "P1", "quantity": "1",

@@ -167,7 +167,9 @@ def _own_source(config: Config, name: str, options: LoadOptions) -> Iterator[Che
 
 def interface_checks(config: Config) -> Iterator[Check]:
     """Ask each interface over HTTP for its first page, once."""
-    declared = {name: (options, name) for name, options in config.pipeline.sources.items()}
+    declared: dict[str, tuple[SourceOptions, str]] = {
+        name: (options, name) for name, options in config.pipeline.sources.items()
+    }
     declared |= {name: (load.source, "") for name, load in config.pipeline.loads.items()}
     for name, (options, source) in declared.items():
         if options.is_rest:
