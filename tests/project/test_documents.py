@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import render_docs
 
+from etl.findings import FINDINGS
 from etl.pipeline.arguments import build_parser, check_arguments, parse_arguments
 from etl.settings.config import settings_table
 from etl.settings.example import env_example_text
@@ -184,6 +185,11 @@ def test_every_relative_link_leads_somewhere(document: str, link: str) -> None:
     assert path.exists()
     if anchor:
         assert anchor in anchors(path.read_text(encoding="utf-8"))
+
+
+def test_every_finding_that_holds_a_source_back_has_its_line() -> None:
+    page = DOCUMENTS["docs/your-files.md"]
+    assert [name for name in FINDINGS if f"| `{name}` |" not in page] == []
 
 
 def test_every_page_is_in_the_index_and_in_the_navigation() -> None:
