@@ -24,7 +24,8 @@ LOCK_NAME = "etl_pipeline"
 # Numbers after which SQL Server or its client may succeed on another attempt. Sources, both on
 # learn.microsoft.com: [A] "Troubleshoot connectivity issues and other errors with Azure SQL
 # Database and Azure SQL Managed Instance", list of transient fault error codes; [B]
-# "SqlConfigurableRetryFactory", the transient errors of Microsoft's own client.
+# "SqlConfigurableRetryFactory", the transient errors of Microsoft's own client; [C] "Database
+# engine events and errors", whose texts say that it passes: a failover, or memory to wait for.
 # Listed there and left out on purpose, because on a server of one's own they mean a setting
 # that is wrong, or damage: 0, 20, 207, 926, 4060, 18456, 42108. Driver timeouts (-2 in [B])
 # reach ODBC as the SQLSTATE HYT00.
@@ -33,11 +34,16 @@ _TRANSIENT = frozenset(
         64,  # [B] the network name is no longer available
         233,  # [B] no process on the other end of the pipe
         615,  # [A] a stale database id in the login cache
+        976,  # [C] a database of an availability group is not accessible at the moment
+        983,  # [C] its replica is changing its role
         997,  # [B] overlapped I/O in progress during login
         1204,  # [B] no lock resource at this time
         1205,  # [B] deadlock victim
         1222,  # [B] lock request timed out
+        3906,  # [C] the database is read-only: the other replica has become the primary one
         4221,  # [A] [B] replica not ready for login
+        8645,  # [C] waited too long for memory to run the query
+        8651,  # [C] not the least memory that the query needs
         10053,  # [B] connection aborted by this host
         10054,  # [B] connection reset by the server
         10060,  # [B] connection attempt timed out
