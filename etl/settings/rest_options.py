@@ -103,8 +103,8 @@ class Since(_Part):
 
     param: str = Field(description="parameter that takes the cursor, such as updated_at_min")
     until_param: str = Field(default="", description="parameter that takes the end of a window")
-    format: Literal["iso", "unix", "date", "as is"] = Field(
-        default="iso", description="how a time is written; an id stays as it is"
+    format: Literal["iso", "unix", "date"] = Field(
+        default="iso", description="how a time is written"
     )
     exclusive: bool = Field(
         default=False, description="whether it leaves out what is exactly as old as asked for"
