@@ -272,10 +272,15 @@ def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
     """Return the rules about more than one row: keys, references, recomputed profit and status."""
     profits = restated.wrong_profits(dialect, 't."transaction_id" IS NOT NULL')
     product, sales = quoted(PRODUCT_DIM.name), quoted(SALES_FACT.name)
-    written = restated.wrong_profits(
-        dialect,
-        f't.{_WRITTEN_SINCE} OR t."product_id" IN '
-        f'(SELECT "product_id" FROM {product} WHERE {_WRITTEN_SINCE})',
+    # apart, so that no sale is looked at for its product where no product was written
+    written = (
+        f"t.{_WRITTEN_SINCE}",
+        f"""t."product_id" IN (
+    SELECT "product_id" FROM {product} WHERE {_WRITTEN_SINCE})""",
+    )
+    wrong_since = " UNION ".join(
+        f'SELECT "transaction_id" AS "broken_key" FROM (\n{query}\n) AS wrong'
+        for query in (restated.wrong_profits(dialect, condition) for condition in written)
     )
     sold = f'SELECT "customer_id" FROM {sales} WHERE {_WRITTEN_SINCE}'
     return (
@@ -285,7 +290,7 @@ def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
             "profit", SALES_FACT, CONSISTENCY, ERROR, 0,
             "sales whose profit does not follow from the product's cost",
             query=f'SELECT "transaction_id" AS "broken_key" FROM (\n{profits}\n) AS wrong',
-            since=f'SELECT "transaction_id" AS "broken_key" FROM (\n{written}\n) AS wrong',
+            since=wrong_since,
             moments=2,
         ),
         SetRule(

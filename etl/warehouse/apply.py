@@ -141,12 +141,24 @@ def apply_source(
     for each in changing:
         for temporary in each.before_merge:
             _make(db, temporary, staged.rows)
-    applied = applied.plus(_merge(db, staged, measured, now=now)).plus(_restate(db, table, now))
+    applied = applied.plus(_merge(db, staged, measured, now=now))
+    if changing and not _was_empty(db, table, measured.counts):
+        applied = applied.plus(_restate(db, table, now))
     if measured.counts.rows_updated or full_refresh:
         applied = applied.plus(_remove_orphans(db, table, tables))
     _require_references(db, staged)
     seconds = staged.seconds + time.perf_counter() - started
     return applied.plus(_one(table, LoadCounts(seconds=seconds)))
+
+
+def _was_empty(db: DatabaseManager, table: Table, counts: LoadCounts) -> bool:
+    """Whether a table holds nothing but what was just inserted, so that nothing is to restate.
+
+    What depends on its rows depends on none that were there before.
+    """
+    if counts.rows_updated or counts.rows_unchanged or db.dialect.batched:
+        return False
+    return int(db.value(sql_dialects.count_rows(table.name))) == counts.rows_inserted
 
 
 def removes_unread(staged: Staged) -> bool:
