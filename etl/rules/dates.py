@@ -93,11 +93,13 @@ class OrderEvidence:
         day_first: dates whose first number is no month.
         month_first: dates whose second number is none.
         ambiguous: dates that another order would turn into another day.
+        dotted: how many of those are written with dots, which are read day first without proof.
     """
 
     day_first: int = 0
     month_first: int = 0
     ambiguous: int = 0
+    dotted: int = 0
 
     def plus(self, other: "OrderEvidence") -> "OrderEvidence":
         """Return both together."""
@@ -105,7 +107,17 @@ class OrderEvidence:
             self.day_first + other.day_first,
             self.month_first + other.month_first,
             self.ambiguous + other.ambiguous,
+            self.dotted + other.dotted,
         )
+
+    def misread_as(self, order: DateOrder) -> int:
+        """Return how many ambiguous dates another order has read that now turns out to be this.
+
+        Example:
+            >>> OrderEvidence(ambiguous=3, dotted=1).misread_as(MONTH_FIRST)
+            1
+        """
+        return self.dotted if order == MONTH_FIRST else self.ambiguous - self.dotted
 
     @property
     def order(self) -> DateOrder | None:
@@ -128,7 +140,7 @@ def order_evidence(column: pa.Array) -> OrderEvidence:
 
     Example:
         >>> order_evidence(pa.array(["13/01/2024", "1.2.2024", "03/03/2024", "2024-01-05"]))
-        OrderEvidence(day_first=1, month_first=0, ambiguous=1)
+        OrderEvidence(day_first=1, month_first=0, ambiguous=1, dotted=1)
     """
     if not pa.types.is_string(column.type) or not _has_marks(column):
         return OrderEvidence()
@@ -139,11 +151,20 @@ def order_evidence(column: pa.Array) -> OrderEvidence:
         return OrderEvidence()
     first, second = _numbers(parts, "first"), _numbers(parts, "second_number")
     months = 12
+    ambiguous = (first <= months) & (second <= months) & (first != second)
     return OrderEvidence(
         int(((first > months) & (second <= months)).sum()),
         int(((second > months) & (first <= months)).sum()),
-        int(((first <= months) & (second <= months) & (first != second)).sum()),
+        int(ambiguous.sum()),
+        int((ambiguous & _are_dotted(parts)).sum()),
     )
+
+
+def _are_dotted(parts: pa.Array) -> NDArray[np.bool_]:
+    dots: NDArray[np.bool_] = pc.equal(pc.struct_field(parts, "mark"), ".").to_numpy(
+        zero_copy_only=False
+    )
+    return dots
 
 
 def _has_marks(column: pa.Array) -> bool:

@@ -84,14 +84,14 @@ class Watch:
                 self._examples[order] = date_that_proves(values, order)
         if self._evidence.contradicts:
             raise self._contradiction(column)
-        self._settle(column, read_before=bool(before.ambiguous))
+        self._settle(column, before)
 
-    def _settle(self, column: str, *, read_before: bool) -> None:
+    def _settle(self, column: str, before: OrderEvidence) -> None:
         order = self._evidence.order
         if order is None or order == self.dates.order:
             return
         self.dates = replace(self.dates, order=order)
-        if read_before:
+        if before.misread_as(order):
             raise OrderProvenError(f"{column} is {order}, as {self._examples[order]!r} proves")
 
     def _contradiction(self, column: str) -> HeldBackError:
