@@ -76,6 +76,8 @@ def summarize(
 
 
 def _exit_code(outcomes: Sequence[SourceOutcome], attention: Sequence[str]) -> int:
+    if not outcomes:  # such as a day asked of a load that only adds what is new
+        return EXIT_ATTENTION if attention else EXIT_OK
     if all(outcome.status == audit.HELD_BACK for outcome in outcomes):
         return EXIT_ATTENTION  # nothing failed: the warehouse was left as it was on purpose
     if not any(outcome.loaded for outcome in outcomes):

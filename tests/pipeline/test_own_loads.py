@@ -188,3 +188,34 @@ def test_what_cannot_be_carried_out_ends_with_usage(
     write(project, pipeline, ORDERS, ITEMS)
     assert command(project, monkeypatch, *argv) == 2
     assert words in capfd.readouterr().err
+
+
+def test_all_that_the_warehouse_shows_to_be_wrong_is_listed_at_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pipeline = """
+[loads.click]
+source.path = "orders.csv"
+table = "click"
+key = ["oder_id"]
+
+[loads.visit]
+source.path = "orders.csv"
+table = "etl_run"
+key = ["order_id"]
+
+[loads.view]
+source.connection = "NO_SUCH_SETTING"
+source.table = "x"
+table = "view"
+key = ["order_id"]
+"""
+    write(project, pipeline, ORDERS, ITEMS)
+    assert command(project, monkeypatch) == 2
+    found = capfd.readouterr().err
+    for words in (
+        "line 5, loads.click.key: 'oder_id' is no column; did you mean 'order_id'?",
+        "line 9, loads.visit.table: 'etl_run' is a table of the program itself",
+        "line 12, loads.view: NO_SUCH_SETTING is not set",
+    ):
+        assert words in found
