@@ -19,10 +19,11 @@ from typing import Any, Dict, List
 import pyarrow as pa
 
 from etl.engines.database import DatabaseManager
-from etl.errors import LoadingError
+from etl.errors import HeldBackError, LoadingError
 from etl.files import write_atomically
+from etl.findings import FINDINGS, REJECT_RATE, REMOVED_ROWS
 from etl.history import audit as run_history
-from etl.history.runs import MANUAL, Applied, LoadCounts, RunPlan, utc_now
+from etl.history.runs import MANUAL, Applied, LoadCounts, RunPlan, Staged, utc_now
 from etl.quality.checks import PASSED, quality_checks
 from etl.rejects import (
     BAD_TEXT,
@@ -44,6 +45,7 @@ from etl.rules.records import Records, records_of, staged_from_records
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Column, Table
 from etl.settings.config import ProcessingConfig
 from etl.sources.window import EVERYTHING
+from etl.warehouse.gate import Examined, pass_gate
 from etl.warehouse.intake import Intake, stage_source
 from etl.warehouse.own_tables import (
     find_table,
@@ -167,7 +169,7 @@ def load_frame(
     *,
     key: Sequence[str] | str | None = None,
     mode: str = "merge",
-    **options: int,
+    **options: Any,
 ) -> Dict[str, Any]:
     """Load a DataFrame into a table of your own: the upsert that `DataFrame.to_sql` lacks.
 
@@ -184,7 +186,8 @@ def load_frame(
         mode: merge (insert new rows, update those in which something differs), append (add every
             record), or replace (merge, then remove the rows that are not in the frame).
         **options: `batch_size`, rows per MERGE and transaction on SQL Server; `chunk_rows`, rows
-            that are converted at a time.
+            that are converted at a time; `max_reject_rate` and `max_removed_rate`, shares of
+            records that may be refused and of rows that mode replace may remove, 1 by default.
 
     Returns:
         The same figures as `load_customers`, and `removed`.
@@ -192,6 +195,7 @@ def load_frame(
     Raises:
         LoadingError: the frame has a column that the table lacks, the key is not known, or the
             database refuses; nothing is loaded.
+        HeldBackError: a rate exceeds its limit; its `findings` say which. Nothing is loaded.
         TransformationError: this is no frame, or a new column would hold lists.
         ValueError: there is no such mode, or an option is less than 1.
         TypeError: there is no such option.
@@ -222,6 +226,17 @@ class _FrameLoad:
     mode: str
     batch_size: int = BATCH_SIZE
     chunk_rows: int = ProcessingConfig.model_fields["chunk_rows"].default
+    max_reject_rate: float = 1.0
+    max_removed_rate: float = 1.0
+
+    @property
+    def limits(self) -> Limits:
+        """How far it goes."""
+        return Limits(
+            batch_rows=self.batch_size,
+            max_reject_rate=self.max_reject_rate,
+            max_removed_rate=self.max_removed_rate,
+        )
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -229,6 +244,9 @@ class _FrameLoad:
         for name in ("batch_size", "chunk_rows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("max_reject_rate", "max_removed_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
 
 
 def _table_for(records: Records, name: str, db: DatabaseManager, wanted: _FrameLoad) -> Table:
@@ -286,8 +304,7 @@ def _load_parts(
 ) -> Dict[str, Any]:
     failures = _Failures(records)
     tables = STAR_TABLES if table in STAR_TABLES else (*STAR_TABLES, table)
-    limits = Limits(batch_rows=wanted.batch_size)
-    load = Load(db, _manual_plan(db), limits, failures.refuse, tables=tables)
+    load = Load(db, _manual_plan(db), wanted.limits, failures.refuse, tables=tables)
     intake = _intake(db, table, records.parts(wanted.chunk_rows), failures)
     applied = _load_manually(load, table, replace(intake, partial=not table.replaced))
     logger.info("%s: %s", table.name, _in_words(applied.of(table)))
@@ -370,17 +387,37 @@ def _manual_plan(db: DatabaseManager) -> RunPlan:
     return RunPlan(run_history.next_run_id(db, now), MANUAL, MANUAL, EVERYTHING, now)
 
 
+# A frame is what its caller says it is, however few rows it has, and whatever it lacks.
+_WITHOUT_LIMIT = tuple(
+    f"frame.{name}" for name in FINDINGS if name not in (REJECT_RATE, REMOVED_ROWS)
+)
+
+
 def _load_manually(load: Load, table: Table, intake: Intake) -> Applied:
     db, run_id = load.db, load.plan.run_id
     run_history.begin_run(db, load.plan)
     try:
-        applied = load_staged(load, [stage_source(load, table, intake)])
+        staged = stage_source(load, table, intake)
+        _require_within_limits(load, staged, intake)
+        applied = load_staged(load, [staged])
     except BaseException as error:
         failed = run_history.FAILED
         run_history.finish_run(db, run_id, status=failed, finished_at=utc_now(), error=str(error))
         raise
     run_history.finish_run(db, run_id, status=run_history.SUCCESS, finished_at=utc_now())
     return applied
+
+
+def _require_within_limits(load: Load, staged: Staged, intake: Intake) -> None:
+    """Raises HeldBackError for a frame that exceeds the limits that were given for it."""
+    limits = load.limits
+    if limits.max_reject_rate == limits.max_removed_rate == 1:
+        return
+    try:
+        pass_gate(Examined("frame", load, staged, intake.tally, limits), _WITHOUT_LIMIT)
+    except HeldBackError as error:
+        step = "correct the frame, or raise the limit that was given"
+        raise HeldBackError(error.what, next_step=step, findings=error.findings) from None
 
 
 def _intake(

@@ -16,6 +16,7 @@ from etl.history.runs import Staged
 from etl.schema.tables import Column, Kind, Table
 from etl.sources.window import EVERYTHING
 from etl.warehouse import gate_sql, staging_sql
+from etl.warehouse.apply import removes_unread
 from etl.warehouse.intake import Tally
 from etl.warehouse.transactions import Limits, Load
 
@@ -197,19 +198,22 @@ def _fewer(examined: Examined) -> str:
     )
 
 
+_LOADS = {True: "full refresh", False: "load in mode replace"}
+
+
 def _removed(examined: Examined) -> str:
     limit = examined.limits.max_removed_rate
-    is_removing = examined.load.plan.full_refresh and examined.table.key
-    if not is_removing or limit >= 1 or not examined.known:
+    is_removing = examined.load.plan.full_refresh or removes_unread(examined.staged)
+    if not (is_removing and examined.table.key) or limit >= 1 or not examined.known:
         return ""
     query = gate_sql.count_unread(examined.load.db.dialect, examined.table, examined.staged.rows)
     removed = examined.count(query)
     if removed <= limit * examined.known:
         return ""
     return (
-        f"the full refresh would remove {removed} of {examined.known} rows of "
-        f"{examined.table.name}, {removed / examined.known:.1%} where MAX_REMOVED_RATE allows "
-        f"{limit:.1%}"
+        f"the {_LOADS[examined.load.plan.full_refresh]} would remove {removed} of "
+        f"{examined.known} rows of {examined.table.name}, {removed / examined.known:.1%} "
+        f"where MAX_REMOVED_RATE allows {limit:.1%}"
     )
 
 

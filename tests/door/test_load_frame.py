@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_loading import DatabaseManager, load_frame
-from etl.errors import LoadingError, TransformationError
+from etl.errors import HeldBackError, LoadingError, TransformationError
 from etl.schema.tables import Kind
 
 MEMORY = "duckdb:///:memory:"
@@ -177,6 +177,22 @@ def test_a_schema_is_part_of_the_name(db: DatabaseManager, request: pytest.Fixtu
     finally:
         if not db.dialect.batched:  # a server of SQL Server's drops its whole database
             db.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+@pytest.mark.usefixtures("every_engine")
+def test_a_limit_that_is_given_holds_a_frame_back_whole(db: DatabaseManager) -> None:
+    load_frame(FRAME, "orders", db, key="order_id")
+    fewer, before = FRAME.iloc[:1], stored(db)
+    with pytest.raises(HeldBackError, match="mode replace would remove 2 of 3 rows") as held:
+        load_frame(fewer, "orders", db, mode="replace", max_removed_rate=0.5)
+    assert [finding.name for finding in held.value.findings] == ["removed_rows"]
+    assert stored(db) == before
+    found = load_frame(fewer, "orders", db, mode="replace", max_removed_rate=0.7)
+    assert found["removed"] == 2
+    keyless = pl.DataFrame({"order_id": [7, None, None]})
+    with pytest.raises(HeldBackError, match="2 of 3 records rejected"):
+        load_frame(keyless, "orders", db, max_reject_rate=0.5)
+    assert len(stored(db)) == 1
 
 
 def test_an_unknown_column_is_named_with_what_was_meant() -> None:

@@ -150,6 +150,7 @@ def test_modes_and_types_from_the_file(
     project: Project, mode: str, first: dict[str, int], again: dict[str, int]
 ) -> None:
     declared = f'[loads.click]\nsource.path = "clicks.csv"\ntable = "click"\nmode = "{mode}"\n'
+    declared += "guards.max_removed_rate = 0.5\n"
     write(project, declared + ('key = ["id"]\n' if mode == "replace" else ""), "", "")
     (project.input / "clicks.csv").write_text("id,day,n\n1,2024-01-01,1\n2,2024-01-02,2\n")
     assert counts(project.run("--only", "click"), "click") == first
