@@ -20,7 +20,8 @@ CUSTOMERS = (
 
 def test_the_example_of_the_page_loads_a_file_from_excel(tmp_path: Path) -> None:
     project = Project(tmp_path, PIPELINE_FILE=str(tmp_path / "pipeline.toml"))
-    (example,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    marked = r"<!-- example: pipeline.toml -->\n```toml\n(.*?)```"
+    (example,) = re.findall(marked, PAGE.read_text(encoding="utf-8"), re.DOTALL)
     example = example.replace("rename = {", 'rename = { "E-Mail" = "email",')
     (tmp_path / "pipeline.toml").write_text(example, encoding="utf-8")
     (project.input / "kunden_1.csv").write_text(CUSTOMERS, encoding="cp1252")
