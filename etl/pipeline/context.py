@@ -84,14 +84,29 @@ class RunContext:
 
     def retried(self, work: Callable[P, R]) -> Callable[P, R]:
         """Return work that is repeated after an error that may pass."""
-        limits = self.limits
-        return retry_with_backoff(limits.max_retries, limits.retry_backoff_factor)(work)
+        return _retried(self.config, work)
 
     def kept(self, work: Callable[[], R]) -> R:
         """Do what can be done twice, again when the connection is lost."""
+        return kept(self.db, self.config, work)
 
-        def attempt() -> R:
-            self.db.revive()
-            return work()
 
-        return self.retried(attempt)()
+def kept(db: DatabaseManager, config: Config, work: Callable[[], R]) -> R:
+    """Do what can be done twice, again when the connection is lost.
+
+    Args:
+        db: the warehouse; it is connected anew before each attempt if need be.
+        config: says how often, and how long after each other.
+        work: what is to be done.
+    """
+
+    def attempt() -> R:
+        db.revive()
+        return work()
+
+    return _retried(config, attempt)()
+
+
+def _retried(config: Config, work: Callable[P, R]) -> Callable[P, R]:
+    processing = config.processing
+    return retry_with_backoff(processing.max_retries, processing.retry_backoff_factor)(work)

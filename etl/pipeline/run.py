@@ -19,7 +19,7 @@ from etl.history.summary import RunSummary
 from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.arguments import Arguments, days_of, mode_of, window_of
-from etl.pipeline.context import RunContext
+from etl.pipeline.context import RunContext, kept
 from etl.pipeline.kept_columns import star_tables
 from etl.pipeline.left import is_as_left, note_as_left
 from etl.pipeline.loads import run_loads
@@ -123,7 +123,8 @@ def _run(config: Config, args: Arguments, record: RunRecord) -> RunSummary:
             db = stack.enter_context(_warehouse(config, args, scratch))
             as_left = is_as_left(config)
             own = own_loads(db, config)
-            plan = record.plan = plan_run(db, config, args, own)
+            plan = kept(db, config, lambda: plan_run(db, config, args, own))
+            record.plan = plan
         with log_context(run_id=plan.run_id), _failure_logged():
             logger.info(
                 "run %s: %s, %s", plan.run_id, plan.mode, plan.window,

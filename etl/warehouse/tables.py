@@ -342,6 +342,8 @@ def _describe(db: DatabaseManager, found: Differences) -> None:
             with db.transaction():
                 db.execute(statement)
         except LoadingError as error:
+            if not db.session.is_alive():
+                raise
             logger.info("this login may not add views or comments to the warehouse: %s", error)
 
 
