@@ -3,6 +3,7 @@
 The table gets them, nullable; later loads fill them. A file without them leaves them as they are.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -22,6 +23,8 @@ from etl.warehouse.own_tables import find_table, require_names
 
 Transform = Callable[[pa.RecordBatch], LoadBlock]
 
+logger = logging.getLogger(__name__)
+
 
 def star_tables(db: DatabaseManager, config: Config) -> tuple[Table, ...]:
     """Return the tables of the built-in loads, with the columns of their sources that are kept.
@@ -37,7 +40,11 @@ def star_tables(db: DatabaseManager, config: Config) -> tuple[Table, ...]:
 
 def _kept_names(config: Config, table: Table) -> tuple[str, ...]:
     """The columns that the table is to get; none of a file that cannot be read."""
-    if config.pipeline.source(table.source).extra != "keep":
+    options = config.pipeline.source(table.source)
+    if options.extra != "keep" or not options.enabled:
+        return ()
+    if not config.source_files.get(table.source):
+        logger.warning('%s is no file: extra = "keep" does nothing for it', table.source)
         return ()
     try:
         names = further_names(config, table.source)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from pipeline_runs import Project
 
@@ -248,6 +249,19 @@ def test_further_columns_of_sales_are_kept(tmp_path: Path) -> None:
     assert project.query(kept) == [("T1", "DE", None), ("T2", "IT", "y")]
     assert project.run("--full-refresh")["exit_code"] == 0
     assert project.query(kept) == [("T1", "DE", None), ("T2", "IT", "y")]
+
+
+def test_that_further_columns_of_a_database_are_not_kept_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = Project(tmp_path, SALES_DB_CONNECTION_STRING=f"duckdb:///{tmp_path / 'sales.duckdb'}")
+    names = [*SALES.strip().split(","), "note"]
+    columns = ", ".join(f"{n} {'TIMESTAMP' if n.endswith('date') else 'VARCHAR'}" for n in names)
+    with duckdb.connect(str(tmp_path / "sales.duckdb")) as source:
+        source.execute(f"CREATE TABLE sales_transactions ({columns})")
+    declare(project, '[sources.sales]\nextra = "keep"\n')
+    assert project.run()["exit_code"] == 0
+    assert 'sales is no file: extra = "keep" does nothing for it' in caplog.messages
 
 
 def test_further_members_of_products_are_reported_or_kept(tmp_path: Path) -> None:
