@@ -181,6 +181,9 @@ class Guards(_Part):
     max_placeholder_rate: Share | None = Field(
         default=None, description="largest share of records that may need a placeholder"
     )
+    may_be_empty: tuple[Name, ...] = Field(
+        default=(), description="columns that no record needs a value in, though the table has some"
+    )
 
 
 class BuiltInSource(SourceOptions):

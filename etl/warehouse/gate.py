@@ -183,6 +183,8 @@ def _is_whole(examined: Examined) -> bool:
 def _no_records(examined: Examined) -> str:
     tally = examined.tally
     any_there = tally.read or tally.examined or examined.left_out
+    if not examined.limits.min_rows_rate:
+        return ""
     if any_there or not (examined.from_file or _is_whole(examined)) or not examined.last_read:
         return ""
     return f"no records, where the last load of the whole source had {examined.last_read}"
@@ -218,7 +220,11 @@ def _removed(examined: Examined) -> str:
 
 
 def _emptied(examined: Examined) -> str:
-    columns = [c for c in examined.table.guarded if not c.required and c.kind is not Kind.BOOLEAN]
+    columns = [
+        column for column in examined.table.guarded
+        if not column.required and column.kind is not Kind.BOOLEAN
+        and column.name not in examined.limits.may_be_empty
+    ]  # fmt: skip
     empty = _empty_columns(examined, columns)
     if not empty:
         return ""
@@ -308,7 +314,8 @@ RULES = (
     ),
     _Rule(
         names.EMPTY_COLUMN, _emptied,
-        "look whether the column was renamed or is no longer exported",
+        "look whether the column was renamed or is no longer exported, or name it in may_be_empty "
+        "of the source's guards",
     ),
     _Rule(
         names.LEFT_OUT_FOR_STATUS, _left_out,

@@ -46,6 +46,7 @@ class Limits:
         min_rows_rate: smallest number of records of a snapshot, as a share of the last load.
         max_removed_rate: largest share of a table's rows that a full refresh may remove.
         max_placeholder_rate: largest share of records that may need a placeholder.
+        may_be_empty: columns that may come without any value where the table has some.
     """
 
     batch_rows: int = 4000
@@ -55,6 +56,7 @@ class Limits:
     min_rows_rate: float = 0.0
     max_removed_rate: float = 1.0
     max_placeholder_rate: float = 1.0
+    may_be_empty: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

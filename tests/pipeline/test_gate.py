@@ -167,6 +167,17 @@ def test_a_column_that_lost_all_values_is_held_back(project: Project) -> None:
     assert project.query("SELECT count(phone) FROM customer_dim") == [(0,)]
 
 
+def test_no_records_and_empty_columns_pass_where_a_source_allows_them(project: Project) -> None:
+    guards = 'guards.min_rows_rate = 0\nguards.may_be_empty = ["brand"]\n'
+    (project.folder / "pipeline.toml").write_text(
+        "".join(f"[sources.{name}]\n{guards}" for name in ("customers", "products")), "utf-8"
+    )
+    project.write([], products(6, brand=""), sales(20))
+    assert project.run()["exit_code"] == 0
+    project.write(customers(12), products(6, price=""), sales(20))
+    assert_held(project, by=["products.empty_column"])
+
+
 def test_a_column_that_few_rows_have_may_be_empty(project: Project) -> None:
     half = [*customers(6), *customers(12, phone="")[6:]]
     project.write(half, products(6), sales(20))
