@@ -73,6 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="which .env.<env> to use on top of .env (default: dev)",
     )  # fmt: skip
     _add_window(parser)
+    _add_work(parser)
+    _add_instead(parser)
     _add_output(parser)
     return parser
 
@@ -88,73 +90,79 @@ def _add_window(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_argument_group("what to do with it")
-    what.add_argument(
+def _add_work(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what to do with it")
+    group.add_argument(
         "--dry-run", action="store_true",
         help="say what would be inserted, updated and left; write nothing",
     )  # fmt: skip
-    what.add_argument(
+    group.add_argument(
         "--only", metavar="NAME", action="append",
         help="load this source alone: customers, products, sales or a load of pipeline.toml; may "
         "be given several times",
     )  # fmt: skip
-    what.add_argument(
+    group.add_argument(
         "--validate", action="store_true",
         help="check the whole tables, not only what was written since they were last proven",
     )  # fmt: skip
-    what.add_argument(
+    group.add_argument(
         "--no-skip", action="store_true",
         help="load a source file also when it is the one that was loaded last",
     )  # fmt: skip
-    what.add_argument(
+    group.add_argument(
         "--accept", metavar="NAME", action="append",
         help="load a source once although it would be held back: customers.no_records for one "
         "finding, customers for all of a source; may be given several times",
     )  # fmt: skip
-    what.add_argument(
+    group.add_argument(
         "--reprocess-rejected", metavar="FILE",
         help="load the records of a rejected file that were corrected, and nothing else",
     )  # fmt: skip
-    what.add_argument(
+    group.add_argument(
         "--export", choices=EXPORTS,
         help="also write the loaded tables to OUTPUT_DIR/<env>/processed; in csv a text that a "
         "spreadsheet would run as a formula gets an apostrophe in front, parquet is exact",
     )  # fmt: skip
-    what.add_argument(
-        "--print-schema", action="store_true", help="print the tables as SQL, and do nothing else"
-    )
-    what.add_argument(
+
+
+def _add_instead(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("instead of a run")
+    group.add_argument(
         "--health-check", action="store_true",
-        help="look at database, sources and folders, and do nothing else",
+        help="look at database, sources and folders",
     )  # fmt: skip
-    what.add_argument(
+    group.add_argument("--print-schema", action="store_true", help="print the tables as SQL")
+    group.add_argument(
         "--state", action="store_true",
-        help="show how far each source has been read, and do nothing else",
+        help="show how far each source has been read",
     )  # fmt: skip
-    what.add_argument(
+    group.add_argument(
         "--reset-state", metavar="NAME",
         help="after a question, forget how far a source has been read, so that the next run reads "
-        "all of it, and do nothing else",
+        "all of it",
     )  # fmt: skip
-    what.add_argument("--yes", action="store_true", help="answer that question")
-    what.add_argument(
+    group.add_argument("--yes", action="store_true", help="answer that question")
+    group.add_argument(
         "--serve", nargs="?", const=8000, type=int, metavar="PORT",
-        help="show the page over the runs on 127.0.0.1 (default port: 8000), and do nothing else",
+        help="show the page over the runs on 127.0.0.1 (default port: 8000)",
     )  # fmt: skip
-    what.add_argument("--json", action="store_true", help="the summary as JSON on stdout")
-    what.add_argument(
+    group.add_argument(
+        "--print-completion", action=_PrintCompletion, choices=SHELLS,
+        help="print a script that completes this command in that shell",
+    )  # fmt: skip
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what it prints")
+    group.add_argument("--json", action="store_true", help="the summary as JSON on stdout")
+    group.add_argument(
         "-v", "--verbose", action="store_true",
         help="the summary with what needs nobody: stages, memory, how the sources are written",
     )  # fmt: skip
-    what.add_argument(
+    group.add_argument(
         "--log-level", choices=LOG_LEVELS, type=str.upper,
         help="from which level on the console shows log lines (default: LOG_LEVEL; on a terminal "
         "those that the summary does not repeat)",
-    )  # fmt: skip
-    what.add_argument(
-        "--print-completion", action=_PrintCompletion, choices=SHELLS,
-        help="print a script that completes this command in that shell, and do nothing else",
     )  # fmt: skip
 
 
