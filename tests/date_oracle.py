@@ -21,7 +21,7 @@ def timestamp_of(text: str, reading: DateReading = AS_FOUND) -> datetime | None:
         datetime.datetime(2024, 1, 15, 9, 30, 0, 500000)
         >>> timestamp_of("02/01/2024") == timestamp_of("1.2.2024") == timestamp_of("Feb  1 2024")
         True
-        >>> timestamp_of("02/01/2024 7:05 PM", DateReading(DAY_FIRST))
+        >>> timestamp_of("02/01/2024 7:05 PM", DateReading("day first"))
         datetime.datetime(2024, 1, 2, 19, 5)
         >>> timestamp_of("2024-02-30") is timestamp_of("yesterday") is None
         True

@@ -74,6 +74,8 @@ def test_an_output_folder_that_cannot_be_written_is_one_clear_line(project: Proj
     project.output.parent.write_text("a file where the folder belongs")
     result = ended(start(project))
     assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
+    line, log, command = result.stderr.splitlines()
+    assert log == f"the log: {project.folder / 'logs' / 'etl_pipeline.log'}"
+    assert command.startswith("then run: ")
     assert f"OUTPUT_DIR cannot be used: {project.output} cannot be written" in line
     assert "Next: set OUTPUT_DIR" in line
