@@ -252,7 +252,7 @@ def _own(draft: _Draft, drafts: Sequence[_Draft], taken: Mapping[str, Looked]) -
     merged = {"key": list(draft.key)} if draft.key else {"mode": "append"}
     keys = {"table": draft.name, **merged, "source": source, "columns": types,
             "references": references}  # fmt: skip
-    known = f"told apart by {', '.join(draft.key)}" if draft.key else "without a key: each is added"
+    known = f"identified by {', '.join(draft.key)}" if draft.key else "without a key: each is added"
     return Proposal("loads", draft.name, keys, f"{draft.looked.path}: a table of its own, {known}")
 
 

@@ -150,7 +150,7 @@ class Checks:
         block = self._block.filter(fault.rows)
         texts = {n: field_rules.as_text_column(block.column(n)) for n in self._columns}
         values = field_rules.as_text_column(fault.values.filter(fault.rows))
-        told = {
+        about = {
             "record_key": field_rules.clean_text(self._keys.filter(fault.rows)),
             "value": pc.utf8_slice_codeunits(values, 0, VALUE_CHARACTERS),
             "error_class": pa.repeat(fault.error_class, block.num_rows),
@@ -160,7 +160,7 @@ class Checks:
             "source_row": block.column("source_row"),
         }
         schema = reject_schema(self._columns)
-        arrays = [told[n] if n in told else texts[n] for n in schema.names]
+        arrays = [about[n] if n in about else texts[n] for n in schema.names]
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 

@@ -205,5 +205,5 @@ def _unfilled(row: int) -> dict[str, object]:
 
 def _malformed(row: int, cells: Sequence[str]) -> dict[str, object]:
     reason = "the row has another number of columns than the header"
-    told = {"source_row": row, "error_class": MALFORMED, "reason": reason}
-    return told | {"raw_record": ",".join(cells)}
+    raw = ",".join(cells)
+    return {"source_row": row, "error_class": MALFORMED, "reason": reason, "raw_record": raw}

@@ -306,7 +306,7 @@ def byte_chunks(
         file: the open file.
         path: its name, for messages.
         size: bytes to read at a time.
-        trace: is told the size and the SHA-256 of what was read.
+        trace: is filled with the size and the SHA-256 of what was read.
 
     Yields:
         Each piece, and whether it is the last one; the last one may be empty.
