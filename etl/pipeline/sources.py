@@ -47,7 +47,7 @@ from etl.sources.products import (
     read_products,
 )
 from etl.sources.rest.declared import rest_records, statuses_of
-from etl.sources.rest.feeding import read_interface, read_interface_sales
+from etl.sources.rest.feeding import read_interface_sales
 from etl.sources.sales import (
     SalesReading,
     read_sales,
@@ -57,7 +57,7 @@ from etl.sources.sales import (
 )
 from etl.sources.several import SourceFiles
 from etl.sources.watch import Watch, with_proven_order
-from etl.sources.window import Window
+from etl.sources.window import EVERYTHING, Window
 
 
 @dataclass(frozen=True)
@@ -261,11 +261,8 @@ def _feed(
         records = rest_records(options, config, declared.name)
     except ConfigurationError as error:
         raise ConfigurationError(f"sources.{declared.name}: {error}") from error
-    feed = Feed(
-        lambda: read_interface(records, declared.columns, watch),
-        lambda losers: records.originals(losers, declared.columns),
-        records.place, records.asked(window), records.trace,
-    )  # fmt: skip
+    feed = _feed_of(records, declared.columns, EVERYTHING, watch)
+    feed = replace(feed, query=records.asked(window))
     if not declared.table.window:
         return feed
     reading = replace(

@@ -1,4 +1,4 @@
-"""The built-in sources, read from an interface instead of a file."""
+"""Sales, read from an interface instead of a file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,21 +9,9 @@ import pyarrow.compute as pc
 from etl.rules.blocks import Block
 from etl.sources.rest.declared import RestRecords
 from etl.sources.watch import Watch
-from etl.sources.window import EVERYTHING, Window
+from etl.sources.window import Window
 
 _STATUS = "status"
-_DATES = ("registration_date",)
-
-
-def read_interface(records: RestRecords, columns: Sequence[str], watch: Watch) -> Iterator[Block]:
-    """Read customers or products, all of them; their dates are watched as those of files are."""
-    dates = [name for name in _DATES if name in columns]
-    for block in records.blocks(columns, EVERYTHING, watch):
-        for name in dates:
-            watch.see_dates(name, block.records.column(name))
-        yield block
-    for name in dates:
-        watch.end_dates(name)
 
 
 def read_interface_sales(
