@@ -4,7 +4,7 @@ A message says what happened and where, which choices there are, and what to do 
 file stays the built-in `FileNotFoundError`, so that callers can catch what they know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
 
 from etl.findings import Finding
@@ -117,3 +117,21 @@ class WarehouseInUseError(LoadingError):
             f"the warehouse is in use by another run{holder}",
             next_step="wait until it has ended, or set LOCK_WAIT_SECONDS to wait for it",
         )
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, then what caused it, down to the first cause.
+
+    Example:
+        >>> try:
+        ...     raise LoadingError("not loaded") from OSError("disk full")
+        ... except LoadingError as error:
+        ...     [type(each).__name__ for each in causes(error)]
+        ['LoadingError', 'OSError']
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:  # a chain can be tied into a ring
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__

@@ -2,8 +2,8 @@
 
 import re
 
-from etl.alerts.faults import causes, code_of
-from etl.errors import ETLError
+from etl.alerts.faults import code_of
+from etl.errors import ETLError, causes
 from etl.places import command
 
 CONNECTION, DRIVER, MISSING_FILE, MALFORMED = "connection", "driver", "missing file", "malformed"

@@ -5,8 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from etl.alerts.actions import recommended_actions
-from etl.alerts.faults import causes
-from etl.errors import ETLError
+from etl.errors import ETLError, causes
 from etl.traces import trace_of
 from etl.words import counted
 

@@ -1,17 +1,8 @@
 """What an error and its causes are called, in the same words every time."""
 
 import errno
-from collections.abc import Iterator
 
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, then what caused it, down to the first cause."""
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        yield cause
-        cause = cause.__cause__
+from etl.errors import causes
 
 
 def fault_key(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from etl.errors import CircuitOpenError
+from etl.errors import CircuitOpenError, causes
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def is_transient(error: BaseException) -> bool:
     """
     if not isinstance(error, Exception):
         return False
-    verdicts = (_verdict(each) for each in _with_causes(error))
+    verdicts = (_verdict(each) for each in causes(error))
     return next((verdict for verdict in verdicts if verdict is not None), False)
 
 
@@ -110,7 +110,7 @@ def is_data_error(error: BaseException) -> bool:
         >>> is_data_error(ValueError("no error of a database"))
         False
     """
-    found = next((each for each in _with_causes(error) if _is_database_error(each)), None)
+    found = next((each for each in causes(error) if _is_database_error(each)), None)
     if found is None:
         return False
     diagnosis = _diagnosis(found)
@@ -127,20 +127,11 @@ def error_codes(error: BaseException) -> frozenset[str]:
         >>> error_codes(ValueError("no error of a database"))
         frozenset()
     """
-    found = next((each for each in _with_causes(error) if _is_database_error(each)), None)
+    found = next((each for each in causes(error) if _is_database_error(each)), None)
     if found is None:
         return frozenset()
     diagnosis = _diagnosis(found)
     return diagnosis.states | {str(number) for number in diagnosis.numbers}
-
-
-def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:  # a chain can be tied into a ring
-        seen.add(id(cause))
-        yield cause
-        cause = cause.__cause__
 
 
 def _verdict(error: BaseException) -> bool | None:
