@@ -30,6 +30,7 @@ from etl.schema.source_columns import (
 )
 from etl.schema.tables import CUSTOMER_DIM, ETL_SETTING, PRODUCT_DIM, SALES_FACT, Table
 from etl.settings.config import Config, masked_settings
+from etl.settings.pipeline_file import texts_of
 from etl.sources.corrected import CorrectedFile
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat, extra_names
@@ -347,7 +348,7 @@ def _json_records(config: Config, name: str, columns: tuple[str, ...]) -> JsonRe
     """Files whose members have other names than the ones that a built-in source has."""
     options = config.pipeline.source(name)
     nested = {f"{outer}.{column}": column for column, outer in PRODUCT_PATHS.items()}
-    defaults = {column: str(value) for column, value in options.defaults.items()}
+    defaults = texts_of(options.defaults)
     return JsonRecords(
         _files(config, name),
         _place(config, name),
@@ -411,7 +412,7 @@ def csv_format_of(config: Config, name: str) -> CsvFormat:
         encoding=options.encoding or config.files.csv_encoding,
         set_encoding=f"set encoding in [sources.{name}] of pipeline.toml, or CSV_ENCODING, to",
         header=HeaderOptions(options.delimiter or "", options.skip_rows, options.rename),
-        defaults={column: str(value) for column, value in options.defaults.items()},
+        defaults=texts_of(options.defaults),
         numbers=tuple(_NUMBERS.get(name, ())) if options.decimal is None else (),
         refuse_extra=options.extra == "refuse",
         keep_extra=options.extra == "keep",

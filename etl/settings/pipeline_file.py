@@ -96,6 +96,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def texts_of(values: Mapping[str, str | int | float | bool]) -> dict[str, str]:
+    """Return single values as a file would have them written.
+
+    Example:
+        >>> texts_of({"active": True, "rate": 1.5, "segment": "Standard"})
+        {'active': 'true', 'rate': '1.5', 'segment': 'Standard'}
+    """
+    return {n: str(v).lower() if isinstance(v, bool) else str(v) for n, v in values.items()}
+
+
 class SourceOptions(RestOptions, _Part):
     """How one source is read; what is left out is found in the file, or the default holds."""
 

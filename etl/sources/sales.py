@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.engines.dialect import quoted
+from etl.engines.dialect import quoted, text_literal
 from etl.engines.duckdb import arrow_blocks, open_duckdb
 from etl.engines.engine import Reader
 from etl.engines.registry import engine_of
@@ -105,8 +105,7 @@ _STATUS = "LOWER(LTRIM(RTRIM(status)))"
 
 
 def _listed(statuses: Sequence[str]) -> str:
-    texts = (value_rules.comparable_status(status).replace("'", "''") for status in statuses)
-    return ", ".join(f"'{text}'" for text in texts)
+    return ", ".join(text_literal(value_rules.comparable_status(status)) for status in statuses)
 
 
 def sales_query(extra: Sequence[str] = (), statuses: Sequence[str] = (COMPLETED,)) -> str:

@@ -14,7 +14,7 @@ from etl.rules.texts import NULL_WORDS
 from etl.schema.tables import ALL_TABLES, STAR_TABLES, Column, Kind, Table
 from etl.settings.config import Config
 from etl.settings.pipeline_checks import nearest
-from etl.settings.pipeline_file import LoadOptions
+from etl.settings.pipeline_file import LoadOptions, texts_of
 from etl.settings.pipeline_reading import PipelineFileError
 from etl.settings.toml_places import Place
 from etl.sources.csv_header import comparable
@@ -141,7 +141,7 @@ class _Declaring:
         known = set(table.names)
         return Declaration(
             table, tuple(rules),
-            {n: _text_of(v) for n, v in source.defaults.items() if n in known},
+            {n: text for n, text in texts_of(source.defaults).items() if n in known},
             {n: expression for n, expression in options.defaults.items() if n in known},
             null_words=_null_words(options), decimal=source.decimal or ".",
             needed=(options.cursor,) if options.cursor in known else (),
@@ -208,10 +208,6 @@ class _Declaring:
     def _is_loaded_elsewhere(self, name: str) -> bool:
         loads = self.config.pipeline.loads.values()
         return any(load.table.lower() == name.lower() for load in loads)
-
-
-def _text_of(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _null_words(options: LoadOptions) -> tuple[str, ...]:

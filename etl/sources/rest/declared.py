@@ -12,7 +12,7 @@ from etl.rules.blocks import Block
 from etl.rules.dates import DateReading, read_timestamps
 from etl.schema.source_columns import KEPT_AS
 from etl.settings.config import Config
-from etl.settings.pipeline_file import SourceOptions
+from etl.settings.pipeline_file import SourceOptions, texts_of
 from etl.sources.files import FileTrace
 from etl.sources.rest.client import Access, Request, server_breaker
 from etl.sources.rest.credentials import Find, credentials_of
@@ -188,7 +188,7 @@ def _given(part: object) -> dict[str, object]:
 
 
 def _reading(options: SourceOptions, resource: Resource, feeding: Feeding | None) -> RestReading:
-    params = {**resource.params, **{n: _text(v) for n, v in options.params.items()}}
+    params = {**resource.params, **texts_of(options.params)}
     usual = feeding.since if feeding and feeding.since else resource.since
     return RestReading(
         Access(), Request(str(options.url), params), options.paging,
@@ -199,7 +199,7 @@ def _reading(options: SourceOptions, resource: Resource, feeding: Feeding | None
 def _form(options: SourceOptions, feeding: Feeding | None) -> RecordForm:
     own = RecordForm(
         {column: path for path, column in options.rename.items()}, options.each, options.values,
-        {column: _text(value) for column, value in options.defaults.items()},
+        texts_of(options.defaults),
     )  # fmt: skip
     if feeding is None:
         return own
@@ -211,7 +211,3 @@ def _form(options: SourceOptions, feeding: Feeding | None) -> RecordForm:
 
 def _over(usual: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     return {**usual, **own}
-
-
-def _text(value: str | float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
