@@ -233,8 +233,8 @@ def verdicts(results: Results) -> Iterator[str]:
         ratio, cpu_ratio = (_ratio(results, scenario, other, f) for f in ("seconds", "cpu_s"))
         if ratio is None or cpu_ratio is None:
             continue
-        told = f"{scenario.name}: CPU {cpu_ratio:.2f} of {other.name} (on the clock {ratio:.2f})"
-        yield f"{told}, at most {limit:.2f} wanted: {'met' if cpu_ratio <= limit else 'missed'}"
+        figures = f"{scenario.name}: CPU {cpu_ratio:.2f} of {other.name} (on the clock {ratio:.2f})"
+        yield f"{figures}, at most {limit:.2f} wanted: {'met' if cpu_ratio <= limit else 'missed'}"
 
 
 def _ratio(results: Results, scenario: Scenario, other: Tool, field: str) -> float | None:

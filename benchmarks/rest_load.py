@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-def _serve(records: int, told: Connection) -> None:
+def _serve(records: int, caller: Connection) -> None:
     orders = [order(number) for number in range(1, records + 1)]
     _Handler.pages = [
         json.dumps({"orders": orders[start : start + PAGE]}).encode()
@@ -99,8 +99,8 @@ def _serve(records: int, told: Connection) -> None:
     ]
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    told.send(server.server_port)
-    told.recv()  # until its caller is done
+    caller.send(server.server_port)
+    caller.recv()  # until it is done
     server.shutdown()
 
 
