@@ -100,7 +100,7 @@ def planned_sources(run: RunContext) -> tuple[Source, ...]:
     only = run.args.only
     own = [each for each in run.own if _is_read(run, each)]
     tables = {table.source: table for table in star_tables(run.db, run.config)}
-    declared = sources_of(run.config, run.plan.window, scratch=_sorting(run))
+    declared = sources_of(run.config, run.plan.window)
     found = tuple(keeping(source, tables[source.name]) for source in declared)
     found += own_sources(own, run.config, {each.name: _own_window(run, each) for each in own})
     wanted = only or [source.name for source in found if _is_enabled(run, source.name)]
@@ -195,10 +195,6 @@ def require_accepted(accepted: Sequence[str], own: Sequence[OwnLoad]) -> None:
         )
 
 
-def _sorting(run: RunContext) -> str:
-    return str(run.scratch / "sales")
-
-
 # --- what a person should know ---------------------------------------------------------------
 
 
@@ -234,7 +230,7 @@ def sales_not_read(run: RunContext, outcomes: Sequence[SourceOutcome]) -> Iterat
         return
     (sales,) = (source for source in planned_sources(run) if source.table.name == SALES_FACT.name)
     between = Window(newest + _TICK, start - _TICK)
-    if missed := read_anew(run.config, sales, between, _sorting(run)):
+    if missed := read_anew(run.config, sales, between):
         yield (
             f"sales: none was read, but the source has {missed} after the newest one in the "
             f"warehouse, of {newest:%Y-%m-%d}, and before {start:%Y-%m-%d}, where this run began: "

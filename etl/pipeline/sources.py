@@ -138,15 +138,14 @@ class Source:
     rules: Mapping[str, str] = field(default_factory=dict)
 
 
-def sources_of(config: Config, window: Window, scratch: str = "") -> tuple[Source, ...]:
+def sources_of(config: Config, window: Window) -> tuple[Source, ...]:
     """Return the sources as the settings describe them, in the order in which they load.
 
     Args:
         config: the settings.
         window: of the sales asked for.
-        scratch: folder to which the sorting of a sales file may spill; made when needed.
     """
-    return tuple(_source(each, config, window, scratch) for each in _DECLARED)
+    return tuple(_source(each, config, window) for each in _DECLARED)
 
 
 def corrected_source(source: Source, corrected: CorrectedFile) -> Source:
@@ -180,18 +179,17 @@ def _statuses_of(config: Config) -> str:
     return ", ".join(sorted(map(comparable_status, statuses)))
 
 
-def read_anew(config: Config, source: Source, window: Window, scratch: str) -> int:
+def read_anew(config: Config, source: Source, window: Window) -> int:
     """Count the records that a source has in another window.
 
     Args:
         config: the settings.
         source: the source.
         window: of the records asked for.
-        scratch: folder to which the sorting of a file may spill; made when needed.
     """
     (declared,) = (each for each in _DECLARED if each.name == source.name)
     watch = _watch(declared.name, config)
-    feed = _feed(declared, config, window, scratch=scratch, watch=watch)
+    feed = _feed(declared, config, window, watch)
     return with_proven_order(lambda: sum(int(block.records.num_rows) for block in feed.read()))
 
 
@@ -204,11 +202,11 @@ class _Declared:
     table: Table
     columns: tuple[str, ...]
     transform: Callable[[pa.RecordBatch, Rules], LoadBlock]
-    feed: Callable[[Config, Window, str, Watch], Feed]
+    feed: Callable[[Config, Window, Watch], Feed]
     rule_settings: tuple[str, ...]
 
 
-def _source(declared: _Declared, config: Config, window: Window, scratch: str) -> Source:
+def _source(declared: _Declared, config: Config, window: Window) -> Source:
     watch = _watch(declared.name, config)
     rules = Rules(
         default_area_code=config.processing.default_area_code,
@@ -221,7 +219,7 @@ def _source(declared: _Declared, config: Config, window: Window, scratch: str) -
     )
     return Source(
         declared.name, declared.table, declared.columns, window,
-        _feed(declared, config, window, scratch=scratch, watch=watch),
+        _feed(declared, config, window, watch),
         lambda block: _watched(watch, declared.transform(block, replace(rules, dates=watch.dates))),
         watch=watch, written=("decimal comma",) if rules.decimal == "," else (),
         snapshot=not declared.table.window,
@@ -252,12 +250,10 @@ def _watch(name: str, config: Config) -> Watch:
     )
 
 
-def _feed(
-    declared: _Declared, config: Config, window: Window, *, scratch: str, watch: Watch
-) -> Feed:
+def _feed(declared: _Declared, config: Config, window: Window, watch: Watch) -> Feed:
     options = config.pipeline.source(declared.name)
     if not options.is_rest:
-        return declared.feed(config, window, scratch, watch)
+        return declared.feed(config, window, watch)
     try:
         records = rest_records(options, config, declared.name)
     except ConfigurationError as error:
@@ -267,13 +263,13 @@ def _feed(
     if not declared.table.window:
         return feed
     reading = replace(
-        _sales_reading(config, scratch, watch), statuses=statuses_of(options) or (COMPLETED,),
+        _sales_reading(config, watch), statuses=statuses_of(options) or (COMPLETED,),
         records=lambda: read_interface_sales(records, declared.columns, window, watch),
     )  # fmt: skip
     return replace(feed, read=lambda: read_sales("", window, reading), left_out=reading.left_out)
 
 
-def _customers(config: Config, window: Window, _scratch: str, watch: Watch) -> Feed:
+def _customers(config: Config, window: Window, watch: Watch) -> Feed:
     if _are_json(config.files.paths_of("customers")):
         records = _json_records(config, "customers", CUSTOMER_COLUMNS)
         return _feed_of(records, CUSTOMER_COLUMNS, window, watch)
@@ -285,7 +281,7 @@ def _customers(config: Config, window: Window, _scratch: str, watch: Watch) -> F
     )  # fmt: skip
 
 
-def _products(config: Config, window: Window, _scratch: str, watch: Watch) -> Feed:
+def _products(config: Config, window: Window, watch: Watch) -> Feed:
     if (other := _other_products(config)) is not None:
         return _feed_of(other, PRODUCT_COLUMNS, window, watch)
     files, options = _files(config, "products"), config.files.pipeline.source("products")
@@ -379,11 +375,11 @@ def _feed_of(records: Records, columns: tuple[str, ...], window: Window, watch: 
 _DATES = ("registration_date",)
 
 
-def _sales(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
+def _sales(config: Config, window: Window, watch: Watch) -> Feed:
     connection = config.database.sales_db_connection_string
     if connection is None:
-        return _sales_file(config, window, scratch, watch)
-    reading = _sales_reading(config, scratch, watch)
+        return _sales_file(config, window, watch)
+    reading = _sales_reading(config, watch)
     return Feed(
         lambda: read_sales(connection.get_secret_value(), window, reading),
         # a query cannot be asked again for the same rows
@@ -393,8 +389,8 @@ def _sales(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
     )  # fmt: skip
 
 
-def _sales_file(config: Config, window: Window, scratch: str, watch: Watch) -> Feed:
-    files, reading = _files(config, "sales"), _sales_reading(config, scratch, watch)
+def _sales_file(config: Config, window: Window, watch: Watch) -> Feed:
+    files, reading = _files(config, "sales"), _sales_reading(config, watch)
     return Feed(
         lambda: read_sales_files(files, window, reading),
         _csv_originals(files, SALES_COLUMNS, reading.csv_format),
@@ -434,14 +430,12 @@ def further_names(config: Config, name: str) -> list[str]:
     return [found for path in paths for found in extra_names(path, columns, written)]
 
 
-def _sales_reading(config: Config, scratch: str, watch: Watch) -> SalesReading:
+def _sales_reading(config: Config, watch: Watch) -> SalesReading:
     processing = config.processing
     return SalesReading(
         chunk_rows=processing.chunk_rows,
         csv_format=csv_format_of(config, "sales"),
         null_words=null_words_of(config, "sales"),
-        memory_limit=processing.duckdb_memory_limit,
-        scratch=scratch,
         watch=watch,
         statuses=config.files.pipeline.source("sales").statuses or (COMPLETED,),
         breaker=sales_breaker(

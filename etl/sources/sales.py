@@ -3,11 +3,10 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,8 +14,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.engines.dialect import quoted, text_literal
-from etl.engines.duckdb import arrow_blocks, open_duckdb
+from etl.engines.dialect import text_literal
+from etl.engines.duckdb import arrow_blocks
 from etl.engines.engine import Reader
 from etl.engines.registry import engine_of
 from etl.errors import ExtractionError
@@ -29,7 +28,6 @@ from etl.rules.blocks import Block
 from etl.rules.checks import SERIAL
 from etl.rules.dates import looks_like_serial, read_timestamps
 from etl.rules.texts import NULL_WORDS, is_null_word
-from etl.schema.arrow import text_schema
 from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
 from etl.sources.files import FileTrace
@@ -55,8 +53,6 @@ class SalesReading:
     Attributes:
         chunk_rows: rows fetched at a time.
         csv_format: how the CSV file is written.
-        memory_limit: of the engine that sorts the CSV file, such as `512MB`; empty for its own.
-        scratch: folder to which it spills; empty for one of the system's.
         null_words: texts that stand for a missing date.
         watch: notices what the source is like; None for one per reading.
         breaker: leaves the database alone when it cannot be reached; None for one per reading.
@@ -70,8 +66,6 @@ class SalesReading:
 
     chunk_rows: int = 50_000
     csv_format: CsvFormat = PLAIN
-    memory_limit: str = ""
-    scratch: str = ""
     breaker: CircuitBreaker | None = None
     null_words: tuple[str, ...] = NULL_WORDS
     watch: Watch | None = None
@@ -307,42 +301,69 @@ def _last_tick(reader: Reader, window: Window) -> datetime:
 
 
 class _SalesTexts:
-    """Sales as texts, given typed dates; counts those of the window that are left out."""
+    """Sales as texts: those of the window that count, and how many of it do not."""
 
     def __init__(self, read: ReadTexts, window: Window, reading: SalesReading) -> None:
         self.read, self.window, self.reading = read, window, reading
         self.watch = reading.watch or Watch()
+        self._statuses = pa.array(sorted(reading.wanted), pa.string())
 
     def blocks(self) -> Iterator[Block]:
-        """Their blocks, whose records have a status besides, and timestamps."""
+        """Their blocks, each oldest first, with timestamps."""
         self.watch.begin()
-        yield from map(self._typed, self.read())
+        for block in self.read():
+            yield from self._chosen(block)
         self.watch.end_dates("transaction_date")
 
-    def _typed(self, block: Block) -> Block:
+    def _chosen(self, block: Block) -> Iterator[Block]:
         status = field_rules.clean_text(block.records.column("status"))
-        texts = block.records.column("transaction_date")
+        counts = pc.is_in(pc.utf8_lower(status), value_set=self._statuses)
+        dates = self._dates(block.records.column("transaction_date"))
+        within = self._in_window(dates)
+        self._leave_out(status.filter(pc.and_not(within, counts)))
+        undated = _undated(block.records, pc.and_(counts, pc.is_null(dates)))
+        records = _dated(block.records, dates, pc.and_(within, counts))
+        rejected = one_block([block.rejected, undated])
+        return _parts(replace(block, records=records, rejected=rejected), self.reading.chunk_rows)
+
+    def _dates(self, texts: pa.Array) -> pa.Array:
         nulls = is_null_word(texts, self.reading.null_words)
         texts = pc.if_else(nulls, "", texts) if nulls.true_count else texts
         self.watch.see_dates("transaction_date", texts)
-        dates = read_timestamps(texts, self.watch.dates)
-        wanted = pa.array(sorted(self.reading.wanted), pa.string())
-        completed = pc.is_in(pc.utf8_lower(status), value_set=wanted)
-        self._leave_out(status.filter(pc.and_not(self._in_window(dates), completed)))
-        undated = _undated(block.records, pc.and_(completed, pc.is_null(dates)))
-        values = {n: block.records.column(n) for n in block.records.schema.names}
-        records = pa.RecordBatch.from_pydict(values | {"status": status, "transaction_date": dates})
-        return replace(block, records=records, rejected=one_block([block.rejected, undated]))
+        return read_timestamps(texts, self.watch.dates)
 
     def _in_window(self, dates: pa.Array) -> pa.Array:
-        ends = (pa.scalar(end, dates.type) for end in (self.window.start, self.window.end))
-        start, end = ends
+        start, end = (pa.scalar(end, dates.type) for end in (self.window.start, self.window.end))
         within = pc.and_(pc.greater_equal(dates, start), pc.less_equal(dates, end))
         return pc.fill_null(within, False)
 
     def _leave_out(self, statuses: pa.Array) -> None:
         for entry in statuses.value_counts().to_pylist():
             self.reading.leave_out(entry["values"], entry["counts"])
+
+
+def _dated(records: pa.RecordBatch, dates: pa.Array, chosen: pa.Array) -> pa.RecordBatch:
+    """The chosen records without their status, by date and then as they were read."""
+    names = [name for name in records.schema.names if name != "status"]
+    values = {name: records.column(name) for name in names} | {"transaction_date": dates}
+    found = pa.RecordBatch.from_pydict(values).filter(chosen)
+    found = found.select(_in_order(names))
+    return found.take(pc.sort_indices(found.column("transaction_date")))
+
+
+def _in_order(names: Sequence[str]) -> list[str]:
+    known = ("source_row", *SALES_COLUMNS)
+    return [*known, *(name for name in names if name not in known)]
+
+
+def _parts(block: Block, chunk_rows: int) -> Iterator[Block]:
+    """A block in parts of so many records; what was rejected and examined is in the first."""
+    rest = block
+    for start in range(0, block.records.num_rows, chunk_rows):
+        yield replace(rest, records=block.records.slice(start, chunk_rows))
+        rest = replace(rest, rejected=_no_rejects(), examined=0)
+    if rest.examined:  # nothing of it is wanted
+        yield rest
 
 
 def _undated(records: pa.RecordBatch, undated: pa.Array) -> pa.RecordBatch:
@@ -395,49 +416,9 @@ def read_sales_files(
 
 
 def _read_texts(read: ReadTexts, window: Window, reading: SalesReading) -> Iterator[Block]:
-    """Runs the query over one block after the other: nothing has to wait for all."""
-    with _scratch_engine(reading) as engine:
-        for block in _SalesTexts(read, window, reading).blocks():
-            rest = block
-            for records in _query_block(engine, block.records, window, reading):
-                yield replace(rest, records=records)
-                rest = replace(rest, rejected=_no_rejects(), examined=0)
-            if rest.examined:  # nothing of it is wanted
-                yield replace(rest, records=_no_sales())
+    """Apply the query's conditions to one block after the other: nothing has to wait for all."""
+    yield from _SalesTexts(read, window, reading).blocks()
     _log_left_out(reading)
-
-
-def _no_sales() -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=text_schema(SALES_COLUMNS))
-
-
-def _query_block(
-    engine: duckdb.DuckDBPyConnection,
-    records: pa.RecordBatch,
-    window: Window,
-    reading: SalesReading,
-) -> Iterator[pa.RecordBatch]:
-    known = ("source_row", *SALES_COLUMNS, "status")
-    further = [name for name in records.schema.names if name not in known]
-    query = sales_query(("source_row", *map(quoted, further)), reading.statuses)
-    params = (window.start, window.end)
-    engine.register("sales_transactions", pa.Table.from_batches([records]))
-    try:
-        for found in arrow_blocks(engine, query, params, chunk_rows=reading.chunk_rows):
-            yield found.select(["source_row", *SALES_COLUMNS, *further])
-    except duckdb.Error as error:
-        raise _query_failed(error) from error
-    finally:
-        engine.unregister("sales_transactions")
-
-
-@contextmanager
-def _scratch_engine(reading: SalesReading) -> Iterator[duckdb.DuckDBPyConnection]:
-    with ExitStack() as stack:
-        folder = reading.scratch or stack.enter_context(TemporaryDirectory(prefix="etl-"))
-        yield stack.enter_context(
-            open_duckdb(":memory:", memory_limit=reading.memory_limit, temp_directory=folder)
-        )
 
 
 def _log_left_out(reading: SalesReading) -> None:
