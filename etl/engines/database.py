@@ -126,6 +126,7 @@ class DatabaseManager:
             lock_wait_s=processing.lock_wait_seconds,
             memory_limit=processing.duckdb_memory_limit,
             temp_directory=temp_directory,
+            threads=processing.workers,
             breaker_failures=processing.breaker_failure_threshold,
             breaker_recovery_s=processing.breaker_recovery_seconds,
         )

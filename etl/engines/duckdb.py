@@ -144,6 +144,7 @@ class DuckdbSession:
             connection = open_duckdb(
                 str(path or IN_MEMORY), read_only=read_only,
                 memory_limit=access.memory_limit, temp_directory=access.temp_directory,
+                threads=access.threads,
             )  # fmt: skip
         except (duckdb.Error, OSError) as error:
             raise _connect_error(path, error) from error
@@ -334,7 +335,12 @@ def duckdb_path(connection_string: str) -> Path | None:
 
 
 def open_duckdb(
-    path: str, *, read_only: bool = False, memory_limit: str = "", temp_directory: str = ""
+    path: str,
+    *,
+    read_only: bool = False,
+    memory_limit: str = "",
+    temp_directory: str = "",
+    threads: int = 0,
 ) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB database; what is empty keeps the engine's default.
 
@@ -343,9 +349,12 @@ def open_duckdb(
         read_only: open an existing file without changing it.
         memory_limit: such as `512MB`.
         temp_directory: where it spills to.
+        threads: how many work on a query.
     """
-    wanted = {"memory_limit": memory_limit, "temp_directory": temp_directory}
-    config: dict[str, str | bool | int | float | list[str]] = {k: v for k, v in wanted.items() if v}
+    wanted: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory_limit, "temp_directory": temp_directory, "threads": threads
+    }  # fmt: skip
+    config = {name: value for name, value in wanted.items() if value}
     return duckdb.connect(path, read_only=read_only, config=config)
 
 

@@ -110,6 +110,7 @@ class Access:
         lock_wait_s: how long to wait while another run works in it, in seconds.
         memory_limit: how much an embedded engine may use before it spills to disk, such as `1GB`.
         temp_directory: where it spills to; empty for beside the file.
+        threads: of an embedded engine; 0 for one per processor.
         breaker_failures: failures to connect in a row after which no more attempts are made.
         breaker_recovery_s: for how long, in seconds.
     """
@@ -119,6 +120,7 @@ class Access:
     lock_wait_s: float = 0.0
     memory_limit: str = ""
     temp_directory: str = ""
+    threads: int = 0
     breaker_failures: int = 5
     breaker_recovery_s: float = 60.0
 

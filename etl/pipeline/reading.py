@@ -1,12 +1,14 @@
-"""Reading a source: extracted by one thread, transformed by another, a few blocks ahead."""
+"""Reading a source: extracted by one thread, transformed by others, a few blocks ahead."""
 
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from functools import partial
 
 from etl.findings import REJECT_RATE
 from etl.monitoring.logs import log_context
 from etl.pipeline.context import RunContext
+from etl.pipeline.in_order import in_order, threads_of
 from etl.pipeline.read_ahead import ReadAhead
 from etl.pipeline.sources import Source
 from etl.pipeline.stages import EXTRACTION, TRANSFORMATION
@@ -31,16 +33,20 @@ def start_reading(run: RunContext, source: Source) -> ReadAhead[LoadBlock]:
 def _transformed(run: RunContext, source: Source) -> Iterator[LoadBlock]:
     """The blocks of a source, transformed while the next one is read by another thread."""
     with ReadAhead(lambda: _extracted(run, source), f"read-{source.name}", room=1) as blocks:
-        for block in blocks:
-            started = time.perf_counter()
-            with log_context(stage=TRANSFORMATION):
-                transformed = source.transform(block.records)
-            run.metrics.add(
-                TRANSFORMATION, seconds=time.perf_counter() - started,
-                record_count=block.records.num_rows, error_count=transformed.rejected.num_rows,
-            )  # fmt: skip
-            loaded = transformed.with_unparsed(block.rejected, block.examined)
-            yield replace(loaded, position=block.position)
+        threads = threads_of(run.config.processing.workers)
+        yield from in_order(partial(_transform, run, source), blocks, threads=threads)
+
+
+def _transform(run: RunContext, source: Source, block: Block) -> LoadBlock:
+    started = time.perf_counter()
+    with log_context(stage=TRANSFORMATION):
+        transformed = source.transform(block.records)
+    run.metrics.add(
+        TRANSFORMATION, seconds=time.perf_counter() - started,
+        record_count=block.records.num_rows, error_count=transformed.rejected.num_rows,
+    )  # fmt: skip
+    loaded = transformed.with_unparsed(block.rejected, block.examined)
+    return replace(loaded, position=block.position)
 
 
 def _extracted(run: RunContext, source: Source) -> Iterator[Block]:

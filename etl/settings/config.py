@@ -369,6 +369,9 @@ class ProcessingConfig(_Section):
         "locks the whole table, and little to repeat after an error")
     duckdb_memory_limit: Memory = _setting(
         "384MB", "memory of the embedded engine; beyond it the disk is used, which is slower")
+    workers: Count = _setting(
+        0, "processors that a run uses: threads for the rules of a source and of the embedded "
+        "engine; 0: all that there are. The tables are the same with any number")
     max_retries: Count = _setting(
         3, "further attempts after an error that may pass, such as a deadlock")
     retry_backoff_factor: Number = _setting(

@@ -290,11 +290,12 @@ def test_the_configured_connection_is_taken_as_it_comes(tmp_path: Path) -> None:
 
 
 def test_a_manager_is_made_of_the_configuration_with_its_limits(tmp_path: Path) -> None:
-    project = Project(tmp_path, DUCKDB_MEMORY_LIMIT="64MB", LOCK_WAIT_SECONDS="7")
+    project = Project(tmp_path, DUCKDB_MEMORY_LIMIT="64MB", LOCK_WAIT_SECONDS="7", WORKERS="3")
     db = DatabaseManager.from_config(project.config(), temp_directory=str(tmp_path / "spill"))
     assert (db.access.memory_limit, db.access.lock_wait_s) == ("64MB", 7.0)
     with db:
         assert db.value("SELECT current_setting('memory_limit')") == "61.0 MiB"
+        assert db.value("SELECT current_setting('threads')") == 3
 
 
 def test_read_only_a_missing_warehouse_is_empty_and_is_not_made(tmp_path: Path) -> None:
