@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from etl.engines.adoption import MADE_BY_LOADS, Adoption
 from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
 
 
@@ -55,7 +56,7 @@ class Dialect:
         catalog: query for the columns of tables and views that an unqualified name can mean, those
             of the schema that it means first: schema, table, kind of table, whether an unqualified
             name can mean it, column, type, width, precision, scale, whether it may be empty,
-            default, collation; `{named}` adds other schemas.
+            default, collation, decimals of a time; `{named}` adds other schemas.
         remember_key: notes the key `{key}` of the table `{table}` where it is not declared.
         remembered_key: query for that note. Parameters: schema, table.
         kinds: by the name of a type in that catalog, the kind of column that it can hold.
@@ -68,6 +69,7 @@ class Dialect:
         has_keys: whether primary and foreign keys and indexes are declared.
         batched: whether a source is merged in batches, a transaction each; else in one.
         checksummed: whether what the server holds of staged rows is checked against a checksum.
+        adopts: what is particular to tables that a load did not make.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Dialect:
     has_keys: bool
     batched: bool
     checksummed: bool
+    adopts: Adoption = MADE_BY_LOADS
 
     @property
     def stages_permanently(self) -> bool:
@@ -122,7 +125,7 @@ class Dialect:
 CATALOG = """SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE,
     CASE WHEN {visible} THEN 1 ELSE 0 END, c.COLUMN_NAME, c.DATA_TYPE,
     c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION, c.NUMERIC_SCALE, c.IS_NULLABLE,
-    c.COLUMN_DEFAULT, c.COLLATION_NAME
+    c.COLUMN_DEFAULT, c.COLLATION_NAME, c.DATETIME_PRECISION
 FROM INFORMATION_SCHEMA.TABLES AS t
 JOIN INFORMATION_SCHEMA.COLUMNS AS c
     ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME{also}

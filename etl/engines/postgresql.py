@@ -11,6 +11,7 @@ from typing import Any, Self
 import pyarrow as pa
 from pyarrow import csv
 
+from etl.engines import adoption
 from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table
 from etl.engines.engine import (
     Access,
@@ -147,6 +148,7 @@ POSTGRESQL = Dialect(
     has_keys=True,
     batched=False,
     checksummed=False,  # COPY says how many rows it took, and takes no value that it would change
+    adopts=adoption.POSTGRESQL,
 )
 
 _READ_ONLY = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only');"

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from etl.engines import odbc
+from etl.engines import adoption, odbc
 from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table
 from etl.engines.engine import Access, Engine, Part, table_of
 from etl.engines.odbc import OdbcReader, odbc_errors, pyodbc
@@ -195,6 +195,7 @@ SQL_SERVER = Dialect(
     remembered_key="",
     kinds={
         "nvarchar": Kind.TEXT,
+        "varchar": Kind.TEXT,
         "int": Kind.INTEGER,
         "smallint": Kind.INTEGER,
         "bigint": Kind.BIGINT,
@@ -213,6 +214,7 @@ SQL_SERVER = Dialect(
     has_keys=True,
     batched=True,
     checksummed=True,  # ODBC drivers have been seen to change values silently
+    adopts=adoption.SQL_SERVER,
 )
 
 # NOCOUNT: counts of rows are no result sets, behind which an error could hide. XACT_ABORT: an

@@ -9,7 +9,8 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import KEY_NOTE, PRIMARY_KEY, Dialect, remember_key
 from etl.errors import LoadingError
 from etl.schema.tables import WIDEST_TEXT, Column, Kind, Role, Table
-from etl.warehouse.tables import FoundColumn, create_tables, read_catalog
+from etl.warehouse.adopted import FoundColumn
+from etl.warehouse.tables import create_tables, read_catalog
 
 _NAMES_WIDTH = 50  # of tables and columns in the audit tables
 # Columns that stand beside those of the records while these are staged and compared.
@@ -22,7 +23,7 @@ def find_table(db: DatabaseManager, name: str) -> Table | None:
     """Return a table of the warehouse as its catalog describes it, None if there is none.
 
     Its key is its primary key, or the one with which a load has created it. Columns of types that
-    no load knows are left out.
+    no load knows, and those that the server fills by itself, are left out.
 
     Args:
         db: the warehouse.
@@ -38,12 +39,12 @@ def find_table(db: DatabaseManager, name: str) -> Table | None:
         >>> found.key, found.names
         (('id',), ('id', 'note'))
     """
-    catalog = read_catalog(db, [name])
+    catalog = read_catalog(db, [name], with_supplied=True)
     if name not in catalog.columns:
         return None
     if name in catalog.views:
         raise LoadingError(f"{name} is a view", next_step="name the table that it shows")
-    found = catalog.columns[name]
+    found = {n: c for n, c in catalog.columns[name].items() if not c.supplied}
     known = {n: column.kind(db.dialect) for n, column in found.items()}
     columns = [_column(n, found[n], kind, db.dialect) for n, kind in known.items() if kind]
     key = _key(db, catalog.schemas[name], name.rpartition(".")[2])

@@ -35,6 +35,7 @@ from etl.schema.tables import (
     staging_table,
 )
 from etl.warehouse import staging_sql, star_sql
+from etl.warehouse.code_pages import CodePage, code_pages_of, without_unfit
 
 _CHUNK_ROWS = 50_000  # of duplicates, read at a time
 
@@ -113,8 +114,17 @@ class Staging:
         digest = self._db.value(checksums.probe_encoding())
         return checksums.encoding_of(checksums.PROBE, digest)
 
+    @cached_property
+    def _code_pages(self) -> tuple[CodePage, ...]:
+        return code_pages_of(self._db, self.table)
+
     def append(self, accepted: pa.RecordBatch) -> list[Refused]:
         """Append records; return those that the database does not take."""
+        fitting, unfit = without_unfit(accepted, self._code_pages)
+        refused = [Refused(rows, reason) for rows, reason in unfit]
+        return [*refused, *self._append_fitting(fitting)]
+
+    def _append_fitting(self, accepted: pa.RecordBatch) -> list[Refused]:
         if not accepted.num_rows:
             return []
         try:
@@ -129,7 +139,8 @@ class Staging:
         if accepted.num_rows == 1:
             return [Refused(accepted, str(error))]
         middle = accepted.num_rows // 2
-        return [*self.append(accepted.slice(0, middle)), *self.append(accepted.slice(middle))]
+        halves = accepted.slice(0, middle), accepted.slice(middle)
+        return [refused for half in halves for refused in self._append_fitting(half)]
 
     def _append(self, accepted: pa.RecordBatch) -> None:
         if not self._permanent:

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from etl.engines import ddl
 from etl.engines.database import DatabaseManager
-from etl.engines.dialect import SCHEMAS_OF, Dialect, catalog_of, sql_type
+from etl.engines.dialect import SCHEMAS_OF, Dialect, catalog_of
 from etl.engines.engine import Access
 from etl.engines.registry import engine_of
 from etl.errors import LoadingError
@@ -15,12 +15,12 @@ from etl.schema.tables import (
     ETL_RUN,
     STAR_TABLES,
     Column,
-    Kind,
     Table,
     derived_tables,
     staging_tables,
 )
 from etl.schema.views import Note, View, notes_of, views_of
+from etl.warehouse.adopted import Adopting, FoundColumn, Obstacle, supplied_columns
 
 logger = logging.getLogger(__name__)
 
@@ -84,47 +84,6 @@ def upgrade_script(connection_string: str, loaded: Sequence[Table] = STAR_TABLES
 
 
 @dataclass(frozen=True)
-class FoundColumn:
-    """A column as the catalog of the warehouse describes it."""
-
-    type_name: str
-    width: int | None
-    precision: int | None
-    scale: int | None
-    nullable: str
-    default: str | None
-    collation: str | None
-
-    @property
-    def words(self) -> str:
-        """The type for people."""
-        return f"{self.type_name}({self.width})" if self.width else self.type_name
-
-    @property
-    def must_be_given(self) -> bool:
-        """Whether an INSERT that does not name it fails."""
-        return self.nullable == "NO" and self.default is None
-
-    def kind(self, dialect: Dialect) -> Kind | None:
-        """Return what it holds; None for what no load knows."""
-        return dialect.kinds.get(self.type_name.partition("(")[0].lower())
-
-    def holds(self, column: Column, dialect: Dialect) -> bool:
-        """Return whether everything fits that the column is declared to hold."""
-        kind = self.kind(dialect)
-        if kind is Kind.BIGINT and column.kind is Kind.INTEGER:
-            return True
-        if kind is not column.kind:
-            return False
-        if kind is Kind.TEXT:
-            return self.width is None or self.width < 0 or self.width >= column.width
-        if kind is Kind.DECIMAL and self.precision is not None:
-            whole = self.precision - (self.scale or 0)
-            return self.scale == column.scale and whole >= column.precision - column.scale
-        return True
-
-
-@dataclass(frozen=True)
 class Differences:
     """How a warehouse differs from what a load needs.
 
@@ -134,6 +93,7 @@ class Differences:
         views: that are missing.
         notes: that tables, views and columns lack.
         problems: what only a person can change, a sentence each.
+        warnings: what is loaded, but not every record, a sentence each.
     """
 
     tables: tuple[Table, ...] = ()
@@ -141,6 +101,7 @@ class Differences:
     views: tuple[View, ...] = ()
     notes: tuple[Note, ...] = ()
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def statements(self, dialect: Dialect) -> list[str]:
         """Return the DDL that creates and adds what is missing."""
@@ -163,9 +124,10 @@ def schema_differences(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLE
     """
     wanted = permanent_tables(db.dialect, loaded)
     views = views_of(wanted)
-    catalog = read_catalog(db, (table.name for table in wanted))
+    catalog = read_catalog(db, (table.name for table in wanted), with_supplied=True)
     known = [table for table in wanted if table.name in catalog.columns]
     elsewhere = [] if ETL_RUN.name in catalog.columns else _elsewhere(db)
+    obstacles = list(_obstacles(db, known, catalog))
     return Differences(
         tables=tuple(table for table in wanted if table.name not in catalog.columns),
         columns=tuple(
@@ -177,19 +139,20 @@ def schema_differences(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLE
         ),
         views=tuple(view for view in views if view.name not in catalog.columns),
         notes=_missing_notes(db, notes_of(wanted, views)),
-        problems=(
-            *elsewhere,
-            *(
-                problem
-                for table in known
-                for problem in (
-                    [f"{table.name} is a view where a table is needed"]
-                    if table.name in catalog.views
-                    else _problems(db.dialect, table, catalog.columns[table.name])
-                )
-            ),
-        ),
+        problems=(*elsewhere, *(str(found) for found in obstacles if found.stops)),
+        warnings=tuple(str(found) for found in obstacles if not found.stops),
     )
+
+
+def _obstacles(
+    db: DatabaseManager, known: Iterable[Table], catalog: "Catalog"
+) -> Iterator[Obstacle]:
+    adopting = Adopting(db)
+    for table in known:
+        if table.name in catalog.views:
+            yield Obstacle(f"{table.name} is a view where a table is needed")
+        else:
+            yield from adopting.obstacles(table, catalog.columns[table.name])
 
 
 def _elsewhere(db: DatabaseManager) -> list[str]:
@@ -237,32 +200,26 @@ class Catalog:
             self.views.update([name] if "VIEW" in kind else [])
 
 
-def read_catalog(db: DatabaseManager, names: Iterable[str]) -> Catalog:
+def read_catalog(
+    db: DatabaseManager, names: Iterable[str], *, with_supplied: bool = False
+) -> Catalog:
     """Return what each unqualified name means, and each that names a schema.
 
     Args:
         db: the warehouse.
         names: of tables that are looked for; the schemas that they name are looked into.
+        with_supplied: whether it is asked too which columns the server fills by itself.
     """
     schemas = sorted({name.partition(".")[0] for name in names if "." in name})
-    found = Catalog()
+    found, supplied = Catalog(), supplied_columns(db) if with_supplied else {}
     for schema, table, kind, visible, column, *rest in db.query(catalog_of(db.dialect, schemas)):
-        described = {column: FoundColumn(*rest)}
+        filled = supplied.get((schema, table, column), "")
+        described = {column: replace(FoundColumn(*rest), supplied=filled)}
         if visible:
             found.add(table, schema, kind, described)
         if schema in schemas:
             found.add(f"{schema}.{table}", schema, kind, described)
     return found
-
-
-def _problems(dialect: Dialect, table: Table, found: dict[str, FoundColumn]) -> Iterator[str]:
-    for name, column in found.items():
-        if name not in table.names:
-            if column.must_be_given:
-                yield f"{table.name}.{name} must not be empty, and no load knows it"
-        elif not column.holds(table.column(name), dialect):
-            wanted = sql_type(dialect, table.column(name))
-            yield f"{table.name}.{name} is {column.words} where {wanted} is needed"
 
 
 # --- making it so ------------------------------------------------------------------------

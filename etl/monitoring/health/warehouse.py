@@ -12,6 +12,7 @@ from etl.engines import ddl
 from etl.engines.database import DatabaseManager
 from etl.engines.engine import Access
 from etl.errors import ETLError
+from etl.monitoring.health.adopted import adopted_checks
 from etl.monitoring.health.files import may_access, shown_path, warehouse_file
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.monitoring.health.runs import error_checks, last_run_checks
@@ -47,6 +48,7 @@ def database_checks(config: Config) -> Iterator[Check]:
             ("database", partial(_engine, db)),
             ("latency", partial(_latency, db)),
             ("tables", partial(_tables, db, loaded)),
+            ("adopted table", partial(adopted_checks, db, loaded)),
             ("permissions", partial(_permissions, db, path, loaded)),
             ("last run", partial(last_run_checks, db)),
             ("recent errors", partial(error_checks, db, config)),
@@ -108,6 +110,8 @@ def _tables(db: DatabaseManager, loaded: Sequence[Table]) -> Iterator[Check]:
             "schema", "; ".join(found.problems), CORRECT_SCHEMA,
             value=len(found.problems), threshold=0,
         )  # fmt: skip
+    for warning in found.warnings:
+        yield Check("schema", WARNING, message=warning)
 
 
 def _missing_for_readers(db: DatabaseManager, found: Differences) -> Check:

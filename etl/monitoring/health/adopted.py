@@ -1,0 +1,74 @@
+"""What is particular to tables that a DBA has made: what works as it is, and what does not."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from etl.engines.database import DatabaseManager
+from etl.engines.dialect import quoted, quoted_table
+from etl.monitoring.health.findings import PASSED, WARNING, Check, failed
+from etl.schema.tables import Table
+
+# By feature: what there is to know of it where a load works with it.
+_WORKS = {
+    "temporal": "each update of a load adds a row to its history",
+    "columnstore": "batches of less than 102,400 rows wait in its delta store",
+    "partitioned": "the primary key must hold the column that parts it",
+}
+# What a load works with, but somebody should look at.
+_DOUBTFUL = {
+    "filtered unique index": "MERGE has failed on such indexes (error 2601 without a duplicate); "
+    "drop it, or make it plain",
+    "indexed view": "MERGE has left such views wrong on older versions; check it with DBCC CHECKDB "
+    "... WITH EXTENDED_LOGICAL_CHECKS, or drop its index",
+    "rule": "it rewrites what a load writes",
+}
+# What a load cannot write, and what corrects it.
+_CANNOT = {
+    "memory-optimized": "MERGE does not write such tables: make it again without "
+    "MEMORY_OPTIMIZED = ON",
+    "INSTEAD OF trigger": "the rows of a load would go through it, or nowhere: "
+    "DISABLE TRIGGER {name} ON {table};",
+    "foreign": "it lies on another server: make it a table of this one",
+}
+
+
+def adopted_checks(db: DatabaseManager, loaded: Sequence[Table]) -> Iterator[Check]:
+    """Check features of the tables that are loaded, and that a unique index holds each key."""
+    names = {table.name.rpartition(".")[2]: table for table in loaded}
+    query = db.dialect.adopts.features
+    found = [row for row in db.query(query) if row[0] in names] if query else []
+    for table, feature, name in found:
+        yield _of_feature(names[table].name, feature, name)
+    yield from _without_unique_key(db, loaded)
+
+
+def _of_feature(table: str, feature: str, name: str) -> Check:
+    place = f"{table} ({feature} {name})" if name != table else f"{table} ({feature})"
+    if feature in _CANNOT:
+        words = _CANNOT[feature].format(name=quoted(name), table=quoted_table(table))
+        return failed("adopted table", f"{place} cannot be loaded", words, value=feature)
+    doubtful = feature in _DOUBTFUL
+    words = _DOUBTFUL[feature] if doubtful else _WORKS[feature]
+    message = f"{place} can be loaded: {words}"
+    return Check("adopted table", WARNING if doubtful else PASSED, feature, message=message)
+
+
+def _without_unique_key(db: DatabaseManager, loaded: Sequence[Table]) -> Iterator[Check]:
+    query, there = db.dialect.adopts.unique_keys, db.table_names()
+    if not query:
+        return
+    held: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for table, index, column in db.query(query):
+        held[table, index].add(column)
+    for table in loaded:
+        plain = table.name.rpartition(".")[2]
+        unique = [columns for (name, _), columns in held.items() if name == plain]
+        if table.key and plain in there and not any(c <= set(table.key) for c in unique):
+            key = ", ".join(map(quoted, table.key))
+            name = quoted(f"uq_{table.plain_name}")
+            yield Check(
+                "adopted table", WARNING, "no unique key",
+                message=f"{table.name} has no unique index on its key: each batch reads all of it, "
+                "and nothing keeps a second row of a key out: CREATE UNIQUE INDEX "
+                f"{name} ON {quoted_table(table.name)} ({key});",
+            )  # fmt: skip
