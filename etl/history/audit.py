@@ -32,6 +32,7 @@ from etl.schema.arrow import arrow_schema
 from etl.schema.tables import (
     ETL_COLUMN_CHANGE,
     ETL_LOAD,
+    ETL_POSITION,
     ETL_RUN,
     ETL_SETTING,
     ETL_WATERMARK,
@@ -348,6 +349,51 @@ def move_watermark(
     db.execute('DELETE FROM "etl_watermark" WHERE "table_name" = ?;', (table.name,))
     row = {"table_name": table.name, "watermark": reached, "run_id": plan.run_id}
     _insert(db, ETL_WATERMARK, row)
+
+
+@dataclass(frozen=True)
+class ReadTo:
+    """How far the changes of a table have been read.
+
+    Attributes:
+        position: of the newest change; empty before the first.
+        cleared: of the newest change that emptied the table; empty: there was none.
+        run_id: the run that read it.
+    """
+
+    position: str = ""
+    cleared: str = ""
+    run_id: str = ""
+
+
+def read_positions(db: DatabaseManager) -> dict[str, ReadTo]:
+    """Return by table how far its changes have been read."""
+    rows = db.query('SELECT "table_name", "position", "cleared", "run_id" FROM "etl_position";')
+    return {name: ReadTo(position, cleared or "", run) for name, position, cleared, run in rows}
+
+
+def read_position(db: DatabaseManager, table: Table) -> ReadTo:
+    """Return how far the changes of a table have been read."""
+    return read_positions(db).get(table.name, ReadTo())
+
+
+def move_position(db: DatabaseManager, plan: RunPlan, table: Table, read_to: ReadTo) -> None:
+    """Move the position of a table, never back.
+
+    Args:
+        db: the warehouse, in the transaction of the load.
+        plan: the run.
+        table: the table.
+        read_to: how far the run has read.
+    """
+    known = read_position(db, table)
+    position = max(known.position, read_to.position)
+    if not position:
+        return
+    forget(db, ETL_POSITION, table.name)
+    cleared = max(known.cleared, read_to.cleared) or None
+    row = {"table_name": table.name, "position": position, "cleared": cleared}
+    _insert(db, ETL_POSITION, row | {"run_id": plan.run_id})
 
 
 def record_settings(

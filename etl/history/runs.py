@@ -79,6 +79,8 @@ class LoadCounts:
     rows_unchanged: int = 0
     rows_rejected: int = 0
     rows_duplicate: int = 0
+    rows_superseded: int = 0
+    rows_removals: int = 0
     rows_inferred: int = 0
     rows_restated: int = 0
     rows_vanished: int = 0
@@ -105,6 +107,8 @@ class LoadCounts:
             + self.rows_unchanged
             + self.rows_rejected
             + self.rows_duplicate
+            + self.rows_superseded
+            + self.rows_removals
         )
 
 
@@ -139,6 +143,7 @@ class Staged:
         notes: counts of flaws that did not cost a record its place, such as e-mail addresses
             that are not valid.
         input: the file that it is, if it is to be recognised when it comes again.
+        folded: what was found in it where it is a feed of changes.
     """
 
     table: Table
@@ -153,6 +158,39 @@ class Staged:
     partial: bool = False
     notes: Mapping[str, int] = field(default_factory=dict)
     input: Input | None = None
+    folded: "Folded | None" = None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether what is missing in it has not vanished from the source."""
+        is_feed = self.folded is not None and not self.folded.cleared
+        return self.partial or is_feed
+
+    @property
+    def rows_staged(self) -> int:
+        """The records that are to be merged."""
+        folded = self.folded or Folded()
+        aside = self.rows_rejected + self.rows_duplicate + folded.superseded + folded.removals
+        return self.rows_read - aside
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What is left of the changes of a feed once each key has its newest one.
+
+    Attributes:
+        removed: name of the table of the keys that are to be removed.
+        superseded: how many changes others have overtaken.
+        removals: how many say that a row, or that every row, is gone.
+        position: how far the source has been read; empty: nothing was.
+        cleared: position of the newest change that emptied the whole table; empty: there is none.
+    """
+
+    removed: str = ""
+    superseded: int = 0
+    removals: int = 0
+    position: str = ""
+    cleared: str = ""
 
 
 @dataclass(frozen=True)

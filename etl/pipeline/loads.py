@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from etl import process
-from etl.errors import HeldBackError, WarehouseInUseError
+from etl.errors import ETLError, HeldBackError, WarehouseInUseError
 from etl.findings import Finding
 from etl.history.audit import HELD_BACK, LOADED, PREVIEWED, SOURCE_FAILED
 from etl.history.lineage import counts_of, facts_of
@@ -262,6 +262,7 @@ def _intake(
     return Intake(
         blocks, rejects, partial(duplicate_records, source), partial(refused_records, source),
         window=source.window, partial=source.partial, staged=_staged_before(run),
+        reached=source.feed.reached,
         on_read=lambda: run.progress.step(source.name, DUPLICATES),
     )  # fmt: skip
 
@@ -323,10 +324,27 @@ def _apply(run: RunContext, staged: list[Staged]) -> Applied:
         run.progress.step(each.table.source, MERGING)
     with log_context(stage=LOADING):
         applied = load_staged(load_of(run), staged)
+    _let_forget(run, staged)
     seconds = time.perf_counter() - started
     records = sum(applied.of(each.table).rows_read for each in staged)
     run.metrics.add(LOADING, seconds=seconds, record_count=records, error_count=0)
     return applied
+
+
+def _let_forget(run: RunContext, staged: Sequence[Staged]) -> None:
+    """Lets feeds forget what is committed; one that cannot gives it again, which does no harm."""
+    by_table = {source.table.name: source for source in run.sources}
+    for each in staged:
+        source, position = by_table[each.table.name], each.folded.position if each.folded else ""
+        if not position:
+            continue
+        try:
+            source.feed.loaded(position)
+        except ETLError as error:
+            logger.warning(
+                "%s is loaded, but its source keeps what was read: %s", source.name, error,
+                extra={"source": source.name, **IN_SUMMARY},
+            )  # fmt: skip
 
 
 # --- how it fared ----------------------------------------------------------------------------
@@ -348,6 +366,12 @@ def _loaded(run: RunContext, source: Source, staged: Staged, *, applied: Applied
         counts.rows_unchanged, counts.rows_rejected, counts.rows_duplicate,
         extra={"source": source.name, "stage": LOADING},
     )  # fmt: skip
+    if staged.folded:
+        logger.info(
+            "%s: of these %d superseded, %d removals; %d rows removed", source.name,
+            counts.rows_superseded, counts.rows_removals, counts.rows_removed,
+            extra={"source": source.name, "stage": LOADING},
+        )  # fmt: skip
     if staged.notes:
         logger.info(
             "%s loaded with %s", source.name, flaws_in_words(staged.notes),

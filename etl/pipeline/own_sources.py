@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from etl.pipeline.sources import Feed, Source
 from etl.rejects import reject_schema
 from etl.rules.blocks import Block, LoadBlock
+from etl.rules.changes import transform_changes
 from etl.rules.dates import DateReading, read_timestamps
 from etl.rules.declared import read_keys, transform_declared
 from etl.schema.tables import Kind
@@ -38,9 +39,10 @@ def own_sources(
 def _own_source(own: OwnLoad, config: Config, window: Window) -> Source:
     watch = _watch(own, config)
     declared, decimal = own.declaration, own.declaration.decimal
+    typed = transform_changes if own.table.feed else transform_declared
 
     def transform(block: pa.RecordBatch) -> LoadBlock:
-        return transform_declared(block, replace(declared, dates=watch.dates))
+        return typed(block, replace(declared, dates=watch.dates))
 
     def keys(block: pa.RecordBatch) -> pa.RecordBatch:
         return read_keys(block, replace(declared, dates=watch.dates))
@@ -68,10 +70,14 @@ def _own_feed(own: OwnLoad, window: Window, watch: Watch) -> Feed:
     def originals(losers: pa.Table) -> pa.Table:
         return own.records.originals(losers, columns)
 
-    return Feed(
+    feed = Feed(
         lambda: _blocks(own, window, watch), originals, own.records.place,
         own.records.asked(window), trace=own.records.trace, files=files_of(own.records),
     )  # fmt: skip
+    changes = own.changes
+    if changes is None:
+        return feed
+    return replace(feed, left_out=changes.left_out, reached=changes.reached, loaded=changes.loaded)
 
 
 def _blocks(own: OwnLoad, window: Window, watch: Watch) -> Iterator[Block]:

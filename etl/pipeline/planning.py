@@ -98,7 +98,7 @@ def planned_sources(run: RunContext) -> tuple[Source, ...]:
     if run.plan.mode == REPROCESS:
         return (_corrected(run),)
     only = run.args.only
-    own = [each for each in run.own if _is_read(run, each)]
+    own = [_going_on(run, each) for each in run.own if _is_read(run, each)]
     tables = {table.source: table for table in star_tables(run.db, run.config)}
     declared = sources_of(run.config, run.plan.window)
     found = tuple(keeping(source, tables[source.name]) for source in declared)
@@ -121,6 +121,14 @@ def _is_read(run: RunContext, own: OwnLoad) -> bool:
         "%s left out: it adds records, and a run of single days would do so again", own.name
     )
     return False
+
+
+def _going_on(run: RunContext, own: OwnLoad) -> OwnLoad:
+    """A feed of changes, from where the last load of it has ended."""
+    if own.changes is None:
+        return own
+    position = audit.read_position(run.db, own.table).position
+    return replace(own, records=own.changes.after(position))
 
 
 def _own_window(run: RunContext, own: OwnLoad) -> Window:

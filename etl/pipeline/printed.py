@@ -28,6 +28,8 @@ _COUNTS = (
 )
 # shown where there are any
 _EXTRAS = (
+    ("superseded", "rows_superseded"),
+    ("removals", "rows_removals"),
     ("not loaded", "rows_not_loaded"),
     ("inferred", "rows_inferred"),
     ("restated", "rows_restated"),

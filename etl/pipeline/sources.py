@@ -75,6 +75,8 @@ class Feed:
         left_out: how many of its records are not wanted for their status, by status; known once
             it was read.
         rows: how many rows of a query were read; a file is measured by its trace.
+        reached: says how far a feed of changes has been read.
+        loaded: lets it forget what has been loaded up to a position.
     """
 
     read: Callable[[], Iterator[Block]]
@@ -85,6 +87,8 @@ class Feed:
     left_out: Counter[str] = field(default_factory=Counter)
     files: SourceFiles | None = None
     rows: Meter = field(default_factory=Meter)
+    reached: Callable[[], str] = str
+    loaded: Callable[[str], None] = field(default=lambda _position: None)
 
     @property
     def traced(self) -> FileTrace | None:

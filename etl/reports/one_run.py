@@ -47,6 +47,8 @@ _FATES = (
     ("rows_unchanged", "unchanged", "f-unchanged"),
     ("rows_rejected", "rejected", "f-rejected"),
     ("rows_duplicate", "duplicates", "f-duplicate"),
+    ("rows_superseded", "superseded", "f-idle"),
+    ("rows_removals", "gone", "f-plain"),
 )
 # Counts outside the balance of a run, shown where there are any.
 _EXTRAS = (

@@ -65,6 +65,13 @@ class Column:
     collation: str = ""
 
 
+class Feed(Enum):
+    """In which order the changes come of which a table is kept up."""
+
+    ORDERED = "ordered"  # as they were made; what was read before does not come again
+    ANY_ORDER = "any order"  # also late, and again: each key remembers its newest change
+
+
 @dataclass(frozen=True)
 class Index:
     """An index besides the primary key, for engines that need one, and the query it is for."""
@@ -89,6 +96,8 @@ class Table:
             empty: such keys are refused.
         replaced: each load of the whole source removes the rows that it did not read.
         is_staging: its rows are staged, and worth nothing once they are merged.
+        feed: its records are changes, each with a position, and some of them removals; None: they
+            are rows.
     """
 
     name: str
@@ -102,6 +111,7 @@ class Table:
     placeholder: str = ""
     replaced: bool = False
     is_staging: bool = False
+    feed: Feed | None = None
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -314,12 +324,14 @@ ETL_LOAD = Table(
     columns=(
         _RUN_ID,
         _TABLE_NAME,
-        _count("rows_read", "records read; the five counts that follow add up to it"),
+        _count("rows_read", "records read; the seven counts that follow add up to it"),
         _count("rows_inserted", "new"),
         _count("rows_updated", "at least one value differed"),
         _count("rows_unchanged", "no value differed"),
         _count("rows_rejected", "in the rejected file, with the reason"),
         _count("rows_duplicate", "an accepted record of the same key took precedence"),
+        _count("rows_superseded", "changes that a later one of the same key has overtaken"),
+        _count("rows_removals", "changes that say that their row is gone"),
         _count("rows_inferred", "placeholder rows added because a sale named them"),
         _count("rows_restated", "rows whose status or profit changed because of other records"),
         _count("rows_vanished", "rows whose record is no longer in the source"),
@@ -411,6 +423,17 @@ ETL_WATERMARK = Table(
     ),
 )  # fmt: skip
 
+ETL_POSITION = Table(
+    "etl_position", "how far the changes of a table have been read", ("table_name",),
+    columns=(
+        _TABLE_NAME,
+        _text("position", "of the newest change read, as its source counts them", width=400,
+              required=True, exact=True),
+        _text("cleared", "of the newest change that emptied the table", width=200, exact=True),
+        _RUN_ID,
+    ),
+)  # fmt: skip
+
 ETL_READ_KEY = Table(
     "etl_read_key", "keys that a run has read and rejected, or read again from a rejected file",
     ("run_id", "table_name", "record_key"),
@@ -465,6 +488,7 @@ AUDIT_TABLES = (
     ETL_LINEAGE,
     ETL_LINEAGE_FILE,
     ETL_WATERMARK,
+    ETL_POSITION,
     ETL_SETTING,
     ETL_INPUT,
 )
@@ -480,7 +504,9 @@ def derived_tables(loaded: Iterable[Table]) -> tuple[Table, ...]:
         >>> derived_tables([CUSTOMER_DIM])
         ()
     """
-    return (DATE_DIM,) if any(table.name == SALES_FACT.name for table in loaded) else ()
+    tables = tuple(loaded)
+    calendar = (DATE_DIM,) if any(table.name == SALES_FACT.name for table in tables) else ()
+    return (*calendar, *(changed_key_table(table) for table in tables if table.feed))
 
 
 def referrers(table: Table, tables: Iterable[Table]) -> tuple[tuple[Table, Column], ...]:
@@ -497,6 +523,14 @@ def referrers(table: Table, tables: Iterable[Table]) -> tuple[tuple[Table, Colum
 # --- work tables: staged rows ------------------------------------------------------------
 
 _SOURCE_ROW = Column("source_row", "row of the source", Kind.BIGINT, required=True)
+# What a change brings besides the columns of its row, and which kinds of it there are.
+CHANGE_POSITION = "change_position"
+CHANGE_COLUMNS = (
+    Column(CHANGE_POSITION, "place among all changes of the source", Kind.TEXT, width=200),
+    Column("change_kind", "row, removed or cleared", Kind.TEXT, width=10),
+    Column("change_time", "when the source made it, UTC", Kind.TIMESTAMP),
+)
+ROW, REMOVED, CLEARED = "row", "removed", "cleared"
 _BATCH = Column("batch", "number of the batch in which the row is merged", Kind.INTEGER,
                 required=True)  # fmt: skip
 
@@ -520,7 +554,7 @@ def staging_table(table: Table, *, permanent: bool = False) -> Table:
             c, required=False, exact=True, references=None, default=None,
             collation=c.collation if c.name in table.key else "",
         )
-        for c in table.with_role(Role.SOURCE)
+        for c in (*table.with_role(Role.SOURCE), *(CHANGE_COLUMNS if table.feed else ()))
     )  # fmt: skip
     tags = (_RUN_ID, _BATCH, _SOURCE_ROW) if permanent else (_SOURCE_ROW,)
     return Table(
@@ -534,6 +568,30 @@ def batch_table(table: Table) -> Table:
     staged = staging_table(table)
     columns = tuple(replace(c, required=c.name in table.key) for c in staged.columns)
     return replace(staged, name=f"batch_{table.plain_name}", key=table.key, columns=columns)
+
+
+def removed_table(table: Table) -> Table:
+    """Return the table of the keys that staged changes remove, until these are merged."""
+    position, _, time = (replace(column, exact=True) for column in CHANGE_COLUMNS)
+    keys = (replace(table.column(name), references=None) for name in table.key)
+    return Table(
+        f"removed_{table.plain_name}", f"keys to be removed from {table.name}", (),
+        (*keys, position, time), is_staging=True,
+    )  # fmt: skip
+
+
+def changed_key_table(table: Table) -> Table:
+    """Return the table of what must be known of single keys of a table that is fed by changes.
+
+    Of a feed in any order it has each key; of one in order, those that wait to be removed.
+    """
+    keys = tuple(replace(table.column(name), references=None) for name in table.key)
+    position = replace(CHANGE_COLUMNS[0], exact=True, description="of the newest change of the key")
+    gone = _flag("is_removed", "whether that change has removed the row", required=True)
+    return Table(
+        f"changed_key_{table.plain_name}", f"newest changes of keys of {table.name}", table.key,
+        (*keys, position, gone),
+    )  # fmt: skip
 
 
 def key_table(table: Table) -> Table:
@@ -582,3 +640,5 @@ def staging_tables(loaded: Iterable[Table] = STAR_TABLES) -> Iterator[Table]:
     for table in loaded:
         yield staging_table(table, permanent=True)
         yield rejected_key_table(table)
+        if table.feed:
+            yield removed_table(table)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from etl.settings.change_options import FROM_FILES
 from etl.settings.pipeline_file import (
     BUILT_IN_LOADS,
     IDENTIFIER,
@@ -16,6 +17,7 @@ from etl.settings.toml_places import Place
 
 NAME_WIDTH = 20  # of sources in the audit tables
 _TIMES = ("date", "timestamp")
+FED_MODES = ("merge",)  # into which changes can be loaded
 
 # A place of the file, and what is wrong there.
 Problem = tuple[Place, str]
@@ -47,6 +49,7 @@ def _problems_of_load(name: str, load: LoadOptions) -> Iterator[Problem]:
     yield from _odd_columns(load)
     yield from _odd_cursor(load)
     yield from _odd_source(load.source)
+    yield from _odd_feed(load)
 
 
 def _odd_columns(load: LoadOptions) -> Iterator[Problem]:
@@ -81,7 +84,26 @@ def _odd_cursor(load: LoadOptions) -> Iterator[Problem]:
         yield ("lag_days",), "mode append would add the same records again: leave it out"
 
 
+def _odd_feed(load: LoadOptions) -> Iterator[Problem]:
+    source = load.source
+    if not source.is_feed:
+        return
+    if load.mode not in FED_MODES:
+        yield ("mode",), f"changes need mode {' or '.join(FED_MODES)}, not {load.mode}"
+    if load.cursor:
+        yield ("cursor",), "changes have a position of their own: leave it out"
+    wanted = ("path",) if source.type in FROM_FILES else ("connection", "table")
+    for name in wanted:
+        if not getattr(source, name):
+            yield ("source",), f"type {source.type!r} needs {name}"
+    for name in {"path", "connection", "query"} - set(wanted):
+        if getattr(source, name):
+            yield ("source", name), f"type {source.type!r} has none"
+
+
 def _odd_source(source: SourceOptions) -> Iterator[Problem]:
+    if source.is_feed:
+        return
     given = [part for part in ("path", "table", "query") if getattr(source, part)]
     if source.is_rest:
         if given:

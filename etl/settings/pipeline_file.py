@@ -9,11 +9,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
+from etl.settings.change_options import ChangeOptions
 from etl.settings.rest_options import RestOptions
 from etl.settings.toml_places import Place, line_of
 
@@ -106,7 +114,7 @@ def texts_of(values: Mapping[str, str | int | float | bool]) -> dict[str, str]:
     return {n: str(v).lower() if isinstance(v, bool) else str(v) for n, v in values.items()}
 
 
-class SourceOptions(RestOptions, _Part):
+class SourceOptions(RestOptions, ChangeOptions, _Part):
     """How one source is read; what is left out is found in the file, or the default holds."""
 
     enabled: bool = Field(default=True, description="whether runs load it")
@@ -200,6 +208,12 @@ class BuiltInSource(SourceOptions):
     """The source of a built-in load."""
 
     guards: Guards = Guards()
+
+    @model_validator(mode="after")
+    def _is_no_feed(self) -> Self:
+        if self.is_feed:
+            raise ValueError(f"type {self.type!r} belongs to a load of one's own, [loads.NAME]")
+        return self
 
 
 class LoadOptions(_Part):

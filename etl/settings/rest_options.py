@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 SHOP_TYPES = ("shopify", "woocommerce", "stripe")
+REST_TYPES = ("rest", *SHOP_TYPES)
 PATH_JOINT = " + "  # between paths whose texts are joined
 
 
@@ -124,9 +125,16 @@ Conversion = Literal["unix", "utc", "minor units", "sum", "first words", "last w
 class RestOptions(_Part):
     """What a source says that is asked over HTTP."""
 
-    type: Literal["rest", "shopify", "woocommerce", "stripe"] | None = Field(
-        default=None, description="an interface over HTTP, or one of the shops that are known"
-    )
+    type: (
+        Literal[
+            "rest", "shopify", "woocommerce", "stripe", "debezium", "postgresql_slot",
+            "change_tracking", "cdc", "change_table",
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="an interface over HTTP, one of the shops that are known, or a feed of changes",
+    )  # fmt: skip
     url: Url | None = Field(default=None, description="address of the records, or of the shop")
     resource: Literal["orders", "customers", "products", "charges"] | None = Field(
         default=None, description="what is read of a shop"
@@ -151,12 +159,12 @@ class RestOptions(_Part):
     @property
     def is_rest(self) -> bool:
         """Whether it is read over HTTP."""
-        return self.type is not None
+        return self.type in REST_TYPES
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
-        odd = self.model_fields_set & set(RestOptions.model_fields)
-        if self.type is None and odd:
+        odd = self.model_fields_set & set(RestOptions.model_fields) - {"type"}
+        if not self.is_rest and odd:
             raise ValueError(f'{", ".join(sorted(odd))} need type, such as type = "rest"')
         if self.type in ("rest", "shopify", "woocommerce") and self.url is None:
             raise ValueError(f"type {self.type!r} needs url")

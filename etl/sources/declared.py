@@ -158,7 +158,8 @@ class QueryRecords:
 
 def files_of(records: Records) -> SourceFiles | None:
     """Return the files of records; None for those of a database or an interface."""
-    return records.files if isinstance(records, CsvRecords | JsonRecords) else None
+    found = getattr(records, "files", None)
+    return found if isinstance(found, SourceFiles) else None
 
 
 def all_texts(records: Records, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

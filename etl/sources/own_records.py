@@ -10,6 +10,8 @@ from etl.settings.connection_strings import place_of
 from etl.settings.kinds import read_connection
 from etl.settings.pipeline_file import LoadOptions, SourceOptions
 from etl.settings.source_paths import matches
+from etl.sources.changes.debezium import EventForm
+from etl.sources.changes.declared import EventRecords
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat
 from etl.sources.declared import CsvRecords, JsonRecords, QueryRecords, Records, holds_json
@@ -33,6 +35,8 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
         ConfigurationError: a connection is not set, or is none.
     """
     source = options.source
+    if source.type == "debezium":
+        return _events(config, options)
     if source.connection:
         return _query(config, options)
     if source.is_rest:
@@ -43,6 +47,13 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
     if _is_json(files.files[-1].path, source):
         return JsonRecords(files, pattern, _json_form(name, options))
     return CsvRecords(files, pattern, _csv_format(config, name, options))
+
+
+def _events(config: Config, options: LoadOptions) -> EventRecords:
+    source = options.source
+    form = EventForm(options.key, source.rename, source.encodings, source.table)
+    pattern = str(config.files.input_dir / source.path)
+    return EventRecords(SourceFiles.of(*_paths(config, source)), form, pattern)
 
 
 def _paths(config: Config, source: SourceOptions) -> Sequence[Path]:

@@ -16,9 +16,10 @@ from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.history.audit import expected_rows
-from etl.history.runs import Applied, LoadCounts, Staged
+from etl.history.runs import Applied, Folded, LoadCounts, Staged
 from etl.schema.tables import STAR_TABLES, Table, referrers
 from etl.warehouse import restated, staging_sql, star_sql
+from etl.warehouse.changes import remove_rows
 from etl.warehouse.restated import Restatement, Temporary
 
 logger = logging.getLogger(__name__)
@@ -45,10 +46,9 @@ def preview(db: DatabaseManager, staged: Staged) -> LoadCounts:
 
 
 def _all_new(staged: Staged) -> LoadCounts:
-    inserted = staged.rows_read - staged.rows_rejected - staged.rows_duplicate
     return LoadCounts(
         rows_read=staged.rows_read,
-        rows_inserted=inserted,
+        rows_inserted=staged.rows_staged,
         rows_rejected=staged.rows_rejected,
         rows_duplicate=staged.rows_duplicate,
     )
@@ -61,7 +61,7 @@ def live_params(staged: Staged) -> tuple[object, ...]:
 
 def count_live(db: DatabaseManager, staged: Staged) -> int:
     """Return how many rows of its table the source should still have."""
-    if staged.partial or not staged.table.key:
+    if staged.is_part or not staged.table.key:
         return 0
     return int(db.value(staging_sql.count_live(db.dialect, staged.table), live_params(staged)))
 
@@ -78,7 +78,7 @@ def count_vanished(
             nothing has been applied yet, and the rows themselves can be asked.
         still_there: those of them that were found in it.
     """
-    if staged.partial or not staged.table.key or live == still_there:
+    if staged.is_part or not staged.table.key or live == still_there:
         return 0
     query = staging_sql.count_vanished(
         db.dialect, staged.table, rows=staged.rows, rejected=staged.rejected
@@ -92,8 +92,11 @@ def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
         return _Measured(_all_new(staged), {}, 0)
     row = db.query(star_sql.classify(db.dialect, table, staged.rows), live_params(staged))[0]
     found, inserted, updated, live, *columns = map(int, row)
+    folded = staged.folded or Folded()
     counts = LoadCounts(
         rows_read=staged.rows_read,
+        rows_superseded=folded.superseded,
+        rows_removals=folded.removals,
         rows_inserted=inserted,
         rows_updated=updated,
         rows_unchanged=found - inserted - updated,
@@ -135,12 +138,15 @@ def apply_source(
     changing = restated.restated_by(table)
     for each in changing:
         _make(db, each.touched, staged.rows)
-    refreshed = full_refresh and (table.key or table.window) and not referrers(table, tables)
+    is_whole = full_refresh and (table.key or table.window) and not staged.folded
+    refreshed = is_whole and not referrers(table, tables)
     if removes_unread(staged) or refreshed:
         applied = applied.plus(_remove_unread(db, staged, tables))
     for each in changing:
         for temporary in each.before_merge:
             _make(db, temporary, staged.rows)
+    if staged.folded:
+        applied = applied.plus(remove_rows(db, staged, tables))
     applied = applied.plus(_merge(db, staged, measured, now=now))
     if changing and not _was_empty(db, table, measured.counts):
         applied = applied.plus(_restate(db, table, now))
@@ -182,7 +188,7 @@ def apply_full_refresh(
     for staged in sources:
         applied = applied.plus(apply_source(db, staged, now=now, full_refresh=True, tables=tables))
     for staged in sources:
-        if staged.table.key and referrers(staged.table, tables):
+        if staged.table.key and referrers(staged.table, tables) and not staged.folded:
             applied = applied.plus(_remove_or_reinfer(db, staged, now, tables))
     return applied
 

@@ -183,8 +183,8 @@ def _is_whole(examined: Examined) -> bool:
 def _no_records(examined: Examined) -> str:
     tally = examined.tally
     any_there = tally.read or tally.examined or examined.left_out
-    if not examined.limits.min_rows_rate:
-        return ""
+    if not examined.limits.min_rows_rate or examined.table.feed:
+        return ""  # no changes are no fault
     if any_there or not (examined.from_file or _is_whole(examined)) or not examined.last_read:
         return ""
     return f"no records, where the last load of the whole source had {examined.last_read}"
@@ -205,15 +205,19 @@ _LOADS = {True: "full refresh", False: "load in mode replace"}
 
 def _removed(examined: Examined) -> str:
     limit = examined.limits.max_removed_rate
+    folded = examined.staged.folded
     is_removing = examined.load.plan.full_refresh or removes_unread(examined.staged)
+    if folded:  # rows that a change names by their key may go
+        is_removing = bool(folded.cleared)
     if not (is_removing and examined.table.key) or limit >= 1 or not examined.known:
         return ""
     query = gate_sql.count_unread(examined.load.db.dialect, examined.table, examined.staged.rows)
     removed = examined.count(query)
     if removed <= limit * examined.known:
         return ""
+    load = "change that empties the table" if folded else _LOADS[examined.load.plan.full_refresh]
     return (
-        f"the {_LOADS[examined.load.plan.full_refresh]} would remove {removed} of "
+        f"the {load} would remove {removed} of "
         f"{examined.known} rows of {examined.table.name}, {removed / examined.known:.1%} "
         f"where MAX_REMOVED_RATE allows {limit:.1%}"
     )
@@ -255,7 +259,7 @@ def _left_out(examined: Examined) -> str:
 def _placeholders(examined: Examined) -> str:
     limit, load, staged = examined.limits.max_placeholder_rate, examined.load, examined.staged
     parents = [parent.name for _, parent in examined.table.references if parent.placeholder]
-    accepted = staged.rows_read - staged.rows_rejected - staged.rows_duplicate
+    accepted = staged.rows_staged
     is_first = audit.newest_load(load.db, examined.table) is None
     if not parents or not accepted or limit >= 1 or is_first:
         return ""

@@ -98,6 +98,8 @@ class Intake:
         window: of the sales asked for.
         partial: whether these are single records, not all that the source has.
         staged: tables whose records are staged and not merged yet, but will be before these.
+        reached: says how far a feed of changes has been read, once that was done; empty: to the
+            newest change in it.
         tally: counts them, also when the source fails or is held back on the way.
         on_read: is called when all of them are staged, before they are compared.
     """
@@ -109,6 +111,7 @@ class Intake:
     window: Window = EVERYTHING
     partial: bool = False
     staged: Collection[str] = ()
+    reached: Callable[[], str] = field(default=str)
     tally: Tally = field(default_factory=Tally)
     on_read: Callable[[], None] = field(default=lambda: None)
 
@@ -133,8 +136,9 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
             _stage_block(staging, block, intake=intake, tally=tally)
     intake.on_read()
     staging.verify()
+    folded = staging.fold(intake.reached()) if table.feed else None
     _reject_without_parent(staging, intake)
-    duplicates = _set_duplicates_aside(staging, intake)
+    duplicates = 0 if folded else _set_duplicates_aside(staging, intake)
     return Staged(
         table,
         staging.rows,
@@ -147,6 +151,7 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
         seconds=time.perf_counter() - started,
         partial=intake.partial,
         notes={name: count for name, count in tally.notes.items() if count},
+        folded=folded,
     )
 
 

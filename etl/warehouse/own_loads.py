@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from etl.engines.database import DatabaseManager
 from etl.engines.engine import Access
@@ -17,6 +17,7 @@ from etl.settings.pipeline_checks import nearest
 from etl.settings.pipeline_file import LoadOptions, texts_of
 from etl.settings.pipeline_reading import PipelineFileError
 from etl.settings.toml_places import Place
+from etl.sources.changes.declared import Changes
 from etl.sources.csv_header import comparable
 from etl.sources.declared import Records, all_texts
 from etl.sources.own_records import own_records
@@ -47,6 +48,11 @@ class OwnLoad:
     def table(self) -> Table:
         """What the load writes of its table."""
         return self.declaration.table
+
+    @property
+    def changes(self) -> Changes | None:
+        """Its records, where they are changes."""
+        return cast(Changes, self.records) if self.table.feed else None
 
     @property
     def snapshot(self) -> bool:
@@ -106,6 +112,7 @@ class _Declaring:
         whole = Table(
             options.table, f"loaded by {self.name}", () if options.mode == "append" else key,
             _with_existing(self._referring(columns, key), existing), source=self.name,
+            feed=getattr(records, "feed", None),
         )  # fmt: skip
         table = loaded_part(whole, [column.name for column in columns], options.mode)
         require_names(table)

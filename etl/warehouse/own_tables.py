@@ -8,13 +8,14 @@ from dataclasses import replace
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import KEY_NOTE, PRIMARY_KEY, Dialect, remember_key
 from etl.errors import LoadingError
-from etl.schema.tables import WIDEST_TEXT, Column, Kind, Role, Table
+from etl.schema.tables import CHANGE_COLUMNS, WIDEST_TEXT, Column, Kind, Role, Table
 from etl.warehouse.adopted import FoundColumn
 from etl.warehouse.tables import create_tables, read_catalog
 
 _NAMES_WIDTH = 50  # of tables and columns in the audit tables
 # Columns that stand beside those of the records while these are staged and compared.
-_TAKEN = ("source_row", "run_id", "batch", "rank", "is_new", "is_live")
+_TAKEN = ("source_row", "run_id", "batch", "rank", "is_new", "is_live",
+          *(column.name for column in CHANGE_COLUMNS), "is_removed")  # fmt: skip
 # Columns that a load writes itself, where a table has them and its records do not.
 _STAMPS = {"created_date": Role.CREATED, "updated_date": Role.UPDATED}
 

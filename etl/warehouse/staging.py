@@ -20,6 +20,7 @@ from etl.engines import checksums, ddl
 from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
+from etl.history.runs import Folded
 from etl.resilience.transient import is_data_error
 from etl.rules.columns import storable_keys
 from etl.rules.record_keys import record_keys
@@ -32,9 +33,11 @@ from etl.schema.tables import (
     key_table,
     key_text_width,
     rejected_key_table,
+    removed_table,
     staging_table,
 )
 from etl.warehouse import staging_sql, star_sql
+from etl.warehouse.changes import fold_changes
 from etl.warehouse.code_pages import CodePage, code_pages_of, without_unfit
 
 _CHUNK_ROWS = 50_000  # of duplicates, read at a time
@@ -76,6 +79,7 @@ class Staging:
         self._batch_rows = batch_rows
         self._layout = staging_table(table, permanent=self._permanent)
         self._rejected = rejected_key_table(table)
+        self._removed = [removed_table(table)] if table.feed else []
         self._appended = 0
         self._checksum: list[int] = []
 
@@ -91,7 +95,7 @@ class Staging:
 
     def begin(self) -> None:
         """Make it empty, whatever an earlier attempt or a killed run has left."""
-        for table in (self._layout, self._rejected):
+        for table in (self._layout, self._rejected, *self._removed):
             if self._permanent:
                 self._db.execute(sql_dialects.clear(self._db.dialect, table.name))
             else:
@@ -228,6 +232,10 @@ class Staging:
         query = staging_sql.select_duplicates(db.dialect, table)
         return pa.Table.from_batches(db.blocks(query, schema, _CHUNK_ROWS), schema)
 
+    def fold(self, reached: str) -> Folded:
+        """Leave the newest change of each key; see `fold_changes`."""
+        return fold_changes(self._db, self.table, self.rows, reached)
+
     def count_conflicting(self) -> int:
         """Return how many of the rows just removed differ from the one of their key that stayed."""
         return int(self._db.value(staging_sql.count_conflicting(
@@ -250,9 +258,9 @@ def staged_row(
     return pa.Table.from_pylist(records, schema=schema)
 
 
-def end_staging(db: DatabaseManager, rows: str, rejected: str) -> None:
+def end_staging(db: DatabaseManager, *names: str) -> None:
     """Empty the staging tables of a source, or drop them where they are temporary."""
-    for name in (rows, rejected):
+    for name in filter(None, names):
         if db.dialect.stages_permanently:
             db.execute(sql_dialects.clear(db.dialect, name))
         else:

@@ -16,7 +16,7 @@ from etl.engines.dialect import (
     same_key,
     temporary,
 )
-from etl.schema.tables import Role, Table
+from etl.schema.tables import CHANGE_POSITION, Role, Table
 
 DUPLICATES = "duplicate_row"
 
@@ -37,7 +37,7 @@ def _key_list(table: Table, alias: str = "") -> str:
 
 
 def _rank(table: Table) -> str:
-    terms = []
+    terms = [f"{quoted(CHANGE_POSITION)} DESC"] if table.feed else []
     for name in table.rank:
         if not table.column(name).required:  # engines disagree on where NULL sorts
             terms.append(f"CASE WHEN {quoted(name)} IS NULL THEN 0 ELSE 1 END DESC")

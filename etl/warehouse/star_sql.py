@@ -185,8 +185,8 @@ def without_parent(column: Column, parent: Table, *, staged: str = "") -> str:
     return f"{condition} AND NOT EXISTS (SELECT 1 FROM {quoted(staged)} AS p WHERE {same})"
 
 
-def _referenced(table: Table, tables: Iterable[Table]) -> str:
-    """Condition: another table names the row of a table, which stands for itself."""
+def referenced(table: Table, tables: Iterable[Table]) -> str:
+    """Return the condition that another table names the row of a table, which names itself."""
     key = f"{quoted_table(table.name)}.{quoted(table.key[0])}"
     found = [
         f"EXISTS (SELECT 1 FROM {child} AS f WHERE f.{column} = {key})"
@@ -207,7 +207,7 @@ def delete_orphaned_inferred(dialect: Dialect, table: Table, tables: Iterable[Ta
     target = quoted_table(table.name)
     inferred = is_true(dialect, f"{target}.{quoted(table.placeholder)}")
     return f"""DELETE FROM {target}
-WHERE {inferred} AND NOT {_referenced(table, tables)};"""
+WHERE {inferred} AND NOT {referenced(table, tables)};"""
 
 
 # --- full refresh --------------------------------------------------------------------------
@@ -220,8 +220,7 @@ def delete_unread(table: Table, rows: str, tables: Iterable[Table]) -> str:
     """
     if not table.key:
         return f"DELETE FROM {quoted_table(table.name)};"
-    referenced = referrers(table, tables)
-    kept = f" AND NOT {_referenced(table, tables)}" if referenced else ""
+    kept = f" AND NOT {referenced(table, tables)}" if referrers(table, tables) else ""
     return f"""DELETE FROM {quoted_table(table.name)}
 WHERE {not_staged(table, rows, quoted_table(table.name))}{kept};"""
 
@@ -236,4 +235,4 @@ def reinfer_unread(dialect: Dialect, table: Table, rows: str, tables: Iterable[T
     return f"""UPDATE {target}
 SET {", ".join(sets)}
 WHERE {is_false(dialect, f"{target}.{flag}")} AND {not_staged(table, rows, target)}
-    AND {_referenced(table, tables)};"""
+    AND {referenced(table, tables)};"""

@@ -108,8 +108,11 @@ def load_staged(load: Load, sources: Sequence[Staged]) -> Applied:
 
 
 def _is_batched(load: Load, staged: Staged) -> bool:
-    """Whether a source is merged in batches; rows without a key would be added once more."""
-    whole = warehouse.removes_unread(staged) or not staged.table.key
+    """Whether a source is merged in batches; rows without a key would be added once more.
+
+    Changes are one transaction with their position.
+    """
+    whole = warehouse.removes_unread(staged) or not staged.table.key or staged.folded
     return load.db.dialect.batched and not whole
 
 
@@ -130,7 +133,8 @@ def _load_source(load: Load, staged: Staged) -> Applied:
 def _end_staging(load: Load, sources: Sequence[Staged]) -> None:
     try:
         for staged in sources:
-            staging.end_staging(load.db, staged.rows, staged.rejected)
+            removed = staged.folded.removed if staged.folded else ""
+            staging.end_staging(load.db, staged.rows, staged.rejected, removed)
     except LoadingError as error:  # everything is committed, so the load is none the worse
         logger.warning("the staging tables are left to the next run to be emptied: %s", error)
 
@@ -155,7 +159,7 @@ def _require_staged(load: Load, staged: Staged, refused: int = 0) -> None:
     """
     batches = staging.batches_of(load.db, staged.rows, load.plan.run_id)
     found = sum(batch.rows for batch in batches)
-    wanted = staged.rows_read - staged.rows_rejected - staged.rows_duplicate
+    wanted = staged.rows_staged
     if not wanted - refused <= found <= wanted:
         raise LoadingError(
             f"{staged.rows} holds {found} records of this run, where {wanted} were staged",
@@ -203,6 +207,9 @@ def _record_reading(load: Load, staged: Staged) -> None:
     if table.window and load.plan.moves_watermark:
         newest = staging.newest_staged(load.db, table, staged.rows, now=load.plan.started_at)
         run_history.move_watermark(load.db, load.plan, table, newest)
+    if staged.folded:
+        read_to = run_history.ReadTo(staged.folded.position, staged.folded.cleared)
+        run_history.move_position(load.db, load.plan, table, read_to)
     _mark_recovered(load, table)
 
 

@@ -33,19 +33,22 @@ from etl.schema.tables import (
     SALES_FACT,
     STAR_TABLES,
     Column,
+    Feed,
     Index,
     Kind,
     Role,
     Table,
     batch_table,
+    changed_key_table,
     corrected_key_table,
     key_table,
     rejected_key_table,
+    removed_table,
     staging_table,
 )
 from etl.schema.views import VIEWS
 from etl.sources.sales import sales_query
-from etl.warehouse import calendar, gate_sql, restated, staging_sql, star_sql
+from etl.warehouse import calendar, changes_sql, gate_sql, restated, staging_sql, star_sql
 from etl.warehouse.tables import permanent_tables, schema_script
 
 FOLDER = Path(__file__).with_name("tsql")
@@ -65,6 +68,7 @@ OWN = Table(
     ),
 )  # fmt: skip
 ADDED = replace(OWN, name="sales.click", key=())
+FED = replace(OWN, feed=Feed.ANY_ORDER)
 
 # --- the statements ----------------------------------------------------------------------
 
@@ -212,6 +216,30 @@ def _own() -> Iterator[tuple[str, str]]:
     yield "primary_key", sql_dialects.PRIMARY_KEY
 
 
+def _changes() -> Iterator[tuple[str, str]]:
+    """The statements about changes of a table of somebody's own."""
+    rows, removed = _stage(FED), removed_table(FED)
+    yield "staged_changes", ddl.create_table(SQL_SERVER, staging_table(FED, permanent=True))
+    yield "removed_keys", ddl.create_table(SQL_SERVER, removed)
+    yield "changed_keys", ddl.create_table(SQL_SERVER, changed_key_table(FED))
+    yield "newest_position", changes_sql.newest_position(rows)
+    yield "newest_clearing", changes_sql.newest_clearing(rows)
+    yield "clearing_row", changes_sql.clearing_row(rows)
+    yield "delete_before", changes_sql.delete_before(rows)
+    yield "delete_overtaken", changes_sql.delete_overtaken(FED, rows)
+    yield "newest_changes", staging_sql.create_duplicates(SQL_SERVER, FED, rows)
+    yield "set_removals_aside", changes_sql.set_removals_aside(FED, rows)
+    yield "delete_removals", changes_sql.delete_removals(rows)
+    yield "forget_cleared", changes_sql.forget_cleared(FED)
+    yield "remember_cleared", changes_sql.remember_cleared(SQL_SERVER, FED, rows)
+    yield "forget_keys", changes_sql.forget_keys(FED, rows)
+    aside = removed.name
+    yield "remember_keys", changes_sql.remember_keys(SQL_SERVER, FED, aside, removed=True)
+    yield "delete_removed", changes_sql.delete_removed(SQL_SERVER, FED, [*STAR_TABLES, FED])
+    yield "count_kept", changes_sql.count_kept(SQL_SERVER, FED)
+    yield "forget_removed", changes_sql.forget_removed(SQL_SERVER, FED)
+
+
 def _quality() -> Iterator[tuple[str, str]]:
     """The statements that check the tables against the quality rules."""
     for table in STAR_TABLES:
@@ -237,6 +265,7 @@ def _statements() -> Iterator[tuple[str, str]]:
     yield from _restating()
     yield from _others()
     yield from _own()
+    yield from _changes()
     yield from _quality()
 
 

@@ -1,0 +1,1 @@
+DELETE FROM "changed_key_sales_order_item" WHERE "change_position" <= ?;

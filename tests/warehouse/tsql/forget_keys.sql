@@ -1,0 +1,1 @@
+DELETE FROM "changed_key_sales_order_item" WHERE EXISTS (SELECT 1 FROM "stage_sales_order_item" AS staged WHERE staged."order_id" = "changed_key_sales_order_item"."order_id" AND staged."line" = "changed_key_sales_order_item"."line");

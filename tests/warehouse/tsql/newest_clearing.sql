@@ -1,0 +1,1 @@
+SELECT max("change_position") FROM "stage_sales_order_item" WHERE "change_kind" = 'cleared';

@@ -1,0 +1,1 @@
+INSERT INTO "removed_sales_order_item" ("order_id", "line", "change_position", "change_time") SELECT "order_id", "line", "change_position", "change_time" FROM "stage_sales_order_item" WHERE "change_kind" = 'removed';
