@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from pipeline_runs import Project
 
 from etl.history.summary import RunSummary
+from etl.settings.pipeline_reading import PipelineFileError, read_pipeline_file
 
 PIPELINE = """
 [loads.orders]
@@ -78,3 +80,101 @@ def test_changes_are_folded_to_the_newest_of_each_key(project: Project) -> None:
         "read": 6, "unchanged": 1, "superseded": 3, "removals": 2, "removed": 1
     }  # fmt: skip
     assert orders(project) == [(1, 9, "new")]
+
+
+@pytest.mark.usefixtures("every_engine")
+def test_late_and_repeated_events_change_nothing_and_a_truncation_ends_all_before(
+    project: Project,
+) -> None:
+    write(project, event("c", 20, after=row(1, 2)), event("d", 30, before=row(2)))
+    assert load(project) == {"read": 2, "inserted": 1, "removals": 1}
+    late = (event("u", 19, after=row(1, 1)), event("c", 29, after=row(2)))  # of before that
+    write(project, *late, event("c", 25, after=row(3)))
+    assert load(project) == {"read": 3, "inserted": 1, "superseded": 2}
+    assert orders(project) == [(1, 2, None), (3, 1, None)]
+
+    # the table was emptied at 28, what came after that is known already
+    write(project, event("c", 40, after=row(4)), event("t", 28), event("c", 27, after=row(5)))
+    assert load(project) == {
+        "read": 3, "inserted": 1, "superseded": 1, "removals": 1, "removed": 2
+    }  # fmt: skip
+    assert orders(project) == [(4, 1, None)]
+    write(project, event("c", 26, after=row(6)), event("c", 28, after=row(7)))
+    assert load(project) == {"read": 2, "inserted": 1, "superseded": 1}
+    assert orders(project) == [(4, 1, None), (7, 1, None)]
+
+
+def test_a_truncation_is_held_back_by_the_limit_of_removed_rows(project: Project) -> None:
+    text = PIPELINE.replace(", max_removed_rate = 1", "")
+    (project.folder / "pipeline.toml").write_text(text, encoding="utf-8")
+    write(project, event("c", 1, after=row(1)))
+    load(project)
+    write(project, event("t", 2))
+    (held,) = project.run("--only", "orders")["sources"]
+    assert "the change that empties the table would remove 1 of 1 rows" in held["error"]
+    assert orders(project) == [(1, 1, None)]
+    preview = project.run("--only", "orders", "--accept", "orders.removed_rows", "--dry-run")
+    assert counts(preview) == {"read": 1, "removals": 1}
+    accepted = project.run("--only", "orders", "--accept", "orders.removed_rows")
+    assert counts(accepted) == {"read": 1, "removals": 1, "removed": 1}
+
+
+def test_rejected_events_stand_in_the_file_and_a_corrected_one_is_loaded(project: Project) -> None:
+    write(
+        project, event("c", 1, after=row(1)), "{", event("c", 2, after={"order_id": "x"}),
+        event("d", 3, before={"order_id": "y"}), event("c", 4, after=row(2, 1, "n" * 60)),
+    )  # fmt: skip
+    assert load(project) == {"read": 5, "inserted": 1, "rejected": 4}
+    found = {r["source_row"]: r for r in project.rejected("orders")}
+    assert [found[n]["field"] for n in "2345"] == ["", "order_id", "order_id", "note"]
+    assert found["2"]["raw_record"] == "{"
+    (path,) = (project.output / "rejected").glob("orders_*.csv")
+    corrected = project.folder / "corrected.csv"
+    corrected.write_text(path.read_text("utf-8-sig").replace("n" * 60, "short"), encoding="utf-8")
+    again = project.run("--reprocess-rejected", str(corrected))
+    assert counts(again)["inserted"] == 1
+    assert orders(project) == [(1, 1, None), (2, 1, "short")]
+
+
+ITEMS = """
+[loads.items]
+source = { path = "items.jsonl", type = "debezium" }
+table = "items"
+key = ["item_id"]
+columns = { item_id = "integer", order_id = "integer" }
+references = { order_id = "orders" }
+"""
+
+
+@pytest.mark.usefixtures("every_engine")
+def test_a_row_that_others_name_goes_once_nothing_names_it(project: Project) -> None:
+    (project.folder / "pipeline.toml").write_text(PIPELINE + ITEMS, encoding="utf-8")
+    item = {"item_id": 7, "order_id": 1}
+    write(project, event("c", 1, after=row(1)))
+    write(project, event("c", 2, after=item), name="items.jsonl")
+    project.run()
+    write(project, event("d", 4, before=row(1)))
+    write(project, event("d", 3, before=item), name="items.jsonl")
+    first = project.run("--full-refresh", "--accept", "customers", "--accept", "products",
+                        "--accept", "sales")  # fmt: skip
+    assert counts(first, "items") == {"read": 1, "removals": 1, "removed": 1}
+    assert counts(first) == {"read": 1, "removals": 1}
+    assert load(project) == {"read": 1, "removals": 1, "removed": 1}
+    assert orders(project) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ('type = "debezium"', "type 'debezium' needs path"),
+        ('type = "debezium", path = "a", slot = "b"', "slot belongs to type 'postgresql_slot'"),
+        ('type = "debezium", path = "a", encodings = { note = "week" }', "'week' is no encoding"),
+        ('path = "a", warn_mb = 1', "warn_mb belongs to type 'postgresql_slot'"),
+        ('type = "cdc", connection = "A"', "type 'cdc' needs table"),
+    ],
+)
+def test_what_does_not_go_together_is_named(tmp_path: Path, source: str, problem: str) -> None:
+    path = tmp_path / "pipeline.toml"
+    path.write_text(f'[loads.a]\ntable = "t"\nkey = ["k"]\nsource = {{ {source} }}', "utf-8")
+    with pytest.raises(PipelineFileError, match=re.escape(problem)):
+        read_pipeline_file(path)
