@@ -61,6 +61,7 @@ from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
 from etl.pipeline.begin import begin_in, begin_with
 from etl.pipeline.printed import print_summary
+from etl.pipeline.profiling import profile
 from etl.pipeline.run import run_job
 from etl.pipeline.serve import serve
 from etl.quality.anomalies import detect_data_anomalies
@@ -261,6 +262,7 @@ def _check_health(config: Config, args: Arguments) -> int:
 
 
 _IN_PLACE_OF_A_RUN: dict[str, Callable[[Config, Arguments], int]] = {
+    "profile": profile,
     "print_schema": _print_schema,
     "health_check": _check_health,
     "state": _show_state,

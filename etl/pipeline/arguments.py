@@ -35,6 +35,8 @@ examples:
       what a run would change, as JSON; writes nothing
   python etl_pipeline.py --env prod --health-check
       whether a run could begin now; 1 when a check failed, 0 with warnings only
+  python etl_pipeline.py --profile exports/orders.csv --against exports/orders_old.csv
+      what is in a file, and what has changed since another one: a page and JSON
   python etl_pipeline.py --env prod --serve
       the page over the runs in a browser, on this machine alone; it refreshes after each run
 
@@ -131,6 +133,19 @@ def _add_instead(parser: argparse.ArgumentParser) -> None:
         "--health-check", action="store_true",
         help="look at database, sources and folders",
     )  # fmt: skip
+    group.add_argument(
+        "--profile", metavar="NAME",
+        help="count what is in a file or in a table of the warehouse, and write it as a page",
+    )  # fmt: skip
+    group.add_argument(
+        "--against", metavar="NAME",
+        help="another file or table to stand beside it, or the run whose profile of it was kept",
+    )  # fmt: skip
+    group.add_argument(
+        "--key", metavar="COLUMN", action="append",
+        help="of that file or table, a column that should distinguish its records; may be given "
+        "several times",
+    )  # fmt: skip
     group.add_argument("--print-schema", action="store_true", help="print the tables as SQL")
     group.add_argument(
         "--state", action="store_true",
@@ -198,6 +213,9 @@ class Arguments:
     accept: tuple[str, ...] = ()
     reprocess_rejected: str | None = None
     export: str | None = None
+    profile: str | None = None
+    against: str | None = None
+    key: tuple[str, ...] = ()
     print_schema: bool = False
     health_check: bool = False
     state: bool = False
@@ -282,6 +300,7 @@ _ASKED: tuple[tuple[str, str, Callable[[Arguments], object]], ...] = (
     ("--start-date/--end-date", BACKFILL, _has_span),
     ("--full-refresh", FULL_REFRESH, lambda args: args.full_refresh),
     ("--reprocess-rejected", REPROCESS, lambda args: args.reprocess_rejected is not None),
+    ("--profile", INCREMENTAL, lambda args: args.profile is not None),
     ("--health-check", INCREMENTAL, lambda args: args.health_check),
     ("--state", INCREMENTAL, lambda args: args.state),
     ("--reset-state", INCREMENTAL, lambda args: args.reset_state is not None),
@@ -321,6 +340,9 @@ def check_arguments(args: Arguments) -> None:
         if value is not None and value not in choices:
             flag = f"--{name.replace('_', '-')}"
             raise ConfigurationError(f"no {flag} {value!r}", choices=", ".join(choices))
+    if args.profile is None and (args.against or args.key):
+        flag = "--against" if args.against else "--key"
+        raise ConfigurationError(f"{flag} goes with --profile", next_step="give both")
     window_of(args, watermark=None, lag_days=0)
 
 

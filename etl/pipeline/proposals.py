@@ -11,23 +11,17 @@ import pyarrow as pa
 from etl.errors import ConfigurationError, ETLError
 from etl.pipeline.known_names import columns_named, defaults_of, likeness
 from etl.rules.columns import clean_text
-from etl.rules.found_types import TypeFinder
+from etl.rules.found_types import LOOKS_LIKE_KEY, TypeFinder
 from etl.rules.texts import has_decimal_comma
 from etl.schema.tables import KEY_WIDTH, Column, Kind
 from etl.settings.pipeline_checks import NAME_WIDTH
-from etl.sources.csv_header import HeaderOptions, comparable, listed
-from etl.sources.csv_look import look_at_csv
-from etl.sources.csv_reader import CsvFormat
-from etl.sources.declared import CsvRecords, JsonRecords, Records, all_texts, holds_json
-from etl.sources.flat_json import JsonForm
-from etl.sources.json_reader import JsonShape
+from etl.sources.any_file import any_file
+from etl.sources.csv_header import comparable, listed
 from etl.sources.products import PRODUCT_PATHS
-from etl.sources.several import SourceFiles
 
 BUILT_IN = ("customers", "products", "sales")
 _KEY_OF = {"customers": "customer_id", "products": "product_id"}
 _TABLE_OF = {"customers": "customer_dim", "products": "product_dim"}
-_LOOKS_LIKE_KEY = re.compile(r"(?:^|_)(?:id|nr|no|number|key|code|sku|nummer)$")
 _KEY_KINDS = (Kind.TEXT, Kind.INTEGER, Kind.BIGINT)
 _TAKEN = {"run_id", "batch", "rank", "source_row", "is_new", "is_live"}
 
@@ -78,36 +72,13 @@ def look(path: Path, folder: Path) -> Looked:
     """
     relative = path.relative_to(folder).as_posix()
     try:
-        records, options = _json(path) if holds_json(path) else _csv(path)
-        names = records.names()
-        named = {name: f"c{number}" for number, name in enumerate(names)}
-        records = _renamed(records, named)
-        blocks = list(all_texts(records, list(named.values())))
+        found = any_file(path)
+        blocks = [block.records.select(found.columns) for block in found.blocks()]
     except ETLError as error:
         raise ConfigurationError(f"{path} cannot be looked at: {error}") from error
-    schema = pa.schema([(column, pa.string()) for column in named.values()])
-    texts = pa.Table.from_batches([block.select(schema.names) for block in blocks], schema)
-    return Looked(relative, names, options, texts.rename_columns(list(names)))
-
-
-def _json(path: Path) -> tuple[Records, dict[str, Any]]:
-    return JsonRecords(SourceFiles.of(path), form=JsonForm(JsonShape(path.stem))), {}
-
-
-def _csv(path: Path) -> tuple[Records, dict[str, Any]]:
-    seen = look_at_csv(path)
-    options = {"encoding": seen.encoding} if seen.encoding == "cp1252" else {}
-    header = HeaderOptions(seen.delimiter, seen.skip_rows)
-    csv_format = CsvFormat(encoding=seen.encoding, header=header)
-    return CsvRecords(SourceFiles.of(path), csv_format=csv_format), options
-
-
-def _renamed(records: Records, named: Mapping[str, str]) -> Records:
-    if isinstance(records, JsonRecords):
-        return replace(records, form=replace(records.form, rename=named))
-    assert isinstance(records, CsvRecords)  # noqa: S101  # there are no others
-    header = replace(records.csv_format.header, rename=named)
-    return replace(records, csv_format=replace(records.csv_format, header=header))
+    schema = pa.schema([(column, pa.string()) for column in found.columns])
+    texts = pa.Table.from_batches(blocks, schema).rename_columns(list(found.names))
+    return Looked(relative, found.names, found.options, texts)
 
 
 def propose(files: Sequence[Looked]) -> list[Proposal]:
@@ -228,7 +199,7 @@ def _key(name: str, columns: Sequence[Column], texts: pa.Table) -> tuple[str, ..
     usable = [c for c in usable if not clean_text(texts[c].combine_chunks()).null_count]
     singular = name.removesuffix("s")
     rank = {f"{singular}_id": 0, f"{singular}_no": 0, f"{singular}_nr": 0, "id": 1}
-    keys = sorted((c for c in usable if _LOOKS_LIKE_KEY.search(c)),
+    keys = sorted((c for c in usable if LOOKS_LIKE_KEY.search(c)),
                   key=lambda c: (rank.get(c, 2), usable.index(c)))  # fmt: skip
     pairs = [(a, b) for n, a in enumerate(keys) for b in keys[n + 1 :]]
     candidates = [*((c,) for c in keys), *pairs, *((c,) for c in usable[:1])]

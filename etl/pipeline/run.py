@@ -24,6 +24,7 @@ from etl.pipeline.kept_columns import star_tables
 from etl.pipeline.left import is_as_left, note_as_left
 from etl.pipeline.loads import run_loads
 from etl.pipeline.planning import notices_of_settings, plan_run, planned_sources, sales_not_read
+from etl.pipeline.profiling import profile_loads
 from etl.pipeline.progress import VALIDATING
 from etl.pipeline.read_copy import refresh_read_copy
 from etl.pipeline.stages import VALIDATION, Stages, log_run_end, measured
@@ -221,6 +222,7 @@ def _load_and_validate(run: RunContext, findings: Findings) -> RunSummary:
     findings.attention += _found(run, lambda: sales_not_read(run, outcomes))
     findings.judged = _validate(run, applied)
     findings.exported += _export(run, findings)
+    profile_loads(run, outcomes)
     return summarize(run, outcomes, applied, findings)
 
 

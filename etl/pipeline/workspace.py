@@ -27,6 +27,7 @@ from etl.settings.config import Config
 logger = logging.getLogger(__name__)
 
 REJECTED, PROCESSED, QUALITY = "rejected", "processed", "quality"
+PROFILES = "profile"
 SCRATCH = "scratch"
 WAREHOUSE = "warehouse.duckdb"
 # Locked as long as its run is under way.

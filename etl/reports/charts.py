@@ -6,6 +6,7 @@ never stretched and a phone shows them at the size of all other text.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -248,6 +249,39 @@ def share_bar(parts: Sequence[tuple[str, float]]) -> Markup:
         '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
         '<rect class="back" width="100" height="10"/>{}</svg>'
     ).format(NOTHING.join(shapes))
+
+
+_SPREAD_BARS = 24
+_SPREAD_HEIGHT = 24
+
+
+def spread(percentiles: Sequence[float]) -> Markup:
+    """Draw how numbers spread between their first and their 99th percentile, as narrow bars.
+
+    Args:
+        percentiles: 101 of them, in order; the figures stand beside it, so it has no text.
+
+    Example:
+        >>> str(spread(range(101))).count("<rect")
+        24
+    """
+    low, high = percentiles[1], percentiles[-2]
+    if low >= high:
+        return share_bar([("f-plain", 1.0)])
+    step = (high - low) / _SPREAD_BARS
+    edges = [low + step * number for number in range(_SPREAD_BARS)] + [high]
+    shares = [bisect_right(percentiles, edge) for edge in edges]
+    heights = [after - before for before, after in pairwise([0, *shares[1:]])]
+    scale = _SPREAD_HEIGHT / max(heights)
+    shape = Markup('<rect class="f-plain" x="{}" y="{:.4g}" width="{}" height="{:.4g}"/>')
+    bars = [
+        shape.format(_SLOT * n + _SIDE, _SPREAD_HEIGHT - each * scale, _BAR, each * scale)
+        for n, each in enumerate(heights)
+    ]
+    return Markup(
+        '<svg class="spread" viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">'
+        "{}</svg>"
+    ).format(_SLOT * _SPREAD_BARS, _SPREAD_HEIGHT, NOTHING.join(bars))
 
 
 def flow(parts: Sequence[tuple[str, int]]) -> Flow:

@@ -5,6 +5,7 @@ of many digits stays a text where a key or a phone number is meant by it. Where 
 a column is a text.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +19,9 @@ from etl.rules.frame_types import text_column_width
 from etl.rules.texts import NULL_WORDS, TextOptions, prepared
 from etl.rules.values import utf16_length
 from etl.schema.tables import Column, Kind
+
+# Names of columns that distinguish records.
+LOOKS_LIKE_KEY = re.compile(r"(?:^|_)(?:id|nr|no|number|key|code|sku|nummer)$")
 
 _MOST_DIGITS = 38
 _USUAL_DIGITS = 18  # of decimals, as money is often declared

@@ -391,6 +391,9 @@ class ProcessingConfig(_Section):
         "last load; 0: any")
     max_removed_rate: Share = _setting(
         0.2, "largest share of a table's rows that a full refresh removes; 1: all of them")
+    profile_loads: Switch = _setting(
+        False, "profile each table after its load, beside what it was before; `profile = true` in "
+        "pipeline.toml does so for one source")
     full_check_days: Count = _setting(
         7, "days for which a check of the whole tables is good; until then keys, references, "
         "profit and status are checked of what was written since. 0: the whole tables every time")

@@ -163,6 +163,9 @@ class SourceOptions(RestOptions, ChangeOptions, _Part):
     extra: Literal["report", "keep", "refuse"] = Field(
         default="report", description="columns that the table does not have"
     )
+    profile: bool = Field(
+        default=False, description="profile the table after each load; PROFILE_LOADS: all tables"
+    )
     statuses: tuple[str, ...] | None = Field(
         default=None, description="statuses of the sales that are loaded, compared without case"
     )

@@ -39,6 +39,8 @@ ORDER = (
     {"etl.sources"},
     {"etl.api_ingest", "etl.history"},
     {"etl.warehouse", "etl.reports"},
+    {"etl.profile"},
+    {"etl.data_quality"},
     {"etl.monitoring"},
     {"etl.alerts"},
     {"etl.quality"},

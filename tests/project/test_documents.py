@@ -113,7 +113,9 @@ def test_every_call_of_the_tests_names_files_that_exist(document: str, command: 
     assert not [name for name in files if not (ROOT / name.split("::")[0]).exists()], document
 
 
-@pytest.mark.parametrize("document", ["library.md", "notebook.md", "your-own-tables.md"])
+@pytest.mark.parametrize(
+    "document", ["library.md", "notebook.md", "your-own-tables.md", "profile.md"]
+)
 def test_the_examples_in_python_do_what_is_written_below_them(
     document: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Browser, axe_core, chromium
+from browser import ROOT, Browser, axe_core, chromium
 from sample_journal import sample_journal, sample_page
 
+from etl.profile.look import profile_file
+from etl.profile.report import profile_page
 from etl.reports.dashboard import MOST_RUNS
 from etl.reports.quality import html_report
 
@@ -33,6 +35,14 @@ def quality_report() -> str:
     return html_report({**report, "anomalies": entry["anomalies"]})
 
 
+def profile() -> str:
+    before, after = (
+        profile_file(ROOT / "data" / "input" / f"{name}")
+        for name in ("products.json", "customers.csv")
+    )
+    return profile_page(after, before, scores={"validity": 93.0}, broken=[("a is b", 3)])
+
+
 PAGES = {
     "no run": lambda: sample_page(0),
     "one run": lambda: sample_page(1),
@@ -40,6 +50,7 @@ PAGES = {
     "a failed run": lambda: sample_page(30, last="failed"),
     f"{MOST_RUNS} runs": lambda: sample_page(MOST_RUNS),
     "quality report": quality_report,
+    "profile": profile,
 }
 
 

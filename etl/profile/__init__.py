@@ -1,0 +1,1 @@
+"""Profiles of files and tables: types, gaps, distributions, duplicates, outliers; side by side."""
