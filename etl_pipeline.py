@@ -51,6 +51,7 @@ from etl.alerts.notifier import (
 from etl.alerts.run_alerts import with_alerts
 from etl.alerts.throttling import AlertThrottler
 from etl.api_ingest import fetch_from_api
+from etl.engines.schemas import Schemas
 from etl.errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from etl.files import private_files
 from etl.history.summary import RunSummary
@@ -214,9 +215,10 @@ def _begin(args: Arguments) -> int:
 
 def _print_schema(config: Config, _args: Arguments) -> int:
     connection = config.database.connection_string.get_secret_value()
-    loaded = (*STAR_TABLES, *own_tables(config))
+    loaded, schemas = (*STAR_TABLES, *own_tables(config)), Schemas.of(config)
     with console.output():
-        print(schema_script(connection, upgrade_script(connection, loaded), loaded))
+        upgrade = upgrade_script(connection, loaded, schemas=schemas)
+        print(schema_script(connection, upgrade, loaded, schemas=schemas))
     return EXIT_OK
 
 

@@ -53,6 +53,10 @@ class Server(Engine):
 
     is_server = True
 
+    def database_alone(self) -> str:
+        """The same, of a database that nothing else shares."""
+        return self.new_database()
+
     def address(self, connection: str) -> tuple[str, int]:
         """Host and port of a connection string."""
         raise NotImplementedError
@@ -158,6 +162,12 @@ class Postgres(Server):
         mark = "&" if "?" in self.server else "?"
         return f"{self.server}{mark}options=-csearch_path%3D{name}"
 
+    def database_alone(self) -> str:
+        name = _new_name()
+        self._execute(f"CREATE DATABASE {name}")
+        _undo.append(lambda: self._execute(f"DROP DATABASE {name} (FORCE)"))
+        return urlunsplit(urlsplit(self.server)._replace(path=f"/{name}"))
+
     @property
     def server(self) -> str:
         """The connection string of the server itself."""
@@ -177,14 +187,16 @@ class Postgres(Server):
 
     def create_login(self, connection: str, name: str) -> str:
         found = urlsplit(connection)
-        schema = connection.rpartition("%3D")[2]
+        _, own, schema = connection.rpartition("%3D")
         self._execute(f"CREATE ROLE {name} LOGIN PASSWORD '{_PASSWORD}'")
-        self._execute(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
+        if own:
+            self._execute(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
         place = found.netloc.rpartition("@")[2]
         return urlunsplit(found._replace(netloc=f"{name}:{_PASSWORD}@{place}"))
 
     def drop_login(self, connection: str, name: str) -> None:
-        self._execute(f"DROP OWNED BY {name}")
+        with psycopg.connect(connection, autocommit=True) as owner:
+            owner.execute(f"DROP OWNED BY {name}".encode())
         self._execute(f"DROP ROLE {name}")
 
     def let_load(self, name: str) -> str:

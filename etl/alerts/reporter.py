@@ -16,6 +16,7 @@ from etl.alerts.remembered import remembered_success
 from etl.alerts.texts import time_text
 from etl.engines.database import DatabaseManager
 from etl.engines.engine import Access
+from etl.engines.schemas import Schemas
 from etl.history import audit as run_history
 from etl.monitoring.logs import PIPELINE_LOG
 from etl.places import command_line
@@ -93,5 +94,6 @@ def _last_success(config: Config, state: AlertState, *, reached: bool) -> str:
 
 def _last_of_history(config: Config) -> datetime | None:
     connection = config.database.connection_string.get_secret_value()
-    with DatabaseManager(connection, access=Access(read_only=True)) as db:
+    access = Access(read_only=True, schemas=Schemas.of(config))
+    with DatabaseManager(connection, access=access) as db:
         return run_history.last_success(db)

@@ -20,6 +20,7 @@ from etl.engines import ddl
 from etl.engines.dialect import Dialect, quoted, quoted_table
 from etl.engines.engine import DEFAULT_ACCESS, Access, Part, Session, driver_text
 from etl.engines.registry import engine_of
+from etl.engines.schemas import Schemas
 from etl.errors import (
     CircuitOpenError,
     CommitUnknownError,
@@ -89,7 +90,7 @@ class DatabaseManager:
         self.connection_string = _plain(connection_string)
         self.access = access
         self.engine = engine_of(self.connection_string)
-        self.dialect: Dialect = self.engine.dialect
+        self.dialect: Dialect = self.engine.dialect_in(access.schemas)
         self._sleep = sleep
         # Outlives the sources of a run, each of which tries again to get back a lost connection.
         self._breaker = CircuitBreaker(
@@ -129,6 +130,7 @@ class DatabaseManager:
             threads=processing.workers,
             breaker_failures=processing.breaker_failure_threshold,
             breaker_recovery_s=processing.breaker_recovery_seconds,
+            schemas=Schemas.of(config),
         )
         return cls(config.database.connection_string, access=access)
 
@@ -203,7 +205,7 @@ class DatabaseManager:
     def _text(self, sql: str) -> str:
         for name, replacement in self._replaced.items():
             sql = sql.replace(quoted_table(name), quoted(replacement))
-        return sql
+        return self.dialect.schemas.qualified(sql)
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
         """Run one statement; parameters are bound, never pasted into the text."""
@@ -297,7 +299,8 @@ class DatabaseManager:
         self.session.append_parts(self._named(table), parts)
 
     def _named(self, table: Table) -> Table:
-        return replace(table, name=self._replaced.get(table.name, table.name))
+        name = self._replaced.get(table.name) or self.dialect.placed(table.name)
+        return replace(table, name=name)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

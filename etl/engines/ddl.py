@@ -26,24 +26,45 @@ def temporary_table(dialect: Dialect, table: Table) -> Table:
 def create_table(dialect: Dialect, table: Table) -> str:
     """DDL of a table that stays, with its indexes; created only when it is missing."""
     has_keys = dialect.has_keys and (dialect.batched or not table.is_staging)
-    lines = [*_column_lines(dialect, table), *(_key_lines(table) if has_keys else ())]
+    lines = [*_column_lines(dialect, table), *(_key_lines(dialect, table) if has_keys else ())]
     indexes = [_create_index(dialect, table, i) for i in table.indexes if dialect.has_keys]
     body = "\n".join(["(\n" + ",\n".join(lines) + "\n);", *indexes])
     create = dialect.create_staging if table.is_staging else dialect.create_missing
-    return create.format(name=table.name, quoted=quoted_table(table.name), body=body)
+    placed = dialect.placed(table.name)
+    return create.format(name=placed, quoted=quoted_table(placed), body=body)
+
+
+def create_schemas(dialect: Dialect, tables: Iterable[Table]) -> list[str]:
+    """Return what makes the schemas in which tables are to lie, unless they are there.
+
+    Example:
+        >>> from etl.engines.duckdb import DUCKDB
+        >>> create_schemas(DUCKDB, [Table("shop.orders", "", (), ()), Table("orders", "", (), ())])
+        ['CREATE SCHEMA IF NOT EXISTS "shop";']
+    """
+    return [
+        dialect.create_schema.format(schema=schema, quoted=quoted(schema))
+        for schema in schemas_of(dialect, tables)
+    ]
+
+
+def schemas_of(dialect: Dialect, tables: Iterable[Table]) -> list[str]:
+    """Return the schemas that the names of tables carry, each once."""
+    places = (dialect.placed(table.name) for table in tables)
+    return list(dict.fromkeys(place.partition(".")[0] for place in places if "." in place))
 
 
 def _create_index(dialect: Dialect, table: Table, index: Index) -> str:
     name = quoted(f"ix_{table.plain_name}_{index.columns[0]}")
     columns = ", ".join(quoted(column) for column in index.columns)
-    create = f"{dialect.create_index} {name} ON {quoted_table(table.name)} ({columns});"
+    create = f"{dialect.create_index} {name} ON {dialect.quoted_place(table.name)} ({columns});"
     return f"-- {index.reason}\n{create}"
 
 
 def create_view(dialect: Dialect, view: View) -> str:
     """DDL of a view."""
-    name, query = quoted(view.name), view_query(view)
-    return dialect.create_view.format(name=view.name, quoted=name, query=query)
+    query, name = dialect.schemas.qualified(view_query(view)), dialect.placed(view.name)
+    return dialect.create_view.format(name=name, quoted=quoted_table(name), query=query)
 
 
 def view_query(view: View) -> str:
@@ -67,18 +88,18 @@ def comments(dialect: Dialect, notes: Iterable[Note]) -> str:
         COMMENT ON COLUMN "b"."c" IS 'it';
     """
     if dialect.comments:
-        rows = ",\n".join(f"    {_note_row(note)}" for note in notes)
+        rows = ",\n".join(f"    {_note_row(dialect, note)}" for note in notes)
         return dialect.comments.format(rows=rows) if rows else ""
-    return "\n".join(map(_comment_on, notes))
+    return "\n".join(_comment_on(dialect, note) for note in notes)
 
 
-def _note_row(note: Note) -> str:
+def _note_row(dialect: Dialect, note: Note) -> str:
     part = f"N{text_literal(note.column)}" if note.column else "NULL"
-    return f"(N'{note.kind}', N'{note.name}', {part}, N{text_literal(note.text)})"
+    return f"(N'{note.kind}', N'{dialect.placed(note.name)}', {part}, N{text_literal(note.text)})"
 
 
-def _comment_on(note: Note) -> str:
-    name, column = quoted_table(note.name), note.column and f".{quoted(note.column)}"
+def _comment_on(dialect: Dialect, note: Note) -> str:
+    name, column = dialect.quoted_place(note.name), note.column and f".{quoted(note.column)}"
     kind = "COLUMN" if column else note.kind
     return f"COMMENT ON {kind} {name}{column} IS {text_literal(note.text)};"
 
@@ -87,8 +108,11 @@ def grants(dialect: Dialect, tables: Iterable[Table]) -> str:
     """Return a role that may do what a load does with the tables, and nothing else."""
     if not dialect.role:
         return ""
-    rights = [dialect.grant.format(quoted=quoted_table(table.name)) for table in tables]
-    return "\n".join([dialect.role, *rights])
+    granted = tuple(tables)
+    schemas = schemas_of(dialect, granted) if dialect.grant_schema else ()
+    reached = [dialect.grant_schema.format(quoted=quoted(schema)) for schema in schemas]
+    rights = [dialect.grant.format(quoted=dialect.quoted_place(t.name)) for t in granted]
+    return "\n".join([dialect.role, *reached, *rights])
 
 
 def rights_query(dialect: Dialect, tables: Iterable[Table]) -> str:
@@ -104,7 +128,8 @@ def rights_query(dialect: Dialect, tables: Iterable[Table]) -> str:
 
 
 def _right(dialect: Dialect, table: Table, right: str) -> str:
-    return dialect.has_right.format(name=table.name, quoted=quoted_table(table.name), right=right)
+    place = dialect.placed(table.name)
+    return dialect.has_right.format(name=place, quoted=quoted_table(place), right=right)
 
 
 def may_create_query(dialect: Dialect) -> str:
@@ -162,7 +187,7 @@ def add_column(dialect: Dialect, table: Table, column: Column) -> str:
     """
     required = dialect.adds_required and column.default is not None
     text = _column_line(dialect, replace(column, required=required))
-    return dialect.add_column.format(table=quoted_table(table.name), column=text)
+    return dialect.add_column.format(table=dialect.quoted_place(table.name), column=text)
 
 
 def _column_lines(dialect: Dialect, table: Table) -> list[str]:
@@ -176,7 +201,7 @@ def _column_line(dialect: Dialect, column: Column) -> str:
     return f"{quoted(column.name)} {sql_type(dialect, column)}{default} {empty}"
 
 
-def _key_lines(table: Table) -> Iterable[str]:
+def _key_lines(dialect: Dialect, table: Table) -> Iterable[str]:
     if table.key:
         key = ", ".join(quoted(name) for name in table.key)
         yield f"    CONSTRAINT {quoted('pk_' + table.plain_name)} PRIMARY KEY ({key})"
@@ -184,5 +209,5 @@ def _key_lines(table: Table) -> Iterable[str]:
         name = quoted(f"fk_{table.plain_name}_{column.name}")
         yield (
             f"    CONSTRAINT {name} FOREIGN KEY ({quoted(column.name)}) "
-            f"REFERENCES {quoted_table(parent.name)} ({quoted(parent.key[0])})"
+            f"REFERENCES {dialect.quoted_place(parent.name)} ({quoted(parent.key[0])})"
         )

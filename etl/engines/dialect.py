@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from etl.engines.adoption import MADE_BY_LOADS, Adoption
+from etl.engines.schemas import NO_SCHEMAS, Schemas
 from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
 
 
@@ -44,10 +45,12 @@ class Dialect:
             notes. Empty: by COMMENT ON.
         commented: query for the tables, views and columns that carry a note: name, column or
             nothing.
+        create_schema: makes the schema `{schema}`, unless it is there.
         create_index: begins the statement that makes an index of a table that stays.
         clear: empties a staging table.
         role: makes the role to which the rights on the tables are granted; empty: none needed.
         grant: what that role needs on a table.
+        grant_schema: what it needs on a schema that is named, to reach what lies in it.
         has_right: whether this login has `{right}` on table `{name}`; empty: there are no rights.
         may_create: whether it may create tables; likewise.
         own_schema: expression for the schema in which an unqualified name is created, where that
@@ -70,6 +73,7 @@ class Dialect:
         batched: whether a source is merged in batches, a transaction each; else in one.
         checksummed: whether what the server holds of staged rows is checked against a checksum.
         adopts: what is particular to tables that a load did not make.
+        schemas: where tables lie whose names have no schema.
     """
 
     name: str
@@ -93,10 +97,12 @@ class Dialect:
     create_view: str
     comments: str
     commented: str
+    create_schema: str
     create_index: str
     clear: str
     role: str
     grant: str
+    grant_schema: str
     has_right: str
     may_create: str
     own_schema: str
@@ -114,11 +120,20 @@ class Dialect:
     batched: bool
     checksummed: bool
     adopts: Adoption = MADE_BY_LOADS
+    schemas: Schemas = NO_SCHEMAS
 
     @property
     def stages_permanently(self) -> bool:
         """Whether staging tables outlast a connection, and with it a run."""
         return bool(self.create_staging)
+
+    def placed(self, name: str) -> str:
+        """Return the name of a table with its schema, if it lies in one that is named."""
+        return self.schemas.placed(name)
+
+    def quoted_place(self, name: str) -> str:
+        """Return the same as an identifier."""
+        return quoted_table(self.placed(name))
 
 
 # What `Dialect.catalog` begins with; an engine says what is visible, and what comes first.
@@ -330,7 +345,7 @@ def any_differs(dialect: Dialect, columns: Iterable[Column], left: str, right: s
 
 def count_rows(name: str) -> str:
     """Return how many rows a table has."""
-    return f"SELECT count(*) FROM {quoted(name)};"
+    return f"SELECT count(*) FROM {quoted_table(name)};"
 
 
 def clear(dialect: Dialect, name: str) -> str:

@@ -73,10 +73,12 @@ DUCKDB = Dialect(
         "UNION ALL SELECT table_name, column_name FROM duckdb_columns() "
         "WHERE database_name = current_database() AND comment IS NOT NULL;"
     ),
+    create_schema="CREATE SCHEMA IF NOT EXISTS {quoted};",
     create_index="",
     clear="",
     role="",
     grant="",
+    grant_schema="",
     own_schema="",
     table_names="SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES;",
     catalog=CATALOG.format(

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from etl.engines.dialect import Dialect
+from etl.engines.schemas import NO_SCHEMAS, Schemas
 from etl.errors import ETLError, LoadingError
 from etl.resilience.transient import NO_CODES, ErrorCodes
 from etl.schema.tables import Table
@@ -113,6 +114,7 @@ class Access:
         threads: of an embedded engine; 0 for one per processor.
         breaker_failures: failures to connect in a row after which no more attempts are made.
         breaker_recovery_s: for how long, in seconds.
+        schemas: in which the tables lie that are named without one.
     """
 
     read_only: bool = False
@@ -123,6 +125,7 @@ class Access:
     threads: int = 0
     breaker_failures: int = 5
     breaker_recovery_s: float = 60.0
+    schemas: Schemas = NO_SCHEMAS
 
 
 DEFAULT_ACCESS = Access()
@@ -146,6 +149,7 @@ class Engine:
         copy: puts a copy of the open database, as of now, in the place of a file, whole or not at
             all; None for a server.
         codes: the codes by which its errors are judged.
+        in_schemas: its SQL for tables in schemas that are named; None: it has no use for them.
     """
 
     dialect: Dialect
@@ -156,6 +160,11 @@ class Engine:
     file_of: Callable[[str], Path | None] = _no_file
     copy: Callable[[Any, Path], None] | None = None
     codes: ErrorCodes = NO_CODES
+    in_schemas: Callable[[Schemas], Dialect] | None = None
+
+    def dialect_in(self, schemas: Schemas) -> Dialect:
+        """Return its SQL for a warehouse whose tables lie in these schemas."""
+        return self.in_schemas(schemas) if schemas and self.in_schemas else self.dialect
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from importlib import import_module
@@ -12,7 +13,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from etl.engines import adoption
-from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table
+from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table, text_literal
 from etl.engines.engine import (
     Access,
     Engine,
@@ -21,6 +22,7 @@ from etl.engines.engine import (
     table_of,
     translated_errors,
 )
+from etl.engines.schemas import Schemas
 from etl.errors import ETLError, ExtractionError, LoadingError, WarehouseInUseError
 from etl.resilience.transient import ErrorCodes
 from etl.schema.tables import Kind, Table
@@ -36,7 +38,8 @@ _NOTICE_THE_DEAD = "SET client_connection_check_interval = '5s';"
 
 # One lock a schema, since each schema can hold a warehouse of its own. The number is any that
 # others are unlikely to use: the letters "etl_".
-_LOCK = f"{int.from_bytes(b'etl_')}, hashtext(current_schema())"
+_CURRENT = "current_schema()"
+_LOCK = f"{int.from_bytes(b'etl_')}, hashtext({_CURRENT})"
 _TAKE_LOCK = f"SELECT pg_try_advisory_lock({_LOCK});"
 _GIVE_BACK_LOCK = "SELECT pg_advisory_unlock_all();"
 _LOCK_HOLDERS = f"""SELECT a.pid, a.usename, a.client_addr::text
@@ -44,7 +47,7 @@ FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND a.pid <> pg_backend_pid()
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND (l.classid::bigint, l.objid::bigint) = ({int.from_bytes(b"etl_")},
-        hashtext(current_schema())::bigint & 4294967295);"""  # noqa: S608  # a constant
+        hashtext({_CURRENT})::bigint & 4294967295);"""  # noqa: S608  # a constant
 _RUNNING = 'SELECT max("run_id") FROM "etl_run" WHERE "status" = \'running\';'
 
 # "Appendix A. PostgreSQL Error Codes". The client hands on what the server said of a login
@@ -109,10 +112,16 @@ POSTGRESQL = Dialect(
         "ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND d.objsubid > 0\n"
         "WHERE d.classoid = 'pg_class'::regclass AND pg_table_is_visible(c.oid);"
     ),
+    # asks first: CREATE SCHEMA IF NOT EXISTS needs the right even where it is there
+    create_schema=(
+        "DO $$ BEGIN IF to_regnamespace('{quoted}') IS NULL THEN CREATE SCHEMA {quoted}; "
+        "END IF; END $$;"
+    ),
     create_index="CREATE INDEX IF NOT EXISTS",
     clear="TRUNCATE TABLE {quoted};",  # DELETE would leave the rows for VACUUM to clean up
     role=("DO $$ BEGIN CREATE ROLE etl_loader; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"),
     grant="GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {quoted} TO etl_loader;",
+    grant_schema="GRANT USAGE ON SCHEMA {quoted} TO etl_loader;",
     has_right="has_table_privilege('{quoted}', '{right}')",
     may_create="has_schema_privilege(current_schema(), 'CREATE')",
     own_schema="",
@@ -150,6 +159,31 @@ POSTGRESQL = Dialect(
     checksummed=False,  # COPY says how many rows it took, and takes no value that it would change
     adopts=adoption.POSTGRESQL,
 )
+
+# With a schema: in it, or in the database, to make it.
+_MAY_CREATE_IN = """CASE WHEN to_regnamespace('"{schema}"') IS NULL
+    THEN has_database_privilege(current_database(), 'CREATE')
+    ELSE has_schema_privilege(to_regnamespace('"{schema}"'), 'CREATE') END"""
+
+
+def _in_schemas(schemas: Schemas) -> Dialect:
+    if not schemas.own:
+        return replace(POSTGRESQL, schemas=schemas)
+    return replace(
+        POSTGRESQL, schemas=schemas, own_schema=text_literal(schemas.own),
+        may_create=_MAY_CREATE_IN.format(schema=schemas.own),
+    )  # fmt: skip
+
+
+def _search_path(schemas: Schemas) -> str:
+    """The statement by which unqualified names mean the tables of these schemas."""
+    named = ", ".join(map(quoted, schemas.named))
+    if schemas.own:
+        return f"SET search_path TO {named};"
+    return (
+        f"SELECT set_config('search_path', current_setting('search_path') || ', {named}', false);"
+    )
+
 
 _READ_ONLY = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only');"
 
@@ -278,8 +312,9 @@ def server_cursor(connection: Any, name: str, **options: object) -> Iterator[Any
 class PostgresSession:
     """A connection to PostgreSQL; see `engine.Session`."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, schema: str = "") -> None:
         self._connection = connection
+        self._schema = schema
 
     @classmethod
     def open(cls, connection_string: str, access: Access) -> Self:
@@ -294,10 +329,12 @@ class PostgresSession:
             WarehouseInUseError: another run has the lock.
             LoadingError: the server cannot be reached or refuses.
         """
-        session = cls(connect(connection_string))
+        session = cls(connect(connection_string), access.schemas.own)
         try:
             session._require_merge()
             session.execute(_SETTINGS)
+            if access.schemas:
+                session.execute(_search_path(access.schemas))
             with suppress(LoadingError):
                 session.execute(_NOTICE_THE_DEAD)
             if not access.read_only:
@@ -333,15 +370,20 @@ class PostgresSession:
         return "default_transaction_read_only is on" if default == "on" else ""
 
     def _take_lock(self) -> None:
-        if not self.query(_TAKE_LOCK)[0][0]:
+        if not self.query(self._of_schema(_TAKE_LOCK))[0][0]:
             raise WarehouseInUseError.by_another_run(self._holder())
+
+    def _of_schema(self, sql: str) -> str:
+        """A statement about the lock of the schema that is set, which may be missing yet."""
+        schema = text_literal(self._schema) if self._schema else _CURRENT
+        return sql.replace(_CURRENT, schema)
 
     def _holder(self) -> str:
         holder = ""
         with suppress(LoadingError):  # there may be no table yet
             run_id = self.query(_RUNNING)[0][0]
             holder += f", {run_id}" if run_id else ""
-        for pid, user, address in self.query(_LOCK_HOLDERS):
+        for pid, user, address in self.query(self._of_schema(_LOCK_HOLDERS)):
             holder += f" (server process {pid} of {user}{' from ' + address if address else ''})"
         return holder
 
@@ -450,7 +492,7 @@ class PostgresSession:
         facts = {"driver": f"psycopg {client().__version__}", "server": f"PostgreSQL {version}"}
         if reason := self._read_only():
             facts["read_only"] = reason
-        if self.query(_LOCK_HOLDERS):
+        if self.query(self._of_schema(_LOCK_HOLDERS)):
             facts["used_by"] = f"another run{self._holder()}"
         return facts
 
@@ -562,4 +604,5 @@ ENGINE = Engine(
     open=PostgresSession.open,
     reader=PostgresReader,
     codes=CODES,
+    in_schemas=_in_schemas,
 )

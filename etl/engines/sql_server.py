@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
@@ -12,9 +13,10 @@ from typing import Any, Self
 import pyarrow as pa
 
 from etl.engines import adoption, odbc
-from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table
+from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table, text_literal
 from etl.engines.engine import Access, Engine, Part, table_of
 from etl.engines.odbc import OdbcReader, odbc_errors, pyodbc
+from etl.engines.schemas import NO_SCHEMAS, Schemas
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.resilience.transient import ErrorCodes
 from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
@@ -95,6 +97,9 @@ CODES = ErrorCodes(
     data_numbers=range(50_000, 1_000_000),
 )
 
+# CREATE SCHEMA too.
+_CREATE_SCHEMA = "IF SCHEMA_ID(N'{schema}') IS NULL\nEXEC(N'CREATE SCHEMA {quoted};');"
+
 _UNLESS_THERE = "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quoted} {body}\nEND;"
 
 # CREATE VIEW wants to be alone in its batch.
@@ -105,7 +110,8 @@ _CREATE_VIEW = "IF OBJECT_ID(N'{name}', N'V') IS NULL\nEXEC(N'CREATE VIEW {quote
 _COMMENTS = """DECLARE @kind NVARCHAR(10), @name SYSNAME, @part SYSNAME, @note NVARCHAR(1000),
     @schema SYSNAME;
 DECLARE notes CURSOR LOCAL STATIC FOR
-SELECT n."kind", n."name", n."part", n."note", OBJECT_SCHEMA_NAME(OBJECT_ID(n."name"))
+SELECT n."kind", OBJECT_NAME(OBJECT_ID(n."name")), n."part", n."note",
+    OBJECT_SCHEMA_NAME(OBJECT_ID(n."name"))
 FROM (VALUES
 {rows}
 ) AS n ("kind", "name", "part", "note")
@@ -133,7 +139,32 @@ _COMMENTED = """SELECT o.name, COALESCE(c.name, N'')
 FROM sys.extended_properties AS p JOIN sys.objects AS o ON o.object_id = p.major_id
 LEFT JOIN sys.columns AS c ON c.object_id = p.major_id AND c.column_id = p.minor_id
 WHERE p.class = 1 AND p.name = N'MS_Description'
-    AND SCHEMA_NAME(o.schema_id) IN (SCHEMA_NAME(), N'dbo');"""
+    AND SCHEMA_NAME(o.schema_id) IN ({seen});"""
+
+# Where an unqualified name is made, and where it is looked for.
+_OWN, _SEEN = "SCHEMA_NAME()", "SCHEMA_NAME(), N'dbo'"
+
+# Both are needed: the one in the database, the other in the schema.
+_MAY_CREATE = (
+    "HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE') "
+    "* HAS_PERMS_BY_NAME({own}, N'SCHEMA', N'ALTER')"
+)
+# A schema that is missing has to be made first; its maker owns it.
+_MAY_CREATE_IN = (
+    "HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE') "
+    "* COALESCE(HAS_PERMS_BY_NAME({own}, N'SCHEMA', N'ALTER'), "
+    "HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE SCHEMA'))"
+)
+_TABLE_NAMES = "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA IN ({seen});"
+
+
+def _catalog(own: str, seen: str) -> str:
+    return CATALOG.format(
+        also="",
+        visible=f"t.TABLE_SCHEMA IN ({seen})",
+        first=f"CASE WHEN t.TABLE_SCHEMA = {own} THEN 0 ELSE 1 END",
+    )
+
 
 SQL_SERVER = Dialect(
     name="SQL Server",
@@ -170,27 +201,18 @@ SQL_SERVER = Dialect(
     create_staging=_UNLESS_THERE,
     create_view=_CREATE_VIEW,
     comments=_COMMENTS,
-    commented=_COMMENTED,
+    commented=_COMMENTED.format(seen=_SEEN),
+    create_schema=_CREATE_SCHEMA,
     create_index="CREATE INDEX",
     clear="DELETE FROM {quoted};",  # TRUNCATE would need the right to alter the table
     role="IF DATABASE_PRINCIPAL_ID(N'etl_loader') IS NULL\nCREATE ROLE etl_loader;",
     grant="GRANT SELECT, INSERT, UPDATE, DELETE ON {quoted} TO etl_loader;",
+    grant_schema="",  # the right to the tables is enough
     has_right="HAS_PERMS_BY_NAME(N'{name}', N'OBJECT', N'{right}')",
-    # both are needed: the one in the database, the other in the schema
-    may_create=(
-        "HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE') "
-        "* HAS_PERMS_BY_NAME(SCHEMA_NAME(), N'SCHEMA', N'ALTER')"
-    ),
-    own_schema="SCHEMA_NAME()",
-    table_names=(
-        "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES "
-        "WHERE TABLE_SCHEMA IN (SCHEMA_NAME(), N'dbo');"
-    ),
-    catalog=CATALOG.format(
-        also="",
-        visible="t.TABLE_SCHEMA IN (SCHEMA_NAME(), N'dbo')",
-        first="CASE WHEN t.TABLE_SCHEMA = SCHEMA_NAME() THEN 0 ELSE 1 END",
-    ),
+    may_create=_MAY_CREATE.format(own=_OWN),
+    own_schema=_OWN,
+    table_names=_TABLE_NAMES.format(seen=_SEEN),
+    catalog=_catalog(_OWN, _SEEN),
     remember_key="",
     remembered_key="",
     kinds={
@@ -216,6 +238,20 @@ SQL_SERVER = Dialect(
     checksummed=True,  # ODBC drivers have been seen to change values silently
     adopts=adoption.SQL_SERVER,
 )
+
+
+def _in_schemas(schemas: Schemas) -> Dialect:
+    own = f"N{text_literal(schemas.own)}" if schemas.own else _OWN
+    others = [f"N{text_literal(schema)}" for schema in schemas.named if schema != schemas.own]
+    seen = ", ".join([own if schemas.own else _SEEN, *others])
+    return replace(
+        SQL_SERVER, schemas=schemas, own_schema=own,
+        may_create=(_MAY_CREATE_IN if schemas.own else _MAY_CREATE).format(own=own),
+        table_names=_TABLE_NAMES.format(seen=seen),
+        catalog=_catalog(own, seen),
+        commented=_COMMENTED.format(seen=seen),
+    )  # fmt: skip
+
 
 # NOCOUNT: counts of rows are no result sets, behind which an error could hide. XACT_ABORT: an
 # error takes the whole transaction back. LOCK_TIMEOUT in ms: whoever blocks us for longer than a
@@ -253,7 +289,9 @@ _TRIGGER_STEP = (
     "nothing of this batch was loaded"
 )
 # The table that a statement of ours writes.
-_WRITTEN = re.compile(r'^\s*(?:MERGE INTO|INSERT INTO|UPDATE|DELETE FROM|MERGE) "(?P<name>[^"]+)"')
+_WRITTEN = re.compile(
+    r'^\s*(?:MERGE INTO|INSERT INTO|UPDATE|DELETE FROM|MERGE) (?P<name>"[^"]+"(?:\."[^"]+")?)'
+)
 
 # What must come back as it was sent: a driver that misreads the server's answer about types cuts
 # the fraction off a time, the decimals off a number, or letters of a text, and says nothing.
@@ -273,7 +311,8 @@ _ARRAY_BYTES = 16 * 1024 * 1024
 class SqlServerSession:
     """A connection to SQL Server; see `engine.Session`."""
 
-    def __init__(self, connection_string: str) -> None:
+    def __init__(self, connection_string: str, schemas: Schemas = NO_SCHEMAS) -> None:
+        self._schemas = schemas
         self._connection_string = connection_string
         self._connection = odbc.connect(connection_string)
         self._beside: SqlServerSession | None = None
@@ -292,7 +331,7 @@ class SqlServerSession:
             WarehouseInUseError: another run has the lock.
             LoadingError: the server cannot be reached or refuses.
         """
-        session = cls(connection_string)
+        session = cls(connection_string, access.schemas)
         try:
             session.execute(_SETTINGS)
             session._require_exact()
@@ -321,7 +360,7 @@ class SqlServerSession:
     def _holder(self) -> str:
         holder = ""
         with suppress(LoadingError):  # there may be no table yet
-            run_id = self.query(_RUNNING)[0][0]
+            run_id = self.query(self._schemas.qualified(_RUNNING))[0][0]
             holder += f", {run_id}" if run_id else ""
         with suppress(LoadingError):  # the permission may be missing
             for session_id, host, login in self.query(_LOCK_HOLDER):
@@ -389,7 +428,7 @@ class SqlServerSession:
     def _ended(self, sql: str) -> str:
         """What there is to say of a transaction that a trigger has ended."""
         table = _WRITTEN.search(sql)
-        name = table["name"] if table else ""
+        name = table["name"].replace('"', "") if table else ""
         triggers: list[tuple[Any, ...]] = []
         with suppress(LoadingError):  # the login may not be allowed to see them
             triggers = self.query(_TRIGGERS, (name,))
@@ -613,4 +652,5 @@ ENGINE = Engine(
     open=SqlServerSession.open,
     reader=OdbcReader,
     codes=CODES,
+    in_schemas=_in_schemas,
 )

@@ -39,6 +39,7 @@ from etl.settings.kinds import (
     Rate,
     Ratio,
     Returns,
+    SchemaName,
     Secret,
     Share,
     Switch,
@@ -170,6 +171,11 @@ class DatabaseConfig(_Section):
     db_driver: Text | None = _setting(
         None, "ODBC driver, by name or path; unset takes Microsoft's newest that is installed, or "
         "the one that mssql-python brings")
+    db_schema: SchemaName | None = _setting(
+        None, "schema of all tables that name none, on SQL Server and PostgreSQL; made if it is "
+        "missing; unset: the login's default schema (and dbo), or the search path")
+    db_staging_schema: SchemaName | None = _setting(
+        None, "schema of the staging tables (stage_..., rejected_...); unset: that of the others")
     db_encrypt: Encrypt = _setting(
         "yes", "encryption of the connection to DB_SERVER: yes, no or strict")
     db_trust_server_certificate: Switch = _setting(

@@ -82,6 +82,8 @@ def _addresses(text: str, base_dir: Path) -> tuple[str, ...]:
 
 # fmt: off
 Text = Annotated[str, Kind("text without line breaks and other control characters", _one_line)]
+SchemaName = Annotated[str, Kind(
+    "the name of a schema: letters, digits and _", _matching(r"[^\W\d]\w*"))]
 Secret = Annotated[SecretStr, Kind("text on one line", _one_line_secret, secret=True)]
 Connection = Annotated[SecretStr, Kind(
     "duckdb:///path, duckdb:///:memory:, postgresql://... or an ODBC string Name=value;...",

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from etl.engines.database import DatabaseManager
 from etl.engines.engine import Access
+from etl.engines.schemas import Schemas
 from etl.errors import ETLError
 from etl.rules.declared import Condition, Declaration, faults_of_expressions
 from etl.rules.found_types import TypeFinder
@@ -270,6 +271,6 @@ def own_tables(config: Config) -> tuple[Table, ...]:
     """
     if not config.pipeline.loads:
         return ()
-    access = Access(read_only=True, empty_if_missing=True)
+    access = Access(read_only=True, empty_if_missing=True, schemas=Schemas.of(config))
     with DatabaseManager(config.database.connection_string, access=access) as db:
         return tuple(each.whole for each in own_loads(db, config))

@@ -9,6 +9,7 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import SCHEMAS_OF, Dialect, catalog_of
 from etl.engines.engine import Access
 from etl.engines.registry import engine_of
+from etl.engines.schemas import NO_SCHEMAS, Schemas
 from etl.errors import LoadingError
 from etl.schema.tables import (
     AUDIT_TABLES,
@@ -39,7 +40,11 @@ def permanent_tables(dialect: Dialect, loaded: Sequence[Table] = STAR_TABLES) ->
 
 
 def schema_script(
-    connection_string: str, upgrade: str = "", loaded: Sequence[Table] = STAR_TABLES
+    connection_string: str,
+    upgrade: str = "",
+    loaded: Sequence[Table] = STAR_TABLES,
+    *,
+    schemas: Schemas = NO_SCHEMAS,
 ) -> str:
     """Return the DDL of tables, views and comments as one script.
 
@@ -47,12 +52,14 @@ def schema_script(
         connection_string: of the warehouse, for its dialect.
         upgrade: what an existing warehouse needs besides, from `upgrade_script`.
         loaded: the tables into which sources are loaded.
+        schemas: in which the tables lie that are named without one.
     """
-    dialect = engine_of(connection_string).dialect
+    dialect = engine_of(connection_string).dialect_in(schemas)
     tables = permanent_tables(dialect, loaded)
     views = views_of(tables)
     script = [
         dialect.script_start,
+        *ddl.create_schemas(dialect, tables),
         *(ddl.create_table(dialect, table) for table in tables),
         upgrade,
         *(ddl.create_view(dialect, view) for view in views),
@@ -62,7 +69,12 @@ def schema_script(
     return "\n\n".join(part for part in script if part)
 
 
-def upgrade_script(connection_string: str, loaded: Sequence[Table] = STAR_TABLES) -> str:
+def upgrade_script(
+    connection_string: str,
+    loaded: Sequence[Table] = STAR_TABLES,
+    *,
+    schemas: Schemas = NO_SCHEMAS,
+) -> str:
     """Return what adds the columns that an existing warehouse lacks, as it is now.
 
     Where it cannot be looked at, the script is a comment that says so.
@@ -70,9 +82,11 @@ def upgrade_script(connection_string: str, loaded: Sequence[Table] = STAR_TABLES
     Args:
         connection_string: of the warehouse.
         loaded: the tables into which sources are loaded.
+        schemas: in which the tables lie that are named without one.
     """
+    access = Access(read_only=True, schemas=schemas)
     try:
-        with DatabaseManager(connection_string, access=Access(read_only=True)) as db:
+        with DatabaseManager(connection_string, access=access) as db:
             found = schema_differences(db, loaded)
             return "\n".join(_added(db.dialect, found))
     except LoadingError as error:
@@ -106,7 +120,8 @@ class Differences:
     def statements(self, dialect: Dialect) -> list[str]:
         """Return the DDL that creates and adds what is missing."""
         created = [ddl.create_table(dialect, table) for table in self.tables]
-        return [*created, *_added(dialect, self)]
+        schemas = ddl.create_schemas(dialect, self.tables)
+        return [*schemas, *created, *_added(dialect, self)]
 
 
 def _added(dialect: Dialect, found: Differences) -> list[str]:
@@ -163,9 +178,9 @@ def _elsewhere(db: DatabaseManager) -> list[str]:
         return []
     schemas = ", ".join(schema for schema, _ in found)
     return [
-        f"this login would make its tables in schema {found[0][1]}, and there are some in "
-        f"{schemas} already: make that its default schema, or, for a second warehouse, make the "
-        "tables by what --print-schema prints"
+        f"the tables would be made in schema {found[0][1]}, and there are some in {schemas} "
+        f"already: set DB_SCHEMA={found[0][0]}, or, for a second warehouse, make its tables by "
+        "what --print-schema prints"
     ]
 
 
@@ -215,7 +230,8 @@ def read_catalog(
     for schema, table, kind, visible, column, *rest in db.query(catalog_of(db.dialect, schemas)):
         filled = supplied.get((schema, table, column), "")
         described = {column: replace(FoundColumn(*rest), supplied=filled)}
-        if visible:
+        place = db.dialect.placed(table)
+        if place == f"{schema}.{table}" or (visible and place == table):
             found.add(table, schema, kind, described)
         if schema in schemas:
             found.add(f"{schema}.{table}", schema, kind, described)

@@ -22,6 +22,7 @@ from sqlglot import ErrorLevel, exp
 
 from etl.engines import checksums, ddl, sql_server
 from etl.engines import dialect as sql_dialects
+from etl.engines.schemas import Schemas
 from etl.engines.sql_server import SQL_SERVER
 from etl.history import read_keys
 from etl.history.runs import READS_WHOLE_SOURCES
@@ -67,6 +68,7 @@ OWN = Table(
         Column("note", "", Kind.TEXT, width=4000),
     ),
 )  # fmt: skip
+OWN_NAMES = ("order_item", "click")
 ADDED = replace(OWN, name="sales.click", key=())
 FED = replace(OWN, feed=Feed.ANY_ORDER)
 
@@ -338,6 +340,34 @@ def _found(name: str, *kinds: type[_Node]) -> Iterator[_Node]:
 def _everywhere(*kinds: type[_Node]) -> Iterator[tuple[str, _Node]]:
     """The nodes of these kinds in all statements, each with its statement's name."""
     return ((name, node) for name in STATEMENTS for node in _found(name, *kinds))
+
+
+# What is not about our tables: scripts that name schemas themselves, catalogs, and the source.
+FOREIGN = {"schema", "catalog", "primary_key", "commented", "sales_query"}
+
+
+@pytest.mark.parametrize("name", sorted({*STATEMENTS} - FOREIGN))
+def test_every_table_gets_the_schema_that_is_set_and_nothing_else_does(name: str) -> None:
+    schemas = Schemas("dw", "work")
+    sql = schemas.qualified(UNREAD.sub("", STATEMENTS[name]))
+    for text in _split(sql):
+        for table in sqlglot.parse_one(text, read="tsql").find_all(exp.Table):
+            staged = table.name.startswith(("stage_", "rejected_"))
+            wanted = "work" if staged else "sales" if table.name in OWN_NAMES else "dw"
+            is_temporary = table.this.args.get("temporary")
+            assert table.db == ("" if is_temporary else wanted), table.sql()
+    assert re.sub(r'"(dw|work)"\.', "", sql) == UNREAD.sub("", STATEMENTS[name])
+
+
+def test_the_script_of_a_schema_names_it_everywhere() -> None:
+    script = schema_script("Server=x;Database=y", schemas=Schemas("dw", "work"))
+    for table in PERMANENT:
+        schema = "work" if table.is_staging else "dw"
+        assert f"IF OBJECT_ID(N'{schema}.{table.name}', N'U') IS NULL" in script
+        assert f'CREATE TABLE "{schema}"."{table.name}" (' in script
+        assert f'DELETE ON "{schema}"."{table.name}" TO etl_loader;' in script
+    assert script.index("CREATE SCHEMA \"work\"") < script.index("CREATE TABLE")
+    assert not re.search(r'\b(TABLE|REFERENCES|FROM|JOIN|VIEW|ON) "[^"]+"(?! = |[."])', script)
 
 
 def test_every_statement_is_understood() -> None:

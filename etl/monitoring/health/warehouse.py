@@ -11,6 +11,7 @@ from pathlib import Path
 from etl.engines import ddl
 from etl.engines.database import DatabaseManager
 from etl.engines.engine import Access
+from etl.engines.schemas import Schemas
 from etl.errors import ETLError
 from etl.monitoring.health.adopted import adopted_checks
 from etl.monitoring.health.files import may_access, shown_path, warehouse_file
@@ -40,7 +41,11 @@ def database_checks(config: Config) -> Iterator[Check]:
         message = f"{shown_path(path, config)} is not there; made by the first run"
         yield Check("database", WARNING, message=message)
         return
-    access = Access(read_only=True, memory_limit=config.processing.duckdb_memory_limit)
+    access = Access(
+        read_only=True,
+        memory_limit=config.processing.duckdb_memory_limit,
+        schemas=Schemas.of(config),
+    )
     with DatabaseManager(config.database.connection_string, access=access) as db:
         loaded, faults = _loaded(db, config)
         yield from faults

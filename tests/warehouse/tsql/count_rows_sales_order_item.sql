@@ -1,1 +1,1 @@
-SELECT count(*) FROM "sales.order_item";
+SELECT count(*) FROM "sales"."order_item";

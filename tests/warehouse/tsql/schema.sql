@@ -394,7 +394,8 @@ LEFT JOIN "product_dim" ON "product_dim"."product_id" = "sales_fact"."product_id
 DECLARE @kind NVARCHAR(10), @name SYSNAME, @part SYSNAME, @note NVARCHAR(1000),
     @schema SYSNAME;
 DECLARE notes CURSOR LOCAL STATIC FOR
-SELECT n."kind", n."name", n."part", n."note", OBJECT_SCHEMA_NAME(OBJECT_ID(n."name"))
+SELECT n."kind", OBJECT_NAME(OBJECT_ID(n."name")), n."part", n."note",
+    OBJECT_SCHEMA_NAME(OBJECT_ID(n."name"))
 FROM (VALUES
     (N'TABLE', N'customer_dim', NULL, N'one row per customer'),
     (N'TABLE', N'customer_dim', N'customer_id', N'key, as in the source, trimmed'),
