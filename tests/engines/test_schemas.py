@@ -1,7 +1,6 @@
-"""Tables in schemas that are set: all of them and no others, with rights, next to somebody else's."""
+"""Tables in schemas that are set: all of them and no others, with rights, beside other sets."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,8 @@ from etl.warehouse.tables import create_tables, permanent_tables, schema_script
 
 HERE, BESIDE = "etl_dw", "etl_work"
 _WHERE = """SELECT TABLE_SCHEMA, TABLE_NAME FROM INFORMATION_SCHEMA.TABLES
-WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ('pg_catalog', 'information_schema', 'sys')"""
+WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA
+    NOT IN ('pg_catalog', 'information_schema', 'sys')"""
 ORDERS = """[loads.orders]
 source = {{ path = "orders.csv" }}
 table = "{table}"
@@ -143,9 +143,8 @@ def test_two_runs_in_one_schema_keep_each_other_out(server: Server) -> None:
         with pytest.raises(WarehouseInUseError):
             DatabaseManager(connection, access=access).__enter__()
         create_tables(db)
-    with DatabaseManager(connection, access=access):  # now that the schema is there
-        with pytest.raises(WarehouseInUseError):
-            DatabaseManager(connection, access=access).__enter__()
+    with DatabaseManager(connection, access=access), pytest.raises(WarehouseInUseError):
+        DatabaseManager(connection, access=access).__enter__()  # now that the schema is there
 
 
 def test_an_embedded_warehouse_needs_no_schema(tmp_path: Path) -> None:

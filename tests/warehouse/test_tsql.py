@@ -366,7 +366,7 @@ def test_the_script_of_a_schema_names_it_everywhere() -> None:
         assert f"IF OBJECT_ID(N'{schema}.{table.name}', N'U') IS NULL" in script
         assert f'CREATE TABLE "{schema}"."{table.name}" (' in script
         assert f'DELETE ON "{schema}"."{table.name}" TO etl_loader;' in script
-    assert script.index("CREATE SCHEMA \"work\"") < script.index("CREATE TABLE")
+    assert script.index('CREATE SCHEMA "work"') < script.index("CREATE TABLE")
     assert not re.search(r'\b(TABLE|REFERENCES|FROM|JOIN|VIEW|ON) "[^"]+"(?! = |[."])', script)
 
 
