@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from etl.engines.database import DatabaseManager
-from etl.engines.dialect import Dialect, quoted, quoted_table, sql_type
+from etl.engines.dialect import Dialect, quoted, sql_type
 from etl.schema.tables import Column, Kind, Table
 
 _MICROSECONDS = 6  # decimals of a second
@@ -167,7 +167,7 @@ class Adopting:
     def _altered(self, table: Table, column: Column) -> str:
         dialect = self.db.dialect
         statement = dialect.adopts.alter.format(
-            table=quoted_table(table.name), column=quoted(column.name),
+            table=dialect.quoted_place(table.name), column=quoted(column.name),
             type=sql_type(dialect, column), empty="NOT NULL" if column.required else "NULL",
         )  # fmt: skip
         held = self._holders().get((table.name.rpartition(".")[2], column.name), [])
@@ -175,7 +175,7 @@ class Adopting:
         return statement + drop
 
     def _made_anew(self, table: Table, column: Column) -> str:
-        name = quoted_table(table.name)
+        name = self.db.dialect.quoted_place(table.name)
         return f"ALTER TABLE {name} DROP COLUMN {quoted(column.name)}; the next load adds it again"
 
     def _holders(self) -> dict[tuple[str, str], list[str]]:
