@@ -314,17 +314,44 @@ def _whole_params(table: Table) -> tuple[object, ...]:
 
 
 def read_watermark(db: DatabaseManager, table: Table) -> datetime | None:
-    """Return how far incremental runs have read the records of a table; None before the first."""
+    """Return up to which time runs have read the records of a table; None before the first."""
+    reached = read_watermarks(db).get(table.name)
+    return reached.time if reached and reached.number is None else None
+
+
+def read_number(db: DatabaseManager, table: Table) -> int | None:
+    """Return the largest number by which runs have read a table; None before the first."""
+    reached = read_watermarks(db).get(table.name)
+    return reached.number if reached else None
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far the records of a table have been read.
+
+    Attributes:
+        time: the newest record; beside a number the moment at which that was reached.
+        run_id: the run that has read it.
+        number: the largest one, where records are read by number; None: the time says it.
+    """
+
+    time: datetime
+    run_id: str
+    number: int | None = None
+
+
+def read_watermarks(db: DatabaseManager, *, upgraded: bool = True) -> dict[str, Reached]:
+    """Return by table how far it has been read.
+
+    Args:
+        db: the warehouse.
+        upgraded: whether it has the column of numbers already.
+    """
+    number = '"largest_number"' if upgraded else "NULL"
     rows = db.query(
-        'SELECT "watermark" FROM "etl_watermark" WHERE "table_name" = ?;', (table.name,)
+        f'SELECT "table_name", "watermark", "run_id", {number} FROM "etl_watermark";'  # noqa: S608  # one of two constants
     )
-    return rows[0][0] if rows else None
-
-
-def read_watermarks(db: DatabaseManager) -> dict[str, tuple[datetime, str]]:
-    """Return by table how far it has been read, and by which run."""
-    rows = db.query('SELECT "table_name", "watermark", "run_id" FROM "etl_watermark";')
-    return {table: (watermark, run_id) for table, watermark, run_id in rows}
+    return {table: Reached(*reached) for table, *reached in rows}
 
 
 def forget(db: DatabaseManager, table: Table, table_name: str) -> None:
@@ -346,9 +373,29 @@ def move_watermark(
     known = read_watermark(db, table)
     if reached is None or (known is not None and known >= reached):
         return
-    db.execute('DELETE FROM "etl_watermark" WHERE "table_name" = ?;', (table.name,))
-    row = {"table_name": table.name, "watermark": reached, "run_id": plan.run_id}
-    _insert(db, ETL_WATERMARK, row)
+    _reach(db, table.name, Reached(reached, plan.run_id))
+
+
+def move_number(db: DatabaseManager, plan: RunPlan, table: Table, largest: int | None) -> None:
+    """Move the largest number that was read of a table, never back.
+
+    Args:
+        db: the warehouse, in the transaction of the load.
+        plan: the run.
+        table: the table.
+        largest: of the records read; None: there are none.
+    """
+    known = read_number(db, table)
+    if largest is not None and (known is None or largest > known):
+        _reach(db, table.name, Reached(plan.started_at, plan.run_id, largest))
+
+
+def _reach(db: DatabaseManager, table_name: str, reached: Reached) -> None:
+    db.execute('DELETE FROM "etl_watermark" WHERE "table_name" = ?;', (table_name,))
+    _insert(db, ETL_WATERMARK, {
+        "table_name": table_name, "watermark": reached.time, "run_id": reached.run_id,
+        "largest_number": reached.number,
+    })  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,20 @@ from etl.history.runs import LoadCounts, utc_now
 from etl.history.traced import Lineage
 from etl.schema.tables import ETL_LINEAGE, ETL_LINEAGE_FILE, Table
 from etl.sources.files import FileTrace
-from etl.sources.window import EVERYTHING, Window
+from etl.sources.window import EVERYTHING, AnyWindow, Window
 
 logger = logging.getLogger(__name__)
 
 
-def facts_of(trace: FileTrace | None, window: Window = EVERYTHING) -> dict[str, Any]:
+def facts_of(trace: FileTrace | None, window: AnyWindow = EVERYTHING) -> dict[str, Any]:
     """Return what a `Lineage` says of a file as it was read, and of the sales asked for.
 
     Args:
         trace: of the bytes that were read; None for a database, or a file not read whole.
-        window: of the sales that were asked for.
+        window: of the sales that were asked for; of numbers there is no time to note.
     """
     trace = trace or FileTrace()
+    window = window if isinstance(window, Window) else EVERYTHING
     times = {
         "window_start": window.start, "window_end": window.end, "modified_at": trace.modified_at,
         "extracted_at": trace.extracted_at, "recorded_at": utc_now(),

@@ -20,6 +20,7 @@ from etl.history.runs import (
 )
 from etl.rules.columns import storable_keys
 from etl.schema.tables import KEY_WIDTH, Kind, Table, corrected_key_table, key_text_width
+from etl.sources.window import counts_up
 
 
 def read_since_sql(dialect: Dialect, table: Table, *, corrected: str, modes: Iterable[str]) -> str:
@@ -56,7 +57,7 @@ GROUP BY m."record_key", m."run_id";"""
 
 def _was_read(dialect: Dialect, table: Table) -> str:
     """Condition: a run `r` that read the source whole has read the row."""
-    if table.window:
+    if table.window and not counts_up(table):
         return f'target.{quoted(table.window)} BETWEEN r."window_start" AND r."window_end"'
     flag = f"target.{quoted(table.placeholder)}"
     return is_false(dialect, flag) if table.placeholder else "1 = 1"

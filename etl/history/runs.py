@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from etl.schema.tables import Table
-from etl.sources.window import EVERYTHING, Window
+from etl.sources.window import EVERYTHING, AnyWindow, Window
 
 INCREMENTAL = "incremental"
 ONE_DATE = "date"
@@ -153,7 +153,7 @@ class Staged:
     rows_rejected: int
     rows_duplicate: int
     rows_returned: int = 0
-    window: Window = EVERYTHING
+    window: AnyWindow = EVERYTHING
     seconds: float = 0.0
     partial: bool = False
     notes: Mapping[str, int] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from etl.pipeline.sources import Feed, Source
 from etl.rejects import reject_schema
 from etl.rules.blocks import Block, LoadBlock
 from etl.rules.changes import transform_changes
+from etl.rules.columns import read_bigints
 from etl.rules.dates import DateReading, read_timestamps
 from etl.rules.declared import read_keys, transform_declared
 from etl.schema.tables import Kind
@@ -17,14 +18,14 @@ from etl.settings.config import Config
 from etl.sources.csv_header import listed
 from etl.sources.declared import files_of
 from etl.sources.watch import Watch
-from etl.sources.window import EVERYTHING, Window
+from etl.sources.window import AnyWindow, Numbers, is_everything
 from etl.warehouse.own_loads import OwnLoad
 
 _TIMES = (Kind.DATE, Kind.TIMESTAMP)
 
 
 def own_sources(
-    own: Sequence[OwnLoad], config: Config, windows: Mapping[str, Window]
+    own: Sequence[OwnLoad], config: Config, windows: Mapping[str, AnyWindow]
 ) -> tuple[Source, ...]:
     """Return declared loads as sources.
 
@@ -36,7 +37,7 @@ def own_sources(
     return tuple(_own_source(each, config, windows[each.name]) for each in own)
 
 
-def _own_source(own: OwnLoad, config: Config, window: Window) -> Source:
+def _own_source(own: OwnLoad, config: Config, window: AnyWindow) -> Source:
     watch = _watch(own, config)
     declared, decimal = own.declaration, own.declaration.decimal
     typed = transform_changes if own.table.feed else transform_declared
@@ -64,7 +65,7 @@ def _watch(own: OwnLoad, config: Config) -> Watch:
     )
 
 
-def _own_feed(own: OwnLoad, window: Window, watch: Watch) -> Feed:
+def _own_feed(own: OwnLoad, window: AnyWindow, watch: Watch) -> Feed:
     columns = own.declaration.columns
 
     def originals(losers: pa.Table) -> pa.Table:
@@ -80,7 +81,7 @@ def _own_feed(own: OwnLoad, window: Window, watch: Watch) -> Feed:
     return replace(feed, left_out=changes.left_out, reached=changes.reached, loaded=changes.loaded)
 
 
-def _blocks(own: OwnLoad, window: Window, watch: Watch) -> Iterator[Block]:
+def _blocks(own: OwnLoad, window: AnyWindow, watch: Watch) -> Iterator[Block]:
     columns = own.declaration.columns
     dates = [c.name for c in own.table.columns if c.kind in _TIMES and c.name in columns]
     in_window = _window_filter(own, window, watch)
@@ -95,20 +96,26 @@ def _blocks(own: OwnLoad, window: Window, watch: Watch) -> Iterator[Block]:
 
 
 def _window_filter(
-    own: OwnLoad, window: Window, watch: Watch
+    own: OwnLoad, window: AnyWindow, watch: Watch
 ) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """What keeps the records of a window, and those of no time at all, to be rejected."""
     cursor = own.options.cursor
-    if not cursor or window == EVERYTHING:
+    if not cursor or is_everything(window):
         return lambda records: records
 
     def kept(records: pa.RecordBatch) -> pa.RecordBatch:
-        times = read_timestamps(records.column(cursor), watch.dates)
-        start, end = (pa.scalar(each, times.type) for each in (window.start, window.end))
-        inside = pc.and_(pc.greater_equal(times, start), pc.less_equal(times, end))
+        values = _cursor_values(records.column(cursor), window, watch)
+        start, end = (pa.scalar(each, values.type) for each in (window.start, window.end))
+        inside = pc.and_(pc.greater_equal(values, start), pc.less_equal(values, end))
         return records.filter(pc.fill_null(inside, True))
 
     return kept
+
+
+def _cursor_values(column: pa.Array, window: AnyWindow, watch: Watch) -> pa.Array:
+    if isinstance(window, Numbers):
+        return read_bigints(column).values
+    return read_timestamps(column, watch.dates)
 
 
 def _shaped(rejected: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:

@@ -28,7 +28,16 @@ from etl.schema.source_columns import SOURCE_COLUMNS
 from etl.schema.tables import SALES_FACT, Table
 from etl.settings.config import Config
 from etl.sources.corrected import read_corrected
-from etl.sources.window import EVERYTHING, Window, hull
+from etl.sources.window import (
+    EVERYTHING,
+    AnyWindow,
+    Numbers,
+    Window,
+    counts_up,
+    everything_of,
+    hull,
+    since_number,
+)
 from etl.warehouse.own_loads import OwnLoad
 from etl.warehouse.own_tables import open_tables
 from etl.warehouse.staging import known_texts
@@ -115,11 +124,14 @@ def _is_enabled(run: RunContext, name: str) -> bool:
 
 def _is_read(run: RunContext, own: OwnLoad) -> bool:
     """Whether a run reads a load; records of a span of days would be added once more."""
-    if own.table.key or not own.table.window or run.plan.mode in (INCREMENTAL, FULL_REFRESH):
+    by_time = own.table.key and not counts_up(own.table)
+    if by_time or not own.table.window or run.plan.mode in (INCREMENTAL, FULL_REFRESH):
         return True
     logger.info(
-        "%s left out: it adds records, and a run of single days would do so again", own.name
-    )
+        "%s left out: %s", own.name,
+        "it adds records, and a run of single days would do so again"
+        if not own.table.key else "its records are asked for by number, not by day",
+    )  # fmt: skip
     return False
 
 
@@ -131,13 +143,24 @@ def _going_on(run: RunContext, own: OwnLoad) -> OwnLoad:
     return replace(own, records=own.changes.after(position))
 
 
-def _own_window(run: RunContext, own: OwnLoad) -> Window:
+def _own_window(run: RunContext, own: OwnLoad) -> AnyWindow:
     if not own.table.window:
         return run.plan.window
+    if counts_up(own.table):
+        return _numbers(run, own)
     window = _window_of_table(run.db, run.args, own.table, lag_days=own.options.lag_days)
     if own.table.key or window == EVERYTHING:
         return window
     return replace(window, start=window.start + _TICK)  # what was added must not come again
+
+
+def _numbers(run: RunContext, own: OwnLoad) -> Numbers:
+    """The records of a load that are asked for by number."""
+    reached = audit.read_number(run.db, own.table) if run.plan.mode == INCREMENTAL else None
+    window = since_number(reached, own.options.lag_ids)
+    if own.table.key or reached is None:
+        return window
+    return replace(window, start=window.start + 1)  # what was added must not come again
 
 
 def _corrected(run: RunContext) -> Source:
@@ -163,7 +186,9 @@ def _corrected(run: RunContext) -> Source:
 
 
 def _source_named(run: RunContext, name: str) -> Source:
-    own = own_sources(run.own, run.config, {each.name: EVERYTHING for each in run.own})
+    own = own_sources(
+        run.own, run.config, {each.name: everything_of(each.table) for each in run.own}
+    )
     known = (*sources_of(run.config, EVERYTHING), *own)
     return next(source for source in known if source.name == name)
 

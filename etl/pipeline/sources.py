@@ -58,7 +58,7 @@ from etl.sources.sales import (
 )
 from etl.sources.several import SourceFiles
 from etl.sources.watch import Watch, with_proven_order
-from etl.sources.window import EVERYTHING, Window
+from etl.sources.window import EVERYTHING, AnyWindow, Window
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Source:
     name: str
     table: Table
     columns: tuple[str, ...]
-    window: Window
+    window: AnyWindow
     feed: Feed
     transform: Callable[[pa.RecordBatch], LoadBlock]
     partial: bool = False

@@ -418,8 +418,9 @@ ETL_WATERMARK = Table(
     "etl_watermark", "how far incremental runs have read", ("table_name",),
     columns=(
         _TABLE_NAME,
-        _time("watermark", "latest transaction_date read", required=True),
+        _time("watermark", "latest transaction_date read; beside a number, when", required=True),
         _RUN_ID,
+        Column("largest_number", "largest one read, where records are read by number", Kind.BIGINT),
     ),
 )  # fmt: skip
 

@@ -16,8 +16,9 @@ from etl.settings.pipeline_file import (
 from etl.settings.toml_places import Place
 
 NAME_WIDTH = 20  # of sources in the audit tables
-_TIMES = ("date", "timestamp")
 FED_MODES = ("merge",)  # into which changes can be loaded
+_TIMES, _NUMBERS = ("date", "timestamp"), ("integer", "bigint")
+_LAGS = {"lag_days": "lag_ids", "lag_ids": "lag_days"}
 
 # A place of the file, and what is wrong there.
 Problem = tuple[Place, str]
@@ -74,14 +75,20 @@ def _odd_columns(load: LoadOptions) -> Iterator[Problem]:
 
 def _odd_cursor(load: LoadOptions) -> Iterator[Problem]:
     kind = load.columns.get(load.cursor or "", _TIMES[0])
-    if kind not in _TIMES:
-        yield ("cursor",), f"{load.cursor!r} is {kind}, where a date or a timestamp is needed"
-    if load.lag_days and not load.cursor:
-        yield ("lag_days",), "needs cursor, the column that it is about"
+    if kind not in (*_TIMES, *_NUMBERS):
+        wanted = "a date, a timestamp or a whole number"
+        yield ("cursor",), f"{load.cursor!r} is {kind}, where {wanted} is needed"
+    for lag, others in (("lag_days", _NUMBERS), ("lag_ids", _TIMES)):
+        if getattr(load, lag) and not load.cursor:
+            yield (lag,), "needs cursor, the column that it is about"
+        if getattr(load, lag) and load.columns.get(load.cursor or "") in others:
+            yield (lag,), f"{load.cursor!r} is {kind}: {_LAGS[lag]} instead"
+        if getattr(load, lag) and load.mode == "append":
+            yield (lag,), "mode append would add the same records again: leave it out"
+    if load.source.is_rest and kind in _NUMBERS:
+        yield ("cursor",), "an interface is asked by a date or a timestamp, not by a number"
     if load.cursor and load.mode == "replace":
         yield ("cursor",), "mode replace reads everything: leave cursor out"
-    if load.lag_days and load.mode == "append":
-        yield ("lag_days",), "mode append would add the same records again: leave it out"
 
 
 def _odd_feed(load: LoadOptions) -> Iterator[Problem]:

@@ -232,10 +232,17 @@ class LoadOptions(_Part):
     )
     cursor: Name | None = Field(
         default=None,
-        description="column of dates or times that grows: a run reads the records since the last",
+        description="column of times, or of whole numbers such as an id, that grows: a run reads "
+        "the records since the last",
     )
     lag_days: Annotated[int, Field(ge=0, le=3650)] = Field(
         default=0, description="days before the last cursor that are read once more"
+    )
+    lag_ids: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="numbers below the last cursor that are read once more"
+    )
+    report_gaps: bool = Field(
+        default=True, description="whether numbers that are missing in the cursor are reported"
     )
     columns: Mapping[Name, ColumnType] = Field(
         default={},

@@ -18,7 +18,7 @@ from etl.sources.json_reader import JsonShape
 from etl.sources.query_records import QueryForm, names_in_query, read_query, sql_of
 from etl.sources.several import SourceFiles
 from etl.sources.watch import Watch
-from etl.sources.window import EVERYTHING, Window
+from etl.sources.window import EVERYTHING, AnyWindow
 
 
 class Records(Protocol):
@@ -32,13 +32,13 @@ class Records(Protocol):
     def trace(self) -> FileTrace | None:
         """What was read of a file; None for what is no file."""
 
-    def asked(self, window: Window) -> str:
+    def asked(self, window: AnyWindow) -> str:
         """Return what a database is asked for a window; empty for a file."""
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all columns, as the source writes them."""
 
-    def blocks(self, columns: Sequence[str], window: Window, watch: Watch) -> Iterator[Block]:
+    def blocks(self, columns: Sequence[str], window: AnyWindow, watch: Watch) -> Iterator[Block]:
         """Read columns, block by block; of a database the records of the window alone."""
 
     def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -71,7 +71,7 @@ class _OfFiles:
         """What was read of the file; None where there are several."""
         return self.files.only_trace
 
-    def asked(self, _window: Window) -> str:
+    def asked(self, _window: AnyWindow) -> str:
         """Nothing is asked."""
         return ""
 
@@ -86,7 +86,7 @@ class CsvRecords(_OfFiles):
         """Return the names in the header."""
         return look_at_csv(self.newest, self.csv_format.encoding, self.csv_format.header).names
 
-    def blocks(self, columns: Sequence[str], _window: Window, watch: Watch) -> Iterator[Block]:
+    def blocks(self, columns: Sequence[str], _window: AnyWindow, watch: Watch) -> Iterator[Block]:
         """Read the files; all of them, whatever the window."""
         yield from self.files.read(
             lambda path, trace: read_csv_blocks(
@@ -115,7 +115,7 @@ class JsonRecords(_OfFiles):
         """Return the names of all members."""
         return names_in_json(self.newest, self.form.shape)
 
-    def blocks(self, columns: Sequence[str], _window: Window, watch: Watch) -> Iterator[Block]:
+    def blocks(self, columns: Sequence[str], _window: AnyWindow, watch: Watch) -> Iterator[Block]:
         """Read the files; all of them, whatever the window."""
         yield from self.files.read(
             lambda path, trace: read_flat_json(path, columns, self.form, trace=trace, watch=watch),
@@ -138,7 +138,7 @@ class QueryRecords:
     place: str
     trace: None = None
 
-    def asked(self, window: Window) -> str:
+    def asked(self, window: AnyWindow) -> str:
         """Return the query."""
         return sql_of(self.form, window)
 
@@ -146,7 +146,7 @@ class QueryRecords:
         """Return the columns of the query."""
         return names_in_query(self.form)
 
-    def blocks(self, columns: Sequence[str], window: Window, watch: Watch) -> Iterator[Block]:
+    def blocks(self, columns: Sequence[str], window: AnyWindow, watch: Watch) -> Iterator[Block]:
         """Ask for the records of the window."""
         yield from read_query(self.form, columns, window)
 

@@ -23,7 +23,7 @@ from etl.rules.blocks import Block
 from etl.rules.values import as_text
 from etl.sources.csv_header import comparable, listed
 from etl.sources.servers import ServerQuery, open_query
-from etl.sources.window import EVERYTHING, Window
+from etl.sources.window import EVERY_NUMBER, EVERYTHING, AnyWindow, Numbers, Window
 
 _TICK = timedelta(microseconds=1)
 
@@ -60,7 +60,7 @@ class QueryForm:
     )
 
 
-def sql_of(form: QueryForm, window: Window = EVERYTHING) -> str:
+def sql_of(form: QueryForm, window: AnyWindow = EVERYTHING) -> str:
     """Return what the database is asked.
 
     Example:
@@ -76,25 +76,36 @@ def sql_of(form: QueryForm, window: Window = EVERYTHING) -> str:
     return f"SELECT * FROM {asked} WHERE {' AND '.join(_conditions(form, window))}"  # noqa: S608  # likewise
 
 
-def _conditions(form: QueryForm, window: Window) -> list[str]:
+def _conditions(form: QueryForm, window: AnyWindow) -> list[str]:
     if not form.cursor:
         return []
-    column = quoted(form.cursor)
+    column, (start, after) = quoted(form.cursor), _ends(window)
     return [
-        *([f"{column} >= ?"] if window.start > EVERYTHING.start else []),
-        *([f"{column} < ?"] if window.end < EVERYTHING.end else []),
+        *([f"{column} >= ?"] if start is not None else []),
+        *([f"{column} < ?"] if after is not None else []),
     ]
 
 
-def _params(form: QueryForm, window: Window) -> list[datetime]:
-    after = min(window.end, EVERYTHING.end - _TICK) + _TICK
+_Ends = tuple[datetime | int | None, datetime | int | None]
+
+
+def _ends(window: AnyWindow) -> _Ends:
+    """The first value of a window, and the one after its last; None where it has no such end."""
+    if isinstance(window, Numbers):
+        start = window.start if window.start > EVERY_NUMBER.start else None
+        return start, window.end + 1 if window.end < EVERY_NUMBER.end else None
+    first = window.start if window.start > EVERYTHING.start else None
+    return first, window.end + _TICK if window.end < EVERYTHING.end else None
+
+
+def _params(form: QueryForm, window: AnyWindow) -> list[datetime | int]:
+    start, after = _ends(window)
     if form.query.count("?"):
-        return [window.start, after]
-    start = [window.start] if form.cursor and window.start > EVERYTHING.start else []
-    return start + ([after] if form.cursor and window.end < EVERYTHING.end else [])
+        return [window.start if start is None else start, window.end if after is None else after]
+    return [end for end in (start, after) if form.cursor and end is not None]
 
 
-def read_query(form: QueryForm, columns: Sequence[str], window: Window) -> Iterator[Block]:
+def read_query(form: QueryForm, columns: Sequence[str], window: AnyWindow) -> Iterator[Block]:
     """Stream the records of a query.
 
     Args:
@@ -118,8 +129,7 @@ def read_query(form: QueryForm, columns: Sequence[str], window: Window) -> Itera
 
 def names_in_query(form: QueryForm) -> tuple[str, ...]:
     """Return the columns of the query, as the database names them."""
-    never = Window(datetime(1, 1, 2), datetime(1, 1, 2))  # no record has such a cursor
-    for names, _ in _chunks(form, never if form.cursor else EVERYTHING, always=True):
+    for names, _ in _chunks(form, EVERYTHING, always=True):
         return names
     return ()
 
@@ -127,7 +137,7 @@ def names_in_query(form: QueryForm) -> tuple[str, ...]:
 _Chunk = tuple[tuple[str, ...], Sequence[Sequence[Any]]]
 
 
-def _chunks(form: QueryForm, window: Window, *, always: bool = False) -> Iterator[_Chunk]:
+def _chunks(form: QueryForm, window: AnyWindow, *, always: bool = False) -> Iterator[_Chunk]:
     """The names and some rows at a time; at least once where that is wanted."""
     engine = engine_of(form.connection_string, form.setting)
     read = _from_server if engine.reader else _from_duckdb
@@ -138,7 +148,7 @@ def _chunks(form: QueryForm, window: Window, *, always: bool = False) -> Iterato
         none = False
 
 
-def _from_server(form: QueryForm, window: Window) -> Iterator[_Chunk]:
+def _from_server(form: QueryForm, window: AnyWindow) -> Iterator[_Chunk]:
     sql, params = sql_of(form, window), _params(form, window)
     query = ServerQuery(form.connection_string, form.setting, sql, lambda _: params)
     with closing(open_query(query, form.breaker)) as reader:
@@ -149,7 +159,7 @@ def _from_server(form: QueryForm, window: Window) -> Iterator[_Chunk]:
                 return
 
 
-def _from_duckdb(form: QueryForm, window: Window) -> Iterator[_Chunk]:
+def _from_duckdb(form: QueryForm, window: AnyWindow) -> Iterator[_Chunk]:
     path = duckdb_path(form.connection_string)
     if path and not path.exists():
         raise FileNotFoundError(f"the database {path} of {form.setting} does not exist")

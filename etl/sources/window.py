@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from etl.errors import ConfigurationError
+from etl.schema.tables import Kind, Table
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,63 @@ EVERYTHING = Window(
     datetime(1, 1, 1),  # a wall clock has no zone
     datetime(9999, 12, 31, 23, 59, 59, 999999),  # likewise
 )
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """First and last whole number of the records that were asked for, both included.
+
+    Example:
+        >>> print(Numbers(101, EVERY_NUMBER.end))
+        records from 101 on
+    """
+
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        if self == EVERY_NUMBER:
+            return "all records"
+        return f"records from {self.start} on"
+
+
+EVERY_NUMBER = Numbers(-(2**63), 2**63 - 1)
+
+# Which records are asked for, by a column of times or of whole numbers.
+AnyWindow = Window | Numbers
+
+
+def counts_up(table: Table) -> bool:
+    """Return whether the records of a table are asked for by a column of whole numbers."""
+    return bool(table.window) and table.column(table.window).kind in (Kind.INTEGER, Kind.BIGINT)
+
+
+def everything_of(table: Table) -> AnyWindow:
+    """Return the window that holds all records of a table.
+
+    Example:
+        >>> from etl.schema.tables import SALES_FACT
+        >>> everything_of(SALES_FACT) == EVERYTHING
+        True
+    """
+    return EVERY_NUMBER if counts_up(table) else EVERYTHING
+
+
+def is_everything(window: AnyWindow) -> bool:
+    """Return whether a window holds all records."""
+    return window in (EVERYTHING, EVERY_NUMBER)
+
+
+def since_number(reached: int | None, lag: int) -> Numbers:
+    """Return the window of a plain run: from the largest number read less the lag on.
+
+    Example:
+        >>> print(since_number(None, 10), "|", since_number(1000, 10))
+        all records | records from 990 on
+    """
+    if reached is None:
+        return EVERY_NUMBER
+    return Numbers(max(EVERY_NUMBER.start, reached - lag), EVERY_NUMBER.end)
 
 
 def hull(first: Window, second: Window) -> Window:

@@ -14,7 +14,7 @@ from etl.findings import Finding
 from etl.history import audit
 from etl.history.runs import Staged
 from etl.schema.tables import Column, Kind, Table
-from etl.sources.window import EVERYTHING
+from etl.sources.window import everything_of, is_everything
 from etl.warehouse import gate_sql, staging_sql
 from etl.warehouse.apply import removes_unread
 from etl.warehouse.intake import Tally
@@ -71,7 +71,8 @@ class Examined:
     @property
     def everything(self) -> tuple[object, ...]:
         """The parameters of `live_rows`: the table's whole window, where it has one."""
-        return (EVERYTHING.start, EVERYTHING.end) if self.table.window else ()
+        whole = everything_of(self.table)
+        return (whole.start, whole.end) if self.table.window else ()
 
 
 def pass_gate(examined: Examined, accepted: Collection[str] = ()) -> list[Finding]:
@@ -177,7 +178,7 @@ def _conflicting(examined: Examined) -> str:
 
 
 def _is_whole(examined: Examined) -> bool:
-    return examined.snapshot or examined.staged.window == EVERYTHING
+    return examined.snapshot or is_everything(examined.staged.window)
 
 
 def _no_records(examined: Examined) -> str:

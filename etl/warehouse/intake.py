@@ -15,7 +15,7 @@ from etl.rejects import faults_of
 from etl.rules.blocks import LoadBlock
 from etl.rules.columns import as_text_column
 from etl.schema.tables import Column, Table
-from etl.sources.window import EVERYTHING, Window
+from etl.sources.window import EVERYTHING, AnyWindow
 from etl.warehouse.staging import Staging
 from etl.warehouse.transactions import Load
 
@@ -108,7 +108,7 @@ class Intake:
     rejects: Rejects
     originals: Originals
     refusal: Refusal
-    window: Window = EVERYTHING
+    window: AnyWindow = EVERYTHING
     partial: bool = False
     staged: Collection[str] = ()
     reached: Callable[[], str] = field(default=str)

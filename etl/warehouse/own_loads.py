@@ -24,7 +24,7 @@ from etl.sources.declared import Records, all_texts
 from etl.sources.own_records import own_records
 from etl.warehouse.own_tables import find_table, loaded_part, require_names
 
-_TIMES = (Kind.DATE, Kind.TIMESTAMP)
+_CURSORS = (Kind.DATE, Kind.TIMESTAMP, Kind.INTEGER, Kind.BIGINT)
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ class _Declaring:
             yield at, f"{name!r} is no column{nearest(name, names)}"
         if odd:
             return
-        if options.cursor and load.table.column(options.cursor).kind not in _TIMES:
-            yield ("cursor",), f"{options.cursor!r} is no date and no timestamp"
+        if options.cursor and load.table.column(options.cursor).kind not in _CURSORS:
+            yield ("cursor",), f"{options.cursor!r} is no date, no timestamp and no whole number"
         for part, name, words in faults_of_expressions(load.declaration):
             yield (part, name), words
 

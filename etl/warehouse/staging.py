@@ -275,6 +275,12 @@ def newest_staged(
     return newest
 
 
+def largest_staged(db: DatabaseManager, table: Table, rows: str) -> int | None:
+    """Return the largest number of the staged records by which they are asked for."""
+    largest: int | None = db.value(staging_sql.largest_staged(table, rows))
+    return largest
+
+
 def known_rows(
     db: DatabaseManager, table: Table, keys: pa.Table
 ) -> dict[tuple[Any, ...], dict[str, Any]]:

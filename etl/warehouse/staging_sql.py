@@ -209,3 +209,8 @@ def newest_staged(table: Table, rows: str) -> str:
     """Return the query for the newest staged record up to now. Parameter: the present moment."""
     newest = quoted(table.window)
     return f"SELECT max({newest}) FROM {quoted(rows)} WHERE {newest} <= ?;"
+
+
+def largest_staged(table: Table, rows: str) -> str:
+    """Return the query for the largest number by which staged records are asked for."""
+    return f"SELECT max({quoted(table.window)}) FROM {quoted(rows)};"

@@ -1,10 +1,11 @@
 """How far each source has been read: shown to people, and forgotten when they ask for it.
 
-The state of a source is its watermark. It moves in the transaction of its load, never back.
+The state of a source is its watermark, a time or a number. It moves in the
+transaction of its load, never back.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 
@@ -21,9 +22,9 @@ class SourceState:
     """How far a source has been read.
 
     Attributes:
-        cursor: the column of time by which its records are new.
+        cursor: the column of times or numbers by which its records are new.
         lag_days: days before the newest record that are read once more.
-        reached: the newest record that was loaded; None: nothing was.
+        reached: the newest record that was loaded, or the largest number; None: nothing was.
         run_id: the run that loaded it.
     """
 
@@ -31,11 +32,12 @@ class SourceState:
     table: str
     cursor: str
     lag_days: int
-    reached: datetime | None = None
+    reached: datetime | int | None = None
     run_id: str = ""
+    lag_ids: int = 0
 
     @property
-    def next_from(self) -> datetime | None:
+    def next_from(self) -> datetime | int | None:
         """From where on the next run reads; None: everything.
 
         Example:
@@ -43,12 +45,17 @@ class SourceState:
             >>> print(state.next_from)
             None
         """
-        return self.reached - timedelta(days=self.lag_days) if self.reached else None
+        if isinstance(self.reached, datetime):
+            return self.reached - timedelta(days=self.lag_days)
+        return None if self.reached is None else self.reached - self.lag_ids
 
     def as_dict(self) -> dict[str, object]:
         """Return it as plain values, for JSON."""
-        times = {"reached": self.reached, "next_from": self.next_from}
-        return asdict(self) | {name: at and at.isoformat(" ") for name, at in times.items()}
+        ends = {"reached": self.reached, "next_from": self.next_from}
+        return asdict(self) | {
+            name: end.isoformat(" ") if isinstance(end, datetime) else end
+            for name, end in ends.items()
+        }
 
 
 def read_states(db: DatabaseManager, config: Config) -> tuple[SourceState, ...]:
@@ -58,19 +65,24 @@ def read_states(db: DatabaseManager, config: Config) -> tuple[SourceState, ...]:
         db: the warehouse, which may be empty.
         config: the settings.
     """
-    known = read_catalog(db, [ETL_WATERMARK.name]).columns
-    reached = audit.read_watermarks(db) if ETL_WATERMARK.name in known else {}
-    return tuple(
-        SourceState(source, table, cursor, lag_days, *reached.get(table, (None, "")))
-        for source, table, cursor, lag_days in _by_cursor(config)
-    )
+    known = read_catalog(db, [ETL_WATERMARK.name]).columns.get(ETL_WATERMARK.name, {})
+    reached = audit.read_watermarks(db, upgraded="largest_number" in known) if known else {}
+    return tuple(_with(state, reached.get(state.table)) for state in _by_cursor(config))
 
 
-def _by_cursor(config: Config) -> Iterator[tuple[str, str, str, int]]:
-    yield "sales", SALES_FACT.name, SALES_FACT.window, config.processing.watermark_lag_days
+def _with(state: SourceState, reached: audit.Reached | None) -> SourceState:
+    if reached is None:
+        return state
+    end = reached.time if reached.number is None else reached.number
+    return replace(state, reached=end, run_id=reached.run_id)
+
+
+def _by_cursor(config: Config) -> Iterator[SourceState]:
+    lag_days = config.processing.watermark_lag_days
+    yield SourceState("sales", SALES_FACT.name, SALES_FACT.window, lag_days)
     for name, load in config.pipeline.loads.items():
         if load.cursor:
-            yield name, load.table, load.cursor, load.lag_days
+            yield SourceState(name, load.table, load.cursor, load.lag_days, lag_ids=load.lag_ids)
 
 
 def state_of(states: tuple[SourceState, ...], name: str) -> SourceState:

@@ -24,6 +24,7 @@ from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import error_codes, is_data_error
 from etl.rules.record_keys import record_keys
 from etl.schema.tables import SALES_FACT, STAR_TABLES, Table, rejected_key_table
+from etl.sources.window import counts_up
 from etl.warehouse import apply as warehouse
 from etl.warehouse import staging, staging_sql
 from etl.warehouse.staging import Batch
@@ -205,12 +206,20 @@ def _record_reading(load: Load, staged: Staged) -> None:
     _record_settings(load, staged)
     table = staged.table
     if table.window and load.plan.moves_watermark:
-        newest = staging.newest_staged(load.db, table, staged.rows, now=load.plan.started_at)
-        run_history.move_watermark(load.db, load.plan, table, newest)
+        _move_on(load, staged)
     if staged.folded:
         read_to = run_history.ReadTo(staged.folded.position, staged.folded.cleared)
         run_history.move_position(load.db, load.plan, table, read_to)
     _mark_recovered(load, table)
+
+
+def _move_on(load: Load, staged: Staged) -> None:
+    db, plan, table = load.db, load.plan, staged.table
+    if counts_up(table):
+        run_history.move_number(db, plan, table, staging.largest_staged(db, table, staged.rows))
+        return
+    newest = staging.newest_staged(db, table, staged.rows, now=plan.started_at)
+    run_history.move_watermark(db, plan, table, newest)
 
 
 def _record_settings(load: Load, staged: Staged) -> None:

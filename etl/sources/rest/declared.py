@@ -21,7 +21,7 @@ from etl.sources.rest.reader import RestReading, read_pages, read_rest
 from etl.sources.rest.records import RecordForm, exploded, flat_names
 from etl.sources.rest.shops import SHOPS, Feeding, Resource, Shop, feeding_of, resource_of
 from etl.sources.watch import Watch
-from etl.sources.window import EVERYTHING, Window
+from etl.sources.window import EVERYTHING, AnyWindow, Window
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class RestRecords:
         """Where they are, without anything secret."""
         return self.reading.place
 
-    def asked(self, window: Window) -> str:
+    def asked(self, window: AnyWindow) -> str:
         """Return what is asked for, without anything secret."""
-        return self.reading.question(window)
+        return self.reading.question(_of_times(window))
 
     def first_page(self) -> int:
         """Ask for the first page, once, and return how many records are in it."""
@@ -70,15 +70,16 @@ class RestRecords:
             return tuple(dict.fromkeys((*found, *self.reading.form.paths.values())))
         return ()
 
-    def blocks(self, columns: Sequence[str], window: Window, watch: Watch) -> Iterator[Block]:
+    def blocks(self, columns: Sequence[str], window: AnyWindow, watch: Watch) -> Iterator[Block]:
         """Read columns, block by block; the records of the window alone.
 
         The interface is asked for them as far as it can be; what it gives besides, such as those
         of the same second, is left out by the cursor.
         """
         watch.begin()
-        for block in read_rest(self.reading, columns, window, trace=self.trace):
-            yield self._within(block, window) if self.cursor in columns else block
+        times = _of_times(window)
+        for block in read_rest(self.reading, columns, times, trace=self.trace):
+            yield self._within(block, times) if self.cursor in columns else block
 
     def _within(self, block: Block, window: Window) -> Block:
         """Of a block the records of the window, and those whose cursor cannot be read."""
@@ -99,6 +100,11 @@ class RestRecords:
         kept_as = KEPT_AS.get(self.source, {})
         rows = {name: losers[kept_as.get(name, name)].cast(pa.string()) for name in columns}
         return pa.table({"source_row": losers["source_row"], **rows})
+
+
+def _of_times(window: AnyWindow) -> Window:
+    """The window; an interface is not asked by numbers, but for everything."""
+    return window if isinstance(window, Window) else EVERYTHING
 
 
 def rest_records(
