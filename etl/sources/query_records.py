@@ -23,7 +23,7 @@ from etl.rules.blocks import Block
 from etl.rules.values import as_text
 from etl.sources.csv_header import comparable, listed
 from etl.sources.servers import ServerQuery, open_query
-from etl.sources.window import EVERY_NUMBER, EVERYTHING, AnyWindow, Numbers, Window
+from etl.sources.window import EVERY_NUMBER, EVERYTHING, AnyWindow, Numbers
 
 _TICK = timedelta(microseconds=1)
 

@@ -236,6 +236,38 @@ def test_records_are_added_once_where_a_cursor_says_which_are_new(project: Proje
     assert project.query("SELECT count(*) FROM sold") == [(3,)]
 
 
+NUMBERED = SHOP.replace('cursor = "changed"', 'cursor = "id"').replace("lag_days", "lag_ids")
+
+
+def test_a_cursor_of_numbers_reads_what_is_new_and_some_numbers_before(project: Project) -> None:
+    shop = Shop(project)
+    shop.execute(ORDERS, *(order(n, 1) for n in (1, 2, 3, 5)))
+    declare(project, NUMBERED)
+    assert load(project, "sold") == {"read": 4, "inserted": 4}
+    mark = "SELECT position FROM etl_watermark WHERE table_name = 'sold'"
+    assert project.query(mark) == [("5",)]
+    shop.execute(order(4, 1), order(9, 1), change(1, 1, 7.5), change(3, 1, 7.5))
+    assert load(project, "sold") == {"read": 4, "inserted": 2, "updated": 1, "unchanged": 1}
+    assert project.query(mark) == [("9",)]
+    assert project.run("--only", "sold", "--date", "2024-01-01")["sources"] == []
+    assert load(project, "sold", "--full-refresh") == {"read": 6, "updated": 1, "unchanged": 5}
+    asked = "SELECT query FROM etl_lineage WHERE table_name = 'sold' ORDER BY run_id"
+    assert project.query(asked)[:2] == [
+        ('SELECT * FROM "orders"',), ('SELECT * FROM "orders" WHERE "no" >= ?',)
+    ]  # fmt: skip
+
+
+def test_records_are_added_once_by_number(project: Project) -> None:
+    shop = Shop(project)
+    shop.execute(ORDERS, order(1, 1), order(2, 1))
+    declare(project, NUMBERED.replace('key = ["id"]', 'mode = "append"').replace("lag_ids = 2", ""))
+    assert load(project, "sold") == {"read": 2, "inserted": 2}
+    assert load(project, "sold") == {}
+    shop.execute(order(3, 1))
+    assert load(project, "sold") == {"read": 1, "inserted": 1}
+    assert project.query("SELECT count(*) FROM sold") == [(3,)]
+
+
 def test_columns_and_types_come_from_the_database(project: Project) -> None:
     shop = Shop(project)
     shop.execute(ORDERS, order(1, 1, "007"), order(2, 2))

@@ -165,7 +165,7 @@ def test_a_path_stays_below_the_folder_and_a_pattern_matches(
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ('cursor = "total"', "'total' is decimal(12, 2), where a date or a timestamp is needed"),
+        ('cursor = "total"', "'total' is decimal(12, 2), where a date, a timestamp or"),
         ("lag_days = 2", "needs cursor"),
         ('mode = "replace"\ncursor = "day"', "mode replace reads everything"),
         ('mode = "append"\ncursor = "day"\nlag_days = 2', "would add the same records again"),

@@ -16,6 +16,7 @@ from etl.engines.engine import Access
 from etl.errors import LoadingError
 from etl.history.audit import newest_load, read_settings
 from etl.schema.tables import CUSTOMER_DIM, SALES_FACT
+from etl.warehouse.state import read_states
 from etl.warehouse.tables import create_tables, schema_differences, upgrade_script
 
 pytestmark = pytest.mark.usefixtures("every_engine")
@@ -225,6 +226,23 @@ def test_a_sale_in_the_future_does_not_move_the_watermark_past_a_late_feed(tmp_p
     assert project.query("SELECT watermark FROM etl_watermark") == [(datetime(2024, 1, 20),)]
     project.write(sales=[sale(1, "2024-01-20"), sale(2, "2099-01-01"), sale(3, "2024-02-01")])
     assert project.run()["tables"][SALES_FACT.name]["rows_inserted"] == 1
+
+
+def test_a_warehouse_that_knows_no_positions_is_shown_and_brought_up_to_date(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path)
+    project.write(sales=[sale(1, "2024-01-20")])
+    project.run()
+    config = project.config()
+    with DatabaseManager.from_config(config) as db:
+        db.execute("ALTER TABLE etl_watermark DROP COLUMN position")
+    with DatabaseManager.from_config(config, read_only=True) as db:
+        (state,) = read_states(db, config)
+    assert state.reached == datetime(2024, 1, 20)
+    project.run()
+    marks = project.query("SELECT watermark, position FROM etl_watermark")
+    assert marks == [(datetime(2024, 1, 20), None)]
 
 
 def test_nothing_but_sales_in_the_future_leaves_no_watermark(tmp_path: Path) -> None:
