@@ -228,7 +228,7 @@ def test_a_sale_in_the_future_does_not_move_the_watermark_past_a_late_feed(tmp_p
     assert project.run()["tables"][SALES_FACT.name]["rows_inserted"] == 1
 
 
-def test_a_warehouse_that_knows_no_positions_is_shown_and_brought_up_to_date(
+def test_a_warehouse_that_knows_no_numbers_is_shown_and_brought_up_to_date(
     tmp_path: Path,
 ) -> None:
     project = Project(tmp_path)
@@ -236,12 +236,12 @@ def test_a_warehouse_that_knows_no_positions_is_shown_and_brought_up_to_date(
     project.run()
     config = project.config()
     with DatabaseManager.from_config(config) as db:
-        db.execute("ALTER TABLE etl_watermark DROP COLUMN position")
+        db.execute("ALTER TABLE etl_watermark DROP COLUMN largest_number")
     with DatabaseManager.from_config(config, read_only=True) as db:
         (state,) = read_states(db, config)
     assert state.reached == datetime(2024, 1, 20)
     project.run()
-    marks = project.query("SELECT watermark, position FROM etl_watermark")
+    marks = project.query("SELECT watermark, largest_number FROM etl_watermark")
     assert marks == [(datetime(2024, 1, 20), None)]
 
 

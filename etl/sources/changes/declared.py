@@ -16,7 +16,7 @@ from etl.sources.declared import Records
 from etl.sources.files import FileTrace
 from etl.sources.several import SourceFiles
 from etl.sources.watch import Watch
-from etl.sources.window import Window
+from etl.sources.window import AnyWindow
 
 
 class Changes(Records, Protocol):
@@ -60,7 +60,7 @@ class EventRecords:
         """What was read of the file; None where there are several."""
         return self.files.only_trace
 
-    def asked(self, _window: Window) -> str:
+    def asked(self, _window: AnyWindow) -> str:
         """Nothing is asked."""
         return ""
 
@@ -68,7 +68,7 @@ class EventRecords:
         """Return the names of the columns in the newest file."""
         return names_in_events(self.files.files[-1].path)
 
-    def blocks(self, columns: Sequence[str], _window: Window, watch: Watch) -> Iterator[Block]:
+    def blocks(self, columns: Sequence[str], _window: AnyWindow, watch: Watch) -> Iterator[Block]:
         """Read the files, all of them: what was loaded before is recognised by its position."""
         self.left_out.clear()
         read = partial(read_events, columns=columns, form=self.form, left_out=self.left_out)

@@ -1,1 +1,1 @@
-INSERT INTO "etl_watermark" ("table_name", "watermark", "run_id", "position") VALUES (?, ?, ?, ?);
+INSERT INTO "etl_watermark" ("table_name", "watermark", "run_id", "largest_number") VALUES (?, ?, ?, ?);

@@ -124,6 +124,8 @@ CREATE TABLE "etl_load" (
     "rows_unchanged" INT DEFAULT 0 NOT NULL,
     "rows_rejected" INT DEFAULT 0 NOT NULL,
     "rows_duplicate" INT DEFAULT 0 NOT NULL,
+    "rows_superseded" INT DEFAULT 0 NOT NULL,
+    "rows_removals" INT DEFAULT 0 NOT NULL,
     "rows_inferred" INT DEFAULT 0 NOT NULL,
     "rows_restated" INT DEFAULT 0 NOT NULL,
     "rows_vanished" INT DEFAULT 0 NOT NULL,
@@ -221,8 +223,19 @@ CREATE TABLE "etl_watermark" (
     "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
     "watermark" DATETIME2(6) NOT NULL,
     "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
-    "position" NVARCHAR(200) NULL,
+    "largest_number" BIGINT NULL,
     CONSTRAINT "pk_etl_watermark" PRIMARY KEY ("table_name")
+);
+END;
+
+IF OBJECT_ID(N'etl_position', N'U') IS NULL
+BEGIN
+CREATE TABLE "etl_position" (
+    "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "position" NVARCHAR(400) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "cleared" NVARCHAR(200) COLLATE Latin1_General_100_BIN2 NULL,
+    "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    CONSTRAINT "pk_etl_position" PRIMARY KEY ("table_name")
 );
 END;
 
@@ -463,12 +476,14 @@ FROM (VALUES
     (N'TABLE', N'etl_load', NULL, N'one row per run and table: what happened to every record read'),
     (N'TABLE', N'etl_load', N'run_id', N'run; sorts by start'),
     (N'TABLE', N'etl_load', N'table_name', N'warehouse table'),
-    (N'TABLE', N'etl_load', N'rows_read', N'records read; the five counts that follow add up to it'),
+    (N'TABLE', N'etl_load', N'rows_read', N'records read; the seven counts that follow add up to it'),
     (N'TABLE', N'etl_load', N'rows_inserted', N'new'),
     (N'TABLE', N'etl_load', N'rows_updated', N'at least one value differed'),
     (N'TABLE', N'etl_load', N'rows_unchanged', N'no value differed'),
     (N'TABLE', N'etl_load', N'rows_rejected', N'in the rejected file, with the reason'),
     (N'TABLE', N'etl_load', N'rows_duplicate', N'an accepted record of the same key took precedence'),
+    (N'TABLE', N'etl_load', N'rows_superseded', N'changes that a later one of the same key has overtaken'),
+    (N'TABLE', N'etl_load', N'rows_removals', N'changes that say that their row is gone'),
     (N'TABLE', N'etl_load', N'rows_inferred', N'placeholder rows added because a sale named them'),
     (N'TABLE', N'etl_load', N'rows_restated', N'rows whose status or profit changed because of other records'),
     (N'TABLE', N'etl_load', N'rows_vanished', N'rows whose record is no longer in the source'),
@@ -526,9 +541,14 @@ FROM (VALUES
     (N'TABLE', N'etl_lineage_file', N'rows_read', N'records read'),
     (N'TABLE', N'etl_watermark', NULL, N'how far incremental runs have read'),
     (N'TABLE', N'etl_watermark', N'table_name', N'warehouse table'),
-    (N'TABLE', N'etl_watermark', N'watermark', N'latest transaction_date read; beside a position, when'),
+    (N'TABLE', N'etl_watermark', N'watermark', N'latest transaction_date read; beside a number, when'),
     (N'TABLE', N'etl_watermark', N'run_id', N'run; sorts by start'),
-    (N'TABLE', N'etl_watermark', N'position', N'how far, where that is no time: the largest number read'),
+    (N'TABLE', N'etl_watermark', N'largest_number', N'largest one read, where records are read by number'),
+    (N'TABLE', N'etl_position', NULL, N'how far the changes of a table have been read'),
+    (N'TABLE', N'etl_position', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_position', N'position', N'of the newest change read, as its source counts them'),
+    (N'TABLE', N'etl_position', N'cleared', N'of the newest change that emptied the table'),
+    (N'TABLE', N'etl_position', N'run_id', N'run; sorts by start'),
     (N'TABLE', N'etl_setting', NULL, N'settings with which rows of a table were computed'),
     (N'TABLE', N'etl_setting', N'table_name', N'warehouse table'),
     (N'TABLE', N'etl_setting', N'setting', N'such as COMMISSION_RATE'),
@@ -610,6 +630,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_quality" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_lineage" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_lineage_file" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_watermark" TO etl_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_position" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_setting" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_input" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_customer_dim" TO etl_loader;
