@@ -34,6 +34,7 @@ _CARELESS = {
     "shared_buffers": "64MB",
     "max_connections": "40",
     "autovacuum": "off",
+    "wal_level": "logical",  # for replication slots
 }
 
 # Its standard input ends with the process that holds the other end of the pipe.

@@ -37,6 +37,7 @@ from etl.schema.tables import (
     ETL_SETTING,
     ETL_WATERMARK,
     Column,
+    Feed,
     Kind,
     Table,
 )
@@ -425,7 +426,7 @@ def read_position(db: DatabaseManager, table: Table) -> ReadTo:
 
 
 def move_position(db: DatabaseManager, plan: RunPlan, table: Table, read_to: ReadTo) -> None:
-    """Move the position of a table, never back.
+    """Move the position of a table; of a feed in any order never back.
 
     Args:
         db: the warehouse, in the transaction of the load.
@@ -433,7 +434,7 @@ def move_position(db: DatabaseManager, plan: RunPlan, table: Table, read_to: Rea
         table: the table.
         read_to: how far the run has read.
     """
-    known = read_position(db, table)
+    known = read_position(db, table) if table.feed is Feed.ANY_ORDER else ReadTo()
     position = max(known.position, read_to.position)
     if not position:
         return

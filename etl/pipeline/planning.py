@@ -139,7 +139,7 @@ def _going_on(run: RunContext, own: OwnLoad) -> OwnLoad:
     """A feed of changes, from where the last load of it has ended."""
     if own.changes is None:
         return own
-    position = audit.read_position(run.db, own.table).position
+    position = "" if run.plan.full_refresh else audit.read_position(run.db, own.table).position
     return replace(own, records=own.changes.after(position))
 
 

@@ -12,6 +12,7 @@ from etl.settings.pipeline_file import LoadOptions, SourceOptions
 from etl.settings.source_paths import matches
 from etl.sources.changes.debezium import EventForm
 from etl.sources.changes.declared import EventRecords
+from etl.sources.changes.slot import SlotForm, SlotRecords
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat
 from etl.sources.declared import CsvRecords, JsonRecords, QueryRecords, Records, holds_json
@@ -37,6 +38,8 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
     source = options.source
     if source.type == "debezium":
         return _events(config, options)
+    if source.type == "postgresql_slot":
+        return _slot(config, name, options)
     if source.connection:
         return _query(config, options)
     if source.is_rest:
@@ -54,6 +57,17 @@ def _events(config: Config, options: LoadOptions) -> EventRecords:
     form = EventForm(options.key, source.rename, source.encodings, source.table)
     pattern = str(config.files.input_dir / source.path)
     return EventRecords(SourceFiles.of(*_paths(config, source)), form, pattern)
+
+
+def _slot(config: Config, name: str, options: LoadOptions) -> SlotRecords:
+    source = options.source
+    connection = connection_of(config, source.connection)
+    own_name = f"etl_{name.lower()}"
+    return SlotRecords(SlotForm(
+        connection, source.connection, place_of(connection, source.connection), source.table,
+        source.slot or own_name, source.publication or own_name, source.plugin,
+        source.most_changes, source.warn_mb * 2**20, options.key, source.rename,
+    ))  # fmt: skip
 
 
 def _paths(config: Config, source: SourceOptions) -> Sequence[Path]:

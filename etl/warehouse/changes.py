@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from etl.engines import ddl
 from etl.engines.database import DatabaseManager
-from etl.history.audit import ReadTo, read_position
+from etl.history.audit import read_position
 from etl.history.runs import Applied, Folded, LoadCounts, Staged
 from etl.schema.tables import Feed, Table, removed_table
 from etl.warehouse import changes_sql, staging_sql
@@ -27,9 +27,9 @@ def fold_changes(db: DatabaseManager, table: Table, rows: str, reached: str) -> 
         reached: how far the source has been read; empty: to its newest change.
     """
     newest = db.value(changes_sql.newest_position(rows)) or ""
-    cleared, overtaken = _start_over(db, rows, read_position(db, table))
+    cleared, overtaken = _start_over(db, rows)
     if table.feed is Feed.ANY_ORDER:
-        overtaken += db.change(changes_sql.delete_overtaken(table, rows))
+        overtaken += _take_out_late_ones(db, table, rows)
     overtaken += _keep_newest(db, table, rows)
     removed = removed_table(table).name
     removals = db.change(changes_sql.set_removals_aside(table, rows))
@@ -37,18 +37,24 @@ def fold_changes(db: DatabaseManager, table: Table, rows: str, reached: str) -> 
     return Folded(removed, overtaken, removals + bool(cleared), reached or newest, cleared)
 
 
-def _start_over(db: DatabaseManager, rows: str, known: ReadTo) -> tuple[str, int]:
+def _take_out_late_ones(db: DatabaseManager, table: Table, rows: str) -> int:
+    """Take out what was made before something that is loaded already; return how many."""
+    known = read_position(db, table)
+    taken = db.change(changes_sql.delete_before(rows), (known.cleared, known.cleared, -1))
+    return taken + db.change(changes_sql.delete_overtaken(table, rows))
+
+
+def _start_over(db: DatabaseManager, rows: str) -> tuple[str, int]:
     """Take out what was made before the table was emptied, and that change itself.
 
     Returns:
         The position of that change among the staged ones, and how many others went.
     """
-    taken = db.change(changes_sql.delete_before(rows), (known.cleared, known.cleared, -1))
     cleared = db.value(changes_sql.newest_clearing(rows))
     if cleared is None:
-        return "", taken
+        return "", 0
     row = db.value(changes_sql.clearing_row(rows), (cleared,))
-    taken += db.change(changes_sql.delete_before(rows), (cleared, cleared, row))
+    taken = db.change(changes_sql.delete_before(rows), (cleared, cleared, row))
     return str(cleared), taken - 1
 
 

@@ -9,9 +9,9 @@ from typing import Protocol
 import pyarrow as pa
 
 from etl.rules.blocks import Block
-from etl.schema.arrow import text_schema
 from etl.schema.tables import Feed
 from etl.sources.changes.debezium import EventForm, names_in_events, read_events
+from etl.sources.changes.originals import as_staged
 from etl.sources.declared import Records
 from etl.sources.files import FileTrace
 from etl.sources.several import SourceFiles
@@ -88,8 +88,3 @@ class EventRecords:
 
     def loaded(self, position: str) -> None:
         """Do nothing: files stay."""
-
-
-def as_staged(losers: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """Return staged changes as the source would write them."""
-    return losers.select(["source_row", *columns]).cast(text_schema(columns))
