@@ -17,7 +17,7 @@ _TABLE = re.compile(
     r"\b(?P<before>(?:(?<!DISTINCT )FROM|JOIN|INTO|UPDATE|REFERENCES|USING|VIEW"
     r'|TABLE(?:\s+IF(?:\s+NOT)?\s+EXISTS)?)\s+)"(?P<name>[^"]+)"(?!\.)'
 )
-_STAGING = ("stage_", "rejected_")
+_STAGING = ("stage_", "rejected_", "removed_")
 _OWN_NAMES = frozenset(table.name for table in ALL_TABLES)
 
 

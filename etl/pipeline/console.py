@@ -61,9 +61,9 @@ def print_states(states: Sequence[SourceState]) -> None:
     for heading in ("source", "by", "read up to", "the next run reads"):
         table.add_column(heading, overflow="fold")
     for state in states:
-        following = f"from {state.next_from}" if state.next_from else "everything"
-        cells = (state.source, state.cursor, str(state.reached or ""))
-        table.add_row(*(Text(cell) for cell in (*cells, following)))
+        read = "" if state.reached is None else str(state.reached)
+        cells = (state.source, state.cursor, read, state.next_words)
+        table.add_row(*map(Text, cells))
     stdout().print(table)
 
 

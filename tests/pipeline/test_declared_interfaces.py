@@ -278,7 +278,8 @@ def test_a_source_without_a_state_is_named(
     made = project(tmp_path, server)
     assert command(made, monkeypatch, "--reset-state", "order") == 2
     assert (
-        "no source 'order' is read by a cursor. Choices: sales, orders" in capsys.readouterr().err
+        "no source 'order' is read by a cursor, or gives changes. Choices: sales, orders"
+        in capsys.readouterr().err
     )
 
 

@@ -14,6 +14,7 @@ from etl.errors import ExtractionError
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.settings.config import Config
 from etl.settings.pipeline_file import LoadOptions, SourceOptions
+from etl.sources.changes.slot import SlotRecords
 from etl.sources.declared import files_of
 from etl.sources.files import file_signature, open_source
 from etl.sources.own_records import own_records
@@ -160,9 +161,24 @@ def _own_source(config: Config, name: str, options: LoadOptions) -> Iterator[Che
         yield from _source_file(f"{name} file", file.path)
     if files:
         return
+    if isinstance(records, SlotRecords):
+        yield from _slot(f"{name} slot", records)
+        return
     found = len(records.names())
     message = f"{records.place} connects, and the query has {counted(found, 'column')}"
     yield Check(f"{name} source", PASSED, found, message=message)
+
+
+def _slot(name: str, records: SlotRecords) -> Iterator[Check]:
+    """Look at a replication slot, and at how much of the log its server keeps for it."""
+    state = records.look()
+    found, warnings = state.kept_bytes, list(records.warnings(state))
+    message = "; ".join(warnings) or (
+        f"{records.form.table} at {records.place}: {records.form.slot} can be read, "
+        f"{bytes_words(found)} of log kept for it"
+    )
+    limit = records.form.warn_bytes
+    yield Check(name, WARNING if warnings else PASSED, found, limit, message)
 
 
 def interface_checks(config: Config) -> Iterator[Check]:

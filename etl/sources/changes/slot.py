@@ -38,7 +38,7 @@ from etl.sources.changes.slot_checks import (
     require_published,
 )
 from etl.sources.watch import Watch
-from etl.sources.window import Window
+from etl.sources.window import AnyWindow
 from etl.words import bytes_words
 
 _FETCHED = 10_000
@@ -100,7 +100,7 @@ class SlotRecords:
         """The database, without its secrets."""
         return self.form.place
 
-    def asked(self, _window: Window) -> str:
+    def asked(self, _window: AnyWindow) -> str:
         """Return what is read."""
         return f"{self.form.table} from replication slot {self.form.slot} ({self.form.plugin})"
 
@@ -123,7 +123,9 @@ class SlotRecords:
             self._table(connection)
             return look_at_slot(connection, self.form.slot, self.form.plugin)
 
-    def blocks(self, columns: Sequence[str], _window: Window, watch: Watch) -> Iterator[Block]:
+    def blocks(
+        self, columns: Sequence[str], _window: AnyWindow, watch: Watch
+    ) -> Iterator[Block]:
         """Read what the table was and what has changed since, and let the slot keep it."""
         self._reached.clear()
         with self._connected() as connection:

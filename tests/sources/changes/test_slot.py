@@ -1,5 +1,6 @@
 """Changes of PostgreSQL, read from a replication slot and loaded by real runs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +11,10 @@ from typing import Any
 import engines
 import psycopg
 import pytest
-from pipeline_runs import Project
+from pipeline_runs import Project, command
 
 from etl.history.summary import RunSummary
+from etl.monitoring.health.report import pipeline_health_check
 
 PLUGINS = ("pgoutput", "test_decoding", "wal2json")
 SLOT = f"etl_test_{os.getpid()}"
@@ -289,4 +291,53 @@ def test_whatever_is_wrong_with_a_slot_is_named_with_the_next_step(
     assert "by somebody else, and the warehouse has the changes up to" in text
     assert "--reset-state" in text
     assert load(project, "--full-refresh") == {"read": 2, "inserted": 1, "removals": 1}
+    assert same(project, shop)
+
+
+def test_the_health_check_looks_at_the_slot(tmp_path: Path, shop: Shop) -> None:
+    project = project_of(tmp_path, shop, warn_mb=1)
+    shop.make_slot()
+    found = slot_check(project)
+    assert found["status"] == "passed" and f"{SLOT} can be read" in found["message"]
+    big = "INSERT INTO shop.other SELECT n FROM generate_series(1, 20000) n"
+    shop.run(big)
+    assert "more than 1 MB; load more often" in slot_check(project)["message"]
+    load(project)  # what is read of other tables need not be kept either
+    assert slot_check(project)["status"] in ("passed", "warning")
+    shop.drop_slot()
+    assert "there is no replication slot" in slot_check(project)["message"]
+
+
+def slot_check(project: Project) -> Any:
+    checks = pipeline_health_check(project.config())["checks"]
+    return next(check for check in checks if check["name"] in ("orders slot", "orders source"))
+
+
+def test_a_slot_that_the_server_gave_up_needs_a_snapshot(
+    project: Project,
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shop.make_slot()
+    shop.run("INSERT INTO shop.orders VALUES (1)")
+    load(project)
+    command(project, monkeypatch, "--state", "--json")
+    (state,) = (s for s in json.loads(capsys.readouterr().out) if s["source"] == "orders")
+    assert state["cursor"] == "postgresql_slot" and len(state["reached"]) == 16
+    try:
+        shop.run("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'", "SELECT pg_reload_conf()")
+        shop.run("DELETE FROM shop.orders", "INSERT INTO shop.orders VALUES (2)")
+        for number in range(4):
+            shop.run(f"INSERT INTO shop.other VALUES ({number})", "SELECT pg_switch_wal()")
+        shop.run("CHECKPOINT")
+    finally:
+        shop.run("ALTER SYSTEM RESET max_slot_wal_keep_size", "SELECT pg_reload_conf()")
+    assert f"replication slot {SLOT} was lost" in fault(project)
+
+    shop.drop_slot()
+    shop.query(f"SELECT pg_create_logical_replication_slot('{SLOT}', 'pgoutput')")
+    assert "by somebody else" in fault(project)
+    assert command(project, monkeypatch, "--reset-state", "orders", "--yes") == 0
+    assert load(project) == {"read": 2, "inserted": 1, "removals": 1, "removed": 1}
     assert same(project, shop)
