@@ -258,6 +258,7 @@ def test_the_state_is_shown_and_forgotten_after_a_question(
     assert states()[1] == {
         "source": "orders", "table": "shop_order", "cursor": "updated_at", "lag_days": 1,
         "reached": "2024-01-03 12:00:00", "next_from": "2024-01-02 12:00:00", "run_id": run_id,
+        "lag_ids": 0,
     }  # fmt: skip
     assert "2024-01-03 12:00:00" in said("--state")
     for answer in ("", "n\n", "\n"):

@@ -123,9 +123,7 @@ class SlotRecords:
             self._table(connection)
             return look_at_slot(connection, self.form.slot, self.form.plugin)
 
-    def blocks(
-        self, columns: Sequence[str], _window: AnyWindow, watch: Watch
-    ) -> Iterator[Block]:
+    def blocks(self, columns: Sequence[str], _window: AnyWindow, watch: Watch) -> Iterator[Block]:
         """Read what the table was and what has changed since, and let the slot keep it."""
         self._reached.clear()
         with self._connected() as connection:
