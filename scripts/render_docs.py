@@ -27,6 +27,7 @@ from setting_docs import settings_markdown  # noqa: E402  # likewise
 from etl.pipeline.arguments import build_parser  # noqa: E402  # needs the path
 from etl.settings.example import env_example_text  # noqa: E402  # likewise
 from etl.settings.pipeline_file import json_schema  # noqa: E402  # likewise
+from etl.telemetry.prometheus import FAMILIES  # noqa: E402  # likewise
 
 PLACE = "/opt/etl"  # where the documents say that the project lies
 SCHEMA = ROOT / "docs" / "pipeline.schema.json"
@@ -112,6 +113,15 @@ def exit_codes() -> str:
     return "\n".join(["| Exit code | |", "|---|---|", *(f"| {n} | {text} |" for n, text in rows)])
 
 
+def metrics_table() -> str:
+    """Return the metrics that a run leaves for Prometheus."""
+    rows = (
+        f"| `nightly_etl_{each.name}` | {', '.join(each.labels)} | {each.help} |"
+        for each in FAMILIES
+    )
+    return "\n".join(["| Metric | Labels | |", "|---|---|---|", *rows])
+
+
 def parts() -> dict[str, str]:
     """Every part that is rendered, by its name."""
     first, second = run_twice()
@@ -128,6 +138,7 @@ def parts() -> dict[str, str]:
         "settings": settings_markdown().strip(),
         "checks": rules_markdown(),
         "tables": dictionary_markdown(),
+        "metrics": metrics_table(),
         "rooms": rooms_diagram(),
         "modules": modules_table(),
     }

@@ -15,9 +15,13 @@ from etl.history.lineage import Ledger
 from etl.history.outcomes import SourceOutcome
 from etl.history.runs import REPROCESS, RunPlan, run_id_after, utc_now
 from etl.history.summary import RunSummary
+from etl.schema.tables import STAR_TABLES, Table
 from etl.settings.config import Config, secrets_of
 from etl.settings.connection_strings import masked
 from etl.sources.window import Window
+
+# By stage, its start and its end, UTC.
+StageTimes = dict[str, tuple[datetime, datetime]]
 
 # The window of a run that loads corrected records, in words.
 CORRECTED = "corrected records"
@@ -36,6 +40,8 @@ class RunRecord:
         ledger: what it has learnt of its sources.
         summary: how it ended, unless it failed.
         in_history: the warehouse knows how it ended.
+        tables: that there are, once declared ones are known.
+        stage_times: when its stages began and ended.
     """
 
     config: Config
@@ -46,6 +52,8 @@ class RunRecord:
     ledger: Ledger = field(default_factory=Ledger)
     summary: RunSummary | None = None
     in_history: bool = False
+    tables: tuple[Table, ...] = STAR_TABLES
+    stage_times: StageTimes = field(default_factory=dict)
 
     def base(self) -> RunSummary:
         """Return what is known of the run whatever becomes of it."""

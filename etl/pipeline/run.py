@@ -42,10 +42,12 @@ from etl.quality.judge import Judged, judge
 from etl.reports.business import BUSINESS, business_figures, write_business
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.reports.quality import write_report
+from etl.schema.tables import STAR_TABLES
 from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
 from etl.sources.declared import files_of
 from etl.sources.sales import sales_query
+from etl.telemetry.emit import emit_end, emit_start
 from etl.warehouse.calendar import fill_calendar
 from etl.warehouse.export import export_tables
 from etl.warehouse.own_loads import own_loads, tables_of
@@ -67,7 +69,7 @@ def run_job(config: Config, args: Arguments) -> RunSummary:
             return _run(config, args, record)
         with _failure_logged():
             require_writable(config)
-        with _on_the_page(config), journaled(record):
+        with _on_the_page(config), _reported(record), journaled(record):
             summary = _run(config, args, record)
             note_as_left(config)
             return summary
@@ -99,6 +101,15 @@ def _on_the_page(config: Config) -> Iterator[None]:
 
 
 @contextmanager
+def _reported(record: RunRecord) -> Iterator[None]:
+    """Report to other systems how the run ended, however it did."""
+    try:
+        yield
+    finally:
+        emit_end(record)
+
+
+@contextmanager
 def _failure_logged() -> Iterator[None]:
     try:
         yield
@@ -125,13 +136,14 @@ def _run(config: Config, args: Arguments, record: RunRecord) -> RunSummary:
             as_left = is_as_left(config)
             own = own_loads(db, config)
             plan = kept(db, config, lambda: plan_run(db, config, args, own))
-            record.plan = plan
+            record.plan, record.tables = plan, (*STAR_TABLES, *tables_of(own))
         with log_context(run_id=plan.run_id), _failure_logged():
             logger.info(
                 "run %s: %s, %s", plan.run_id, plan.mode, plan.window,
                 extra={"event": "run_start", "environment": plan.environment, "mode": plan.mode},
             )  # fmt: skip
-            run = RunContext(config, args, db, plan, record, metrics, Stages(metrics), scratch,
+            stages = Stages(metrics, record.stage_times)
+            run = RunContext(config, args, db, plan, record, metrics, stages, scratch,
                              own, as_left=as_left)  # fmt: skip
             with shown(run.progress, bars=not args.json):
                 record.summary = _preview(run) if args.dry_run else _load(run, Findings(older))
@@ -155,6 +167,7 @@ def _preview(run: RunContext) -> RunSummary:
 
 def _load(run: RunContext, findings: Findings) -> RunSummary:
     audit.begin_run(run.db, run.plan)
+    emit_start(run.config, run.plan)
     try:
         clear_leftovers(run.output, list(tables_of(run.own)))
         summary = _load_and_validate(run, findings)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from etl.history.records import StageTimes
+from etl.history.runs import utc_now
 from etl.history.summary import RunSummary
 from etl.monitoring.logs import log_context
 from etl.monitoring.metrics import ETLMetrics
@@ -33,10 +35,12 @@ class Stages:
 
     Args:
         metrics: measures them.
+        times: takes when each began and ended.
     """
 
-    def __init__(self, metrics: ETLMetrics) -> None:
+    def __init__(self, metrics: ETLMetrics, times: StageTimes | None = None) -> None:
         self._metrics = metrics
+        self._times = {} if times is None else times
         self._running: list[str] = []
         self._seen: set[str] = set()
 
@@ -46,6 +50,7 @@ class Stages:
             if name not in self._seen:
                 self._seen.add(name)
                 self._running.append(name)
+                self._times[name] = (now := utc_now(), now)
                 _log(name, _STARTS[name], event="stage_start")
 
     def end(self, *names: str) -> None:
@@ -54,6 +59,7 @@ class Stages:
         for name in names:
             if name in self._running:
                 self._running.remove(name)
+                self._times[name] = (self._times[name][0], utc_now())
                 _log_end(name, stages.get(name, {}))
 
 

@@ -31,6 +31,7 @@ from etl.settings.kinds import (
     FileMode,
     Folder,
     Level,
+    LineageAddress,
     Memory,
     Mode,
     Number,
@@ -45,6 +46,7 @@ from etl.settings.kinds import (
     Switch,
     Text,
     TimeZone,
+    WebAddress,
     Webhook,
     kind_of,
 )
@@ -433,6 +435,22 @@ class LoggingConfig(_Section):
     log_backup_count: Positive = _setting(5, "rotated log files that are kept")
 
 
+class TelemetryConfig(_Section):
+    """Telemetry: what other systems learn of each run; nothing of it happens unless it is set."""
+
+    metrics_file: Folder | None = _setting(
+        None, "file into which each run writes its figures for Prometheus, such as "
+        "/var/lib/node_exporter/textfile/nightly_etl.prom")
+    openlineage_url: LineageAddress | None = _setting(
+        None, "where events of OpenLineage go: file:///path, https://server or kafka://broker/topic")
+    openlineage_api_key: Secret | None = _setting(None, "key of the server of OPENLINEAGE_URL")
+    openlineage_namespace: Text = _setting(
+        "nightly-etl", "namespace of the jobs in those events")
+    otel_exporter_otlp_endpoint: WebAddress | None = _setting(
+        None, "collector of OpenTelemetry, over HTTP, to which a trace of each run is sent, such "
+        "as http://localhost:4318; other variables of OpenTelemetry hold too")
+
+
 class AlertConfig(_Section):
     """Alerts: written to files under LOG_DIR, or sent by e-mail and to Slack."""
 
@@ -510,6 +528,7 @@ SECTIONS: dict[str, type[_Section]] = {
     "processing": ProcessingConfig,
     "logging": LoggingConfig,
     "alerts": AlertConfig,
+    "telemetry": TelemetryConfig,
 }
 
 
@@ -529,6 +548,7 @@ class Config:
     processing: ProcessingConfig
     logging: LoggingConfig
     alerts: AlertConfig
+    telemetry: TelemetryConfig
     named: Mapping[str, SecretStr] = field(default_factory=dict)
 
     @property

@@ -91,6 +91,11 @@ Connection = Annotated[SecretStr, Kind(
 Webhook = Annotated[SecretStr, Kind(
     "an address that begins with https://",
     _matching(r"https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/\S*)?"), secret=True)]
+LineageAddress = Annotated[str, Kind(
+    "an address that begins with file:///, https:// or http://, or kafka://broker/topic",
+    _matching(r"file:///\S+|https?://[^\s/@]+(/\S*)?|kafka://[^\s/@]+/[\w.-]+"))]
+WebAddress = Annotated[str, Kind(
+    "an address that begins with https:// or http://", _matching(r"https?://[^\s/@]+(/\S*)?"))]
 Folder = Annotated[Path, Kind("a folder, spelt out: ~ and ${...} are not replaced", _folder)]
 FileMode = Annotated[str, Kind(
     "rights such as 0600 or 0640, reading and writing for the owner among them",

@@ -594,3 +594,14 @@ def test_without_the_journal_the_warehouse_knows_the_errors(loaded: Project) -> 
     with DatabaseManager(loaded.connection_string) as db:
         report_run(db, "29990101T000000.000000Z", "failed")
     assert found(health(loaded), "recent errors")["value"] == 1
+
+
+def test_a_library_that_telemetry_needs_and_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "etl.telemetry.prometheus", None)
+    project = Project(tmp_path, METRICS_FILE=str(tmp_path / "m.prom"))
+    report = pipeline_health_check(project.config())
+    (found,) = (check for check in report["checks"] if check["name"] == "telemetry")
+    assert found["status"] == "failed"
+    assert "METRICS_FILE needs" in found["message"] and "pip install" in found["message"]

@@ -144,9 +144,9 @@ def test_every_file_that_is_named_exists(document: str, name: str) -> None:
 def test_every_library_has_its_reason() -> None:
     table = DOCUMENTS["docs/architecture.md"].partition("## Libraries")[2]
     explained = {name for row in re.findall(r"^\| ([^|]+) \|", table, re.M) for name in words(row)}
-    extras = ("sqlserver", "postgresql", "rest")
-    files = ("requirements.txt", *(f"requirements-{extra}.txt" for extra in extras))
-    text = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in files)
+    files = {path.name: path for path in ROOT.glob("requirements*.txt")}
+    of_the_project = files.keys() - {"requirements-dev.txt", "requirements-docs.txt"}
+    text = "\n".join(files[name].read_text(encoding="utf-8") for name in of_the_project)
     required = set(re.findall(r"^([A-Za-z][\w-]*)", text, re.MULTILINE))
     assert required == explained - {"Package", "---"}
 
@@ -160,6 +160,7 @@ def test_every_setting_that_is_named_exists() -> None:
     known = {setting.name for setting in settings_table()}
     named = set(re.findall(r"`((?:[A-Z]+_)+[A-Z]+)(?:=[^`]*)?`", TEXT))
     others = {"READ_COMMITTED_SNAPSHOT", "NOT_DELIVERED", "PREVENT_UNSAFE_DB_CONNECTIONS"}
+    others |= {"OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_EXPORTER_OTLP_HEADERS"}
     ours = {name for name in named - others if not name.startswith("TEST_")}
     assert ours <= known
 

@@ -26,6 +26,7 @@ from etl.monitoring.health.runs import journal_checks
 from etl.monitoring.health.warehouse import database_checks
 from etl.settings.config import Config, load_config, secrets_of
 from etl.settings.connection_strings import masked
+from etl.telemetry.emit import emitters_of
 
 _TIMEOUT_S = 5.0
 _PORTS = {"https": 443, "http": 80}
@@ -58,6 +59,7 @@ def pipeline_health_check(config: Config | None = None) -> Dict[str, Any]:
         ("interfaces", interface_checks),
         ("folders", folder_checks),
         ("alerts", _alerts),
+        ("telemetry", _telemetry),
     )
     found = [check for name, look in looks for check in guarded(name, partial(look, config))]
     found += guarded("journal", partial(journal_checks, config, {check.name for check in found}))
@@ -83,6 +85,12 @@ def _configuration(config: Config) -> Iterator[Check]:
     where = config.database.display_name.replace(f"{config.base_dir.as_posix()}/", "")
     message = f"environment {config.environment}, warehouse: {where}"
     yield Check("configuration", PASSED, config.environment, message=message)
+
+
+def _telemetry(config: Config) -> Iterator[Check]:
+    for emitter in emitters_of(config):
+        emitter.loaded()
+        yield Check("telemetry", PASSED, emitter.setting, message=f"{emitter.setting} is set")
 
 
 def _without_secrets(check: Check, secrets: Iterable[str]) -> Check:
