@@ -12,6 +12,7 @@ from etl.engines.dialect import (
     text_literal,
 )
 from etl.schema.tables import Column, Default, Index, Table
+from etl.schema.versioned import VERSION_ID
 from etl.schema.views import Note, Shown, View
 
 # What a load does with the tables.
@@ -202,10 +203,13 @@ def _column_line(dialect: Dialect, column: Column) -> str:
 
 
 def _key_lines(dialect: Dialect, table: Table) -> Iterable[str]:
-    if table.key:
-        key = ", ".join(quoted(name) for name in table.key)
+    names = (VERSION_ID,) if table.versions else table.key
+    if names:
+        key = ", ".join(quoted(name) for name in names)
         yield f"    CONSTRAINT {quoted('pk_' + table.plain_name)} PRIMARY KEY ({key})"
     for column, parent in table.references:
+        if parent.versions:  # its key stands in several rows
+            continue
         name = quoted(f"fk_{table.plain_name}_{column.name}")
         yield (
             f"    CONSTRAINT {name} FOREIGN KEY ({quoted(column.name)}) "

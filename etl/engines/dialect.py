@@ -324,6 +324,20 @@ def differs(dialect: Dialect, column: Column, left: str, right: str) -> str:
     return dialect.differs.format(a=a, b=b, x=x, y=y)
 
 
+def column_differs(dialect: Dialect, column: Column, a: str, b: str) -> str:
+    """Condition: two expressions of the kind of a column differ, NULL-safe and exact.
+
+    Example:
+        >>> from etl.engines.duckdb import DUCKDB
+        >>> column_differs(DUCKDB, Column("city", "", Kind.TEXT), 's."city"', 's."before"')
+        's."city" IS DISTINCT FROM s."before"'
+    """
+    x, y = a, b
+    if column.kind is Kind.TEXT:
+        x, y = (dialect.comparable.format(text=text) for text in (a, b))
+    return dialect.differs.format(a=a, b=b, x=x, y=y)
+
+
 def values_differ(dialect: Dialect, a: str, b: str) -> str:
     """Condition: two expressions differ, NULL-safe.
 

@@ -494,6 +494,20 @@ def expected_rows(db: DatabaseManager, table: Table) -> int:
     )
 
 
+def replace_row(db: DatabaseManager, table: Table, row: Mapping[str, object]) -> None:
+    """Write a row of an audit table in place of the one with its key, in the caller's transaction.
+
+    Args:
+        db: the warehouse, in a transaction.
+        table: the table.
+        row: the row, whole.
+    """
+    same = " AND ".join(f"{quoted(name)} = ?" for name in table.key)
+    place = tuple(row[name] for name in table.key)
+    db.execute(f"DELETE FROM {quoted(table.name)} WHERE {same};", place)  # noqa: S608  # our own names
+    _insert(db, table, row)
+
+
 def replace_rows(
     db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]], *, by: Sequence[str]
 ) -> None:

@@ -62,11 +62,22 @@ def run_id_after(now: datetime, last: str | None) -> str:
         >>> run_id_after(datetime(2024, 1, 20), "20240120T143045.000007Z")
         '20240120T143045.000008Z'
     """
-    form = "%Y%m%dT%H%M%S.%fZ"
     if last:
-        earliest = datetime.strptime(last, form) + timedelta(microseconds=1)  # UTC throughout
-        now = max(now, earliest)
-    return now.strftime(form)
+        now = max(now, time_of(last) + timedelta(microseconds=1))
+    return now.strftime(_RUN_ID)
+
+
+_RUN_ID = "%Y%m%dT%H%M%S.%fZ"
+
+
+def time_of(run_id: str) -> datetime:
+    """Return the moment that a run id names, UTC; it is later than that of the run before.
+
+    Example:
+        >>> time_of("20240120T143045.000007Z")
+        datetime.datetime(2024, 1, 20, 14, 30, 45, 7)
+    """
+    return datetime.strptime(run_id, _RUN_ID)  # UTC throughout
 
 
 @dataclass(frozen=True)
@@ -144,6 +155,8 @@ class Staged:
             that are not valid.
         input: the file that it is, if it is to be recognised when it comes again.
         folded: what was found in it where it is a feed of changes.
+        run_id: the run that staged it.
+        moment: as of when its records hold, where that is another one than that of the run.
     """
 
     table: Table
@@ -159,6 +172,13 @@ class Staged:
     notes: Mapping[str, int] = field(default_factory=dict)
     input: Input | None = None
     folded: "Folded | None" = None
+    run_id: str = ""
+    moment: datetime | None = None
+
+    @property
+    def seen_at(self) -> datetime:
+        """As of when its records hold, unless they say so themselves."""
+        return self.moment or time_of(self.run_id)
 
     @property
     def is_part(self) -> bool:

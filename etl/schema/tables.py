@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property, partial
 
+from etl.schema.versions import Versions
+
 
 class Kind(Enum):
     """What a column holds; each SQL dialect names its own type for it."""
@@ -29,6 +31,7 @@ class Role(Enum):
     RESTATED = "restated"  # a property of the whole warehouse, recomputed in SQL
     CREATED = "created"  # written by the load: when the row was first loaded
     UPDATED = "updated"  # written by the load: when a value of the row last changed
+    VERSION = "version"  # written by the load: which version of its key the row is
 
 
 class Default(Enum):
@@ -98,6 +101,8 @@ class Table:
         is_staging: its rows are staged, and worth nothing once they are merged.
         feed: its records are changes, each with a position, and some of them removals; None: they
             are rows.
+        versions: how it keeps the versions of its rows; None: it has one row per key.
+        history: a table beside it that keeps the versions of its rows.
     """
 
     name: str
@@ -112,6 +117,8 @@ class Table:
     replaced: bool = False
     is_staging: bool = False
     feed: Feed | None = None
+    versions: Versions | None = None
+    history: "Table | None" = None
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -138,6 +145,12 @@ class Table:
     def guarded(self) -> tuple[Column, ...]:
         """The columns whose difference makes a row an update: the source's, without the key."""
         return tuple(c for c in self.with_role(Role.SOURCE) if c.name not in self.key)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns by which records are distinguished: the key, and since when they hold."""
+        since = self.versions.valid_from if self.versions else ""
+        return (*self.key, since) if since else self.key
 
     @property
     def references(self) -> tuple[tuple[Column, "Table"], ...]:
@@ -475,6 +488,17 @@ ETL_INPUT = Table(
     ),
 )  # fmt: skip
 
+ETL_SNAPSHOT = Table(
+    "etl_snapshot", "the moments at which a source was seen whole, of tables that keep versions",
+    ("table_name", "seen_at"),
+    columns=(
+        _TABLE_NAME,
+        _time("seen_at", "of the run, UTC; of a file with a day in its name, that day",
+              required=True),
+        _RUN_ID,
+    ),
+)  # fmt: skip
+
 # What a sale is to its customer.
 FIRST_TIME, REPEAT = "First-time", "Repeat"
 
@@ -492,6 +516,7 @@ AUDIT_TABLES = (
     ETL_POSITION,
     ETL_SETTING,
     ETL_INPUT,
+    ETL_SNAPSHOT,
 )
 ALL_TABLES = (*STAR_TABLES, DATE_DIM, *AUDIT_TABLES)
 
@@ -568,7 +593,7 @@ def batch_table(table: Table) -> Table:
     """Return the table of one batch, whose key is unique once duplicates are out."""
     staged = staging_table(table)
     columns = tuple(replace(c, required=c.name in table.key) for c in staged.columns)
-    return replace(staged, name=f"batch_{table.plain_name}", key=table.key, columns=columns)
+    return replace(staged, name=f"batch_{table.plain_name}", key=table.identity, columns=columns)
 
 
 def removed_table(table: Table) -> Table:

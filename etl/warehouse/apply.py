@@ -8,7 +8,7 @@ it; after either, the tables are consistent. What is done follows from the table
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from etl.engines import ddl
@@ -21,6 +21,7 @@ from etl.schema.tables import STAR_TABLES, Table, referrers
 from etl.warehouse import restated, staging_sql, star_sql
 from etl.warehouse.changes import remove_rows
 from etl.warehouse.restated import Restatement, Temporary
+from etl.warehouse.versions import keep_versions, preview_versions
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ class _Measured:
 
 def preview(db: DatabaseManager, staged: Staged) -> LoadCounts:
     """Return what applying would insert, update and leave; write nothing."""
+    if staged.table.versions:
+        return preview_versions(db, staged, whole=removes_unread(staged))
     live = count_live(db, staged)
     measured = _measure(db, staged)
     vanished = count_vanished(db, staged, live=live, still_there=measured.rows_live)
@@ -132,6 +135,8 @@ def apply_source(
     Raises:
         LoadingError: the counts do not add up, or a reference is missing; roll back.
     """
+    if staged.table.versions:
+        return _apply_versions(db, staged, now, full_refresh=full_refresh)
     started, table = time.perf_counter(), staged.table
     measured = _measure(db, staged)
     applied = _infer(db, staged, now)
@@ -155,6 +160,37 @@ def apply_source(
     _require_references(db, staged)
     seconds = staged.seconds + time.perf_counter() - started
     return applied.plus(_one(table, LoadCounts(seconds=seconds)))
+
+
+def _apply_versions(
+    db: DatabaseManager, staged: Staged, now: datetime, *, full_refresh: bool
+) -> Applied:
+    started, table = time.perf_counter(), staged.table
+    whole = removes_unread(staged) or full_refresh
+    applied = _infer(db, staged, now)
+    applied = applied.plus(keep_versions(db, staged, whole=whole, rebuilt=full_refresh))
+    _require_balance(table, applied.of(table))
+    _require_references(db, staged)
+    seconds = staged.seconds + time.perf_counter() - started
+    return applied.plus(_one(table, LoadCounts(seconds=seconds)))
+
+
+def keep_history(db: DatabaseManager, staged: Staged, *, rebuilt: bool) -> Applied:
+    """Keep the versions of what a source has, where a table beside its own holds them.
+
+    Args:
+        db: the warehouse, in a transaction.
+        staged: the whole source.
+        rebuilt: compute the versions of all keys anew.
+    """
+    beside = staged.table.history
+    if beside is None:
+        return Applied()
+    kept = replace(staged, table=beside)
+    applied = keep_versions(db, kept, whole=removes_unread(kept), rebuilt=rebuilt)
+    counts = replace(applied.of(beside), rows_rejected=0, rows_duplicate=0)
+    counts = replace(counts, rows_read=counts.accounted)  # of those that its own table has taken
+    return replace(applied, counts={beside.name: counts})
 
 
 def _was_empty(db: DatabaseManager, table: Table, counts: LoadCounts) -> bool:
@@ -188,7 +224,8 @@ def apply_full_refresh(
     for staged in sources:
         applied = applied.plus(apply_source(db, staged, now=now, full_refresh=True, tables=tables))
     for staged in sources:
-        if staged.table.key and referrers(staged.table, tables) and not staged.folded:
+        stays = staged.folded or staged.table.versions
+        if staged.table.key and referrers(staged.table, tables) and not stays:
             applied = applied.plus(_remove_or_reinfer(db, staged, now, tables))
     return applied
 

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
@@ -102,6 +103,7 @@ class Intake:
             newest change in it.
         tally: counts them, also when the source fails or is held back on the way.
         on_read: is called when all of them are staged, before they are compared.
+        moment: as of when the records hold, where that is another one than that of the run.
     """
 
     blocks: Iterable[LoadBlock]
@@ -114,6 +116,7 @@ class Intake:
     reached: Callable[[], str] = field(default=str)
     tally: Tally = field(default_factory=Tally)
     on_read: Callable[[], None] = field(default=lambda: None)
+    moment: datetime | None = None
 
 
 def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
@@ -152,6 +155,8 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
         partial=intake.partial,
         notes={name: count for name, count in tally.notes.items() if count},
         folded=folded,
+        run_id=load.plan.run_id,
+        moment=intake.moment,
     )
 
 

@@ -299,7 +299,7 @@ def known_rows(
     db.execute(ddl.create_temporary(db.dialect, temporary))
     for block in keys.combine_chunks().to_batches():
         db.append(temporary, block)
-    query = staging_sql.select_rows_of_keys(table, temporary.name)
+    query = staging_sql.select_rows_of_keys(db.dialect, table, temporary.name)
     blocks = db.blocks(query, staged_schema(table), _CHUNK_ROWS)
     rows = [row for block in blocks for row in block.to_pylist()]
     return {tuple(row[name] for name in table.key): row for row in rows}

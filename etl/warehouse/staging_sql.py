@@ -9,6 +9,7 @@ from etl.engines.dialect import (
     Dialect,
     any_differs,
     is_false,
+    is_true,
     listed,
     quoted,
     quoted_table,
@@ -17,6 +18,7 @@ from etl.engines.dialect import (
     temporary,
 )
 from etl.schema.tables import CHANGE_POSITION, Role, Table
+from etl.schema.versioned import IS_CURRENT
 
 DUPLICATES = "duplicate_row"
 
@@ -26,14 +28,18 @@ DUPLICATES = "duplicate_row"
 
 def repeated_keys(table: Table, rows: str) -> str:
     """Return the query for the number of staged rows, and of different keys among them."""
-    if len(table.key) == 1:
+    if len(table.identity) == 1:
         return f"SELECT count(*), count(DISTINCT {quoted(table.key[0])}) FROM {quoted(rows)};"
-    keys = f"SELECT DISTINCT {_key_list(table)} FROM {quoted(rows)}"
+    keys = f"SELECT DISTINCT {_identity(table)} FROM {quoted(rows)}"
     return f"SELECT (SELECT count(*) FROM {quoted(rows)}), (SELECT count(*) FROM ({keys}) AS keys);"
 
 
-def _key_list(table: Table, alias: str = "") -> str:
-    return ", ".join(f"{alias}{quoted(name)}" for name in table.key)
+def _identity(table: Table, alias: str = "") -> str:
+    return ", ".join(f"{alias}{quoted(name)}" for name in table.identity)
+
+
+def _same_identity(table: Table, left: str, right: str) -> str:
+    return " AND ".join(f"{left}.{quoted(n)} = {right}.{quoted(n)}" for n in table.identity)
 
 
 def _rank(table: Table) -> str:
@@ -47,12 +53,12 @@ def _rank(table: Table) -> str:
 
 def create_duplicates(dialect: Dialect, table: Table, rows: str) -> str:
     """Return what makes the table of staged rows that an equal key outranks."""
-    key, stage, order = _key_list(table), quoted(rows), _rank(table)
+    key, stage, order = _identity(table), quoted(rows), _rank(table)
     query = f"""SELECT * FROM (
-    SELECT s.*, row_number() OVER (PARTITION BY {_key_list(table, "s.")} ORDER BY {order}) AS "rank"
+    SELECT s.*, row_number() OVER (PARTITION BY {_identity(table, "s.")} ORDER BY {order}) AS "rank"
     FROM {stage} AS s
     JOIN (SELECT {key} FROM {stage} GROUP BY {key} HAVING count(*) > 1) AS repeated
-        ON {same_key(table, "repeated", "s")}
+        ON {_same_identity(table, "repeated", "s")}
 ) AS ranked WHERE "rank" > 1"""
     return create_temporary_as(dialect, DUPLICATES, query)
 
@@ -78,16 +84,17 @@ def count_conflicting(dialect: Dialect, table: Table, rows: str) -> str:
     """Return the query for how many outranked rows differ from the one of their key that stays."""
     differing = any_differs(dialect, table.guarded, "d", "s") if table.guarded else "1 = 0"
     return f"""SELECT count(*) FROM {temporary(dialect, DUPLICATES)} AS d
-JOIN {quoted(rows)} AS s ON {same_key(table, "d", "s")}
+JOIN {quoted(rows)} AS s ON {_same_identity(table, "d", "s")}
 WHERE {differing};"""
 
 
-def select_rows_of_keys(table: Table, keys: str) -> str:
+def select_rows_of_keys(dialect: Dialect, table: Table, keys: str) -> str:
     """Return the query for rows of a table whose keys are in another one."""
     columns = listed(table.with_role(Role.SOURCE), "target.")
+    current = f" WHERE {is_current(dialect)}" if table.versions else ""
     return (
         f"SELECT {columns} FROM {quoted_table(table.name)} AS target "
-        f"JOIN {quoted(keys)} AS wanted ON {same_key(table, 'wanted', 'target')};"
+        f"JOIN {quoted(keys)} AS wanted ON {same_key(table, 'wanted', 'target')}{current};"
     )
 
 
@@ -145,11 +152,17 @@ def live_rows(dialect: Dialect, table: Table) -> str:
 
     Its parameters are the first and last instant of the window, where the table has one.
     """
-    if table.window:
-        return f"target.{quoted(table.window)} BETWEEN ? AND ?"
-    if table.placeholder:
-        return is_false(dialect, f"target.{quoted(table.placeholder)}")
-    return "1 = 1"
+    conditions = [
+        f"target.{quoted(table.window)} BETWEEN ? AND ?" if table.window else "",
+        is_false(dialect, f"target.{quoted(table.placeholder)}") if table.placeholder else "",
+        is_current(dialect) if table.versions else "",
+    ]
+    return " AND ".join(filter(None, conditions)) or "1 = 1"
+
+
+def is_current(dialect: Dialect) -> str:
+    """Return the condition on `target`: it is the version of its key that holds now."""
+    return is_true(dialect, f"target.{quoted(IS_CURRENT)}")
 
 
 def count_live(dialect: Dialect, table: Table) -> str:

@@ -20,6 +20,7 @@ from etl.schema.tables import (
     derived_tables,
     staging_tables,
 )
+from etl.schema.versioned import with_observations
 from etl.schema.views import Note, View, notes_of, views_of
 from etl.warehouse.adopted import Adopting, FoundColumn, Obstacle, supplied_columns
 
@@ -36,7 +37,8 @@ def permanent_tables(dialect: Dialect, loaded: Sequence[Table] = STAR_TABLES) ->
         loaded: the tables into which sources are loaded.
     """
     staging = staging_tables(loaded) if dialect.stages_permanently else ()
-    return (*loaded, *derived_tables(loaded), *AUDIT_TABLES, *staging)
+    kept = with_observations(loaded)
+    return (*kept, *derived_tables(loaded), *AUDIT_TABLES, *staging)
 
 
 def schema_script(

@@ -111,9 +111,10 @@ def load_staged(load: Load, sources: Sequence[Staged]) -> Applied:
 def _is_batched(load: Load, staged: Staged) -> bool:
     """Whether a source is merged in batches; rows without a key would be added once more.
 
-    Changes are one transaction with their position.
+    Changes are one transaction with their position, and so are all versions of a key.
     """
     whole = warehouse.removes_unread(staged) or not staged.table.key or staged.folded
+    whole = whole or staged.table.versions
     return load.db.dialect.batched and not whole
 
 
@@ -175,6 +176,7 @@ def _refresh(load: Load, sources: Sequence[Staged]) -> Applied:
         vanished = vanished.plus(_vanished(load, staged, live=None, still_there=0))
     applied = warehouse.apply_full_refresh(load.db, sources, utc_now(), tables=load.tables)
     for staged in sources:
+        applied = applied.plus(warehouse.keep_history(load.db, staged, rebuilt=True))
         _record_reading(load, staged)
     return applied.plus(vanished)
 
@@ -189,10 +191,13 @@ def _apply(load: Load, sources: Sequence[Staged]) -> Applied:
 
 
 def _close(load: Load, staged: Staged, *, live: int, applied: Applied) -> Applied:
-    """What is written once a source is merged: keys, watermark, and what has vanished."""
+    """What is written once a source is merged: keys, watermark, history, and what has vanished."""
     _record_reading(load, staged)
+    kept = warehouse.keep_history(load.db, staged, rebuilt=False)
+    if staged.table.versions:  # what is gone has ended
+        return kept
     found = applied.rows_live.get(staged.table.name, 0)
-    return _vanished(load, staged, live=live, still_there=found)
+    return kept.plus(_vanished(load, staged, live=live, still_there=found))
 
 
 def _vanished(load: Load, staged: Staged, *, live: int | None, still_there: int) -> Applied:

@@ -114,7 +114,7 @@ def _staging(table: Table) -> Iterator[tuple[str, str]]:
     yield "select_staged_row", staging_sql.select_staged_row(table, rows)
     keys = _temporary(key_table(table))
     yield "create_keys", ddl.create_temporary(SQL_SERVER, keys)
-    yield "select_rows_of_keys", staging_sql.select_rows_of_keys(table, keys.name)
+    yield "select_rows_of_keys", staging_sql.select_rows_of_keys(SQL_SERVER, table, keys.name)
     yield "delete_staged_row", staging_sql.delete_staged_row(rows)
 
 
