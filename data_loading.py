@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -44,11 +44,12 @@ from etl.rules.record_keys import record_keys
 from etl.rules.records import Records, records_of, staged_from_records
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Column, Table
 from etl.settings.config import ProcessingConfig
+from etl.settings.history_options import HistoryOptions
 from etl.sources.window import EVERYTHING
 from etl.warehouse.gate import Examined, pass_gate
 from etl.warehouse.intake import Intake, stage_source
+from etl.warehouse.own_history import find_for_mode, with_versions
 from etl.warehouse.own_tables import (
-    find_table,
     loaded_part,
     open_tables,
     require_names,
@@ -184,10 +185,15 @@ def load_frame(
         db_manager: the open warehouse.
         key: the columns by which records are merged; the primary key when left out.
         mode: merge (insert new rows, update those in which something differs), append (add every
-            record), or replace (merge, then remove the rows that are not in the frame).
+            record), replace (merge, then remove the rows that are not in the frame), or history
+            (keep every version of a row).
         **options: `batch_size`, rows per MERGE and transaction on SQL Server; `chunk_rows`, rows
             that are converted at a time; `max_reject_rate` and `max_removed_rate`, shares of
-            records that may be refused and of rows that mode replace may remove, 1 by default.
+            records that may be refused and of rows that mode replace may remove, 1 by default. For
+            mode history: `valid_from`, the column that says since when a record holds, else it is
+            the moment of the load; `types`, by column what a difference does (1 overwrites, 2 opens
+            a version, 3 overwrites and keeps the value before); `removed`, "close" if the version
+            of a key ends that the frame lacks, "keep" by default.
 
     Returns:
         The same figures as `load_customers`, and `removed`.
@@ -215,7 +221,7 @@ def load_frame(
     return {**figures, "duration_seconds": time.perf_counter() - started}
 
 
-MODES = ("merge", "append", "replace")
+MODES = ("merge", "append", "replace", "history")
 
 
 @dataclass(frozen=True)
@@ -228,6 +234,15 @@ class _FrameLoad:
     chunk_rows: int = ProcessingConfig.model_fields["chunk_rows"].default
     max_reject_rate: float = 1.0
     max_removed_rate: float = 1.0
+    valid_from: str = ""
+    types: Mapping[str, int] = field(default_factory=dict)
+    removed: str = "keep"
+
+    @property
+    def history(self) -> HistoryOptions:
+        """How versions come about."""
+        given = {"valid_from": self.valid_from or None, "types": self.types}
+        return HistoryOptions.model_validate({**given, "removed": self.removed})
 
     @property
     def limits(self) -> Limits:
@@ -241,6 +256,8 @@ class _FrameLoad:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"no mode {self.mode!r}; there are {', '.join(MODES)}")
+        if self.mode != "history" and self.history != HistoryOptions(removed="keep"):
+            raise ValueError("valid_from, types and removed belong to mode history")
         for name in ("batch_size", "chunk_rows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -252,12 +269,15 @@ class _FrameLoad:
 def _table_for(records: Records, name: str, db: DatabaseManager, wanted: _FrameLoad) -> Table:
     """The part of a table that a frame is loaded into; the table is made if it is missing."""
     require_table_name(name)
-    found = find_table(db, name)
+    found = find_for_mode(db, name, wanted.mode)
     table = found or Table(name, "made for a frame", wanted.key, _columns(records, wanted.key))
     table = replace(table, key=wanted.key or table.key)
     _require_known(table, records.names)
     if wanted.mode != "append":
         _require_key(table, records.names)
+    if wanted.mode == "history":
+        history = wanted.history
+        table = with_versions(table, history.versions(), closes=history.closes())
     loaded = loaded_part(table, records.names, wanted.mode)
     require_names(loaded)
     open_tables(db, [replace(table, key=loaded.key)])

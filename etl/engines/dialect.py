@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from etl.engines.adoption import MADE_BY_LOADS, Adoption
 from etl.engines.schemas import NO_SCHEMAS, Schemas
 from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
+from etl.schema.versioned import VALID_FROM
 
 
 @dataclass(frozen=True)
@@ -381,6 +382,7 @@ def insert_row(table: Table) -> str:
 
 def select_all(table: Table) -> str:
     """Every row, in the order of the key, where there is one."""
-    order = ", ".join(quoted(name) for name in table.key)
+    since = (VALID_FROM,) if table.versions else ()
+    order = ", ".join(quoted(name) for name in (*table.key, *since))
     ordered = f" ORDER BY {order}" if order else ""
     return f"SELECT {listed(table.columns)} FROM {quoted_table(table.name)}{ordered};"

@@ -17,6 +17,7 @@ from etl.rejects import REASON_COLUMNS, one_block, reject_schema
 from etl.rules.blocks import LoadBlock
 from etl.rules.declared import Declaration, transform_declared
 from etl.schema.tables import STAR_TABLES, WIDEST_TEXT, Column, Kind, Table
+from etl.schema.versioned import history_beside
 from etl.settings.config import Config
 from etl.warehouse.own_loads import identifier
 from etl.warehouse.own_tables import find_table, require_names
@@ -29,13 +30,22 @@ logger = logging.getLogger(__name__)
 def star_tables(db: DatabaseManager, config: Config) -> tuple[Table, ...]:
     """Return the tables of the built-in loads, with the columns of their sources that are kept.
 
-    A kept column that is there already keeps its type. Where nothing may be written, one that is
-    not there is left out.
+    Those whose versions are kept have a table for these beside. A kept column that is there already
+    keeps its type. Where nothing may be written, one that is not there is left out.
 
     Raises:
         LoadingError: a column has a name that no table can have.
     """
-    return tuple(_with_kept(db, table, _kept_names(config, table)) for table in STAR_TABLES)
+    kept = (_with_kept(db, table, _kept_names(config, table)) for table in STAR_TABLES)
+    return tuple(_with_history(table, config) for table in kept)
+
+
+def _with_history(table: Table, config: Config) -> Table:
+    options = config.pipeline.source(table.source)
+    if options.history is None:
+        return table
+    beside = history_beside(table, options.history.versions())
+    return replace(table, history=replace(beside, replaced=options.history.closes()))
 
 
 def _kept_names(config: Config, table: Table) -> tuple[str, ...]:
@@ -82,12 +92,13 @@ def keeping(source: Source, table: Table) -> Source:
         table: its table, with the columns that are kept.
     """
     kept = [column for column in table.columns if column.name not in source.table.names]
+    source = replace(source, table=table)
     if not kept:
         return source
     declaration = Declaration(Table(table.name, "", (), tuple(kept)))
     words = f"columns kept: {', '.join(column.name for column in kept)}"
     return replace(
-        source, table=table, written=(*source.written, words),
+        source, written=(*source.written, words),
         transform=lambda block: _with_values(block, source, declaration),
     )  # fmt: skip
 

@@ -262,6 +262,7 @@ def _intake(
     return Intake(
         blocks, rejects, partial(duplicate_records, source), partial(refused_records, source),
         window=source.window, partial=source.partial, staged=_staged_before(run),
+        moment=source.moment,
         reached=source.feed.reached,
         on_read=lambda: run.progress.step(source.name, DUPLICATES),
     )  # fmt: skip

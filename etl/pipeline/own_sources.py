@@ -53,6 +53,7 @@ def _own_source(own: OwnLoad, config: Config, window: AnyWindow) -> Source:
         watch=watch, written=("decimal comma",) if decimal == "," else (), limits=own.limits,
         snapshot=own.snapshot, read_keys=keys,
         rules={condition.name: condition.check for condition in declared.conditions},
+        moment=config.files.day_of(own.options.source.path),
     )  # fmt: skip
 
 

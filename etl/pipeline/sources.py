@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,7 @@ class Source:
         snapshot: whether each reading gives all that the source has.
         read_keys: gives the keys of records as they were read, in the types of the table.
         rules: by name of a rule that was declared, its expression.
+        moment: as of when its records hold, where its file has a day in its name.
     """
 
     name: str
@@ -140,6 +142,7 @@ class Source:
     snapshot: bool = True
     read_keys: Callable[[pa.RecordBatch], pa.RecordBatch] = _first_column
     rules: Mapping[str, str] = field(default_factory=dict)
+    moment: datetime | None = None
 
 
 def sources_of(config: Config, window: Window) -> tuple[Source, ...]:
@@ -160,6 +163,7 @@ def corrected_source(source: Source, corrected: CorrectedFile) -> Source:
             corrected.blocks, corrected.originals, str(corrected.path), trace=corrected.trace
         ),
         partial=True,
+        moment=None,
         skipped={reason: rows for reason, rows in corrected.skipped.items() if rows},
     )
 
@@ -228,6 +232,7 @@ def _source(declared: _Declared, config: Config, window: Window) -> Source:
         watch=watch, written=("decimal comma",) if rules.decimal == "," else (),
         snapshot=not declared.table.window,
         limits=config.files.pipeline.source(declared.name).guards.model_dump(exclude_none=True),
+        moment=config.files.day_of(str(config.files.place_of(declared.name))),
     )  # fmt: skip
 
 

@@ -116,7 +116,8 @@ def observation_table(table: Table) -> Table:
     """
     own = [
         replace(c, required=c.name in table.key, exact=c.exact or c.kind is Kind.TEXT,
-                references=None, default=None)
+                collation=c.collation if c.name in table.key else "", references=None,
+                default=None)
         for c in table.with_role(Role.SOURCE)
     ]  # fmt: skip
     columns = (

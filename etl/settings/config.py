@@ -6,7 +6,7 @@ paths count from there, so that a cron line works from any directory.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
@@ -57,7 +57,7 @@ from etl.settings.pipeline_reading import (
     read_pipeline_file,
     settings_named_in,
 )
-from etl.settings.source_paths import filled, matches
+from etl.settings.source_paths import filled, is_dated, matches
 
 ENVIRONMENTS = ("dev", "test", "prod")
 # Built-in sources of which a run takes a span of days; the others are snapshots.
@@ -341,6 +341,14 @@ class FileConfig(_Section):
         """Return the newest file that a pattern matches, or its path when there is none."""
         found = matches(self.input_dir, pattern, self.days)
         return found[-1] if found else self.input_dir / filled(pattern, self.days[1])
+
+    def day_of(self, pattern: str) -> datetime | None:
+        """Return the day that is part of the name of a file, of several the last; None if none is.
+
+        Args:
+            pattern: as it is set.
+        """
+        return datetime.combine(self.days[1], time.min) if is_dated(pattern) else None
 
     @property
     def days(self) -> tuple[date, date]:

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from etl.schema.tables import STAR_TABLES
+from etl.schema.versioned import TAKEN
 from etl.settings.change_options import FROM_FILES
+from etl.settings.history_options import HistoryOptions
 from etl.settings.pipeline_file import (
     BUILT_IN_LOADS,
     IDENTIFIER,
+    BuiltInSource,
     LoadOptions,
     SourceOptions,
 )
@@ -51,6 +55,7 @@ def _problems_of_load(name: str, load: LoadOptions) -> Iterator[Problem]:
     yield from _odd_cursor(load)
     yield from _odd_source(load.source)
     yield from _odd_feed(load)
+    yield from _odd_history(load)
 
 
 def _odd_columns(load: LoadOptions) -> Iterator[Problem]:
@@ -66,6 +71,8 @@ def _odd_columns(load: LoadOptions) -> Iterator[Problem]:
         ("defaults",): load.defaults,
         ("source", "rename"): load.source.rename.values(),
         ("source", "defaults"): load.source.defaults,
+        ("history", "types"): load.history.types,
+        ("history", "valid_from"): filter(None, [load.history.valid_from]),
     }
     for place, columns in named.items() if load.columns else ():
         for column in columns:
@@ -89,6 +96,42 @@ def _odd_cursor(load: LoadOptions) -> Iterator[Problem]:
         yield ("cursor",), "an interface is asked by a date or a timestamp, not by a number"
     if load.cursor and load.mode == "replace":
         yield ("cursor",), "mode replace reads everything: leave cursor out"
+
+
+def _odd_history(load: LoadOptions) -> Iterator[Problem]:
+    history = load.history
+    if load.mode != "history":
+        if history != HistoryOptions():
+            yield ("history",), f"belongs to mode history, not to {load.mode}"
+        return
+    since = history.versions(load.cursor).valid_from
+    for name in history.types:
+        if name in (*load.key, since):
+            yield ("history", "types"), f"{name!r} says which version it is, and has no type"
+    for name in (*load.columns, *load.source.rename.values()):
+        if name in TAKEN:
+            yield ("columns",), f"{name!r} is a column of the versions: rename it"
+    kind = load.columns.get(since, _TIMES[0])
+    if kind not in _TIMES:
+        yield (
+            ("history", "valid_from"),
+            f"{since!r} is {kind}, where a date or a timestamp is needed",
+        )
+
+
+def problems_of_source(name: str, source: BuiltInSource) -> Iterator[Problem]:
+    """Yield what is wrong with the source of a built-in load."""
+    if source.history is None:
+        return
+    table = next(each for each in STAR_TABLES if each.source == name)
+    if table.window:
+        yield ("history",), f"{name} have none: what happened stays as it is"
+    if source.history.valid_from:
+        yield ("history", "valid_from"), f"{name} have no such column: leave it out"
+    for column in source.history.types:
+        if column not in table.names or column in table.key:
+            names = [c.name for c in table.guarded if c.name != table.placeholder]
+            yield ("history", "types"), f"{column!r} is no column{nearest(column, names)}"
 
 
 def _odd_feed(load: LoadOptions) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from etl.settings.change_options import ChangeOptions
+from etl.settings.history_options import ChangeLog, History, HistoryOptions
 from etl.settings.rest_options import RestOptions
 from etl.settings.toml_places import Place, line_of
 
@@ -211,6 +212,12 @@ class BuiltInSource(SourceOptions):
     """The source of a built-in load."""
 
     guards: Guards = Guards()
+    history: History = Field(
+        default=None, description="keep every version of a row in a table beside: true, or how"
+    )
+    changes: ChangeLog = Field(
+        default=None, description="note who changed what in etl_row_change: true, or for how long"
+    )
 
     @model_validator(mode="after")
     def _is_no_feed(self) -> Self:
@@ -227,8 +234,15 @@ class LoadOptions(_Part):
     key: tuple[Name, ...] = Field(
         default=(), description="columns that tell one record from another"
     )
-    mode: Literal["merge", "append", "replace"] = Field(
-        default="merge", description="upsert by key, add every record, or make the table anew"
+    mode: Literal["merge", "append", "replace", "history"] = Field(
+        default="merge",
+        description="upsert by key, add every record, make the table anew, or keep every version",
+    )
+    history: HistoryOptions = Field(
+        default=HistoryOptions(), description="how versions come about, for mode history"
+    )
+    changes: ChangeLog = Field(
+        default=None, description="note who changed what in etl_row_change: true, or for how long"
     )
     cursor: Name | None = Field(
         default=None,

@@ -14,6 +14,7 @@ from etl.settings.pipeline_checks import (
     nearest,
     problems_of_loads,
     problems_of_path,
+    problems_of_source,
 )
 from etl.settings.pipeline_file import BUILT_IN_LOADS, BuiltInSource, LoadOptions, PipelineFile
 from etl.settings.toml_places import Place, line_of
@@ -128,6 +129,8 @@ class _Declared:
                              f"declared as [loads.{name}]")  # fmt: skip
             elif (source := self._part(("sources", name), BuiltInSource, part)) is not None:
                 self.sources[name] = source
+                for place, words in problems_of_source(name, source):
+                    self._report(("sources", name, *place), words)
 
     def _check_paths(self, input_dir: Path) -> None:
         paths: dict[Place, str] = {("sources", n): s.path for n, s in self.sources.items()}

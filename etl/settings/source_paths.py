@@ -24,6 +24,16 @@ def filled(pattern: str, day: date) -> str:
     return _DATE.sub(lambda found: day.strftime(found["form"] or _USUAL_FORM), pattern)
 
 
+def is_dated(pattern: str) -> bool:
+    """Return whether the day of the run is part of a pattern.
+
+    Example:
+        >>> is_dated("customers_{date}.csv"), is_dated("customers_*.csv")
+        (True, False)
+    """
+    return _DATE.search(pattern) is not None
+
+
 def days_between(first: date, last: date) -> Iterator[date]:
     """Yield the days from the first to the last, both included."""
     for number in range((last - first).days + 1):
@@ -47,8 +57,9 @@ def matches(folder: Path, pattern: str, days: tuple[date, date]) -> list[Path]:
         ...     [path.name for path in matches(Path(folder), "sales_{date}.csv", days)]
         ['sales_20240120.csv', 'sales_20240121.csv']
     """
-    dated = _DATE.search(pattern) is not None
-    patterns = (filled(pattern, day) for day in days_between(*days)) if dated else (pattern,)
+    patterns: tuple[str, ...] = (pattern,)
+    if is_dated(pattern):
+        patterns = tuple(filled(pattern, day) for day in days_between(*days))
     found = (path for each in patterns for path in _matches(folder, each))
     return list(dict.fromkeys(found))
 

@@ -230,10 +230,13 @@ def apply_full_refresh(
     return applied
 
 
+_STAR_NAMES = frozenset(table.name for table in STAR_TABLES)
+
+
 def _count_deleted_by_others(db: DatabaseManager, sources: Sequence[Staged]) -> Applied:
     """Count rows as removed that somebody else has deleted, so that the books are right again."""
     applied = Applied()
-    for staged in (each for each in sources if each.table in STAR_TABLES):
+    for staged in (each for each in sources if each.table.name in _STAR_NAMES):
         rows = int(db.value(sql_dialects.count_rows(staged.table.name)))
         gone = expected_rows(db, staged.table) - rows
         if gone > 0:

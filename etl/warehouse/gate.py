@@ -5,7 +5,7 @@ findings are reported at once, and its table stays as it was.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from etl import findings as names
@@ -201,27 +201,40 @@ def _fewer(examined: Examined) -> str:
     )
 
 
-_LOADS = {True: "full refresh", False: "load in mode replace"}
-
-
 def _removed(examined: Examined) -> str:
     limit = examined.limits.max_removed_rate
     folded = examined.staged.folded
     is_removing = examined.load.plan.full_refresh or removes_unread(examined.staged)
     if folded:  # rows that a change names by their key may go
         is_removing = bool(folded.cleared)
-    if not (is_removing and examined.table.key) or limit >= 1 or not examined.known:
+    if not is_removing:
+        return _ended(examined)
+    if not examined.table.key or limit >= 1 or not examined.known:
         return ""
     query = gate_sql.count_unread(examined.load.db.dialect, examined.table, examined.staged.rows)
     removed = examined.count(query)
     if removed <= limit * examined.known:
         return ""
-    load = "change that empties the table" if folded else _LOADS[examined.load.plan.full_refresh]
     return (
-        f"the {load} would remove {removed} of "
+        f"the {_load_in_words(examined)} would remove {removed} of "
         f"{examined.known} rows of {examined.table.name}, {removed / examined.known:.1%} "
         f"where MAX_REMOVED_RATE allows {limit:.1%}"
     )
+
+
+def _load_in_words(examined: Examined) -> str:
+    if examined.staged.folded:
+        return "change that empties the table"
+    mode = "history" if examined.table.versions else "replace"
+    return "full refresh" if examined.load.plan.full_refresh else f"load in mode {mode}"
+
+
+def _ended(examined: Examined) -> str:
+    """Return what a table of versions beside it would lose, though no row of its own goes."""
+    beside, staged = examined.table.history, examined.staged
+    if beside is None or not beside.replaced or staged.partial:
+        return ""
+    return _removed(replace(examined, staged=replace(staged, table=beside)))
 
 
 def _emptied(examined: Examined) -> str:

@@ -22,6 +22,7 @@ from etl.sources.changes.declared import Changes
 from etl.sources.csv_header import comparable
 from etl.sources.declared import Records, all_texts
 from etl.sources.own_records import own_records
+from etl.warehouse.own_history import find_for_mode, require_carried, with_versions
 from etl.warehouse.own_tables import find_table, loaded_part, require_names
 
 _CURSORS = (Kind.DATE, Kind.TIMESTAMP, Kind.INTEGER, Kind.BIGINT)
@@ -107,7 +108,7 @@ class _Declaring:
         if options.table.rpartition(".")[2].lower() in {table.name for table in ALL_TABLES}:
             raise _OddError(("table",), f"{options.table!r} is a table of the program itself")
         records = own_records(self.config, self.name, options)
-        existing = find_table(self.db, options.table)
+        existing = find_for_mode(self.db, options.table, options.mode)
         columns = self._columns(records, existing)
         key = options.key or (existing.key if existing else ())
         whole = Table(
@@ -115,12 +116,19 @@ class _Declaring:
             _with_existing(self._referring(columns, key), existing), source=self.name,
             feed=getattr(records, "feed", None),
         )  # fmt: skip
+        if options.mode == "history":
+            require_carried(existing, columns)
+            whole = self._with_versions(whole)
         table = loaded_part(whole, [column.name for column in columns], options.mode)
         require_names(table)
         if options.cursor:
             table = replace(table, window=options.cursor, rank=(options.cursor,))
         guards = options.guards.model_dump(exclude_none=True)
         return OwnLoad(self.name, whole, options, self._declaration(table), records, guards)
+
+    def _with_versions(self, table: Table) -> Table:
+        history, cursor = self.options.history, self.options.cursor
+        return with_versions(table, history.versions(cursor), closes=history.closes(cursor))
 
     def problems(self, load: OwnLoad) -> Iterator[tuple[Place, str]]:
         """What does not go together now that the columns are known."""

@@ -141,7 +141,7 @@ def loaded_part(table: Table, names: Sequence[str], mode: str) -> Table:
     Args:
         table: all columns, and the key.
         names: the columns that the records carry.
-        mode: merge, append or replace.
+        mode: merge, append or replace; a table that keeps versions is written whole.
 
     Example:
         >>> columns = (Column("id", "", Kind.INTEGER), Column("note", "", Kind.TEXT, width=9))
@@ -149,6 +149,8 @@ def loaded_part(table: Table, names: Sequence[str], mode: str) -> Table:
         >>> loaded_part(table, ["id"], "merge").names, loaded_part(table, ["id"], "append").key
         (('id',), ())
     """
+    if table.versions:
+        return table
     columns = [
         replace(column, role=_role(column, names))
         for column in table.columns

@@ -113,8 +113,8 @@ def _is_batched(load: Load, staged: Staged) -> bool:
 
     Changes are one transaction with their position, and so are all versions of a key.
     """
-    whole = warehouse.removes_unread(staged) or not staged.table.key or staged.folded
-    whole = whole or staged.table.versions
+    table = staged.table
+    whole = warehouse.removes_unread(staged) or not table.key or staged.folded or table.versions
     return load.db.dialect.batched and not whole
 
 

@@ -92,6 +92,12 @@ def _constant(dialect: Dialect, *, true: bool) -> str:
     return f"CAST({value} AS {dialect.types[Kind.BOOLEAN]})"
 
 
+def _marks(dialect: Dialect, *, gone: bool, at_snapshot: bool) -> str:
+    """What a state is: whether the key is gone, and whether a snapshot says since when."""
+    is_gone, is_seen = (_constant(dialect, true=each) for each in (gone, at_snapshot))
+    return f"{is_gone} AS {_GONE}, {is_seen} AS {_AT_SNAPSHOT}"
+
+
 def _key(table: Table, alias: str) -> str:
     return ", ".join(f"{alias}.{quoted(name)}" for name in table.key)
 
@@ -102,7 +108,7 @@ def _brought(table: Table) -> tuple[Column, ...]:
 
 def guarded_columns(table: Table) -> tuple[Column, ...]:
     """Return what records bring besides that by which they are distinguished."""
-    return tuple(c for c in _observed(table) if c.name not in table.identity)
+    return tuple(c for c in _brought(table) if c.name not in table.identity)
 
 
 def _observed(table: Table) -> tuple[Column, ...]:
@@ -142,9 +148,7 @@ def newest_state(table: Table) -> str:
 
 def next_snapshot() -> str:
     """Return the query for the first whole snapshot after another. Parameters: table, moment."""
-    return (
-        'SELECT min("seen_at") FROM "etl_snapshot" WHERE "table_name" = ? AND "seen_at" > ?;'
-    )
+    return 'SELECT min("seen_at") FROM "etl_snapshot" WHERE "table_name" = ? AND "seen_at" > ?;'
 
 
 def _known(dialect: Dialect, table: Table, seen: Snapshot) -> str:
@@ -200,8 +204,7 @@ def create_removed(dialect: Dialect, table: Table, removed: str) -> str:
         for c in _observed(table)
     )  # fmt: skip
     part = f"""SELECT CAST(NULL AS {dialect.types[Kind.BIGINT]}) AS "source_row", {columns},
-        r.{_HOLDS}, {_constant(dialect, true=True)} AS {_GONE},
-        {_constant(dialect, true=False)} AS {_AT_SNAPSHOT}
+        r.{_HOLDS}, {_marks(dialect, gone=True, at_snapshot=False)}
     FROM {quoted(removed)} AS r"""
     return _create_changed(dialect, table, [part])
 
@@ -218,7 +221,7 @@ def _create_changed(
     found = "\n    UNION ALL\n    ".join(parts)
     observations, columns = _observations(table), listed(_observed(table), "f.")
     own = f'f."source_row", {columns}, f.{_HOLDS}, f.{_GONE}, f.{_AT_SNAPSHOT}'
-    number = f'coalesce(n."last", 0) + row_number() OVER (ORDER BY f."source_row")'
+    number = 'coalesce(n."last", 0) + row_number() OVER (ORDER BY f."source_row")'
     last = f'CROSS JOIN (SELECT max({_ID}) AS "last" FROM {observations}) AS n'
     if alone:
         query = f"""SELECT {number} AS {_ID}, {own}, {_constant(dialect, true=True)} AS {_IS_NEW}
@@ -251,8 +254,7 @@ def _records(dialect: Dialect, table: Table, seen: Snapshot) -> str:
     at = f"s.{quoted(since)}" if since else moment(dialect, seen.seen_at)
     holds = f"CAST({at} AS {dialect.types[Kind.TIMESTAMP]})" if since else at
     own = f"""SELECT s."source_row", {listed(_brought(table), "s.")}, {holds} AS {_HOLDS},
-        {_constant(dialect, true=False)} AS {_GONE},
-        {_constant(dialect, true=not since)} AS {_AT_SNAPSHOT}
+        {_marks(dialect, gone=False, at_snapshot=not since)}
     FROM {quoted(seen.rows)} AS s"""
     if not seen.sparse or seen.first:
         return own
@@ -269,7 +271,7 @@ def _missing(dialect: Dialect, table: Table, seen: Snapshot) -> str:
     key = record_key(dialect, _keyed(observed, table), "k")
     return f"""SELECT CAST(NULL AS {dialect.types[Kind.BIGINT]}) AS "source_row",
         {listed(_brought(table), "k.")}, {moment(dialect, seen.seen_at)} AS {_HOLDS},
-        {_constant(dialect, true=True)} AS {_GONE}, {_constant(dialect, true=True)} AS {_AT_SNAPSHOT}
+        {_marks(dialect, gone=True, at_snapshot=True)}
     FROM {_known(dialect, table, seen)} AS k
     WHERE {not_staged(table, seen.rows, "k")}
         AND {key} NOT IN (SELECT "record_key" FROM {quoted(seen.rejected)})"""
@@ -283,7 +285,7 @@ def _returned(dialect: Dialect, table: Table, seen: Snapshot) -> str:
     since = quoted(table.versions.valid_from if table.versions else "")
     at, key = moment(dialect, seen.seen_at), _key(table, "x")
     return f"""SELECT s."source_row", {listed(_brought(table), "s.")}, {at} AS {_HOLDS},
-        {_constant(dialect, true=False)} AS {_GONE}, {_constant(dialect, true=True)} AS {_AT_SNAPSHOT}
+        {_marks(dialect, gone=False, at_snapshot=True)}
     FROM (
         SELECT x.*, row_number() OVER (PARTITION BY {key} ORDER BY x.{since} DESC) AS {_PLACE}
         FROM {quoted(seen.rows)} AS x
@@ -299,9 +301,7 @@ def _returned(dialect: Dialect, table: Table, seen: Snapshot) -> str:
         AND s.{since} < g.{_HOLDS}"""
 
 
-def add_states_of_next(
-    dialect: Dialect, table: Table, seen: Snapshot, following: datetime
-) -> str:
+def add_states_of_next(dialect: Dialect, table: Table, seen: Snapshot, following: datetime) -> str:
     """Return what adds, for a snapshot that comes late, what the one after it has shown.
 
     That one need not have kept a state that was the same as the one before it then.
@@ -509,7 +509,9 @@ WHEN MATCHED THEN UPDATE SET {sets}, "run_id" = ?;"""
 def delete_versions(dialect: Dialect, table: Table, *, rebuilt: bool = False) -> str:
     """Return what removes versions that are none any more, of the keys that change or of all."""
     target, changed = quoted_table(table.name), temporary(dialect, CHANGED)
-    touched = f"EXISTS (SELECT 1 FROM {changed} AS c WHERE {same_key(table, 'c', target)})\n    AND "
+    touched = (
+        f"EXISTS (SELECT 1 FROM {changed} AS c WHERE {same_key(table, 'c', target)})\n    AND "
+    )
     return f"""DELETE FROM {target}
 WHERE {"" if rebuilt else touched}NOT EXISTS (
         SELECT 1 FROM {temporary(dialect, TIMELINE)} AS t WHERE t.{_ID} = {target}.{_ID});"""

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from functools import cache, reduce
 from pathlib import Path
@@ -47,10 +48,21 @@ from etl.schema.tables import (
     removed_table,
     staging_table,
 )
+from etl.schema.versioned import ended_key_table, observation_table, versioned
+from etl.schema.versions import Versions
 from etl.schema.views import VIEWS
 from etl.sources.sales import sales_query
-from etl.warehouse import calendar, changes_sql, gate_sql, restated, staging_sql, star_sql
+from etl.warehouse import (
+    calendar,
+    changes_sql,
+    gate_sql,
+    restated,
+    staging_sql,
+    star_sql,
+    versions_sql,
+)
 from etl.warehouse.tables import permanent_tables, schema_script
+from etl.warehouse.versions_sql import Snapshot
 
 FOLDER = Path(__file__).with_name("tsql")
 DIMENSIONS = (CUSTOMER_DIM, PRODUCT_DIM)
@@ -71,6 +83,19 @@ OWN = Table(
 OWN_NAMES = ("order_item", "click")
 ADDED = replace(OWN, name="sales.click", key=())
 FED = replace(OWN, feed=Feed.ANY_ORDER)
+# One that keeps versions, as records say since when they hold, and one that is seen in snapshots.
+_SHOP = Table(
+    "sales.shop", "", ("shop_id",),
+    columns=(
+        Column("shop_id", "", Kind.TEXT, width=20, required=True, exact=True),
+        Column("since", "", Kind.DATE),
+        Column("city", "", Kind.TEXT, width=50),
+        Column("level", "", Kind.INTEGER),
+        Column("mail", "", Kind.TEXT, width=50),
+    ),
+)  # fmt: skip
+SHOP = versioned(_SHOP, Versions("since", ("level",), ("mail",)))
+SEEN_SHOP = versioned(replace(_SHOP, name="sales.seen_shop"), Versions())
 
 # --- the statements ----------------------------------------------------------------------
 
@@ -242,6 +267,56 @@ def _changes() -> Iterator[tuple[str, str]]:
     yield "forget_removed", changes_sql.forget_removed(SQL_SERVER, FED)
 
 
+def _versions() -> Iterator[tuple[str, str]]:
+    """The statements of tables that keep versions."""
+    dialect = SQL_SERVER
+    seen = Snapshot(
+        _stage(SHOP), _rejected(SHOP), datetime(2024, 1, 20, 2), whole=True, sparse=False
+    )
+    for name, text in _of_versions(SHOP, seen):
+        yield f"{name}_shop", text
+    late = replace(seen, rows=_stage(SEEN_SHOP), rejected=_rejected(SEEN_SHOP), sparse=True,
+                   newest=False)  # fmt: skip
+    yield "changed_seen_shop", versions_sql.create_changed(dialect, SEEN_SHOP, late)
+    first = replace(late, newest=True, first=True)
+    yield "changed_first", versions_sql.create_changed(dialect, SEEN_SHOP, first)
+    following = datetime(2024, 1, 21, 2)
+    next_states = versions_sql.add_states_of_next(dialect, SEEN_SHOP, late, following)
+    yield "states_of_next_seen_shop", next_states
+    yield "compared_rebuilt", versions_sql.create_compared(dialect, SEEN_SHOP, rebuilt=True)
+    yield "timeline_seen_shop", versions_sql.create_timeline(dialect, SEEN_SHOP)
+    yield "delete_versions_rebuilt", versions_sql.delete_versions(dialect, SEEN_SHOP, rebuilt=True)
+    yield "insert_versions", versions_sql.insert_versions(dialect, SEEN_SHOP)
+    yield "next_snapshot", versions_sql.next_snapshot()
+    yield "count_changed", versions_sql.count_changed(dialect)
+
+
+def _of_versions(table: Table, seen: Snapshot) -> Iterator[tuple[str, str]]:
+    dialect = SQL_SERVER
+    yield "versions", ddl.create_table(dialect, table)
+    yield "observations", ddl.create_table(dialect, observation_table(table))
+    yield "create_batch", ddl.create_temporary(dialect, _temporary(batch_table(table)))
+    yield "repeated_keys", staging_sql.repeated_keys(table, seen.rows)
+    yield "create_duplicates", staging_sql.create_duplicates(dialect, table, seen.rows)
+    yield "count_live", staging_sql.count_live(dialect, table)
+    yield "select_all", sql_dialects.select_all(table)
+    yield "newest_state", versions_sql.newest_state(table)
+    yield "changed", versions_sql.create_changed(dialect, table, seen)
+    ended = _temporary(ended_key_table(table))
+    yield "ended_keys", ddl.create_temporary(dialect, ended)
+    yield "changed_by_removals", versions_sql.create_removed(dialect, table, ended.name)
+    yield "compared", versions_sql.create_compared(dialect, table)
+    yield "timeline", versions_sql.create_timeline(dialect, table)
+    yield "count_states", versions_sql.count_states(dialect, table, seen)
+    yield "count_changed_columns", versions_sql.count_changed_columns(dialect, table)
+    yield "insert_states", versions_sql.insert_states(dialect, table)
+    yield "merge_states", versions_sql.correct_states(dialect, table)
+    yield "delete_versions", versions_sql.delete_versions(dialect, table)
+    yield "merge_versions", versions_sql.merge_versions(dialect, table)
+    faulty = versions_sql.faulty_versions(dialect, table, touched=True)
+    yield "faulty_versions", versions_sql.count_of(faulty)
+
+
 def _quality() -> Iterator[tuple[str, str]]:
     """The statements that check the tables against the quality rules."""
     for table in STAR_TABLES:
@@ -267,6 +342,7 @@ def _statements() -> Iterator[tuple[str, str]]:
     yield from _restating()
     yield from _others()
     yield from _own()
+    yield from _versions()
     yield from _changes()
     yield from _quality()
 
@@ -443,9 +519,15 @@ def test_what_is_selected_beside_an_aggregate_is_grouped() -> None:
     """SQL Server's error 8120."""
     for name, select in _everywhere(exp.Select):
         grouped = select.args["group"].expressions if select.args.get("group") else []
-        if grouped or any(column.find(exp.AggFunc) for column in select.selects):
-            alone = (column for column in select.selects if not column.find(exp.AggFunc))
+        if grouped or any(map(_aggregates, select.selects)):
+            alone = (column for column in select.selects if not _aggregates(column))
             assert {c.unalias().sql() for c in alone} <= {c.sql() for c in grouped}, name
+
+
+def _aggregates(column: exp.Expr) -> bool:
+    """Whether a column is computed from several rows that become one."""
+    found = column.find_all(exp.AggFunc)
+    return any(not each.find_ancestor(exp.Window) for each in found)
 
 
 # --- MERGE -------------------------------------------------------------------------------

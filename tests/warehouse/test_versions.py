@@ -19,9 +19,16 @@ from hypothesis import strategies as st
 
 from etl.engines import ddl
 from etl.engines.database import DatabaseManager
-from etl.errors import LoadingError
 from etl.history import audit
-from etl.history.runs import FULL_REFRESH, INCREMENTAL, LoadCounts, RunPlan, Staged, time_of, utc_now
+from etl.history.runs import (
+    FULL_REFRESH,
+    INCREMENTAL,
+    LoadCounts,
+    RunPlan,
+    Staged,
+    time_of,
+    utc_now,
+)
 from etl.rejects import reject_block
 from etl.rules.blocks import LoadBlock
 from etl.schema.tables import STAR_TABLES, Column, Kind, Table
@@ -120,7 +127,11 @@ class Warehouse:
         self, run: Load, events: Sequence[Event], day: datetime | None, rejected: Sequence[str]
     ) -> Staged:
         own = [c for c in RECORD if c.name in self.table.names]
-        types = {Kind.TEXT: pa.string(), Kind.INTEGER: pa.int64(), Kind.TIMESTAMP: pa.timestamp("us")}
+        types = {
+            Kind.TEXT: pa.string(),
+            Kind.INTEGER: pa.int64(),
+            Kind.TIMESTAMP: pa.timestamp("us"),
+        }
         schema = pa.schema([("source_row", pa.int64()), *((c.name, types[c.kind]) for c in own)])
         rows = [
             {"source_row": n, "shop_id": key, "changed_at": at, "city": s[0], "level": s[1],
@@ -149,10 +160,10 @@ class Warehouse:
 
     def versions(self) -> list[Version]:
         rows = self.db.query(
-            f'SELECT shop_id, city, level, mail, previous_mail, valid_from, valid_to, is_current '
+            f"SELECT shop_id, city, level, mail, previous_mail, valid_from, valid_to, is_current "
             f'FROM "{self.table.name}" ORDER BY shop_id, valid_from'
         )
-        return [(*row[:7], bool(row[7])) for row in rows]  # type: ignore[misc]
+        return [(*row[:7], bool(row[7])) for row in rows]
 
     def ids(self) -> dict[tuple[str, datetime], int]:
         query = f'SELECT shop_id, valid_from, version_id FROM "{self.table.name}"'

@@ -265,6 +265,16 @@ CREATE TABLE "etl_input" (
 );
 END;
 
+IF OBJECT_ID(N'etl_snapshot', N'U') IS NULL
+BEGIN
+CREATE TABLE "etl_snapshot" (
+    "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "seen_at" DATETIME2(6) NOT NULL,
+    "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    CONSTRAINT "pk_etl_snapshot" PRIMARY KEY ("table_name", "seen_at")
+);
+END;
+
 IF OBJECT_ID(N'stage_customer_dim', N'U') IS NULL
 BEGIN
 CREATE TABLE "stage_customer_dim" (
@@ -563,6 +573,10 @@ FROM (VALUES
     (N'TABLE', N'etl_input', N'settings', N'digest of the rules and settings by which it was read'),
     (N'TABLE', N'etl_input', N'state', N'of the rows that it left: how many, and a checksum'),
     (N'TABLE', N'etl_input', N'facts', N'what a run reports of it besides its counts, as JSON'),
+    (N'TABLE', N'etl_snapshot', NULL, N'the moments at which a source was seen whole, of tables that keep versions'),
+    (N'TABLE', N'etl_snapshot', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_snapshot', N'seen_at', N'of the run, UTC; of a file with a day in its name, that day'),
+    (N'TABLE', N'etl_snapshot', N'run_id', N'run; sorts by start'),
     (N'VIEW', N'sales_enriched', NULL, N'one row per sale, with its day, customer and product'),
     (N'VIEW', N'sales_enriched', N'transaction_id', N'key, as in the source, trimmed'),
     (N'VIEW', N'sales_enriched', N'transaction_date', N'wall clock of the sale, to the microsecond'),
@@ -633,6 +647,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_watermark" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_position" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_setting" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_input" TO etl_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_snapshot" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_customer_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "rejected_customer_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_product_dim" TO etl_loader;

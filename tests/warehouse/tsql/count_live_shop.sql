@@ -1,0 +1,1 @@
+SELECT count(*) FROM "sales"."shop" AS target WHERE target."is_current" = 1;

@@ -1,0 +1,1 @@
+SELECT max("holds_from") FROM "sales"."shop_observation";
