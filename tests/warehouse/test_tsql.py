@@ -80,7 +80,6 @@ OWN = Table(
         Column("note", "", Kind.TEXT, width=4000),
     ),
 )  # fmt: skip
-OWN_NAMES = ("order_item", "click")
 ADDED = replace(OWN, name="sales.click", key=())
 FED = replace(OWN, feed=Feed.ANY_ORDER)
 # One that keeps versions, as records say since when they hold, and one that is seen in snapshots.
@@ -96,6 +95,11 @@ _SHOP = Table(
 )  # fmt: skip
 SHOP = versioned(_SHOP, Versions("since", ("level",), ("mail",)))
 SEEN_SHOP = versioned(replace(_SHOP, name="sales.seen_shop"), Versions())
+OWN_NAMES = {
+    table.name.partition(".")[2]
+    for each in (OWN, ADDED, SHOP, SEEN_SHOP)
+    for table in (each, observation_table(each))
+}
 
 # --- the statements ----------------------------------------------------------------------
 
