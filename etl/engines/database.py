@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from etl.engines import ddl
 from etl.engines.dialect import Dialect, quoted, quoted_table
 from etl.engines.engine import DEFAULT_ACCESS, Access, Part, Session, driver_text
+from etl.engines.locks import blocked_by
 from etl.engines.registry import engine_of
 from etl.engines.schemas import Schemas
 from etl.errors import (
@@ -30,7 +31,7 @@ from etl.errors import (
 )
 from etl.resilience.circuit_breaker import CircuitBreaker
 from etl.resilience.retry import retry_with_backoff
-from etl.resilience.transient import is_transient
+from etl.resilience.transient import is_lock_wait, is_transient
 from etl.schema.tables import Table
 from etl.settings.config import Config
 
@@ -100,6 +101,7 @@ class DatabaseManager:
         self._session: Session | None = None
         self._in_transaction = False
         self._replaced: dict[str, str] = {}
+        self._statement = ""  # that failed last
 
     @classmethod
     def from_config(
@@ -209,11 +211,13 @@ class DatabaseManager:
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
         """Run one statement; parameters are bound, never pasted into the text."""
-        self.session.execute(self._text(sql), params)
+        with self._naming_blockers(sql):
+            self.session.execute(self._text(sql), params)
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one query and return its rows; for results that fit into memory."""
-        return self.session.query(self._text(sql), params)
+        with self._naming_blockers(sql):
+            return self.session.query(self._text(sql), params)
 
     def frame(self, sql: str, params: Sequence[object] = ()) -> "pd.DataFrame":
         """Run one query and return its rows as a pandas DataFrame.
@@ -234,7 +238,8 @@ class DatabaseManager:
 
     def change(self, sql: str, params: Sequence[object] = ()) -> int:
         """Run one INSERT, UPDATE, DELETE or MERGE and return how many rows it changed."""
-        return self.session.change(self._text(sql), params)
+        with self._naming_blockers(sql):
+            return self.session.change(self._text(sql), params)
 
     def value(self, sql: str, params: Sequence[object] = ()) -> Any:
         """Return the first value of the first row."""
@@ -292,11 +297,13 @@ class DatabaseManager:
             block: some or all of its columns.
             constants: values of further columns, the same for every row.
         """
-        self.session.append(self._named(table), block, constants)
+        with self._naming_blockers(quoted(table.name)):
+            self.session.append(self._named(table), block, constants)
 
     def append_parts(self, table: Table, parts: Sequence[Part]) -> None:
         """Append several blocks, each with its constants; all of them or none."""
-        self.session.append_parts(self._named(table), parts)
+        with self._naming_blockers(quoted(table.name)):
+            self.session.append_parts(self._named(table), parts)
 
     def _named(self, table: Table) -> Table:
         name = self._replaced.get(table.name) or self.dialect.placed(table.name)
@@ -313,15 +320,29 @@ class DatabaseManager:
         if self._in_transaction:
             raise LoadingError("a transaction is open already", next_step="commit it first")
         self.session.begin()
-        self._in_transaction = True
+        self._in_transaction, self._statement = True, ""
         try:
             yield
             self._commit()
         except BaseException:
             self.session.rollback()
-            raise
+            self._in_transaction = False
+            with self._naming_blockers(self._statement):
+                raise
         finally:
             self._in_transaction = False
+
+    @contextmanager
+    def _naming_blockers(self, sql: str) -> Iterator[None]:
+        """Name who keeps the lock that was waited for in vain, once nothing of ours is open."""
+        try:
+            yield
+        except LoadingError as error:
+            self._statement = sql
+            if self._in_transaction or not is_lock_wait(error):
+                raise
+            who, step = blocked_by(self.session, sql)
+            raise LoadingError(f"{error.what}; {who}", next_step=step) from error.__cause__
 
     def _commit(self) -> None:
         try:

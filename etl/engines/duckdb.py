@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table
-from etl.engines.engine import Access, Engine, Part, driver_text, translated_errors
+from etl.engines.engine import Access, Blocker, Engine, Part, driver_text, translated_errors
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.files import AtomicFile
 from etl.schema.tables import Kind, Table
@@ -221,6 +221,10 @@ class DuckdbSession:
     def is_alive(self) -> bool:
         """Return true: an embedded engine lives as long as the process."""
         return True
+
+    def blockers(self) -> list[Blocker]:
+        """Return none: nobody else is let in."""
+        return []
 
     def facts(self) -> dict[str, str]:
         """Return what is connected to; whoever else used it would have kept this session out."""

@@ -76,8 +76,49 @@ class Session(Protocol):
         nothing can be written.
         """
 
+    def blockers(self) -> Sequence["Blocker"]:
+        """Return the other sessions that hold locks on tables, as far as this login may see them.
+
+        Raises:
+            LoadingError: it may not; the next step names the right that it lacks.
+        """
+
     def close(self) -> None:
         """Close the connection, and release the warehouse."""
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """A session that holds a lock for which others may wait.
+
+    Attributes:
+        session: its number.
+        login: who it is.
+        host: from where; None where that is not known.
+        table: that it has locked.
+        statement: the last one that it has sent; None where this login may not see it.
+        right: what would show it.
+    """
+
+    session: str
+    login: str | None
+    host: str | None
+    table: str
+    statement: str | None
+    right: str = ""
+
+    def __str__(self) -> str:
+        said = f": {_shortened(self.statement)}" if self.statement else ""
+        place = f" on {self.host}" if self.host else ""
+        return f"session {self.session} of {self.login}{place}, which has locked {self.table}{said}"
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _STATEMENT_SHOWN else line[:_STATEMENT_SHOWN] + "…"
+
+
+_STATEMENT_SHOWN = 200
 
 
 class Reader(Protocol):

@@ -359,8 +359,23 @@ def refusal(error: Exception, target: Target, *, login_timeout_s: int) -> Loadin
     # should the driver quote a password, the cause is an error of the same kind that does not
     rest = [masked(str(argument), target.passwords) for argument in error.args[1:]]
     same = rest == [*error.args[1:]]
-    refused.__cause__ = error if same else type(error)(*error.args[:1], *rest)
+    cause = error if same else type(error)(*error.args[:1], *rest)
+    refused.__cause__ = _passing(cause) if _MOVING.search(f"{target.where} {text}") else cause
     return refused
+
+
+# On Azure SQL Database a database cannot be opened for moments while it moves to another server
+# ("Troubleshoot connectivity issues and other errors with Azure SQL Database ...", list of
+# transient fault error codes); anywhere else its name is wrong.
+_MOVING = re.compile(
+    r"\.database\.(?:windows\.net|usgovcloudapi|chinacloudapi).*\(4060\)", re.DOTALL
+)
+
+
+def _passing(cause: Exception) -> Exception:
+    passing = ConnectionError("the database is not available at the moment")
+    passing.__cause__ = cause
+    return passing
 
 
 def connect(connection_string: str, *, login_timeout_s: int = 15) -> "pyodbc.Connection":

@@ -16,6 +16,7 @@ from etl.engines import adoption
 from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table, text_literal
 from etl.engines.engine import (
     Access,
+    Blocker,
     Engine,
     Part,
     driver_text,
@@ -48,6 +49,18 @@ WHERE l.locktype = 'advisory' AND l.granted AND a.pid <> pg_backend_pid()
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND (l.classid::bigint, l.objid::bigint) = ({int.from_bytes(b"etl_")},
         hashtext({_CURRENT})::bigint & 4294967295);"""  # noqa: S608  # a constant
+# Who has locks on tables, and the last statement of each. Whoever blocked us is among them: a lock
+# on a row comes with one on its table. (pg_blocking_pids knows it only while somebody waits.)
+_BLOCKERS = """SELECT DISTINCT a.pid, a.usename, a.client_addr::text, c.relname, a.query
+FROM pg_locks AS l
+JOIN pg_stat_activity AS a ON a.pid = l.pid
+JOIN pg_class AS c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
+WHERE l.granted AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock'
+    AND l.pid <> pg_backend_pid()
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace);"""
+_HIDDEN = "<insufficient privilege>"
+_SEES_BLOCKERS = "the role pg_read_all_stats"
 _RUNNING = 'SELECT max("run_id") FROM "etl_run" WHERE "status" = \'running\';'
 
 # "Appendix A. PostgreSQL Error Codes". The client hands on what the server said of a login
@@ -57,12 +70,12 @@ CODES = ErrorCodes(
         {
             "40P01",  # deadlock detected
             "53300",  # too many connections
-            "55P03",  # lock not available
             "57P01",  # shut down by an administrator
             "57P02",  # crash of another session
             "57P03",  # cannot connect now, starting up or shutting down
         }
     ),
+    lock_wait_states=frozenset({"55P03"}),  # lock not available
     permanent_words=frozenset(
         {
             "authentication failed",
@@ -495,6 +508,19 @@ class PostgresSession:
         if self.query(self._of_schema(_LOCK_HOLDERS)):
             facts["used_by"] = f"another run{self._holder()}"
         return facts
+
+    def blockers(self) -> list[Blocker]:
+        """Return the other sessions that hold locks on tables of the database.
+
+        Raises:
+            LoadingError: this login may not see them.
+        """
+        try:
+            found = [Blocker(str(pid), *rest) for pid, *rest in self.query(_BLOCKERS)]
+        except LoadingError as error:
+            raise LoadingError(str(error), next_step=_SEES_BLOCKERS) from error
+        return [replace(b, statement=None, right=_SEES_BLOCKERS) if b.statement == _HIDDEN else b
+                  for b in found]  # fmt: skip
 
     def close(self) -> None:
         """Give the lock back, and close the connection.

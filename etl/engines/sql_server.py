@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from etl.engines import adoption, odbc
 from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table, text_literal
-from etl.engines.engine import Access, Engine, Part, table_of
+from etl.engines.engine import Access, Blocker, Engine, Part, table_of
 from etl.engines.odbc import OdbcReader, odbc_errors, pyodbc
 from etl.engines.schemas import NO_SCHEMAS, Schemas
 from etl.errors import LoadingError, WarehouseInUseError
-from etl.resilience.transient import ErrorCodes
+from etl.resilience.transient import ErrorCodes, error_codes
 from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
 
 LOCK_NAME = "etl_pipeline"
@@ -29,8 +29,8 @@ LOCK_NAME = "etl_pipeline"
 # "SqlConfigurableRetryFactory", the transient errors of Microsoft's own client; [C] "Database
 # engine events and errors", whose texts say that it passes: a failover, or memory to wait for.
 # Listed there and left out on purpose, because on a server of one's own they mean a setting
-# that is wrong, or damage: 0, 20, 207, 926, 4060, 18456, 42108. Driver timeouts (-2 in [B])
-# reach ODBC as the SQLSTATE HYT00.
+# that is wrong, or damage: 0, 20, 207, 926, 4060, 18456, 42108 (4060 is tried again on Azure, see
+# `odbc.refusal`). Driver timeouts (-2 in [B]) reach ODBC as the SQLSTATE HYT00.
 _TRANSIENT = frozenset(
     {
         64,  # [B] the network name is no longer available
@@ -41,7 +41,6 @@ _TRANSIENT = frozenset(
         997,  # [B] overlapped I/O in progress during login
         1204,  # [B] no lock resource at this time
         1205,  # [B] deadlock victim
-        1222,  # [B] lock request timed out
         3906,  # [C] the database is read-only: the other replica has become the primary one
         4221,  # [A] [B] replica not ready for login
         8645,  # [C] waited too long for memory to run the query
@@ -92,6 +91,11 @@ CODES = ErrorCodes(
     transient_numbers=_TRANSIENT | _TRANSIENT_FREETDS,
     permanent_numbers=_PERMANENT,
     permanent_words=frozenset({_UNTRUSTED_CERTIFICATE}),
+    lock_wait_numbers=frozenset({1222}),  # [B] lock request timed out
+    # its text, for drivers that lose the number; and a relative's, which gives another number
+    lock_wait_words=frozenset(
+        {"Lock request time out period exceeded", "canceling statement due to lock timeout"}
+    ),
     # What a trigger raises to refuse a row: RAISERROR and THROW number from 50,000 on. The end
     # keeps out relatives of SQL Server that give numbers of their own, in the millions, to others.
     data_numbers=range(50_000, 1_000_000),
@@ -277,6 +281,24 @@ _LOCK_HOLDER = f"""SELECT s.session_id, s.host_name, s.login_name
 FROM sys.dm_tran_locks AS l JOIN sys.dm_exec_sessions AS s ON s.session_id = l.request_session_id
 WHERE l.resource_type = 'APPLICATION' AND l.request_status = 'GRANT'
     AND l.resource_database_id = DB_ID() AND l.resource_description LIKE '%{LOCK_NAME}%';"""  # noqa: S608  # a constant
+
+# Who has locks on tables of the database, and the last statement of each. Whoever blocked us is
+# among them, as a lock on a row comes with one on its table.
+_BLOCKERS = """SELECT DISTINCT s.session_id, s.login_name, s.host_name,
+    OBJECT_NAME(l.resource_associated_entity_id), t.text
+FROM sys.dm_tran_locks AS l
+JOIN sys.dm_exec_sessions AS s ON s.session_id = l.request_session_id
+LEFT JOIN sys.dm_exec_connections AS c ON c.session_id = s.session_id
+OUTER APPLY sys.dm_exec_sql_text(c.most_recent_sql_handle) AS t
+WHERE l.resource_type = 'OBJECT' AND l.resource_database_id = DB_ID()
+    AND l.request_status = 'GRANT' AND l.request_mode <> 'Sch-S' AND s.session_id <> @@SPID;"""
+_SEES_BLOCKERS = (
+    "VIEW SERVER STATE (from SQL Server 2022 on VIEW SERVER PERFORMANCE STATE, on Azure SQL "
+    "Database VIEW DATABASE STATE)"
+)
+
+# Permission was denied: in the database, on the server.
+_DENIED = frozenset({"262", "297", "300"})
 
 # NOLOCK: for a message, and the run it speaks of may have the row locked.
 _RUNNING = 'SELECT max("run_id") FROM "etl_run" WITH (NOLOCK) WHERE "status" = \'running\';'
@@ -567,6 +589,18 @@ class SqlServerSession:
         if not self.query(_LOCK_IS_FREE)[0][0]:
             facts["used_by"] = f"another run{self._holder()}"
         return facts
+
+    def blockers(self) -> list[Blocker]:
+        """Return the other sessions that hold locks on tables of the database.
+
+        Raises:
+            LoadingError: this login may not see them.
+        """
+        try:
+            return [Blocker(str(session), *rest) for session, *rest in self.query(_BLOCKERS)]
+        except LoadingError as error:
+            denied = bool(_DENIED & error_codes(error))
+            raise LoadingError(str(error), next_step=_SEES_BLOCKERS if denied else "") from error
 
     def close(self) -> None:
         """Close the connection; the lock goes with it."""

@@ -1,6 +1,7 @@
 """Which keys each run has read or rejected, so that a corrected record never undoes a newer one."""
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 
@@ -17,10 +18,14 @@ from etl.history.runs import (
     READS_WHOLE_SOURCES,
     RunPlan,
     Staged,
+    run_id_after,
 )
 from etl.rules.columns import storable_keys
 from etl.schema.tables import KEY_WIDTH, Kind, Table, corrected_key_table, key_text_width
 from etl.sources.window import counts_up
+
+# For how many days it is known which keys were rejected, unless it is set.
+KEPT_DAYS = 400
 
 
 def read_since_sql(dialect: Dialect, table: Table, *, corrected: str, modes: Iterable[str]) -> str:
@@ -63,14 +68,55 @@ def _was_read(dialect: Dialect, table: Table) -> str:
     return is_false(dialect, flag) if table.placeholder else "1 = 1"
 
 
-def record_read_keys(db: DatabaseManager, plan: RunPlan, staged: Staged) -> None:
-    """Record the keys that the run has rejected; when it read single records, all keys."""
+def record_read_keys(
+    db: DatabaseManager, plan: RunPlan, staged: Staged, *, kept_days: int = KEPT_DAYS
+) -> None:
+    """Record the keys that the run has rejected; when it read single records, all keys.
+
+    Only the newest run of a key counts, so that older ones are forgotten, and all that lie further
+    back than keys are remembered.
+
+    Args:
+        db: the warehouse, in a transaction.
+        plan: the run.
+        staged: the source.
+        kept_days: for how many days keys are remembered.
+    """
     row = (plan.run_id, staged.table.name)
     if not staged.table.key:
         return
     db.execute(record_rejected_keys_sql(db.dialect, staged.table, staged.rejected), row)
     if staged.partial:
         db.execute(record_staged_keys_sql(db.dialect, staged.table, staged.rows), row + row)
+    forget_read_keys(db, staged.table, plan, kept_days)
+
+
+def forget_read_keys(db: DatabaseManager, table: Table, plan: RunPlan, kept_days: int) -> None:
+    """Forget which earlier runs have read the keys that this one has read, and what is too old."""
+    horizon = oldest_kept(plan.started_at, kept_days)
+    db.execute(FORGET_READ_KEYS, (table.name, plan.run_id, horizon, plan.run_id))
+
+
+def oldest_kept(now: datetime, kept_days: int) -> str:
+    """Return the run id from which on the keys of rejected records are known.
+
+    Args:
+        now: the present moment, UTC.
+        kept_days: for how many days keys are remembered.
+
+    Example:
+        >>> oldest_kept(datetime(2024, 1, 20), 19)
+        '20240101T000000.000000Z'
+    """
+    return run_id_after(now - timedelta(days=kept_days), None)
+
+
+# Parameters: table, run, oldest run that is kept, run.
+FORGET_READ_KEYS = """DELETE FROM "etl_read_key"
+WHERE "table_name" = ? AND "run_id" < ? AND ("run_id" < ? OR EXISTS (
+    SELECT 1 FROM "etl_read_key" AS k WHERE k."run_id" = ?
+        AND k."table_name" = "etl_read_key"."table_name"
+        AND k."record_key" = "etl_read_key"."record_key"));"""
 
 
 def read_since(

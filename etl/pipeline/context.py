@@ -76,6 +76,7 @@ class RunContext:
             min_rows_rate=processing.min_rows_rate,
             max_removed_rate=processing.max_removed_rate,
             max_placeholder_rate=processing.max_placeholder_rate,
+            correction_days=processing.correction_days,
         )
 
     def limits_of(self, source: Source) -> Limits:

@@ -14,7 +14,7 @@ from etl.errors import ConfigurationError
 from etl.findings import FINDINGS, NO_RECORDS, unknown_names
 from etl.history import audit
 from etl.history.outcomes import SourceOutcome
-from etl.history.read_keys import read_since
+from etl.history.read_keys import oldest_kept, read_since
 from etl.history.records import missed_runs, record_missed
 from etl.history.runs import FULL_REFRESH, INCREMENTAL, REPROCESS, RunPlan, utc_now
 from etl.pipeline.arguments import Arguments, mode_of, window_of
@@ -27,7 +27,7 @@ from etl.rules.record_keys import record_keys
 from etl.schema.source_columns import SOURCE_COLUMNS
 from etl.schema.tables import SALES_FACT, Table
 from etl.settings.config import Config
-from etl.sources.corrected import read_corrected
+from etl.sources.corrected import CorrectedFile, read_corrected
 from etl.sources.window import (
     EVERYTHING,
     AnyWindow,
@@ -175,6 +175,7 @@ def _corrected(run: RunContext) -> Source:
             f"{corrected.path} lacks {what}, without which nobody knows which record a row corrects"
         )
     corrected = replace(corrected, keyed=lambda records: _keys_as_texts(source, records))
+    _require_remembered(run, corrected)
     later = read_since(run.db, table, corrected.keys())
     for (key, run_id), later_run in later.items():
         logger.info("%s of run %s skipped: run %s has read it since", key, run_id, later_run)
@@ -183,6 +184,18 @@ def _corrected(run: RunContext) -> Source:
         keys = pa.Table.from_batches([source.read_keys(kept.records)])
         kept = kept.completed(known_texts(run.db, table, keys))
     return corrected_source(source, kept)
+
+
+def _require_remembered(run: RunContext, corrected: CorrectedFile) -> None:
+    """Refuse rows so old that nobody knows any more whether newer ones were rejected since."""
+    days = run.config.processing.correction_days
+    oldest = min(corrected.run_ids, default="")
+    if oldest and oldest < oldest_kept(run.plan.started_at, days):
+        raise ConfigurationError(
+            f"{corrected.path} has rows that run {oldest} has rejected; which keys were rejected "
+            f"is remembered for {days} days (CORRECTION_DAYS)",
+            next_step="correct the records in their source, or leave those rows out",
+        )
 
 
 def _source_named(run: RunContext, name: str) -> Source:

@@ -24,6 +24,10 @@ class ErrorCodes:
         permanent_words: what a driver says of a connection that will not come about next time
             either, where it gives no code for the reason.
         data_numbers: native numbers with which rows are refused, others may be taken.
+        lock_wait_numbers: native numbers of a lock that another session kept for too long, after
+            which another attempt may succeed as well.
+        lock_wait_states: SQLSTATEs of the same.
+        lock_wait_words: what is said of it where no number comes with it.
     """
 
     transient_numbers: frozenset[int] = frozenset()
@@ -31,6 +35,9 @@ class ErrorCodes:
     transient_states: frozenset[str] = frozenset()
     permanent_words: frozenset[str] = frozenset()
     data_numbers: range = range(0)
+    lock_wait_numbers: frozenset[int] = frozenset()
+    lock_wait_states: frozenset[str] = frozenset()
+    lock_wait_words: frozenset[str] = frozenset()
 
 
 NO_CODES = ErrorCodes()
@@ -120,6 +127,28 @@ def is_data_error(error: BaseException) -> bool:
     return refused or _any_begins(diagnosis.states, _DATA_STATE_CLASSES)
 
 
+def is_lock_wait(error: BaseException) -> bool:
+    """Return whether a database gave up waiting for a lock that another session keeps.
+
+    Judged like `is_transient`: by the error, else by its cause.
+
+    Example:
+        >>> is_lock_wait(ValueError("no error of a database"))
+        False
+    """
+    found = next((each for each in causes(error) if _is_database_error(each)), None)
+    return found is not None and _waited_for_lock(_diagnosis(found))
+
+
+def _waited_for_lock(found: "_Diagnosis") -> bool:
+    return any(
+        found.numbers & codes.lock_wait_numbers
+        or found.states & codes.lock_wait_states
+        or any(words in text for words in codes.lock_wait_words for text in found.texts)
+        for codes in _registered
+    )
+
+
 def error_codes(error: BaseException) -> frozenset[str]:
     """Return the codes that a database gave for an error, or for its cause; empty without any.
 
@@ -172,9 +201,13 @@ def _database_verdict(error: BaseException) -> bool | None:
         return False
     if _any_begins(found.states, _PERMANENT_STATE_CLASS):
         return False
-    passes = lost or any(
-        found.numbers & codes.transient_numbers or found.states & codes.transient_states
-        for codes in _registered
+    passes = (
+        lost
+        or _waited_for_lock(found)
+        or any(
+            found.numbers & codes.transient_numbers or found.states & codes.transient_states
+            for codes in _registered
+        )
     )
     return True if passes else None
 

@@ -413,6 +413,9 @@ class ProcessingConfig(_Section):
     full_check_days: Count = _setting(
         7, "days for which a check of the whole tables is good; until then keys, references, "
         "profit and status are checked of what was written since. 0: the whole tables every time")
+    correction_days: Days = _setting(
+        400, "days for which it is remembered which keys were rejected: for so long a rejected "
+        "file can be corrected and read again")
     max_placeholder_rate: Share = _setting(
         0.25, "largest share of the sales of a run whose customer or product nothing is known of; "
         "1: all of them. The first load may have any")

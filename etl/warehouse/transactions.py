@@ -18,7 +18,7 @@ from etl.errors import HeldBackError, LoadingError
 from etl.history import audit as run_history
 from etl.history import inputs
 from etl.history.inputs import KnownInput
-from etl.history.read_keys import record_read_keys
+from etl.history.read_keys import KEPT_DAYS, forget_read_keys, record_read_keys
 from etl.history.runs import Applied, Input, LoadCounts, RunPlan, Staged, utc_now
 from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import error_codes, is_data_error
@@ -47,6 +47,7 @@ class Limits:
         min_rows_rate: smallest number of records of a snapshot, as a share of the last load.
         max_removed_rate: largest share of a table's rows that a full refresh may remove.
         max_placeholder_rate: largest share of records that may need a placeholder.
+        correction_days: for how many days it is remembered which keys were rejected.
         may_be_empty: columns that may come without any value where the table has some.
     """
 
@@ -57,6 +58,7 @@ class Limits:
     min_rows_rate: float = 0.0
     max_removed_rate: float = 1.0
     max_placeholder_rate: float = 1.0
+    correction_days: int = KEPT_DAYS
     may_be_empty: Sequence[str] = ()
 
 
@@ -206,7 +208,7 @@ def _vanished(load: Load, staged: Staged, *, live: int | None, still_there: int)
 
 
 def _record_reading(load: Load, staged: Staged) -> None:
-    record_read_keys(load.db, load.plan, staged)
+    record_read_keys(load.db, load.plan, staged, kept_days=load.limits.correction_days)
     _remember(load, staged)
     _record_settings(load, staged)
     table = staged.table
@@ -322,6 +324,7 @@ def _require_unwritten(load: Load, staged: Staged, known: KnownInput) -> None:
 def _record_unchanged(load: Load, staged: Staged, known: KnownInput) -> None:
     db, table, run_id = load.db, staged.table, load.plan.run_id
     inputs.copy_read_keys(db, table, earlier=known.run_id, run_id=run_id)
+    forget_read_keys(db, table, load.plan, load.limits.correction_days)
     inputs.remember_input(db, table, run_id, known=known.input, state=known.state)
     _record_settings(load, staged)
     _mark_recovered(load, table)

@@ -398,6 +398,15 @@ def refused(error: Exception) -> LoadingError:
     return refusal(error, target_of(pairs, [DRIVER_18]), login_timeout_s=7)
 
 
+@pytest.mark.parametrize(("host", "passes"), [("shop.database.windows.net", True), ("s", False)])
+def test_a_database_that_cannot_be_opened_is_tried_again_on_azure_alone(
+    host: str, passes: bool
+) -> None:
+    error = server_says("42000", 'Cannot open database "dwh" requested by the login.', 4060)
+    target = target_of(parse(f"Server={host};Database=dwh;{LOGIN}"), [DRIVER_18])
+    assert is_transient(refusal(error, target, login_timeout_s=7)) is passes
+
+
 @pytest.mark.parametrize("name", [*FAULTS, *PASSING])
 def test_a_refusal_says_what_happened_where_and_what_to_do(name: str) -> None:
     error, what, next_step = (FAULTS | PASSING)[name]

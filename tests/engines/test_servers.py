@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -442,6 +443,44 @@ def test_a_deadlock_passes_and_the_batch_is_done_again(db: DatabaseManager, data
     (victim,) = errors
     assert is_transient(victim)
     assert not is_data_error(victim)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How long a session waits for a lock, and what it can say of who has it."""
+
+    settings: str
+    says: str
+
+
+WAITING = {
+    "PostgreSQL": Waiting(
+        "SET lock_timeout = '200ms'",
+        r"locked by session \d+ of \w+( on [\d./]+)?, which has locked pairs: "
+        r"UPDATE \"pairs\" SET n = 7.*or end that session",
+    ),
+    # Babelfish lacks the view that knows it
+    "SQL Server": Waiting("SET LOCK_TIMEOUT 200", r"(session \d+ of|cannot be seen)"),
+}
+
+
+@pytest.mark.parametrize("in_transaction", [True, False])
+def test_a_lock_that_is_not_got_in_time_passes_and_who_has_it_is_named(
+    db: DatabaseManager, database: str, server: Server, in_transaction: bool
+) -> None:
+    waiting = WAITING[server.name]
+    db.execute("CREATE TABLE pairs (k INT PRIMARY KEY, n INT)")
+    db.execute("INSERT INTO pairs VALUES (1, 0)")
+    other = DatabaseManager(database, access=Access(read_only=True))
+    db.execute(waiting.settings)
+    with other, other.transaction():
+        other.execute('UPDATE "pairs" SET n = 7')
+        opened = db.transaction if in_transaction else nullcontext
+        with pytest.raises(LoadingError, match=waiting.says) as caught, opened():
+            db.execute('UPDATE "pairs" SET n = 8')
+    assert is_transient(caught.value)
+    assert not is_data_error(caught.value)
+    db.execute('UPDATE "pairs" SET n = 9')  # the connection is as good as before
 
 
 def test_a_row_that_does_not_fit_is_the_fault_of_the_data(db: DatabaseManager) -> None:

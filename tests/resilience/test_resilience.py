@@ -64,6 +64,8 @@ def raised_by(action: Callable[[], object]) -> Exception:
         ("40001", f"{DRIVER_18}[SQL Server]Transaction was deadlocked on lock resources.", 1205),
         ("42000", "[FreeTDS][SQL Server]Transaction was deadlocked on lock resources.", 1205),
         ("42000", f"{DRIVER_18}[SQL Server]Lock request time out period exceeded.", 1222),
+        ("42000", f"{DRIVER_18}[SQL Server]Lock request time out period exceeded.", 0),
+        ("42000", f"{DRIVER_18}[SQL Server]canceling statement due to lock timeout", 33557097),
         ("42000", f"{DRIVER_18}[SQL Server]Database is not currently available.", 40613),
         ("42000", f"{DRIVER_18}[SQL Server]The database is in an availability group.", 976),
         ("42000", f"{DRIVER_18}[SQL Server]The replica is not in the PRIMARY role.", 983),

@@ -226,6 +226,8 @@ def _others() -> Iterator[tuple[str, str]]:
     yield "sales_query", sales_query()
     for table in AUDIT_TABLES:
         yield f"insert_row_{table.name}", sql_dialects.insert_row(table)
+    yield "forget_read_keys", read_keys.FORGET_READ_KEYS
+    yield "blockers", sql_server._BLOCKERS
     yield "newest_sale", quality_rules.newest_sale()
 
 
@@ -423,7 +425,7 @@ def _everywhere(*kinds: type[_Node]) -> Iterator[tuple[str, _Node]]:
 
 
 # What is not about our tables: scripts that name schemas themselves, catalogs, and the source.
-FOREIGN = {"schema", "catalog", "primary_key", "commented", "sales_query"}
+FOREIGN = {"schema", "catalog", "primary_key", "commented", "sales_query", "blockers"}
 
 
 @pytest.mark.parametrize("name", sorted({*STATEMENTS} - FOREIGN))
