@@ -5,14 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from etl.errors import ConfigurationError
+from etl.settings.change_options import FROM_FILES
 from etl.settings.config import Config
 from etl.settings.connection_strings import place_of
 from etl.settings.kinds import read_connection
 from etl.settings.pipeline_file import LoadOptions, SourceOptions
 from etl.settings.source_paths import matches
-from etl.sources.changes.debezium import EventForm
-from etl.sources.changes.declared import EventRecords
-from etl.sources.changes.slot import SlotForm, SlotRecords
+from etl.sources.changes.own import changes_in_database, changes_in_files
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat
 from etl.sources.declared import CsvRecords, JsonRecords, QueryRecords, Records, holds_json
@@ -36,10 +35,8 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
         ConfigurationError: a connection is not set, or is none.
     """
     source = options.source
-    if source.type == "debezium":
-        return _events(config, options)
-    if source.type == "postgresql_slot":
-        return _slot(config, name, options)
+    if source.is_feed:
+        return _changes(config, name, options)
     if source.connection:
         return _query(config, options)
     if source.is_rest:
@@ -52,22 +49,13 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
     return CsvRecords(files, pattern, _csv_format(config, name, options))
 
 
-def _events(config: Config, options: LoadOptions) -> EventRecords:
+def _changes(config: Config, name: str, options: LoadOptions) -> Records:
     source = options.source
-    form = EventForm(options.key, source.rename, source.encodings, source.table)
-    pattern = str(config.files.input_dir / source.path)
-    return EventRecords(SourceFiles.of(*_paths(config, source)), form, pattern)
-
-
-def _slot(config: Config, name: str, options: LoadOptions) -> SlotRecords:
-    source = options.source
+    if source.type in FROM_FILES:
+        pattern = str(config.files.input_dir / source.path)
+        return changes_in_files(_paths(config, source), options, pattern)
     connection = connection_of(config, source.connection)
-    own_name = f"etl_{name.lower()}"
-    return SlotRecords(SlotForm(
-        connection, source.connection, place_of(connection, source.connection), source.table,
-        source.slot or own_name, source.publication or own_name, source.plugin,
-        source.most_changes, source.warn_mb * 2**20, options.key, source.rename,
-    ))  # fmt: skip
+    return changes_in_database(config, name, options, connection=connection)
 
 
 def _paths(config: Config, source: SourceOptions) -> Sequence[Path]:

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -160,21 +161,42 @@ def _from_server(form: QueryForm, window: AnyWindow) -> Iterator[_Chunk]:
 
 
 def _from_duckdb(form: QueryForm, window: AnyWindow) -> Iterator[_Chunk]:
-    path = duckdb_path(form.connection_string)
+    path, sql = duckdb_path(form.connection_string), sql_of(form, window)
+    yield from duckdb_rows(
+        path, form.setting, sql, _params(form, window), chunk_rows=form.chunk_rows
+    )
+
+
+def duckdb_rows(
+    path: Path | None, setting: str, sql: str, params: Sequence[object] = (), *, chunk_rows: int
+) -> Iterator[_Chunk]:
+    """Yield the names of the columns of a query and some rows at a time, at least once.
+
+    Args:
+        path: of the embedded database; None: one in memory.
+        setting: where that was set, for messages.
+        sql: the query.
+        params: its parameters.
+        chunk_rows: rows at a time.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ExtractionError: the query fails.
+    """
     if path and not path.exists():
-        raise FileNotFoundError(f"the database {path} of {form.setting} does not exist")
+        raise FileNotFoundError(f"the database {path} of {setting} does not exist")
     try:
         with duckdb.connect(str(path or ":memory:"), read_only=path is not None) as connection:
-            found = connection.execute(sql_of(form, window), _params(form, window))
+            found = connection.execute(sql, params)
             names = tuple(column[0] for column in found.description or ())
             while True:
-                rows = found.fetchmany(form.chunk_rows)
+                rows = found.fetchmany(chunk_rows)
                 yield names, rows
                 if not rows:
                     return
     except duckdb.Error as error:
         raise ExtractionError(
-            f"{form.setting}: the query failed: {error}",
+            f"{setting}: the query failed: {error}",
             next_step="check it, and the table or query of the source",
         ) from error
 
@@ -183,7 +205,7 @@ def _block(
     form: QueryForm, columns: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> pa.RecordBatch:
     places = _places(form, columns, names)
-    text = partial(_text, zone=ZoneInfo(form.zone))
+    text = partial(text_of_value, zone=ZoneInfo(form.zone))
     arrays = [
         pa.array([text(row[places[column]]) for row in rows], pa.string())
         if column in places
@@ -206,7 +228,13 @@ def _places(form: QueryForm, columns: Sequence[str], names: Sequence[str]) -> di
     return places
 
 
-def _text(value: object, zone: ZoneInfo) -> str | None:
+def text_of_value(value: object, zone: ZoneInfo) -> str | None:
+    """Return a value of a database as text; a time with an offset as the wall clock of a zone.
+
+    Example:
+        >>> text_of_value(datetime.fromisoformat("2024-01-15T10:30+02:00"), ZoneInfo("UTC"))
+        '2024-01-15T08:30:00'
+    """
     if isinstance(value, datetime) and value.tzinfo is not None:
         value = value.astimezone(zone).replace(tzinfo=None)
     if isinstance(value, dict | list):

@@ -434,7 +434,7 @@ def test_every_table_gets_the_schema_that_is_set_and_nothing_else_does(name: str
     sql = schemas.qualified(UNREAD.sub("", STATEMENTS[name]))
     for text in _split(sql):
         for table in sqlglot.parse_one(text, read="tsql").find_all(exp.Table):
-            staged = table.name.startswith(("stage_", "rejected_"))
+            staged = table.name.startswith(("stage_", "rejected_", "removed_"))
             wanted = "work" if staged else "sales" if table.name in OWN_NAMES else "dw"
             is_temporary = table.this.args.get("temporary")
             assert table.db == ("" if is_temporary else wanted), table.sql()

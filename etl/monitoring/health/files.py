@@ -14,6 +14,7 @@ from etl.errors import ExtractionError
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.settings.config import Config
 from etl.settings.pipeline_file import LoadOptions, SourceOptions
+from etl.sources.changes.queried import QueriedChanges
 from etl.sources.changes.slot import SlotRecords
 from etl.sources.declared import files_of
 from etl.sources.files import file_signature, open_source
@@ -164,6 +165,8 @@ def _own_source(config: Config, name: str, options: LoadOptions) -> Iterator[Che
     if isinstance(records, SlotRecords):
         yield from _slot(f"{name} slot", records)
         return
+    if isinstance(records, QueriedChanges):
+        records.look()
     found = len(records.names())
     message = f"{records.place} connects, and the query has {counted(found, 'column')}"
     yield Check(f"{name} source", PASSED, found, message=message)

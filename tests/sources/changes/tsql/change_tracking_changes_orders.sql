@@ -1,0 +1,5 @@
+SELECT c."SYS_CHANGE_OPERATION", c."Nr" AS "key Nr", t.*
+FROM CHANGETABLE(CHANGES "dbo"."orders", 7) AS c
+LEFT JOIN "dbo"."orders" AS t ON t."Nr" = c."Nr"
+WHERE c."SYS_CHANGE_VERSION" <= 12
+ORDER BY c."SYS_CHANGE_VERSION";
