@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from etl.cloud.faults import CloudError
+from etl.cloud.objects import AtomicObject, atomic, is_there, open_bytes
 from etl.files import AtomicFile
 from etl.schema.arrow import text_schema
 
@@ -215,7 +217,7 @@ def published(path: Path, rows: int) -> Published:
     """Look at a rejected file that was just published, or at none."""
     if not rows:
         return Published(0, "")
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         return Published(rows, hashlib.file_digest(file, "sha256").hexdigest())
 
 
@@ -237,7 +239,7 @@ def republish(
     if not known.rows:
         return known
     path, old, new = folder / file_name(earlier, source), earlier.encode(), run_id.encode()
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError, CloudError), open_bytes(path) as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != known.sha256:
             return None
         file.seek(0)
@@ -247,7 +249,7 @@ def republish(
 
 def _copied(file: BinaryIO, path: Path, rows: int, *, ids: tuple[bytes, bytes]) -> Published | None:
     """Copies a file with another run id; None when that stands elsewhere than once a record."""
-    copy, digest, found = AtomicFile(path), hashlib.sha256(), 0
+    copy, digest, found = atomic(path), hashlib.sha256(), 0
     try:
         for piece in _pieces(file, ids[0]):
             found += piece.count(ids[0])
@@ -297,7 +299,7 @@ class RejectedFile:
         self.reasons: Counter[tuple[str, str]] = Counter()
         self._folder, self._run_id, self._source = folder, run_id, source
         self._files = pa.array(files, pa.string())
-        self._file: AtomicFile | None = None
+        self._file: AtomicFile | AtomicObject | None = None
 
     def write(self, rejected: pa.RecordBatch) -> None:
         """Add a block of rejected records."""
@@ -346,9 +348,9 @@ class RejectedFile:
 
     def _opened(self, header: Sequence[str]) -> BinaryIO:
         if self._file is None:
-            self._file = AtomicFile(self._path)
-            if self._path.exists():  # it goes on from what was published
-                with self._path.open("rb") as published:
+            self._file = atomic(self._path)
+            if is_there(self._path):  # it goes on from what was published
+                with open_bytes(self._path) as published:
                     shutil.copyfileobj(published, self._file.file)
             else:
                 self._file.file.write(codecs.BOM_UTF8)

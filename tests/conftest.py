@@ -5,10 +5,12 @@ for more of them (HISTORIES, HOSTILE, KILLS) or sets SEARCH=1 gets new ones each
 then remembers those that failed in `.hypothesis`, which git ignores.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator
 
 import pytest
+from cloud_servers import Cloud, azurite_server, moto_server
 from engines import ENGINES, POSTGRESQL, SERVERS, SQL_SERVER, Engine, drop_databases, using
 from hypothesis import settings
 
@@ -45,6 +47,36 @@ def postgresql() -> Iterator[Engine]:
     """The test runs on PostgreSQL."""
     with using(POSTGRESQL) as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Cloud]:
+    """A stand-in of AWS; each process of the tests starts one at most."""
+    with moto_server() as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[Cloud]:
+    """A stand-in of Azure's storage; each process of the tests starts one at most."""
+    with azurite_server() as cloud:
+        yield cloud
+
+
+@pytest.fixture(params=["s3", "azure"])
+def cloud(request: pytest.FixtureRequest) -> Cloud:
+    """The test runs once on each cloud."""
+    found: Cloud = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def bucket(cloud: Cloud, request: pytest.FixtureRequest) -> str:
+    """The name of a new bucket of the cloud."""
+    digest = hashlib.sha256(request.node.nodeid.encode()).hexdigest()
+    name = f"b{digest[:20]}"
+    cloud.new_bucket(name)
+    return name
 
 
 def pytest_sessionfinish() -> None:

@@ -56,13 +56,13 @@ class RunContext:
 
     @property
     def output(self) -> Path:
-        """Where results go."""
+        """Where the results go that lie on this machine in any case."""
         return self.config.files.environment_dir
 
     @property
     def rejected_folder(self) -> Path | None:
         """Where rejected records go; None for a dry run, which writes nothing."""
-        return None if self.args.dry_run else self.output / REJECTED
+        return None if self.args.dry_run else self.config.files.results_dir / REJECTED
 
     @property
     def limits(self) -> Limits:

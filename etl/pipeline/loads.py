@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from etl import process
+from etl.cloud.objects import is_there
 from etl.errors import ETLError, HeldBackError, WarehouseInUseError
 from etl.findings import Finding
 from etl.history.audit import HELD_BACK, LOADED, PREVIEWED, SOURCE_FAILED
@@ -423,4 +424,4 @@ def _rejected_file(run: RunContext, source: Source) -> str:
     if run.rejected_folder is None:
         return ""
     path = run.rejected_folder / file_name(run.plan.run_id, source.name)
-    return str(path) if path.exists() else ""
+    return str(path) if is_there(path) else ""

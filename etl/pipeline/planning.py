@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from etl.cloud.paths import FORMS, cloud_path
 from etl.engines.database import DatabaseManager
 from etl.errors import ConfigurationError
 from etl.findings import FINDINGS, NO_RECORDS, unknown_names
@@ -166,7 +167,7 @@ def _numbers(run: RunContext, own: OwnLoad) -> Numbers:
 def _corrected(run: RunContext) -> Source:
     """The corrected records of a rejected file, without those that a later run has read."""
     own = {each.name: each.declaration.columns for each in run.own}
-    corrected = read_corrected(Path(run.args.reprocess_rejected or ""), own)
+    corrected = read_corrected(_rejected_path(run), own)
     source = _source_named(run, corrected.source)
     table = source.table
     if lacking := [name for name in table.key if name in corrected.absent] or not table.key:
@@ -196,6 +197,14 @@ def _require_remembered(run: RunContext, corrected: CorrectedFile) -> None:
             f"is remembered for {days} days (CORRECTION_DAYS)",
             next_step="correct the records in their source, or leave those rows out",
         )
+
+
+def _rejected_path(run: RunContext) -> Path:
+    given = run.args.reprocess_rejected or ""
+    try:
+        return cloud_path(given, run.config.clouds.access) or Path(given)
+    except ValueError as error:
+        raise ConfigurationError(f"--reprocess-rejected: {error}", choices=FORMS) from None
 
 
 def _source_named(run: RunContext, name: str) -> Source:

@@ -295,7 +295,9 @@ def _export(run: RunContext, findings: Findings) -> list[Path]:
         return []
     try:
         tables = (*star_tables(run.db, run.config), *(each.whole for each in run.own))
-        return export_tables(run.db, run.output / PROCESSED, run.args.export, tables)
+        return export_tables(
+            run.db, run.config.files.results_dir / PROCESSED, run.args.export, tables
+        )
     except ETLError as error:  # the load itself is done
         logger.error("%s", error, exc_info=True, extra=IN_SUMMARY)  # its own message
         findings.attention.append(f"export: {error}")

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl.cloud.objects import is_there
 from etl.errors import ConfigurationError
 from etl.rules.blocks import Block, LoadBlock
 from etl.rules.business import PRODUCT_TEXTS, SALES_TEXTS, Rules
@@ -95,6 +96,11 @@ class Feed:
     def traced(self) -> FileTrace | None:
         """What was read of all of it; None for a database."""
         return self.files.trace if self.files else self.trace
+
+    @property
+    def file(self) -> Path:
+        """The newest of its files, or what `path` names."""
+        return self.files.files[-1].path if self.files else Path(self.path)
 
     @property
     def meter(self) -> Meter:
@@ -340,7 +346,7 @@ _JSON_NAMES = frozenset({".json", ".jsonl", ".ndjson"})
 def _other_products(config: Config) -> Records | None:
     """Files of products that are no JSON, or whose members have names of their own."""
     options, paths = config.pipeline.source("products"), config.files.paths_of("products")
-    if not paths[-1].exists():
+    if not is_there(paths[-1]):
         return None
     if not (_are_json(paths) or _JSON_NAMES.intersection(paths[-1].suffixes)):
         place, written = _place(config, "products"), csv_format_of(config, "products")

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from etl.cloud.objects import is_there
 from etl.errors import ExtractionError
 from etl.history.audit import LOADED
 from etl.history.inputs import KnownInput, known_input
@@ -30,7 +31,7 @@ from etl.pipeline.stages import LOADING
 from etl.rejects import Published, file_name, published, republish
 from etl.schema.tables import STAR_TABLES
 from etl.settings.config import masked_settings, settings_table
-from etl.sources.files import FileTrace, trace_file
+from etl.sources.files import FileTrace, file_signature, trace_file
 from etl.warehouse.transactions import load_unchanged
 
 logger = logging.getLogger(__name__)
@@ -69,9 +70,9 @@ def recognise(run: RunContext, source: Source) -> Recognised | None:
     known = run.kept(lambda: known_input(run.db, source.table))
     if known is None or known.input.settings != _reading_of(run, source):
         return None
-    path = Path(source.feed.path)
+    path = source.feed.file
     try:
-        if path.stat().st_size != known.input.size_bytes:
+        if file_signature(path).size != known.input.size_bytes:
             return None
         trace = trace_file(path)
     except (OSError, ExtractionError):  # whoever reads it says what is wrong with it
@@ -187,7 +188,7 @@ def restate(
     path = _rejected_path(run, source, run.plan.run_id)
     outcome = SourceOutcome(
         source.name, source.table.name, LOADED, counts,
-        rejected_file=str(path) if path.exists() else "", notes=facts["notes"],
+        rejected_file=str(path) if is_there(path) else "", notes=facts["notes"],
         skipped=dict(source.feed.left_out), unchanged_since=since,
     )  # fmt: skip
     return outcome, applied

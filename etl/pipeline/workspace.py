@@ -67,7 +67,7 @@ def older_warehouse(config: Config) -> list[str]:
 
     It is said by the run that would make a new one; that file is never touched.
     """
-    old = config.files.output_dir / WAREHOUSE
+    old = config.files.environment_dir.parent / WAREHOUSE
     new = config.files.environment_dir / WAREHOUSE
     uses_new = config.database.connection_string.get_secret_value().endswith(new.as_posix())
     if not uses_new or new.exists() or not old.is_file():

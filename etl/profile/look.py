@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
+from etl.cloud.objects import is_there
 from etl.engines.database import DatabaseManager
 from etl.errors import ConfigurationError, ETLError
 from etl.history.runs import utc_now
@@ -136,8 +137,8 @@ def profile_named(
         ConfigurationError: there is neither, or it cannot be read.
     """
     counting = Counting(folder, config.processing.duckdb_memory_limit)
-    for path in (Path(name), config.files.input_dir / name):
-        if path.is_file():
+    for path in (Path(name), config.files.at(name)):
+        if is_there(path) and not path.is_dir():
             return profile_file(path, key=key, counting=counting)
     with DatabaseManager.from_config(config, read_only=True) as db:
         table = find_table(db, name)

@@ -16,8 +16,11 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from etl.cloud.access import CloudAccess
+from etl.cloud.paths import is_address, is_cloud
 from etl.errors import ConfigurationError
 from etl.places import INSTALLED, SAMPLE, working_folder
+from etl.settings.clouds import access_of, placed, reached_by
 from etl.settings.connection_strings import braced, place_of, secrets_in
 from etl.settings.kinds import (
     Address,
@@ -35,6 +38,7 @@ from etl.settings.kinds import (
     Memory,
     Mode,
     Number,
+    Place,
     Port,
     Positive,
     Rate,
@@ -43,6 +47,7 @@ from etl.settings.kinds import (
     SchemaName,
     Secret,
     Share,
+    SourceFile,
     Switch,
     Text,
     TimeZone,
@@ -90,6 +95,7 @@ class _Section(BaseSettings):
     _log_dir: Path = PrivateAttr()
     _log_limits: tuple[int, int] = PrivateAttr()
     _secrets: tuple[str, ...] = PrivateAttr()
+    _access: CloudAccess = PrivateAttr()
 
     def __init__(self, *, layers: Layers | None = None, **arguments: object) -> None:
         if unknown := arguments.keys() - type(self).model_fields:
@@ -104,10 +110,11 @@ class _Section(BaseSettings):
         if problems := [*layers.problems, *self._problems(layers, wrong)]:
             raise SettingsError(layers.base_dir, problems)
         environment = layers.environment or ENVIRONMENTS[0]
-        self._environment_dir = layers.folder("OUTPUT_DIR") / environment
+        self._environment_dir = _work_dir(layers) / environment
         self._log_dir = layers.folder("LOG_DIR")
         self._log_limits = layers.number("LOG_MAX_BYTES"), layers.number("LOG_BACKUP_COUNT")
         self._secrets = layers.secrets()
+        self._access = access_of(layers)
 
     @classmethod
     def settings_customise_sources(
@@ -145,6 +152,15 @@ class _Section(BaseSettings):
     def _broken_rules(cls, given: Mapping[str, Given], env: str) -> Iterator[tuple[str, str]]:
         """Settings that do not go together: the name of one, and what is wanted of it."""
         yield from ()
+
+
+def _work_dir(layers: Layers) -> Path:
+    """The folder on this machine for what needs a disk."""
+    if "WORK_DIR" in layers.given:
+        return layers.folder("WORK_DIR")
+    given, default = layers.given.get("OUTPUT_DIR"), layers.settings["OUTPUT_DIR"].default
+    in_cloud = given is not None and is_address(str(given.value).strip())
+    return layers.base_dir / default if in_cloud else layers.folder("OUTPUT_DIR")
 
 
 def _both_or_none(given: Mapping[str, Given], *names: str) -> Iterator[tuple[str, str]]:
@@ -259,19 +275,24 @@ class FileConfig(_Section):
     _pipeline: PipelineFile | None = PrivateAttr(None)
     _days: tuple[date, date] | None = PrivateAttr(None)
 
-    input_dir: Folder = _setting("data/input", "folder of the source files")
-    output_dir: Folder = _setting(
+    input_dir: Place = _setting(
+        "data/input", "folder of the source files, here or in a cloud: s3://bucket/folder")
+    output_dir: Place = _setting(
         "data/output", "folder of results; each environment has a folder of its own in it, with "
-        "its rejected records, exports, history and embedded warehouse")
-    customers_file: Text = _setting("customers.csv", "customers, CSV; relative to INPUT_DIR")
-    products_file: Text = _setting("products.json", "products, JSON; relative to INPUT_DIR")
-    sales_file: Text = _setting("sales_transactions.csv", "sales, CSV; relative to INPUT_DIR")
+        "its rejected records, exports, history and embedded warehouse. In a cloud it has the "
+        "rejected records and exports, see WORK_DIR")
+    work_dir: Folder | None = _setting(
+        None, "folder on this machine for what needs a disk, where OUTPUT_DIR is in a cloud: "
+        "history, page, embedded warehouse, what engines spill; unset: OUTPUT_DIR, or data/output")
+    customers_file: SourceFile = _setting("customers.csv", "customers, CSV; relative to INPUT_DIR")
+    products_file: SourceFile = _setting("products.json", "products, JSON; relative to INPUT_DIR")
+    sales_file: SourceFile = _setting("sales_transactions.csv", "sales, CSV; relative to INPUT_DIR")
     csv_encoding: Encoding = _setting(
         "utf-8", "encoding of the CSV files, such as utf-8 (with or without BOM) or cp1252")
     pipeline_file: Folder | None = _setting(
         None, "pipeline.toml: how sources differ from what is found by itself, and tables of one's "
         "own; unset: the one beside .env, if it is there")
-    archive_dir: Folder | None = _setting(
+    archive_dir: Place | None = _setting(
         None, "where each run keeps a copy of its sources and settings, secrets masked; unset: no")
     file_mode: FileMode = _setting(
         "0600", "rights of the files that a run makes, as chmod takes them; 0640 opens them to the "
@@ -284,7 +305,8 @@ class FileConfig(_Section):
             values["pipeline_file"] = _pipeline_file_of(layers)
         if _wants_the_sample(layers):
             values["input_dir"] = SAMPLE
-        return values, wrong
+        access = access_of(layers)
+        return {name: reached_by(access, value) for name, value in values.items()}, wrong
 
     @property
     def pipeline(self) -> PipelineFile:
@@ -309,6 +331,12 @@ class FileConfig(_Section):
         return self._environment_dir
 
     @property
+    def results_dir(self) -> Path:
+        """Folder of the rejected records and exports of one environment, here or in a cloud."""
+        folder = self.output_dir
+        return folder / self._environment_dir.name if is_cloud(folder) else self._environment_dir
+
+    @property
     def file_permissions(self) -> int:
         """FILE_MODE as the number that os.chmod takes."""
         return int(self.file_mode, 8)
@@ -323,24 +351,34 @@ class FileConfig(_Section):
 
     def place_of(self, source: str) -> Path:
         """Return the path of a built-in source as it is set, for people."""
-        return self.input_dir / self._pattern(source, getattr(self, f"{source}_file"))
+        return self.at(self._pattern(source, getattr(self, f"{source}_file")))
 
     def _pattern(self, source: str, name: str) -> str:
         return self.pipeline.source(source).path or name
 
     def _paths(self, source: str, name: str) -> tuple[Path, ...]:
         pattern, days = self._pattern(source, name), self.days
-        found = matches(self.input_dir, pattern, days)
+        found = self.matching(pattern)
         if not found:
-            return (self.input_dir / filled(pattern, days[1]),)
+            return (self.at(filled(pattern, days[1])),)
         spans = source in WINDOWED and days[0] < days[1] and filled(pattern, days[0]) != pattern
         is_all = spans or self.pipeline.source(source).which == "all"
         return tuple(found if is_all else found[-1:])
 
     def newest(self, pattern: str) -> Path:
         """Return the newest file that a pattern matches, or its path when there is none."""
-        found = matches(self.input_dir, pattern, self.days)
-        return found[-1] if found else self.input_dir / filled(pattern, self.days[1])
+        found = self.matching(pattern)
+        return found[-1] if found else self.at(filled(pattern, self.days[1]))
+
+    def matching(self, pattern: str) -> list[Path]:
+        """Return the files that a pattern matches: of earlier days first, then older ones."""
+        folder, below = placed(self.input_dir, pattern, self._access)
+        return matches(folder, below, self.days)
+
+    def at(self, path: str) -> Path:
+        """Return where a path of a source leads, from INPUT_DIR or to a cloud."""
+        folder, below = placed(self.input_dir, path, self._access)
+        return folder / below
 
     def day_of(self, pattern: str) -> datetime | None:
         """Return the day that is part of the name of a file, of several the last; None if none is.
@@ -373,6 +411,36 @@ class ShopConfig(_Section):
     woocommerce_secret: Secret | None = _setting(None, "consumer secret of WOOCOMMERCE_KEY")
     stripe_api_key: Secret | None = _setting(
         None, "secret or restricted key of Stripe, for type = \"stripe\"")
+
+
+class CloudConfig(_Section):
+    """Clouds: how AWS and Azure are reached; without these, as their own libraries find it."""
+
+    aws_region: Text | None = _setting(
+        None, "region of the buckets and services, such as eu-central-1")
+    aws_endpoint_url: Text | None = _setting(
+        None, "address of another service with AWS's interfaces, such as MinIO")
+    aws_access_key_id: Secret | None = _setting(
+        None, "access key; unset: the profile of this user, or the role of this machine")
+    aws_secret_access_key: Secret | None = _setting(None, "secret of AWS_ACCESS_KEY_ID")
+    aws_session_token: Secret | None = _setting(
+        None, "token of an AWS_ACCESS_KEY_ID that lasts some hours")
+    azure_storage_connection_string: Secret | None = _setting(
+        None, "connection string of the storage account of abfs:// addresses; unset: the identity "
+        "of this machine, or of who is logged in")
+    cloudwatch_log_group: Text | None = _setting(
+        None, "log group of CloudWatch to which each run's log goes too, a stream a run")
+    cloudwatch_namespace: Text | None = _setting(
+        None, "namespace of CloudWatch in which the figures of each run are kept")
+
+    @property
+    def access(self) -> CloudAccess:
+        """How the clouds are reached."""
+        return self._access
+
+    @classmethod
+    def _broken_rules(cls, given: Mapping[str, Given], env: str) -> Iterator[tuple[str, str]]:
+        yield from _both_or_none(given, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 class ProcessingConfig(_Section):
@@ -536,6 +604,7 @@ SECTIONS: dict[str, type[_Section]] = {
     "database": DatabaseConfig,
     "files": FileConfig,
     "shops": ShopConfig,
+    "clouds": CloudConfig,
     "processing": ProcessingConfig,
     "logging": LoggingConfig,
     "alerts": AlertConfig,
@@ -556,6 +625,7 @@ class Config:
     database: DatabaseConfig
     files: FileConfig
     shops: ShopConfig
+    clouds: CloudConfig
     processing: ProcessingConfig
     logging: LoggingConfig
     alerts: AlertConfig

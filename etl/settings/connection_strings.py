@@ -34,6 +34,8 @@ _ALONE_BELOW = 3
 _SHORT_PATH = 8
 
 PASSWORDS = frozenset({"pwd", "password"})
+# of a storage account of Azure
+_KEYS = frozenset({"accountkey", "sharedaccesssignature"})
 # Only these are shown when a string is malformed: any other may be a piece of a password that
 # holds a semicolon and lacks its braces.
 _KNOWN = PASSWORDS | {
@@ -251,7 +253,7 @@ def secrets_in(texts: Iterable[str]) -> list[str]:
 
 def _secret_parts(text: str) -> Iterator[str]:
     with suppress(ConfigurationError):  # it may be no connection string, or a malformed one
-        yield from (value for keyword, value in parse(text) if keyword.lower() in PASSWORDS)
+        yield from (value for keyword, value in parse(text) if keyword.lower() in PASSWORDS | _KEYS)
     yield from re.findall(r"(?:pwd|password)\s*=\s*\{?([^;}]+)", text, re.IGNORECASE)
     if "://" in text:
         for secret in _secret_url_parts(text):

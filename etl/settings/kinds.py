@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, SkipValidation
 from pydantic.fields import FieldInfo
 
+from etl.cloud.paths import cloud_path
 from etl.settings.connection_strings import file_of
 
 
@@ -61,10 +62,28 @@ def read_connection(text: str, base_dir: Path) -> str:
 
 
 def _folder(text: str, base_dir: Path) -> Path:
-    # a folder whose name is literally ~ or ${HOME} is never what was meant
-    if re.search(r"^~|\$\{|[\x00-\x1f]", text):
+    # a folder whose name is literally ~ or ${HOME} or s3: is never what was meant
+    if re.search(r"^~|\$\{|[\x00-\x1f]|^[A-Za-z][A-Za-z0-9+.-]+://", text):
         raise ValueError
     return base_dir / text
+
+
+def read_place(text: str, base_dir: Path) -> Path:
+    """Return a folder, or what stands for one in a cloud.
+
+    Raises:
+        ValueError: it is neither.
+
+    Example:
+        >>> str(read_place("s3://shop/in/", Path("/srv"))), str(read_place("in", Path("/srv")))
+        ('s3://shop/in', '/srv/in')
+    """
+    return cloud_path(text) or _folder(text, base_dir)
+
+
+def _source_file(text: str, base_dir: Path) -> str:
+    cloud_path(text)  # raises where it is an address of no bucket
+    return _one_line(text, base_dir)
 
 
 def _encoding(text: str, base_dir: Path) -> str:
@@ -97,6 +116,13 @@ LineageAddress = Annotated[str, Kind(
 WebAddress = Annotated[str, Kind(
     "an address that begins with https:// or http://", _matching(r"https?://[^\s/@]+(/\S*)?"))]
 Folder = Annotated[Path, Kind("a folder, spelt out: ~ and ${...} are not replaced", _folder)]
+# pydantic would refuse a path in a cloud, which is none of this machine
+Place = Annotated[Path, SkipValidation(), Kind(
+    "a folder, spelt out: ~ and ${...} are not replaced; or s3://bucket/folder, or "
+    "abfs://container@account.dfs.core.windows.net/folder", read_place)]
+SourceFile = Annotated[str, Kind(
+    "a name below INPUT_DIR, or s3://bucket/name, or "
+    "abfs://container@account.dfs.core.windows.net/name", _source_file)]
 FileMode = Annotated[str, Kind(
     "rights such as 0600 or 0640, reading and writing for the owner among them",
     _matching("0?6[046][046]"))]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from etl.cloud.paths import FORMS, cloud_path, is_address, is_cloud
 from etl.schema.tables import STAR_TABLES
 from etl.schema.versioned import TAKEN
 from etl.settings.change_options import FROM_FILES
@@ -202,6 +203,8 @@ def problems_of_path(pattern: str, folder: Path) -> str:
         pattern: as it was declared.
         folder: INPUT_DIR, which it must not leave.
     """
+    if is_cloud(folder) or is_address(pattern):
+        return _problem_in_cloud(pattern)
     base = Path(os.path.normpath(folder))
     path = Path(os.path.normpath(base / pattern))
     if not path.is_relative_to(base):
@@ -213,6 +216,15 @@ def problems_of_path(pattern: str, folder: Path) -> str:
         path = found[0]
     if path.exists() and not os.access(path, os.R_OK):
         return f"{path} may not be read by this user"
+    return ""
+
+
+def _problem_in_cloud(pattern: str) -> str:
+    """What can be seen without asking the cloud; whether the object is there, the run finds."""
+    try:
+        cloud_path(pattern if is_address(pattern) else f"s3://bucket/{pattern}")
+    except ValueError as error:
+        return f"{error}; wanted {FORMS}"
     return ""
 
 

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+from etl.cloud.faults import CloudError
+from etl.cloud.matching import has_marks, matching
+from etl.cloud.paths import CloudPath, is_cloud
+
 _DATE = re.compile(r"\{date(?::(?P<form>[^{}]+))?\}")
 _USUAL_FORM = "%Y%m%d"
-_MARKS = "*?["
 
 
 def filled(pattern: str, day: date) -> str:
@@ -60,14 +63,25 @@ def matches(folder: Path, pattern: str, days: tuple[date, date]) -> list[Path]:
     patterns: tuple[str, ...] = (pattern,)
     if is_dated(pattern):
         patterns = tuple(filled(pattern, day) for day in days_between(*days))
+    elif is_cloud(folder) and not has_marks(pattern):
+        return [folder / pattern]  # whoever opens it asks whether it is there
     found = (path for each in patterns for path in _matches(folder, each))
     return list(dict.fromkeys(found))
 
 
 def _matches(folder: Path, pattern: str) -> list[Path]:
     path = folder / pattern
-    if path.exists() or not any(mark in pattern for mark in _MARKS):
+    if is_cloud(path):
+        return _in_cloud(path)
+    if path.exists() or not has_marks(pattern):
         return [path] if path.exists() else []
     root = Path(path.anchor) if Path(pattern).is_absolute() else folder
     found = (each for each in root.glob(str(path.relative_to(root))) if each.is_file())
     return sorted(found, key=lambda each: (each.stat().st_mtime_ns, each.name))
+
+
+def _in_cloud(path: CloudPath) -> list[Path]:
+    try:
+        return [*matching(path)]
+    except CloudError:  # opening it says what is wrong
+        return [path]

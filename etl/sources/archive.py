@@ -7,11 +7,14 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from io import BufferedWriter
 from pathlib import Path
 
+from etl.cloud.objects import send
+from etl.cloud.paths import CloudPath, is_cloud
 from etl.errors import ETLError
 from etl.files import sync_folder, write_atomically
 from etl.sources.files import byte_chunks, file_signature, open_source
@@ -20,6 +23,7 @@ from etl.sources.files import byte_chunks, file_signature, open_source
 # archive is made while the warehouse waits.
 _LEVEL = 1
 _CHUNK_BYTES = 2**20
+_SETTINGS = "settings.json"
 _RUN_ID = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 _MAKE_ROOM = "make room there, or set ARCHIVE_DIR to another disk"
@@ -46,7 +50,8 @@ def archive_run(
     `<folder>/<run_id>` holds `<name>.gz` of each file, and `settings.json` with the settings, the
     window, the query, and of each file its path, the name of its copy, and the original's SHA-256,
     size in bytes and time of the last change. It is there whole or not at all, and takes the place
-    of one with the same run id. The same file gives the same bytes each time.
+    of one with the same run id. The same file gives the same bytes each time. In a cloud
+    `settings.json` comes last: a folder without it is not whole.
 
     A file comes back with gunzip, and `sha256sum` shows that it is the same:
 
@@ -86,6 +91,8 @@ def archive_run(
         what = f"the run id {run_id!r} cannot name a folder of the archive"
         raise ETLError(what, choices="letters, digits, points, hyphens and underscores")
     facts = {"run_id": run_id, "window": window, "query": query, "settings": dict(settings)}
+    if is_cloud(folder):
+        return _archive_in_cloud(folder / run_id, files, facts)
     part = folder / f"{run_id}.part"
     try:
         _fill(part, files, facts)
@@ -96,6 +103,18 @@ def archive_run(
         shutil.rmtree(part, ignore_errors=True)
 
 
+def _archive_in_cloud(
+    target: CloudPath, files: Sequence[Path], facts: Mapping[str, object]
+) -> CloudPath:
+    """Make the archive on this machine, and send it; the settings last: with them it is whole."""
+    with tempfile.TemporaryDirectory(prefix="etl-archive-") as folder:
+        part = Path(folder, "part")
+        _fill(part, files, facts)
+        for file in sorted(part.iterdir(), key=lambda each: each.name == _SETTINGS):
+            send(file, target / file.name)
+    return target
+
+
 def _fill(part: Path, files: Sequence[Path], facts: Mapping[str, object]) -> None:
     part.parent.mkdir(parents=True, exist_ok=True)
     _remove(part)  # of an attempt that was killed
@@ -103,7 +122,7 @@ def _fill(part: Path, files: Sequence[Path], facts: Mapping[str, object]) -> Non
     kept = [_keep_file(path, part / name) for path, name in _copy_names(files)]
     # half a character, as a path may hold it, becomes the escape that JSON has for it
     text = json.dumps({**facts, "files": kept}, indent=2, ensure_ascii=False)
-    write_atomically(part / "settings.json", f"{text}\n")
+    write_atomically(part / _SETTINGS, f"{text}\n")
 
 
 def _copy_names(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:

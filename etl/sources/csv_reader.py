@@ -7,14 +7,12 @@ left, where no quote can do harm any more.
 
 import codecs
 import csv
-import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from io import BufferedReader, BytesIO, TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +55,7 @@ from etl.sources.files import (
     content_chunks,
     marked_encoding,
     open_source,
+    size_of,
     text_chunks,
     undecodable,
 )
@@ -219,18 +218,13 @@ def _read_blocks(
             target.watch.facts["compressed"] = None
         encoding = marked_encoding(content) or target.csv_format.encoding
         is_utf8 = _known_encoding(path, encoding, target.csv_format) in _UTF8
-        total = _regular_size(file) if is_utf8 and content is file else None
+        total = size_of(file) if is_utf8 and content is file else None
         pieces = content_chunks(file, content, path, size=size, trace=trace)
         for piece, last in pieces if is_utf8 else _utf8_pieces(pieces, target, encoding):
             for part, is_last in _parts_of_few_lines(piece):
                 block = reader.feed(part, last=last and is_last)
                 if block is not None:
                     yield replace(block, most_to_come=total and reader.most_to_come(total))
-
-
-def _regular_size(file: BufferedReader) -> int | None:
-    status = os.fstat(file.fileno())
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def _parts_of_few_lines(piece: bytes) -> Iterator[tuple[bytes, bool]]:

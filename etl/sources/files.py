@@ -11,6 +11,10 @@ from datetime import UTC, datetime, timedelta
 from io import BufferedReader
 from pathlib import Path
 
+from etl.cloud.faults import CloudError
+from etl.cloud.objects import cloud_info, info_of, open_object
+from etl.cloud.paths import CloudPath, is_cloud
+from etl.cloud.store import ObjectInfo
 from etl.errors import ExtractionError
 from etl.sources.meter import Meter
 
@@ -41,12 +45,15 @@ class FileSignature:
         inode: number of the file on it.
         size: bytes.
         mtime_ns: when it was last written, nanoseconds since 1970 in UTC.
+        tag: of an object in a cloud, another one for other contents; it has neither device nor
+            inode.
     """
 
     device: int
     inode: int
     size: int
     mtime_ns: int
+    tag: str = ""
 
     @property
     def modified(self) -> str:
@@ -92,8 +99,22 @@ def file_signature(path: Path) -> FileSignature:
         ...     before == file_signature(path)
         False
     """
+    if is_cloud(path):
+        return _signature_in_cloud(path)
     with _refusals(path):
         return _signature(path.stat())
+
+
+def _signature_in_cloud(path: CloudPath) -> FileSignature:
+    with _cloud_refusals():
+        info = info_of(path)
+    if info is None:
+        raise FileNotFoundError(f"no file {path}. Next: put it there or correct the path.")
+    return _signature_of(info)
+
+
+def _signature_of(info: ObjectInfo) -> FileSignature:
+    return FileSignature(0, 0, info.size, info.mtime_ns, info.tag)
 
 
 def _signature(status: os.stat_result) -> FileSignature:
@@ -121,7 +142,7 @@ class FileTrace:
     def see(self, file: BufferedReader) -> None:
         """Take down how much of a file was read."""
         with suppress(OSError):  # a pipe has no place
-            self.meter.done, self.meter.total = file.tell(), os.fstat(file.fileno()).st_size
+            self.meter.done, self.meter.total = file.tell(), size_of(file)
 
     def complete(self, file: BufferedReader, digest: "hashlib._Hash", size: int) -> None:
         """Takes down that a file was read whole.
@@ -131,10 +152,24 @@ class FileTrace:
             digest: SHA-256 of what was read.
             size: how many bytes that was.
         """
-        seconds = os.fstat(file.fileno()).st_mtime
+        seconds = _written_s(file)
         with suppress(OverflowError, ValueError, OSError):  # a clock that is far off
             self.modified_at = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
         self.bytes, self.sha256 = size, digest.hexdigest()
+
+
+def size_of(file: BufferedReader) -> int | None:
+    """Return how many bytes an open file has; None for a pipe."""
+    if (info := cloud_info(file)) is not None:
+        return info.size
+    status = os.fstat(file.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _written_s(file: BufferedReader) -> float:
+    """When an open file was last written, seconds since 1970."""
+    info = cloud_info(file)
+    return os.fstat(file.fileno()).st_mtime if info is None else info.mtime_ns / 1e9
 
 
 @contextmanager
@@ -163,17 +198,42 @@ def open_source(path: Path) -> Iterator[BufferedReader]:
         Traceback (most recent call last):
         FileNotFoundError: no file no_such_folder/customers.csv. Next: put it there ...
     """
-    named = file_signature(path)
-    with _refusals(path):
-        opened = path.open("rb")
-    with opened as file:
-        watched = _Watched(path, file, named, os.fstat(file.fileno()))
+    with _opened(path) as (file, watched):
         try:
-            yield file
+            with _cloud_refusals():
+                yield file
         except ExtractionError as fault:
             watched.refuse_change(fault)
             raise
         watched.refuse_change()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BufferedReader, "_Watched | _WatchedInCloud"]]:
+    if is_cloud(path):
+        with _cloud_refusals():
+            found, info = open_object(path)
+        with found:
+            yield found, _WatchedInCloud(path, info)
+        return
+    named = file_signature(path)
+    with _refusals(path):
+        opened = path.open("rb")
+    with opened as file:
+        yield file, _Watched(path, file, named, os.fstat(file.fileno()))
+
+
+@dataclass(frozen=True)
+class _WatchedInCloud:
+    """An open object: it is compared with what now has its name."""
+
+    path: CloudPath
+    info: ObjectInfo
+
+    def refuse_change(self, fault: ExtractionError | None = None) -> None:
+        before, now = _signature_of(self.info), _signature_now(self.path)
+        if before != now:
+            raise _changed(self.path, before, now) from fault
 
 
 @dataclass(frozen=True)
@@ -210,6 +270,8 @@ def _changed(path: Path, before: FileSignature, now: FileSignature | None) -> Ex
         found = "it can no longer be found"
     elif (before.device, before.inode) != (now.device, now.inode):
         found = f"now another file is there ({now})"
+    elif (before.size, before.mtime_ns) == (now.size, now.mtime_ns):
+        found = "now another one of the same size and time is there"
     else:
         found = f"now {now}"
     return ExtractionError(
@@ -217,6 +279,15 @@ def _changed(path: Path, before: FileSignature, now: FileSignature | None) -> Ex
         next_step="run again once it is written; to be safe, have it written under another name "
         "beside it and renamed when complete",
     )
+
+
+@contextmanager
+def _cloud_refusals() -> Iterator[None]:
+    """Make what a service refuses a fault of the source; the others go on."""
+    try:
+        yield
+    except CloudError as error:
+        raise ExtractionError(error.what, next_step=error.next_step, code=error.code) from error
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from etl.settings.config import Config
 from etl.settings.connection_strings import place_of
 from etl.settings.kinds import read_connection
 from etl.settings.pipeline_file import LoadOptions, SourceOptions
-from etl.settings.source_paths import matches
 from etl.sources.changes.own import changes_in_database, changes_in_files
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat
@@ -43,7 +42,7 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
         records = rest_records(source, config, cursor=options.cursor or "")
         return records.lacking(_lacking(options))
     files = SourceFiles.of(*_paths(config, source))
-    pattern = str(config.files.input_dir / source.path)
+    pattern = str(config.files.at(source.path))
     if _is_json(files.files[-1].path, source):
         return JsonRecords(files, pattern, _json_form(name, options))
     return CsvRecords(files, pattern, _csv_format(config, name, options))
@@ -52,7 +51,7 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
 def _changes(config: Config, name: str, options: LoadOptions) -> Records:
     source = options.source
     if source.type in FROM_FILES:
-        pattern = str(config.files.input_dir / source.path)
+        pattern = str(config.files.at(source.path))
         return changes_in_files(_paths(config, source), options, pattern)
     connection = connection_of(config, source.connection)
     return changes_in_database(config, name, options, connection=connection)
@@ -60,7 +59,7 @@ def _changes(config: Config, name: str, options: LoadOptions) -> Records:
 
 def _paths(config: Config, source: SourceOptions) -> Sequence[Path]:
     if source.which == "all":
-        found = matches(config.files.input_dir, source.path, config.files.days)
+        found = config.files.matching(source.path)
         if found:
             return found
     return (config.files.newest(source.path),)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl.cloud.paths import is_cloud
 from etl.errors import ETLError, ExtractionError, ValidationError
 from etl.rejects import ROWS_OF_A_FILE, places
 from etl.rules.blocks import Block
@@ -37,6 +38,12 @@ class SourceFile:
     path: Path
     trace: FileTrace = field(default_factory=FileTrace)
     rows: int = 0
+
+
+def _size_of(file: SourceFile) -> int:
+    if is_cloud(file.path):  # known once it is read: asking costs a request each time
+        return file.trace.meter.total or 0
+    return file.path.stat().st_size
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ class SourceFiles:
 
     def _size(self) -> int | None:
         try:
-            return sum(file.path.stat().st_size for file in self.files)
+            return sum(map(_size_of, self.files))
         except OSError:  # reading says why
             return None
 

@@ -7,17 +7,18 @@ reads such a file takes one away. Parquet files hold every text as it is.
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet
 
+from etl.cloud.faults import CloudError
+from etl.cloud.objects import atomic
 from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
-from etl.files import AtomicFile
 from etl.rejects import guarded_cells
 from etl.schema.arrow import arrow_schema
 from etl.schema.tables import STAR_TABLES, Table
@@ -49,11 +50,11 @@ def export_tables(
 def _export(db: DatabaseManager, table: Table, path: Path) -> Path:
     schema = arrow_schema(table.columns)
     try:
-        with AtomicFile(path) as file, _writer(file, schema, path.suffix) as writer:
+        with atomic(path) as file, _writer(file, schema, path.suffix) as writer:
             for block in db.blocks(sql_dialects.select_all(table), schema, _CHUNK_ROWS):
                 safe = _guarded(block) if path.suffix == ".csv" else block
                 writer.write_table(pa.Table.from_batches([safe]))
-    except OSError as error:
+    except (OSError, CloudError) as error:
         raise _cannot_write(path, error) from error
     return path
 
@@ -64,7 +65,10 @@ def _guarded(block: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=block.schema)
 
 
-def _cannot_write(path: Path, error: OSError) -> LoadingError:
+def _cannot_write(path: Path, error: OSError | CloudError) -> LoadingError:
+    if isinstance(error, CloudError):
+        what = f"the export {error.what}; the tables themselves are loaded"
+        return LoadingError(what, next_step=error.next_step)
     reason = os.strerror(error.errno) if error.errno else str(error)
     return LoadingError(
         f"the export {path} cannot be written: {reason}; the tables themselves are loaded",
@@ -72,9 +76,8 @@ def _cannot_write(path: Path, error: OSError) -> LoadingError:
     )
 
 
-def _writer(
-    file: BinaryIO, schema: pa.Schema, suffix: str
-) -> pyarrow.csv.CSVWriter | pyarrow.parquet.ParquetWriter:
+def _writer(file: BinaryIO, schema: pa.Schema, suffix: str) -> Any:
     if suffix == ".csv":
         return pyarrow.csv.CSVWriter(file, schema)
-    return pyarrow.parquet.ParquetWriter(file, schema)
+    # not before it is used: it brings Arrow's file systems, which take a tenth of a second
+    return import_module("pyarrow.parquet").ParquetWriter(file, schema)

@@ -62,6 +62,15 @@ NAMES = [
     "WOOCOMMERCE_KEY",
     "WOOCOMMERCE_SECRET",
     "STRIPE_API_KEY",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "CLOUDWATCH_LOG_GROUP",
+    "CLOUDWATCH_NAMESPACE",
+    "WORK_DIR",
     "ARCHIVE_DIR",
     "FILE_MODE",
     "CHUNK_ROWS",
@@ -108,6 +117,10 @@ NAMES = [
     "ALERT_THROTTLE_MINUTES",
 ]
 SECRETS = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_CONNECTION_STRING",
     "SHOPIFY_ACCESS_TOKEN",
     "WOOCOMMERCE_KEY",
     "WOOCOMMERCE_SECRET",
@@ -396,7 +409,8 @@ def test_simulated_alerts_lie_in_the_log_folder(tmp_path: Path) -> None:
 def test_a_folder_that_a_shell_would_have_replaced_is_refused(folder: str) -> None:
     assert problems(INPUT_DIR=folder) == [
         f"INPUT_DIR = {folder!r} (environment): "
-        "wanted a folder, spelt out: ~ and ${...} are not replaced"
+        "wanted a folder, spelt out: ~ and ${...} are not replaced; or s3://bucket/folder, or "
+        "abfs://container@account.dfs.core.windows.net/folder"
     ]
 
 

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from etl.cloud.objects import info_of
+from etl.cloud.paths import CloudPath, is_cloud
 from etl.engines.registry import database_file, engine_of
 from etl.errors import ExtractionError
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
@@ -33,7 +35,7 @@ _PROBE = b"\0" * 4096  # a block, so that a full disk shows
 
 def folder_checks(config: Config) -> Iterator[Check]:
     """Check each folder that a run writes to, the one of an embedded warehouse among them."""
-    folders = [
+    folders: list[tuple[str, Path, str]] = [
         ("output folder", config.files.environment_dir, "OUTPUT_DIR"),
         ("log folder", config.logging.log_dir, "LOG_DIR"),
     ]
@@ -44,10 +46,18 @@ def folder_checks(config: Config) -> Iterator[Check]:
     warehouse = warehouse_file(config)
     if warehouse is not None and warehouse.parent != config.files.environment_dir:
         folders.append(("warehouse folder", warehouse.parent, "DB_CONNECTION_STRING"))
+    if is_cloud(config.files.output_dir):
+        folders.append(("results folder", config.files.results_dir, "OUTPUT_DIR"))
     for name, folder, setting in folders:
-        yield from guarded(
-            name, partial(_folder, name, folder, setting, shown_path(folder, config))
-        )
+        look = partial(_in_cloud, name, folder) if is_cloud(folder) else (
+            partial(_folder, name, folder, setting, shown_path(folder, config)))  # fmt: skip
+        yield from guarded(name, look)
+
+
+def _in_cloud(name: str, folder: CloudPath) -> Iterator[Check]:
+    """Look whether a bucket answers; whether it may be written, only writing there would show."""
+    info_of(folder / "any")
+    yield Check(name, PASSED, message=f"{folder}: answers; that it can be written is not tried")
 
 
 def _folder(name: str, folder: Path, setting: str, shown: str) -> Iterator[Check]:

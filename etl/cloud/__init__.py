@@ -1,0 +1,1 @@
+"""AWS and Azure: objects in buckets, secrets, logs and metrics; libraries imported when used."""
