@@ -16,8 +16,8 @@ class Adoption:
         code_pages: query for the columns of the table `{table}` that hold texts of one code page:
             name, number of the code page, bytes. Empty: every text column holds every letter.
         dependents: query for what must be dropped before a column is altered: table, column, name.
-        features: query for what is particular to tables: table, feature, name.
-        unique_keys: query for the unique indexes over all rows: table, index, column.
+        features: query for what is particular to tables: schema, table, feature, name.
+        unique_keys: query for the unique indexes over all rows: schema, table, index, column.
         alter: gives the column `{column}` of `{table}` the type `{type}`, and `{empty}`.
         code_page_types: types that hold texts of one code page.
         exact_collations: the collations of key columns that can be joined with staged keys; empty:
@@ -63,27 +63,27 @@ JOIN sys.foreign_key_columns AS k
     OR (k.referenced_object_id = c.object_id AND k.referenced_column_id = c.column_id)
 JOIN sys.foreign_keys AS f ON f.object_id = k.constraint_object_id;"""
 
-_SQL_SERVER_FEATURES = """SELECT t.name, 'temporal', t.name
+_SQL_SERVER_FEATURES = """SELECT SCHEMA_NAME(t.schema_id), t.name, 'temporal', t.name
 FROM sys.tables AS t WHERE t.temporal_type = 2
-UNION ALL SELECT t.name, 'memory-optimized', t.name
+UNION ALL SELECT SCHEMA_NAME(t.schema_id), t.name, 'memory-optimized', t.name
 FROM sys.tables AS t WHERE t.is_memory_optimized = 1
-UNION ALL SELECT t.name, 'columnstore', i.name
+UNION ALL SELECT SCHEMA_NAME(t.schema_id), t.name, 'columnstore', i.name
 FROM sys.tables AS t JOIN sys.indexes AS i ON i.object_id = t.object_id WHERE i.type IN (5, 6)
-UNION ALL SELECT t.name, 'partitioned', s.name
+UNION ALL SELECT SCHEMA_NAME(t.schema_id), t.name, 'partitioned', s.name
 FROM sys.tables AS t JOIN sys.indexes AS i ON i.object_id = t.object_id AND i.index_id IN (0, 1)
 JOIN sys.partition_schemes AS s ON s.data_space_id = i.data_space_id
-UNION ALL SELECT t.name, 'filtered unique index', i.name
+UNION ALL SELECT SCHEMA_NAME(t.schema_id), t.name, 'filtered unique index', i.name
 FROM sys.tables AS t JOIN sys.indexes AS i ON i.object_id = t.object_id
 WHERE i.is_unique = 1 AND i.has_filter = 1
-UNION ALL SELECT t.name, 'INSTEAD OF trigger', g.name
+UNION ALL SELECT SCHEMA_NAME(t.schema_id), t.name, 'INSTEAD OF trigger', g.name
 FROM sys.tables AS t JOIN sys.triggers AS g ON g.parent_id = t.object_id
 WHERE g.is_instead_of_trigger = 1 AND g.is_disabled = 0
-UNION ALL SELECT DISTINCT t.name, 'indexed view', v.name
+UNION ALL SELECT DISTINCT SCHEMA_NAME(t.schema_id), t.name, 'indexed view', v.name
 FROM sys.views AS v JOIN sys.indexes AS i ON i.object_id = v.object_id AND i.index_id = 1
 JOIN sys.sql_expression_dependencies AS d ON d.referencing_id = v.object_id
 JOIN sys.tables AS t ON t.object_id = d.referenced_id;"""
 
-_SQL_SERVER_UNIQUE = """SELECT t.name, i.name, c.name
+_SQL_SERVER_UNIQUE = """SELECT SCHEMA_NAME(t.schema_id), t.name, i.name, c.name
 FROM sys.tables AS t JOIN sys.indexes AS i ON i.object_id = t.object_id
 JOIN sys.index_columns AS x ON x.object_id = i.object_id AND x.index_id = i.index_id
 JOIN sys.columns AS c ON c.object_id = x.object_id AND c.column_id = x.column_id
@@ -112,14 +112,15 @@ _POSTGRESQL_DEPENDENTS = """SELECT table_name, column_name, view_name
 FROM information_schema.view_column_usage
 WHERE table_schema = ANY (current_schemas(false));"""
 
-_POSTGRESQL_FEATURES = """SELECT relname, CASE relkind WHEN 'p' THEN 'partitioned'
-    ELSE 'foreign' END, relname
+_POSTGRESQL_FEATURES = """SELECT CAST(CAST(relnamespace AS REGNAMESPACE) AS TEXT), relname,
+    CASE relkind WHEN 'p' THEN 'partitioned' ELSE 'foreign' END, relname
 FROM pg_class
 WHERE relkind IN ('p', 'f') AND relnamespace = ANY (CAST(current_schemas(false) AS REGNAMESPACE[]))
-UNION ALL SELECT tablename, 'rule', rulename
+UNION ALL SELECT schemaname, tablename, 'rule', rulename
 FROM pg_rules WHERE schemaname = ANY (current_schemas(false));"""
 
-_POSTGRESQL_UNIQUE = """SELECT t.relname, i.relname, a.attname
+_POSTGRESQL_UNIQUE = """SELECT CAST(CAST(t.relnamespace AS REGNAMESPACE) AS TEXT), t.relname, i.relname,
+    a.attname
 FROM pg_index AS x JOIN pg_class AS t ON t.oid = x.indrelid
 JOIN pg_class AS i ON i.oid = x.indexrelid
 JOIN pg_attribute AS a ON a.attrelid = i.oid

@@ -109,17 +109,22 @@ def probe_encoding() -> str:
     return f"SELECT HASHBYTES('SHA2_256', N'{PROBE}');"
 
 
-def server_checksum(table: Table, stage: str) -> str:
+def server_checksum(table: Table, stage: str, *, where: str = '"run_id" = ?') -> str:
     """Return the query for what the server holds of staged rows, in figures. Parameter: the run.
 
     It has one row: how many rows; the sum of the first four bytes of each row's SHA-256 over
     its texts; then a sum per other column, in its order. Whole numbers throughout, of dates
     days, of timestamps seconds and then microseconds. For SQL Server.
+
+    Args:
+        table: the table into which the records will be merged.
+        stage: the staging table.
+        where: which rows count.
     """
     columns = table.with_role(Role.SOURCE)
     figures = [_hash(columns), *(figure for c in columns for figure in _sql_figures(c))]
     sums = ",\n    ".join(f"sum(CAST({figure} AS DECIMAL(38, 0)))" for figure in figures)
-    return f'SELECT count(*),\n    {sums}\nFROM {quoted(stage)} WHERE "run_id" = ?;'
+    return f"SELECT count(*),\n    {sums}\nFROM {quoted(stage)} WHERE {where};"
 
 
 def _hash(columns: Iterable[Column]) -> str:

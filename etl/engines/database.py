@@ -126,6 +126,7 @@ class DatabaseManager:
         access = Access(
             read_only=read_only,
             empty_if_missing=read_only,
+            bulk=config.database.sql_server_bulk,
             lock_wait_s=processing.lock_wait_seconds,
             memory_limit=processing.duckdb_memory_limit,
             temp_directory=temp_directory,

@@ -149,6 +149,7 @@ class Access:
     Attributes:
         read_only: nothing of it is changed, and nobody is kept out.
         empty_if_missing: a file that is missing is read as an empty warehouse, and not made.
+        bulk: rows are staged by bulk copy, where the engine has one.
         lock_wait_s: how long to wait while another run works in it, in seconds.
         memory_limit: how much an embedded engine may use before it spills to disk, such as `1GB`.
         temp_directory: where it spills to; empty for beside the file.
@@ -160,6 +161,7 @@ class Access:
 
     read_only: bool = False
     empty_if_missing: bool = False
+    bulk: bool = False
     lock_wait_s: float = 0.0
     memory_limit: str = ""
     temp_directory: str = ""
@@ -191,6 +193,8 @@ class Engine:
             all; None for a server.
         codes: the codes by which its errors are judged.
         in_schemas: its SQL for tables in schemas that are named; None: it has no use for them.
+        bulk: connects for bulk copies into permanent tables of a warehouse; None where there is no
+            such way.
     """
 
     dialect: Dialect
@@ -202,6 +206,7 @@ class Engine:
     copy: Callable[[Any, Path], None] | None = None
     codes: ErrorCodes = NO_CODES
     in_schemas: Callable[[Schemas], Dialect] | None = None
+    bulk: Callable[[str], Any] | None = None
 
     def dialect_in(self, schemas: Schemas) -> Dialect:
         """Return its SQL for a warehouse whose tables lie in these schemas."""

@@ -1,7 +1,8 @@
 """ODBC: the one door to pyodbc, which driver is taken, and each refusal in a sentence.
 
-ODBC needs the system's driver manager, which is not everywhere. How strongly a connection is
-encrypted, and whom it trusts, is never changed here.
+pyodbc needs the system's driver manager, which is not everywhere; mssql-python, which connects to
+SQL Server alone, needs none and takes its place there. How strongly a connection is encrypted, and
+whom it trusts, is never changed here.
 """
 
 import platform
@@ -9,10 +10,12 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import IntEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from etl.engines import mssql_driver
 from etl.engines.engine import translated_errors
 from etl.errors import ETLError, ExtractionError, LoadingError
 from etl.settings.connection_strings import PASSWORDS, Pairs, joined, masked, parse, shown
@@ -28,6 +31,28 @@ else:
     IMPORT_PROBLEM = ""
     # ODBC pools connections by itself on Windows only; one run needs one connection.
     pyodbc.pooling = False
+
+# The errors of whatever connects.
+ERRORS: tuple[type[Exception], ...] = (
+    (mssql_driver.Error,) if pyodbc is None else (pyodbc.Error, mssql_driver.Error)
+)
+
+
+class SqlType(IntEnum):
+    """Types of parameters, by ODBC's numbers."""
+
+    WVARCHAR = -9
+    BIT = -7
+    BIGINT = -5
+    DECIMAL = 3
+    INTEGER = 4
+    DOUBLE = 8
+    DATE = 91
+    TIMESTAMP = 93
+
+
+# What a connection says of itself, by ODBC's numbers.
+_DRIVER_NAME, _DRIVER_VER, _DBMS_NAME, _DBMS_VER = 6, 7, 17, 18
 
 CHOICES = (
     "pip install mssql-python (Linux, macOS); or Microsoft's ODBC Driver 18, from Microsoft's "
@@ -54,8 +79,7 @@ def odbc_errors(
         raised: the class of error to raise.
         next_step: what to do about it.
     """
-    errors = (pyodbc.Error,) if pyodbc is not None else ()
-    return translated_errors(name, errors, raised=raised, next_step=next_step)
+    return translated_errors(name, ERRORS, raised=raised, next_step=next_step)
 
 
 def _require_odbc(raised: type[ETLError]) -> None:
@@ -63,7 +87,8 @@ def _require_odbc(raised: type[ETLError]) -> None:
         raise raised(
             f"ODBC cannot be used on this system: {IMPORT_PROBLEM}",
             next_step="install the ODBC manager (Debian, Ubuntu: apt install unixodbc; "
-            "RHEL: dnf install unixODBC; macOS: brew install unixodbc)",
+            "RHEL: dnf install unixODBC; macOS: brew install unixodbc), or for SQL Server "
+            "mssql-python, which needs none (pip install mssql-python)",
             code="odbc_missing",
         )
 
@@ -81,15 +106,12 @@ class OdbcReader:
     """
 
     def __init__(self, connection_string: str, setting: str) -> None:
-        _require_odbc(ExtractionError)
         self._next_step = (
             f"check {setting}, the driver, and that the table has the columns of the query"
         )
         with self._errors():
-            self._connection = pyodbc.connect(
-                with_driver(connection_string), autocommit=True, readonly=True
-            )
-            self._server = str(self._connection.getinfo(pyodbc.SQL_DBMS_NAME))
+            self._connection = _connect_to_read(connection_string)
+            self._server = str(self._connection.getinfo(_DBMS_NAME))
         self._cursor: Any = None
 
     @property
@@ -118,6 +140,30 @@ class OdbcReader:
 
     def _errors(self) -> AbstractContextManager[None]:
         return odbc_errors("the ODBC source", raised=ExtractionError, next_step=self._next_step)
+
+
+def _connect_to_read(connection_string: str) -> Any:
+    pairs = parse(connection_string)
+    if by_mssql_python(pairs):
+        return mssql_driver.connect(joined(_without_driver(pairs)), autocommit=True)
+    _require_odbc(ExtractionError)
+    return pyodbc.connect(with_driver(connection_string), autocommit=True, readonly=True)
+
+
+def by_mssql_python(pairs: Pairs) -> bool:
+    """Return whether mssql-python connects: it is named as the driver, or pyodbc cannot be used.
+
+    Args:
+        pairs: keywords and values of a connection string.
+    """
+    through = [value for keyword, value in pairs if keyword.lower() in ("driver", "dsn", "filedsn")]
+    if through:
+        return through[0].lower() == mssql_driver.NAME
+    return pyodbc is None and mssql_driver.is_installed()
+
+
+def _without_driver(pairs: Pairs) -> Pairs:
+    return tuple(pair for pair in pairs if pair[0].lower() != "driver")
 
 
 def choose_driver(
@@ -237,12 +283,13 @@ def _folders(etc: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Target:
-    """What to connect to; `where` is for messages and holds no login."""
+    """What to connect to, and with what; `where` is for messages and holds no login."""
 
     text: str = field(repr=False)
     where: str
     passwords: tuple[str, ...] = field(repr=False)
     user: str = field(repr=False)
+    connect: Callable[..., Any] = field(repr=False)
 
 
 def target_of(pairs: Pairs, installed: Sequence[str]) -> Target:
@@ -256,16 +303,24 @@ def target_of(pairs: Pairs, installed: Sequence[str]) -> Target:
         LoadingError: there is no fit driver.
     """
     values = {keyword.lower(): value for keyword, value in pairs}
+    passwords = tuple(values[key] for key in PASSWORDS & values.keys())
+    if by_mssql_python(pairs):
+        text = joined(_without_driver(pairs))
+        where = f"{shown(pairs)} through {mssql_driver.NAME}"
+        return Target(text, where, passwords, values.get("uid", ""), mssql_driver.connect)
+    _require_odbc(LoadingError)
     source = next((key for key in values if key in ("driver", "dsn", "filedsn")), "driver")
     through = f"the data source {values.get(source)!r}"
     if source == "driver":
         through = choose_driver(values.get("driver", ""), installed)
         others = (pair for pair in pairs if pair[0].lower() != "driver")
         pairs = (("Driver", through), *others)
-    passwords = tuple(values[key] for key in PASSWORDS & values.keys())
-    return Target(
-        joined(pairs), f"{shown(pairs)} through {through}", passwords, values.get("uid", "")
-    )
+    where = f"{shown(pairs)} through {through}"
+    return Target(joined(pairs), where, passwords, values.get("uid", ""), _by_pyodbc)
+
+
+def _by_pyodbc(text: str, **options: Any) -> Any:
+    return pyodbc.connect(text, **options)
 
 
 def with_driver(connection_string: str) -> str:
@@ -378,45 +433,48 @@ def _passing(cause: Exception) -> Exception:
     return passing
 
 
-def connect(connection_string: str, *, login_timeout_s: int = 15) -> "pyodbc.Connection":
+def connect(connection_string: str, *, login_timeout_s: int = 15) -> Any:
     """Connect to SQL Server; each statement is a transaction of its own by default.
 
     Args:
-        connection_string: ODBC keywords and values; without a driver one is chosen.
+        connection_string: ODBC keywords and values; without a driver one is chosen. The driver
+            `mssql-python` stands for that package, which needs no ODBC manager.
         login_timeout_s: seconds that connecting may take. Microsoft's driver uses up all of them
             when the server refuses connections.
+
+    Returns:
+        A connection of pyodbc, or one of mssql-python that looks the same.
 
     Raises:
         ConfigurationError: the string is malformed.
         LoadingError: there is no driver manager, no fit driver, or no connection; then the
             driver's error is the cause, and `is_transient` says whether it may pass.
     """
-    _require_odbc(LoadingError)
     target = target_of(parse(connection_string), installed_drivers())
     try:
-        return _fit(pyodbc.connect(target.text, autocommit=True, timeout=login_timeout_s))
-    except pyodbc.Error as error:
+        return _fit(target.connect(target.text, autocommit=True, timeout=login_timeout_s))
+    except ERRORS as error:
         refused = refusal(error, target, login_timeout_s=login_timeout_s)
     raise refused  # outside the handler, which would chain the driver's error as it came
 
 
-def _fit(connection: "pyodbc.Connection") -> "pyodbc.Connection":
+def _fit(connection: Any) -> Any:
     """Only now is it known which driver is behind a data source, or behind another name."""
     try:
-        refuse_unfit(connection.getinfo(pyodbc.SQL_DRIVER_NAME))
+        refuse_unfit(connection.getinfo(_DRIVER_NAME))
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def driver_in_use(connection: "pyodbc.Connection") -> str:
+def driver_in_use(connection: Any) -> str:
     """Return library and version of the driver, such as `libmsodbcsql-18.6.so.2.1 18.06.0002`."""
-    infos = (pyodbc.SQL_DRIVER_NAME, pyodbc.SQL_DRIVER_VER)
-    return " ".join(connection.getinfo(info) for info in infos)
+    named = " ".join(connection.getinfo(info) for info in (_DRIVER_NAME, _DRIVER_VER))
+    by_pip = isinstance(connection, mssql_driver.Connection)
+    return f"{named} ({mssql_driver.NAME})" if by_pip else named
 
 
-def server_version(connection: "pyodbc.Connection") -> str:
+def server_version(connection: Any) -> str:
     """Return product and version of the server, such as `Microsoft SQL Server 16.00.1000`."""
-    infos = (pyodbc.SQL_DBMS_NAME, pyodbc.SQL_DBMS_VER)
-    return " ".join(connection.getinfo(info) for info in infos)
+    return " ".join(connection.getinfo(info) for info in (_DBMS_NAME, _DBMS_VER))

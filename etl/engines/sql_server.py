@@ -13,9 +13,10 @@ from typing import Any, Self
 import pyarrow as pa
 
 from etl.engines import adoption, odbc
+from etl.engines.bulk import BulkCopy
 from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table, text_literal
 from etl.engines.engine import Access, Blocker, Engine, Part, table_of
-from etl.engines.odbc import OdbcReader, odbc_errors, pyodbc
+from etl.engines.odbc import OdbcReader, SqlType, odbc_errors
 from etl.engines.schemas import NO_SCHEMAS, Schemas
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.resilience.transient import ErrorCodes, error_codes
@@ -647,14 +648,14 @@ def _input_size(column: Column) -> tuple[int, int, int]:
     """Type, size and scale of a parameter, as `setinputsizes` takes them."""
     sizes = {
         # a size of 0 is that of NVARCHAR(MAX)
-        Kind.TEXT: (pyodbc.SQL_WVARCHAR, 0 if column.width > WIDEST_TEXT else column.width, 0),
-        Kind.INTEGER: (pyodbc.SQL_INTEGER, 10, 0),
-        Kind.BIGINT: (pyodbc.SQL_BIGINT, 19, 0),
-        Kind.DOUBLE: (pyodbc.SQL_DOUBLE, 53, 0),
-        Kind.DECIMAL: (pyodbc.SQL_DECIMAL, column.precision, column.scale),
-        Kind.BOOLEAN: (pyodbc.SQL_BIT, 1, 0),
-        Kind.DATE: (pyodbc.SQL_TYPE_DATE, 10, 0),
-        Kind.TIMESTAMP: (pyodbc.SQL_TYPE_TIMESTAMP, 26, 6),
+        Kind.TEXT: (SqlType.WVARCHAR, 0 if column.width > WIDEST_TEXT else column.width, 0),
+        Kind.INTEGER: (SqlType.INTEGER, 10, 0),
+        Kind.BIGINT: (SqlType.BIGINT, 19, 0),
+        Kind.DOUBLE: (SqlType.DOUBLE, 53, 0),
+        Kind.DECIMAL: (SqlType.DECIMAL, column.precision, column.scale),
+        Kind.BOOLEAN: (SqlType.BIT, 1, 0),
+        Kind.DATE: (SqlType.DATE, 10, 0),
+        Kind.TIMESTAMP: (SqlType.TIMESTAMP, 26, 6),
     }
     return sizes[column.kind]
 
@@ -687,4 +688,5 @@ ENGINE = Engine(
     reader=OdbcReader,
     codes=CODES,
     in_schemas=_in_schemas,
+    bulk=BulkCopy,
 )

@@ -198,6 +198,9 @@ class DatabaseConfig(_Section):
         "yes", "encryption of the connection to DB_SERVER: yes, no or strict")
     db_trust_server_certificate: Switch = _setting(
         False, "accept a certificate that no authority has signed; only on a network you trust")
+    sql_server_bulk: Switch = _setting(
+        False, "stage rows on SQL Server by bulk copy, if mssql-python is installed; what arrived "
+        "is counted and summed up, and on any doubt sent again in the ordinary way")
     read_copy: Folder | None = _setting(
         None, "file into which each run copies a DuckDB warehouse at its end, for BI tools: who "
         "has it open stops no run; unset: no copy")

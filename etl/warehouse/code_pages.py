@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.engines.database import DatabaseManager
-from etl.engines.dialect import quoted_table
 from etl.rules.columns import by_distinct
 from etl.schema.tables import Role, Table
 
@@ -58,7 +57,7 @@ def code_pages_of(db: DatabaseManager, table: Table) -> tuple[CodePage, ...]:
     if not query:
         return ()
     staged = {column.name for column in table.with_role(Role.SOURCE)}
-    found = db.query(query.format(table=quoted_table(table.name)))
+    found = db.query(query.format(table=db.dialect.quoted_place(table.name)))
     return tuple(
         CodePage(name, _encoding(number), size) for name, number, size in found if name in staged
     )

@@ -37,6 +37,7 @@ from etl.schema.tables import (
     staging_table,
 )
 from etl.warehouse import staging_sql, star_sql
+from etl.warehouse.bulk_staging import BulkStaging, bulk_of
 from etl.warehouse.changes import fold_changes
 from etl.warehouse.code_pages import CodePage, code_pages_of, without_unfit
 
@@ -119,6 +120,11 @@ class Staging:
         return checksums.encoding_of(checksums.PROBE, digest)
 
     @cached_property
+    def _bulk(self) -> BulkStaging | None:
+        copier = bulk_of(self._db) if self._permanent else None
+        return BulkStaging(self._db, copier, self.table, self._layout) if copier else None
+
+    @cached_property
     def _code_pages(self) -> tuple[CodePage, ...]:
         return code_pages_of(self._db, self.table)
 
@@ -150,15 +156,19 @@ class Staging:
         if not self._permanent:
             self._db.append(self._layout, accepted)
             return
-        self._db.append_parts(self._layout, list(self._in_batches(accepted)))
+        parts, figures = list(self._in_batches(accepted)), self._figures(accepted)
+        if not (self._bulk and self._bulk.send(accepted, parts, figures=figures)):
+            self._db.append_parts(self._layout, parts)
         self._appended += accepted.num_rows
-        if self._db.dialect.checksummed:
-            self._add_to_checksum(accepted)
-
-    def _add_to_checksum(self, accepted: pa.RecordBatch) -> None:
-        figures = checksums.block_checksum(self.table, accepted, self._encoding)
+        if self._bulk and self._bulk.is_trusted:  # what is sent next begins a batch
+            self._appended += -self._appended % self._batch_rows
         known = self._checksum or [0] * len(figures)
         self._checksum = [a + b for a, b in zip(known, figures, strict=True)]
+
+    def _figures(self, accepted: pa.RecordBatch) -> list[int]:
+        if not self._db.dialect.checksummed:
+            return []
+        return checksums.block_checksum(self.table, accepted, self._encoding)
 
     def _in_batches(
         self, accepted: pa.RecordBatch
@@ -185,6 +195,8 @@ class Staging:
         Raises:
             LoadingError: it holds something else.
         """
+        if self._bulk:
+            self._bulk.close()
         if not self._checksum:
             return
         row = self._db.query(checksums.server_checksum(self.table, self.rows), (self.run_id,))[0]

@@ -662,7 +662,8 @@ def test_an_unfit_driver_behind_another_name_is_refused_once_connected(tmp_path:
 def test_without_a_driver_manager_it_says_how_to_install_one() -> None:
     code = (
         "import sys; sys.modules['pyodbc'] = None; from etl import errors\n"
-        "from etl.engines import odbc\n"
+        "from etl.engines import mssql_driver, odbc\n"
+        "mssql_driver.is_installed = lambda: False\n"
         "try: odbc.connect('Server=sql01;PWD=hunter2')\n"
         "except errors.LoadingError as error: print(error)"
     )
@@ -675,6 +676,7 @@ def test_without_a_driver_manager_it_says_how_to_install_one() -> None:
     )
     assert ran.stdout.startswith("ODBC cannot be used on this system: ")
     assert "apt install unixodbc" in ran.stdout
+    assert "pip install mssql-python" in ran.stdout
     assert "hunter2" not in ran.stdout + ran.stderr
 
 

@@ -7,6 +7,7 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted, quoted_table
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed
 from etl.schema.tables import Table
+from etl.warehouse.tables import read_catalog
 
 # By feature: what there is to know of it where a load works with it.
 _WORKS = {
@@ -34,15 +35,30 @@ _CANNOT = {
 
 def adopted_checks(db: DatabaseManager, loaded: Sequence[Table]) -> Iterator[Check]:
     """Check features of the tables that are loaded, and that a unique index holds each key."""
-    names = {table.name.rpartition(".")[2]: table for table in loaded}
-    query = db.dialect.adopts.features
-    found = [row for row in db.query(query) if row[0] in names] if query else []
-    for table, feature, name in found:
-        yield _of_feature(names[table].name, feature, name)
-    yield from _without_unique_key(db, loaded)
+    adopts = db.dialect.adopts
+    if not adopts.features:
+        return
+    schemas = read_catalog(db, (table.name for table in loaded)).schemas
+    there = {(schemas[t.name], t.name.rpartition(".")[2]): t for t in loaded if t.name in schemas}
+    for schema, name, feature, what in db.query(adopts.features):
+        if (schema, name) in there:
+            yield of_feature(there[schema, name].name, feature, what)
+    unique: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for schema, name, index, column in db.query(adopts.unique_keys):
+        unique[schema, name][index].add(column)
+    for place, table in there.items():
+        if table.key and not any(c <= set(table.key) for c in unique[place].values()):
+            yield _without_unique_key(table)
 
 
-def _of_feature(table: str, feature: str, name: str) -> Check:
+def of_feature(table: str, feature: str, name: str) -> Check:
+    """Return what there is to know of a feature of a table.
+
+    Args:
+        table: its name.
+        feature: as the catalog query of the engine names it.
+        name: of the index, the view or the trigger.
+    """
     place = f"{table} ({feature} {name})" if name != table else f"{table} ({feature})"
     if feature in _CANNOT:
         words = _CANNOT[feature].format(name=quoted(name), table=quoted_table(table))
@@ -53,22 +69,11 @@ def _of_feature(table: str, feature: str, name: str) -> Check:
     return Check("adopted table", WARNING if doubtful else PASSED, feature, message=message)
 
 
-def _without_unique_key(db: DatabaseManager, loaded: Sequence[Table]) -> Iterator[Check]:
-    query, there = db.dialect.adopts.unique_keys, db.table_names()
-    if not query:
-        return
-    held: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for table, index, column in db.query(query):
-        held[table, index].add(column)
-    for table in loaded:
-        plain = table.name.rpartition(".")[2]
-        unique = [columns for (name, _), columns in held.items() if name == plain]
-        if table.key and plain in there and not any(c <= set(table.key) for c in unique):
-            key = ", ".join(map(quoted, table.key))
-            name = quoted(f"uq_{table.plain_name}")
-            yield Check(
-                "adopted table", WARNING, "no unique key",
-                message=f"{table.name} has no unique index on its key: each batch reads all of it, "
-                "and nothing keeps a second row of a key out: CREATE UNIQUE INDEX "
-                f"{name} ON {quoted_table(table.name)} ({key});",
-            )  # fmt: skip
+def _without_unique_key(table: Table) -> Check:
+    key, name = ", ".join(map(quoted, table.key)), quoted(f"uq_{table.plain_name}")
+    return Check(
+        "adopted table", WARNING, "no unique key",
+        message=f"{table.name} has no unique index on its key: each batch reads all of it, and "
+        f"nothing keeps a second row of a key out: CREATE UNIQUE INDEX {name} ON "
+        f"{quoted_table(table.name)} ({key});",
+    )  # fmt: skip
