@@ -119,8 +119,8 @@ WHERE relkind IN ('p', 'f') AND relnamespace = ANY (CAST(current_schemas(false) 
 UNION ALL SELECT schemaname, tablename, 'rule', rulename
 FROM pg_rules WHERE schemaname = ANY (current_schemas(false));"""
 
-_POSTGRESQL_UNIQUE = """SELECT CAST(CAST(t.relnamespace AS REGNAMESPACE) AS TEXT), t.relname, i.relname,
-    a.attname
+_POSTGRESQL_UNIQUE = """SELECT CAST(CAST(t.relnamespace AS REGNAMESPACE) AS TEXT), t.relname,
+    i.relname, a.attname
 FROM pg_index AS x JOIN pg_class AS t ON t.oid = x.indrelid
 JOIN pg_class AS i ON i.oid = x.indexrelid
 JOIN pg_attribute AS a ON a.attrelid = i.oid

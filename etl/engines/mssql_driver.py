@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
+_DECIMALS = (2, 3)  # SQL_NUMERIC, SQL_DECIMAL
 NAME = "mssql-python"  # as a driver is named in a setting
 
 # mssql-python gives an error the words of its SQLSTATE; these are the ones that decide something.
@@ -159,6 +160,12 @@ class Connection:
             raise translated(error) from error
 
 
+def _sent_size(size: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The size of a decimal as a text, as which it is sent: with its sign and its point."""
+    kind, digits, scale = size
+    return (kind, min(38, digits + 2), scale) if kind in _DECIMALS else size
+
+
 class Cursor:
     """A cursor, with what the package uses of pyodbc's.
 
@@ -211,7 +218,7 @@ class Cursor:
 
     def setinputsizes(self, sizes: Sequence[tuple[int, int, int]]) -> None:
         """Say what the parameters of `executemany` are."""
-        self._cursor.setinputsizes(list(sizes))
+        self._cursor.setinputsizes([_sent_size(size) for size in sizes])
 
     @property
     def description(self) -> Any:

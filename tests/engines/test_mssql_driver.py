@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from engines import Engine
 
@@ -14,6 +16,7 @@ from etl.engines.mssql_driver import Error, translated
 from etl.engines.odbc import OdbcReader, by_mssql_python, refusal, target_of
 from etl.errors import LoadingError
 from etl.resilience.transient import is_data_error, is_transient
+from etl.schema.tables import Column, Kind, Table
 from etl.settings.connection_strings import joined, parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,6 +112,16 @@ def test_it_loads_and_its_errors_have_numbers(connection: str) -> None:
             db.query("SELECT 1 / 0")
         with pytest.raises(LoadingError, match=r"\(8134\)"):
             db.query("SELECT 1; SELECT 1 / 0")
+
+
+def test_numbers_fill_their_column_to_the_last_digit(connection: str) -> None:
+    amounts = [Decimal("9999999999999999.99"), Decimal("-9999999999999999.99"), Decimal("0.01")]
+    column = Column("amount", "", Kind.DECIMAL, precision=18, scale=2)
+    with DatabaseManager(connection) as db:
+        db.execute("CREATE TABLE amounts (amount DECIMAL(18, 2))")
+        block = pa.RecordBatch.from_arrays([pa.array(amounts, pa.decimal128(18, 2))], ["amount"])
+        db.append(Table("amounts", "", (), (column,)), block)
+        assert {row[0] for row in db.query("SELECT amount FROM amounts")} == {*amounts}
 
 
 def test_sales_are_read_by_it(connection: str) -> None:
