@@ -49,11 +49,13 @@ from etl.alerts.notifier import (
     simulate_slack_notification,
 )
 from etl.alerts.run_alerts import with_alerts
+from etl.alerts.sla import alert_of_missed, deadlines, shown_rows
 from etl.alerts.throttling import AlertThrottler
 from etl.api_ingest import fetch_from_api
 from etl.engines.schemas import Schemas
-from etl.errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
+from etl.errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from etl.files import private_files
+from etl.history.runs import utc_now
 from etl.history.summary import RunSummary
 from etl.monitoring.health.report import pipeline_health_check
 from etl.monitoring.lineage import track_data_lineage
@@ -263,10 +265,23 @@ def _check_health(config: Config, args: Arguments) -> int:
     return int(report["exit_code"])
 
 
+def _check_sla(config: Config, args: Arguments) -> int:
+    found = deadlines(config, utc_now())
+    missed = [each for each in found if not each.met]
+    alert_of_missed(config, missed)
+    with console.output():
+        if args.json:
+            print(json.dumps([each.as_dict() for each in found], indent=2))
+        else:
+            console.print_rows(list(shown_rows(found)))
+    return EXIT_ATTENTION if missed else EXIT_OK
+
+
 _IN_PLACE_OF_A_RUN: dict[str, Callable[[Config, Arguments], int]] = {
     "profile": profile,
     "print_schema": _print_schema,
     "health_check": _check_health,
+    "check_sla": _check_sla,
     "state": _show_state,
     "reset_state": _reset_state,
     "serve": lambda config, args: serve(config.files.environment_dir, args.serve or 0),

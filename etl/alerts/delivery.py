@@ -14,14 +14,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from functools import partial
 from http.client import HTTPException
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from etl.alerts.alert import CRITICAL, Alert
-from etl.alerts.texts import BOT_NAME, channel_of, email_body, slack_text, subject_of
+from etl.alerts.texts import (
+    BOT_NAME,
+    channel_of,
+    email_body,
+    service_body,
+    slack_text,
+    subject_of,
+)
 from etl.errors import ETLError
 from etl.history.runs import utc_now
+from etl.libraries import library
 from etl.resilience.circuit_breaker import CircuitBreaker
 from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import is_transient
@@ -93,6 +102,21 @@ class Delivery:
         """
         payload = slack_payload(alert, config)
         self._deliver(lambda: self._slack.call(_post, payload, config, self._delivery_s))
+
+    def send_to_services(self, alert: Alert, config: AlertConfig) -> None:
+        """Send an alert to the services of ALERT_URLS.
+
+        Raises:
+            DeliveryError: one of them did not take it; it is named by its place and kind.
+        """
+        failed = []
+        for place, url in enumerate(config.service_urls, 1):
+            try:
+                self._deliver(partial(_notify, url, alert, self._delivery_s))
+            except DeliveryError as error:
+                failed.append(f"address {place} ({url.partition(':')[0]}): {error}")
+        if failed:
+            raise DeliveryError("; ".join(failed))
 
     def _deliver(self, attempt: Callable[[], None]) -> None:
         limit_s, started = min(self._delivery_s, self._left_s), time.monotonic()
@@ -209,6 +233,19 @@ def _connect(config: AlertConfig, timeout_s: float) -> smtplib.SMTP:
         server.close()
         raise
     return server
+
+
+# --- further services --------------------------------------------------------------------
+
+
+def _notify(url: str, alert: Alert, timeout_s: float) -> None:
+    services = library("etl.alerts.services", needed_by="ALERT_URLS", extra="apprise")
+    took_it = services.post(
+        url, title=subject_of(alert), body=service_body(alert), severity=alert.severity,
+        timeout_s=timeout_s,
+    )  # fmt: skip
+    if not took_it:
+        raise DeliveryError("it did not take the message; check the address")
 
 
 # --- Slack -------------------------------------------------------------------------------

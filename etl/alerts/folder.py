@@ -25,6 +25,7 @@ STATE_FILE = "alert_state.json"
 LOCK_FILE = "alerts.lock"
 EMAIL_LOG = "email_alerts.log"
 SLACK_LOG = "slack_notifications.log"
+SERVICES_LOG = "notifications.log"
 DECISIONS_LOG = "throttling_decisions.log"
 
 _LOCK_WAIT_S = 10.0  # far longer than anybody keeps it

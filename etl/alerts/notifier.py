@@ -13,8 +13,8 @@ from etl.alerts.alert import CRITICAL, ERROR, WARNING, Alert, alert_of, error_fa
 from etl.alerts.cleaning import cleaned, harmless
 from etl.alerts.delivery import Delivery, DeliveryError
 from etl.alerts.faults import fault_key
-from etl.alerts.folder import EMAIL_LOG, SLACK_LOG, AlertFiles
-from etl.alerts.texts import NOT_DELIVERED, email_entry, slack_entry
+from etl.alerts.folder import EMAIL_LOG, SERVICES_LOG, SLACK_LOG, AlertFiles
+from etl.alerts.texts import NOT_DELIVERED, email_entry, service_entry, slack_entry
 from etl.alerts.throttling import SENT, AlertThrottler
 from etl.history.runs import utc_now
 from etl.monitoring.logs import set_critical_handler
@@ -104,6 +104,22 @@ def slack_alert(alert: Alert, config: AlertConfig, delivery: Delivery | None = N
     """
     send = (delivery or Delivery()).post_to_slack if config.can_slack else None
     return _delivered(_Channel("message to Slack", SLACK_LOG, slack_entry, send), alert, config)
+
+
+def service_alert(alert: Alert, config: AlertConfig, delivery: Delivery | None = None) -> bool:
+    """Send an alert to the services of ALERT_URLS, or write it to the file of simulated ones.
+
+    Args:
+        alert: what to report.
+        config: the settings of alerts.
+        delivery: what the deliveries of a run share.
+
+    Returns:
+        Whether it was delivered to all of them.
+    """
+    send = (delivery or Delivery()).send_to_services
+    channel = _Channel("message to ALERT_URLS", SERVICES_LOG, service_entry, send)
+    return _delivered(channel, alert, config)
 
 
 @dataclass(frozen=True)
@@ -214,6 +230,10 @@ class Notifier:
         if slack is not None:
             post = replace(slack, held_back=held_back)
             yield "Slack", lambda: slack_alert(post, self.config, self.delivery)
+        either = email or slack
+        if either is not None and either.is_bad and self.config.service_urls:
+            service = replace(either, held_back=held_back)
+            yield "ALERT_URLS", lambda: service_alert(service, self.config, self.delivery)
 
     def notify_always(self, alert_key: str, slack: Alert) -> bool:
         """Report something in Slack that is never held back, such as a success."""

@@ -10,7 +10,18 @@ from etl.settings.config import Config
 
 def _runs(data: dict[str, Any], config: Config) -> dict[str, Any]:
     """What is remembered of the runs of an environment."""
-    for name in ("runs", config.environment):
+    return remembered_of(data, config, "runs")
+
+
+def remembered_of(data: dict[str, Any], config: Config, kind: str) -> dict[str, Any]:
+    """Return what is remembered of a kind in an environment, to be changed in place.
+
+    Args:
+        data: all that is remembered.
+        config: names the environment.
+        kind: such as runs.
+    """
+    for name in (kind, config.environment):
         if not isinstance(data.get(name), dict):
             data[name] = {}
         data = data[name]

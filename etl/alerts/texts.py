@@ -173,6 +173,47 @@ def slack_entry(alert: Alert, config: AlertConfig, now: datetime, what: str = SI
     ])  # fmt: skip
 
 
+# --- further services --------------------------------------------------------------------
+
+
+def service_body(alert: Alert) -> str:
+    """Return the message to a further service, in plain text.
+
+    Args:
+        alert: what to report, cleaned.
+    """
+    facts = (
+        ("Status", alert.status or _STATUS.get(alert.severity, alert.severity)),
+        ("Stage", alert.stage),
+        ("Records", alert.records_affected),
+        ("Last success", alert.last_success),
+        ("Environment", alert.environment),
+        ("Run", alert.run_id),
+        ("Log", alert.log_file),
+    )
+    return _EMAIL.get_template("service.txt").render(
+        alert=alert, facts=facts, message=_cut(alert.message or _UNKNOWN),
+        held_back=_held_back(alert),
+    ).rstrip("\n")  # fmt: skip
+
+
+def service_entry(alert: Alert, config: AlertConfig, now: datetime, what: str = SIMULATED) -> str:
+    """Return the message to further services as it is written to a file.
+
+    Args:
+        alert: what to report, cleaned.
+        config: the services.
+        now: the present moment, UTC.
+        what: why it is in the file.
+    """
+    head = f"{_RULE} NOTIFICATION {what} {_RULE}"
+    kinds = ", ".join(url.partition(":")[0] for url in config.service_urls)
+    return "\n".join([
+        head, f"To: {kinds}", f"Timestamp: {time_text(now)}", f"Title: {subject_of(alert)}", "",
+        service_body(alert), "=" * len(head),
+    ])  # fmt: skip
+
+
 def time_text(moment: datetime) -> str:
     """Return a moment in UTC, to the second.
 

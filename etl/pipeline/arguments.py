@@ -146,6 +146,10 @@ def _add_instead(parser: argparse.ArgumentParser) -> None:
         help="of that file or table, a column that should distinguish its records; may be given "
         "several times",
     )  # fmt: skip
+    group.add_argument(
+        "--check-sla", action="store_true",
+        help="alert about loads that have not succeeded by their hour, and end with 3 then",
+    )  # fmt: skip
     group.add_argument("--print-schema", action="store_true", help="print the tables as SQL")
     group.add_argument(
         "--state", action="store_true",
@@ -218,6 +222,7 @@ class Arguments:
     key: tuple[str, ...] = ()
     print_schema: bool = False
     health_check: bool = False
+    check_sla: bool = False
     state: bool = False
     reset_state: str | None = None
     yes: bool = False
@@ -302,6 +307,7 @@ _ASKED: tuple[tuple[str, str, Callable[[Arguments], object]], ...] = (
     ("--reprocess-rejected", REPROCESS, lambda args: args.reprocess_rejected is not None),
     ("--profile", INCREMENTAL, lambda args: args.profile is not None),
     ("--health-check", INCREMENTAL, lambda args: args.health_check),
+    ("--check-sla", INCREMENTAL, lambda args: args.check_sla),
     ("--state", INCREMENTAL, lambda args: args.state),
     ("--reset-state", INCREMENTAL, lambda args: args.reset_state is not None),
     ("--serve", INCREMENTAL, lambda args: args.serve is not None),

@@ -57,13 +57,21 @@ def print_health(report: Mapping[str, Any]) -> None:
 
 def print_states(states: Sequence[SourceState]) -> None:
     """Print on stdout how far each source has been read, as a table."""
+    print_rows([
+        {"source": state.source, "by": state.cursor,
+         "read up to": "" if state.reached is None else str(state.reached),
+         "the next run reads": state.next_words}
+        for state in states
+    ])  # fmt: skip
+
+
+def print_rows(rows: Sequence[Mapping[str, str]]) -> None:
+    """Print on stdout rows with the same columns, as a table."""
     table = Table(header_style="bold")
-    for heading in ("source", "by", "read up to", "the next run reads"):
+    for heading in rows[0] if rows else ():
         table.add_column(heading, overflow="fold")
-    for state in states:
-        read = "" if state.reached is None else str(state.reached)
-        cells = (state.source, state.cursor, read, state.next_words)
-        table.add_row(*map(Text, cells))
+    for row in rows:
+        table.add_row(*map(Text, row.values()))
     stdout().print(table)
 
 

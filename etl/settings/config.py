@@ -33,6 +33,7 @@ from etl.settings.kinds import (
     Encrypt,
     FileMode,
     Folder,
+    Hour,
     Level,
     LineageAddress,
     Memory,
@@ -538,7 +539,8 @@ class AlertConfig(_Section):
 
     alert_mode: Mode = _setting(
         "simulate", "simulate writes alerts to LOG_DIR/alerts; send delivers them, and needs "
-        "SMTP_HOST, ALERT_EMAIL_FROM and ALERT_EMAIL_TO, or SLACK_WEBHOOK_URL, or all of them")
+        "SMTP_HOST, ALERT_EMAIL_FROM and ALERT_EMAIL_TO, SLACK_WEBHOOK_URL or ALERT_URLS, or all "
+        "of them")
     smtp_host: Text | None = _setting(None, "mail server")
     smtp_port: Port = _setting(
         587, "port of the mail server; 587 is the one for submission, 465 is encrypted throughout")
@@ -559,6 +561,13 @@ class AlertConfig(_Section):
         "Slack itself knows people as <@U024BE7LH> and groups as <!subteam^SAZ94GDB8>")
     alert_throttle_minutes: Count = _setting(
         30, "minutes for which an alert of the same kind is not repeated; 0 repeats every one")
+
+    alert_urls: Secret | None = _setting(
+        None, "further services that are sent alerts, blanks between, as Apprise writes them: "
+        "msteams://..., pagerduty://..., or jsons://host/path for a webhook")
+    sla_time: Hour | None = _setting(
+        None, "hour by which every load should have succeeded, such as 06:00, in "
+        "SOURCE_TIME_ZONE; --check-sla alerts about those that have not")
 
     @property
     def alerts_dir(self) -> Path:
@@ -583,6 +592,11 @@ class AlertConfig(_Section):
         return self._secrets
 
     @property
+    def service_urls(self) -> tuple[str, ...]:
+        """The addresses of ALERT_URLS."""
+        return tuple(self.alert_urls.get_secret_value().split()) if self.alert_urls else ()
+
+    @property
     def can_email(self) -> bool:
         """Whether all that an e-mail needs is set."""
         return bool(self.smtp_host and self.alert_email_from and self.alert_email_to)
@@ -597,8 +611,10 @@ class AlertConfig(_Section):
         yield from _both_or_none(given, "SMTP_USERNAME", "SMTP_PASSWORD")
         mode = str(given["ALERT_MODE"].value) if "ALERT_MODE" in given else ""
         missing = {"SMTP_HOST", "ALERT_EMAIL_FROM", "ALERT_EMAIL_TO"} - given.keys()
-        if mode.strip().lower() == "send" and missing and "SLACK_WEBHOOK_URL" not in given:
-            yield "ALERT_MODE", f"a way to send: {', '.join(sorted(missing))} or SLACK_WEBHOOK_URL"
+        others = ("SLACK_WEBHOOK_URL", "ALERT_URLS")
+        if mode.strip().lower() == "send" and missing and not given.keys() & {*others}:
+            ways = (", ".join(sorted(missing)), *others)
+            yield "ALERT_MODE", f"a way to send: {' or '.join(ways)}"
 
 
 # fmt: on

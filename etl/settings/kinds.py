@@ -128,6 +128,8 @@ FileMode = Annotated[str, Kind(
     _matching("0?6[046][046]"))]
 Encoding = Annotated[str, Kind("a text encoding that Python knows, such as utf-8", _encoding)]
 TimeZone = Annotated[str, Kind("a time zone such as UTC or Europe/Berlin", _zone)]
+Hour = Annotated[str, Kind(
+    "a time of day such as 06:00", _matching("([01][0-9]|2[0-3]):[0-5][0-9]"))]
 AreaCode = Annotated[str, Kind("three digits", _matching("[0-9]{3}"))]
 Memory = Annotated[str, Kind(
     "a size such as 512MB or 1GB", _matching(r"[0-9]+(\.[0-9]+)? ?[KMGTkmgt][Ii]?[Bb]"))]

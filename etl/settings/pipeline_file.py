@@ -93,6 +93,9 @@ ColumnType = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^({_IN_SCHEMA})$"}),
 ]
 Encoding = Annotated[str, AfterValidator(_encoding)]
+HourOfDay = Annotated[
+    str, _one_of(re.compile("([01][0-9]|2[0-3]):[0-5][0-9]"), "a time of day such as 06:00")
+]
 Zone = Annotated[str, AfterValidator(_zone)]
 Delimiter = Annotated[str, Field(min_length=1, max_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -166,6 +169,9 @@ class SourceOptions(RestOptions, ChangeOptions, _Part):
     )
     profile: bool = Field(
         default=False, description="profile the table after each load; PROFILE_LOADS: all tables"
+    )
+    due: HourOfDay | None = Field(
+        default=None, description="hour by which it should have succeeded, such as 06:00; SLA_TIME"
     )
     statuses: tuple[str, ...] | None = Field(
         default=None, description="statuses of the sales that are loaded, compared without case"

@@ -116,6 +116,8 @@ NAMES = [
     "SLACK_INFO_CHANNEL",
     "SLACK_MENTIONS",
     "ALERT_THROTTLE_MINUTES",
+    "ALERT_URLS",
+    "SLA_TIME",
 ]
 SECRETS = {
     "AWS_ACCESS_KEY_ID",
@@ -132,6 +134,7 @@ SECRETS = {
     "SMTP_PASSWORD",
     "SLACK_WEBHOOK_URL",
     "OPENLINEAGE_API_KEY",
+    "ALERT_URLS",
 }
 NOWHERE = Path("/no/such/folder")
 
@@ -540,7 +543,7 @@ def test_all_problems_of_all_sections_and_files_are_listed_at_once(tmp_path: Pat
         "CHUNK_ROWS = 'many' (.env.prod line 1): wanted a whole number, 1 or more",
         "SMTP_PORT = '70000' (environment): wanted a port number from 1 to 65535",
         "ALERT_MODE = 'send' (environment): "
-        "wanted a way to send: ALERT_EMAIL_FROM, ALERT_EMAIL_TO, SMTP_HOST or SLACK_WEBHOOK_URL",
+        "wanted a way to send: ALERT_EMAIL_FROM, ALERT_EMAIL_TO, SMTP_HOST or SLACK_WEBHOOK_URL or ALERT_URLS",
     ]
 
 

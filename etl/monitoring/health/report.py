@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from etl.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_OK, ConfigurationError
+from etl.libraries import library
 from etl.monitoring.health.files import (
     file_checks,
     folder_checks,
@@ -59,6 +60,7 @@ def pipeline_health_check(config: Config | None = None) -> Dict[str, Any]:
         ("interfaces", interface_checks),
         ("folders", folder_checks),
         ("alerts", _alerts),
+        ("services", _services),
         ("telemetry", _telemetry),
     )
     found = [check for name, look in looks for check in guarded(name, partial(look, config))]
@@ -173,6 +175,19 @@ def _alerts(config: Config) -> Iterator[Check]:
             yield failed("webhook", "SLACK_WEBHOOK_URL is not a web address", step)
             return
         yield _reached("webhook", webhook, "SLACK_WEBHOOK_URL")
+
+
+def _services(config: Config) -> Iterator[Check]:
+    """Whether the further services that alerts are sent to are known; none of them is asked."""
+    urls = config.alerts.service_urls if config.alerts.alert_mode == "send" else ()
+    for place, url in enumerate(urls, 1):
+        apprise = library("apprise", needed_by="ALERT_URLS", extra="apprise")
+        kind = url.partition(":")[0]
+        if apprise.Apprise.instantiate(url) is None:
+            what = f"address {place} of ALERT_URLS ({kind}) names no service that is known"
+            yield failed("services", what, "write it as the documentation of Apprise does")
+        else:
+            yield Check("services", PASSED, kind, message=f"address {place} names {kind}")
 
 
 def _reached(name: str, endpoint: Endpoint, settings: str) -> Check:
