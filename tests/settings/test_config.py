@@ -543,7 +543,8 @@ def test_all_problems_of_all_sections_and_files_are_listed_at_once(tmp_path: Pat
         "CHUNK_ROWS = 'many' (.env.prod line 1): wanted a whole number, 1 or more",
         "SMTP_PORT = '70000' (environment): wanted a port number from 1 to 65535",
         "ALERT_MODE = 'send' (environment): "
-        "wanted a way to send: ALERT_EMAIL_FROM, ALERT_EMAIL_TO, SMTP_HOST or SLACK_WEBHOOK_URL or ALERT_URLS",
+        "wanted a way to send: ALERT_EMAIL_FROM, ALERT_EMAIL_TO, SMTP_HOST or SLACK_WEBHOOK_URL "
+        "or ALERT_URLS",
     ]
 
 
