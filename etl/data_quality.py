@@ -23,9 +23,7 @@ from etl.profile.figures import Profile
 from etl.profile.look import judge_file
 from etl.profile.report import profile_page
 from etl.profile.validity import Violation, listed
-
-# How much each score weighs in the overall one.
-WEIGHTS = {"completeness": 0.4, "validity": 0.4, "consistency": 0.2}
+from etl.rules.usual import SCORE_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -190,9 +188,9 @@ def analyze_csv_quality(
         >>> print(metrics.summary().splitlines()[-1])
           transaction_date is a date: not so in 4
     """
-    chosen = dict(weights or WEIGHTS)
-    if odd := [name for name in chosen if name not in WEIGHTS]:
-        raise ConfigurationError(f"no score {odd[0]}", choices=", ".join(WEIGHTS))
+    chosen = dict(weights or SCORE_WEIGHTS)
+    if odd := [name for name in chosen if name not in SCORE_WEIGHTS]:
+        raise ConfigurationError(f"no score {odd[0]}", choices=", ".join(SCORE_WEIGHTS))
     profile, validity = judge_file(Path(path), key=key)
     return QualityMetrics(profile, validity.valid, validity.violations, chosen)
 

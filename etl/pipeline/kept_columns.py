@@ -15,10 +15,13 @@ from etl.errors import ETLError
 from etl.pipeline.sources import Source, further_names
 from etl.rejects import REASON_COLUMNS, one_block, reject_schema
 from etl.rules.blocks import LoadBlock
-from etl.rules.declared import Declaration, transform_declared
+from etl.rules.declared import MADE_UP, Declaration, transform_declared
 from etl.schema.tables import STAR_TABLES, WIDEST_TEXT, Column, Kind, Table
 from etl.schema.versioned import history_beside
 from etl.settings.config import Config
+from etl.settings.pipeline_file import PipelineFile
+from etl.settings.pipeline_reading import PipelineFileError
+from etl.warehouse.own_cleaning import cleaning_of, made_up, problems_of_cleaning, steps_of
 from etl.warehouse.own_loads import identifier
 from etl.warehouse.own_tables import find_table, require_names
 
@@ -84,19 +87,30 @@ def _text(name: str) -> Column:
     return Column(name, "kept from the source", Kind.TEXT, width=WIDEST_TEXT)
 
 
-def keeping(source: Source, table: Table) -> Source:
-    """Return a source whose records bring what its table has besides.
+def keeping(source: Source, table: Table, pipeline: PipelineFile) -> Source:
+    """Return a source whose records bring what its table has besides, cleaned as is declared.
 
     Args:
         source: as it is declared.
         table: its table, with the columns that are kept.
+        pipeline: says how they are cleaned.
+
+    Raises:
+        PipelineFileError: what it says cannot be done.
     """
+    options = pipeline.source(source.name)
     kept = [column for column in table.columns if column.name not in source.table.names]
-    source = replace(source, table=table)
+    cleanable = [column.name for column in kept]
+    if problems := [
+        pipeline.problem(("sources", source.name, *at), words)
+        for at, words in problems_of_cleaning(options, table, cleanable)
+    ]:
+        raise PipelineFileError(pipeline.path, problems)
+    source = replace(source, table=table, cleaning=cleaning_of(options), made_up=made_up(options))
     if not kept:
         return source
-    declaration = Declaration(Table(table.name, "", (), tuple(kept)))
-    words = f"columns kept: {', '.join(column.name for column in kept)}"
+    declaration = Declaration(Table(table.name, "", (), tuple(kept)), steps=steps_of(options))
+    words = f"columns kept: {', '.join(cleanable)}"
     return replace(
         source, written=(*source.written, words),
         transform=lambda block: _with_values(block, source, declaration),
@@ -113,7 +127,17 @@ def _with_values(block: pa.RecordBatch, source: Source, declaration: Declaration
         loaded = replace(loaded, rejected=rejected)
     else:
         loaded = source.transform(block)
-    return replace(loaded, accepted=_joined(loaded.accepted, further.accepted))
+    joined = replace(loaded, accepted=_joined(loaded.accepted, further.accepted))
+    return joined.noting(_made_up(block, loaded, declaration))
+
+
+def _made_up(block: pa.RecordBatch, loaded: LoadBlock, declaration: Declaration) -> dict[str, int]:
+    """How many values were made up in the records that are loaded."""
+    if all(each.constant is None for each in declaration.steps.values()):
+        return {}
+    kept = pc.is_in(block.column("source_row"), loaded.accepted.column("source_row"))
+    notes = transform_declared(_renamed(block.filter(kept)), declaration).notes
+    return {name: count for name, count in notes.items() if name.startswith(MADE_UP)}
 
 
 def _renamed(block: pa.RecordBatch) -> pa.RecordBatch:

@@ -31,9 +31,12 @@ from etl.pipeline.stages import EXTRACTION, LOADING, TRANSFORMATION
 from etl.pipeline.unchanged import Recognised, input_of, recognise, restate
 from etl.rejects import RejectedFile, file_name
 from etl.rules.blocks import LoadBlock
+from etl.rules.cleaning import CLIP, COUNT, MAKE_MISSING
+from etl.rules.declared import MADE_UP
 from etl.sources.several import SourceFile
 from etl.sources.watch import with_proven_order
 from etl.warehouse import apply as warehouse
+from etl.warehouse.cleaning import OUTLIERS
 from etl.warehouse.gate import Examined, pass_gate
 from etl.warehouse.intake import Intake, Tally, stage_source
 from etl.warehouse.transactions import load_staged
@@ -93,12 +96,28 @@ def _with_findings(source: Source, outcome: SourceOutcome) -> SourceOutcome:
     broken = [f"{counted(outcome.notes[note], 'record')} broke rule {name}: {check}"
               for name, check in source.rules.items()
               if (note := f"break_rule_{name}") in outcome.notes]  # fmt: skip
-    warnings = (*explained, *broken, *source.watch.warnings)
+    warnings = (*explained, *broken, *_cleaned(source, outcome.notes), *source.watch.warnings)
     if facts:
         logger.info("%s: %s", Path(source.feed.path).name, ", ".join(facts), extra=extra)
     for warning in warnings:
         logger.warning("%s: %s", source.name, warning, extra=extra)
     return replace(outcome, found=facts, warnings=warnings)
+
+
+_ACTIONS = {COUNT: "", MAKE_MISSING: ", made missing", CLIP: ", clipped"}
+
+
+def _cleaned(source: Source, notes: Mapping[str, int | None]) -> Iterator[str]:
+    """What was made up, and which outliers there were."""
+    for name, strategy in source.made_up.items():
+        if made := notes.get(f"{MADE_UP}{name}"):
+            yield f"{name}: {counted(made, 'value')} made by {strategy}"
+    for each in source.cleaning.outliers:
+        if outside := notes.get(f"{OUTLIERS}{each.column}"):
+            yield (
+                f"{each.column}: {counted(outside, 'outlier')} by {each.method}"
+                f"{_ACTIONS[each.action]}"
+            )
 
 
 def _lineage(source: Source, outcome: SourceOutcome) -> Lineage:
@@ -262,6 +281,7 @@ def _intake(
 ) -> Intake:
     return Intake(
         blocks, rejects, partial(duplicate_records, source), partial(refused_records, source),
+        cleaning=source.cleaning, repeated=partial(duplicate_records, source),
         window=source.window, partial=source.partial, staged=_staged_before(run),
         moment=source.moment,
         reached=source.feed.reached,

@@ -19,6 +19,7 @@ from etl.sources.csv_header import listed
 from etl.sources.declared import files_of
 from etl.sources.watch import Watch
 from etl.sources.window import AnyWindow, Numbers, is_everything
+from etl.warehouse.own_cleaning import cleaning_of, made_up
 from etl.warehouse.own_loads import OwnLoad
 
 _TIMES = (Kind.DATE, Kind.TIMESTAMP)
@@ -54,6 +55,7 @@ def _own_source(own: OwnLoad, config: Config, window: AnyWindow) -> Source:
         snapshot=own.snapshot, read_keys=keys,
         rules={condition.name: condition.check for condition in declared.conditions},
         moment=config.files.day_of(own.options.source.path),
+        cleaning=cleaning_of(own.options), made_up=made_up(own.options),
     )  # fmt: skip
 
 

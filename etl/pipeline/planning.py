@@ -111,7 +111,8 @@ def planned_sources(run: RunContext) -> tuple[Source, ...]:
     own = [_going_on(run, each) for each in run.own if _is_read(run, each)]
     tables = {table.source: table for table in star_tables(run.db, run.config)}
     declared = sources_of(run.config, run.plan.window)
-    found = tuple(keeping(source, tables[source.name]) for source in declared)
+    pipeline = run.config.pipeline
+    found = tuple(keeping(source, tables[source.name], pipeline) for source in declared)
     found += own_sources(own, run.config, {each.name: _own_window(run, each) for each in own})
     wanted = only or [source.name for source in found if _is_enabled(run, source.name)]
     return tuple(source for source in found if source.name in wanted)

@@ -49,9 +49,16 @@ def rejected_file(run: RunContext, source: Source) -> RejectedFile:
     return RejectedFile(run.rejected_folder, run.plan.run_id, source.name, files)
 
 
-def duplicate_records(source: Source, losers: pa.Table) -> pa.RecordBatch:
-    """Return staged records as rejected ones, because another record of their key was later."""
-    reason = f"another record of this {' and '.join(source.table.key)} took precedence"
+def duplicate_records(source: Source, losers: pa.Table, reason: str = "") -> pa.RecordBatch:
+    """Return staged records as rejected ones, because another one took precedence.
+
+    Args:
+        source: the source.
+        losers: the staged records.
+        reason: why; that their key is that of the other when left out.
+    """
+    key = " and ".join(source.table.key)
+    reason = reason or f"another record of this {key} took precedence"
     return _rejected(source, losers, error_class=DUPLICATE, reason=reason)
 
 

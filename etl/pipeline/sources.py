@@ -16,6 +16,7 @@ from etl.errors import ConfigurationError
 from etl.rules.blocks import Block, LoadBlock
 from etl.rules.business import PRODUCT_TEXTS, SALES_TEXTS, Rules
 from etl.rules.checks import DECIMAL_COMMA
+from etl.rules.cleaning import NOTHING_TO_CLEAN, Cleaning
 from etl.rules.columns import clean_text
 from etl.rules.customers import transform_customers
 from etl.rules.dates import DateReading
@@ -132,6 +133,8 @@ class Source:
         read_keys: gives the keys of records as they were read, in the types of the table.
         rules: by name of a rule that was declared, its expression.
         moment: as of when its records hold, where its file has a day in its name.
+        cleaning: what is done to the staged whole.
+        made_up: by column, how values that are missing are made up, in words.
     """
 
     name: str
@@ -149,6 +152,8 @@ class Source:
     read_keys: Callable[[pa.RecordBatch], pa.RecordBatch] = _first_column
     rules: Mapping[str, str] = field(default_factory=dict)
     moment: datetime | None = None
+    cleaning: Cleaning = NOTHING_TO_CLEAN
+    made_up: Mapping[str, str] = field(default_factory=dict)
 
 
 def sources_of(config: Config, window: Window) -> tuple[Source, ...]:
@@ -170,6 +175,7 @@ def corrected_source(source: Source, corrected: CorrectedFile) -> Source:
         ),
         partial=True,
         moment=None,
+        cleaning=NOTHING_TO_CLEAN,  # single records say nothing of the whole
         skipped={reason: rows for reason, rows in corrected.skipped.items() if rows},
     )
 

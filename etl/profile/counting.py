@@ -6,8 +6,8 @@ exactly.
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -24,16 +24,10 @@ from etl.profile.groups import (
     group_values,
 )
 from etl.profile.staged import ROWS, Staged, StagedColumn
+from etl.rules.spreads import METHODS, fence
 from etl.schema.tables import Kind
 
 _LONGEST_VALUE = 200
-
-QUANTILE, IQR, MEDIAN_DEVIATION = "quantile", "iqr", "median deviation"
-# Beyond the first and the 99th per cent by as much as lies between them.
-_QUANTILE_REACH = 1.0
-_IQR_REACH = 1.5  # Tukey's fences
-# Iglewicz and Hoaglin: 0.6745 makes a median deviation a standard deviation of a normal sample.
-_MEDIAN_REACH = 3.5 / 0.6745
 
 
 def count_profile(
@@ -203,17 +197,6 @@ ORDER BY upto""").fetchall()
     return tuple(found[bisect_left(reached, per * values)][0] for per in range(101))
 
 
-@dataclass(frozen=True)
-class _Fence:
-    """The values that are no outliers lie between."""
-
-    low: float
-    high: float
-
-    def outside(self) -> str:
-        return f"coalesce(sum(n) FILTER (v < {self.low!r} OR v > {self.high!r}), 0)::BIGINT"
-
-
 def outliers(database: duckdb.DuckDBPyConnection, found: Sequence[str]) -> dict[str, int]:
     """Return by method how many records lie outside; see `docs/profile.md`.
 
@@ -221,23 +204,25 @@ def outliers(database: duckdb.DuckDBPyConnection, found: Sequence[str]) -> dict[
         database: that holds the grouped values.
         found: their percentiles.
     """
-    p1, p25, median, p75, p99 = (float(found[per]) for per in (1, 25, 50, 75, 99))
-    reach, fences = p75 - p25, dict[str, _Fence]()
-    fences[QUANTILE] = _Fence(p1 - _QUANTILE_REACH * (p99 - p1), p99 + _QUANTILE_REACH * (p99 - p1))
-    fences[IQR] = _Fence(p25 - _IQR_REACH * reach, p75 + _IQR_REACH * reach)
-    deviation = _median_deviation(database, median) * _MEDIAN_REACH
-    fences[MEDIAN_DEVIATION] = _Fence(median - deviation, median + deviation)
-    # where half of the records are equal there is no spread by which to judge the others
-    usable = {name: fence for name, fence in fences.items() if fence.low < fence.high}
+    fences = {
+        method: fence(
+            method, lambda per: float(found[per]), partial(_median_distance, database)
+        )
+        for method in METHODS
+    }  # fmt: skip
+    usable = {method: each for method, each in fences.items() if each}
     if not usable:
         return {}
-    counts = ", ".join(fence.outside() for fence in usable.values())
+    counts = ", ".join(
+        f"coalesce(sum(n) FILTER (v < {each.low!r} OR v > {each.high!r}), 0)::BIGINT"
+        for each in usable.values()
+    )
     as_double = f"(SELECT v::DOUBLE AS v, n FROM {VALUES})"
     return dict(zip(usable, _row(database, f"SELECT {counts} FROM {as_double}"), strict=True))
 
 
-def _median_deviation(database: duckdb.DuckDBPyConnection, median: float) -> float:
-    """The median of the distances from the median."""
+def _median_distance(database: duckdb.DuckDBPyConnection, median: float) -> float:
+    """The median of the distances from a value."""
     return float(
         _row(
             database,

@@ -22,10 +22,12 @@ from etl.rules.checks import Checks
 from etl.rules.columns import Reading
 from etl.rules.dates import AS_FOUND, DateReading, read_dates, read_timestamps
 from etl.rules.record_keys import shown_keys
+from etl.rules.steps import ColumnSteps, stepped, with_constants
 from etl.rules.texts import NULL_WORDS, TextOptions, prepared
 from etl.schema.arrow import arrow_type, staged_schema
 from etl.schema.tables import Column, Kind, Role, Table
 
+MADE_UP = "imputed_"  # how a note of values that were made up begins, before the column
 _TRUE = ("true", "t", "yes", "y", "1", "on")
 _FALSE = ("false", "f", "no", "n", "0", "off")
 _NUMBERS = (Kind.INTEGER, Kind.BIGINT, Kind.DECIMAL, Kind.DOUBLE)
@@ -62,6 +64,8 @@ class Declaration:
         null_words: texts that stand for a missing value.
         decimal: the decimal mark.
         needed: columns without which a record is rejected, besides those that the table requires.
+        steps: by column, what is done to each of its values.
+        made_up: columns whose missing values are made up once all records are known.
     """
 
     table: Table
@@ -72,6 +76,8 @@ class Declaration:
     null_words: tuple[str, ...] = NULL_WORDS
     decimal: str = "."
     needed: tuple[str, ...] = ()
+    steps: Mapping[str, ColumnSteps] = field(default_factory=dict)
+    made_up: frozenset[str] = frozenset()
 
     @cached_property
     def texts(self) -> TextOptions:
@@ -145,7 +151,8 @@ def transform_declared(block: pa.RecordBatch, declaration: Declaration) -> LoadB
     """
     given = _completed(block, declaration)
     texts = prepared(given, declaration.texts)
-    block = _with_defaults(texts.records, declaration.defaults)
+    block = _with_defaults(stepped(texts.records, declaration.steps), declaration.defaults)
+    block, made = with_constants(block, declaration.steps)
     readings = {
         column.name: _read(block, column, declaration.dates)
         for column in declaration.table.with_role(Role.SOURCE)
@@ -158,13 +165,15 @@ def transform_declared(block: pa.RecordBatch, declaration: Declaration) -> LoadB
     _check_columns(checks, declaration, readings, values)
     refuse_e_notation(checks, block, declaration.key_texts)
     notes = _apply_conditions(checks, declaration, values)
+    notes |= {f"{MADE_UP}{name}": rows for name, rows in made.items()}
     return checks.result(table, values, notes).noting(texts.notes)
 
 
 def read_keys(block: pa.RecordBatch, declaration: Declaration) -> pa.RecordBatch:
     """Return the keys of a block of text in the types of the table; null where they are none."""
     texts = prepared(_completed(block, declaration), declaration.texts).records
-    texts = _with_defaults(texts, declaration.defaults)
+    texts = _with_defaults(stepped(texts, declaration.steps), declaration.defaults)
+    texts, _ = with_constants(texts, declaration.steps)
     columns = [declaration.table.column(name) for name in declaration.table.key]
     arrays = [_read(texts, column, declaration.dates).values for column in columns]
     return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in columns])
@@ -179,6 +188,7 @@ def _check_columns(
     columns = declaration.table.with_role(Role.SOURCE)
     required = (column.name for column in columns if column.required)
     needed = dict.fromkeys((*declaration.table.key, *required, *declaration.needed))
+    needed = {name: None for name in needed if name not in declaration.made_up}
     checks.missing({
         name: pc.and_(readings[name].missing, pc.is_null(values[name])) for name in needed
     })  # fmt: skip

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+# How much each score of the quality of records weighs in the overall one.
+SCORE_WEIGHTS = {"completeness": 0.4, "validity": 0.4, "consistency": 0.2}
+
 MOST_PIECES = 10_000
 HIGHEST_AMOUNT = 10_000_000
 

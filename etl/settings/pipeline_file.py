@@ -194,6 +194,40 @@ class Rule(_Part):
     )
 
 
+class ColumnCleaning(_Part):
+    """How the values of one column are cleaned."""
+
+    steps: tuple[Literal["trim", "lower", "upper", "title", "state_code"], ...] = Field(
+        default=(), description="done to each value, one after the other"
+    )
+    null_words: tuple[str, ...] = Field(
+        default=(), description="texts that stand for a missing value, besides those of the source"
+    )
+    constant: str | int | float | bool | None = Field(
+        default=None, description="value in place of a missing one"
+    )
+    impute: Literal["mean", "median", "mode", "forward"] | None = Field(
+        default=None,
+        description="makes up missing values: from all values of the source, or forward, the value "
+        "of the record before",
+    )
+    outliers: Literal["quantile", "iqr", "median deviation"] | None = Field(
+        default=None, description="the method by which numbers are outliers"
+    )
+    action: Literal["count", "missing", "clip", "reject"] = Field(
+        default="count", description="what is done with outliers"
+    )
+
+
+class Repeated(_Part):
+    """Which records are the same, besides those with one key."""
+
+    by: tuple[Name, ...] | Literal["content"] = Field(
+        description="columns; or content, all of them"
+    )
+    keep: Literal["first", "last"] = Field(default="last", description="which of them is loaded")
+
+
 class Guards(_Part):
     """Limits beyond which a source is held back."""
 
@@ -214,7 +248,20 @@ class Guards(_Part):
     )
 
 
-class BuiltInSource(SourceOptions):
+class _Cleaned(_Part):
+    """What is cleaned of a source."""
+
+    clean: Mapping[Name, ColumnCleaning] = Field(
+        default={},
+        description="by column, how its values are cleaned; of a built-in source those that "
+        'extra = "keep" keeps',
+    )
+    duplicates: Repeated | None = Field(
+        default=None, description="records that count as duplicates besides those with one key"
+    )
+
+
+class BuiltInSource(SourceOptions, _Cleaned):
     """The source of a built-in load."""
 
     guards: Guards = Guards()
@@ -232,7 +279,7 @@ class BuiltInSource(SourceOptions):
         return self
 
 
-class LoadOptions(_Part):
+class LoadOptions(_Cleaned):
     """A table of one's own."""
 
     source: SourceOptions

@@ -12,16 +12,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.history.runs import Staged
-from etl.rejects import faults_of
+from etl.rejects import faults_of, reject_block
 from etl.rules.blocks import LoadBlock
+from etl.rules.cleaning import NOTHING_TO_CLEAN, Cleaning
 from etl.rules.columns import as_text_column
 from etl.schema.tables import Column, Table
 from etl.sources.window import EVERYTHING, AnyWindow
+from etl.warehouse.cleaning import cleaned
 from etl.warehouse.staging import Staging
 from etl.warehouse.transactions import Load
 
 # Given staged records, finds them as the source wrote them, as rejected records.
 Originals = Callable[[pa.Table], pa.RecordBatch]
+Repeated = Callable[[pa.Table, str], pa.RecordBatch]
 Refusal = Callable[[pa.Table, str | pa.Array, str], pa.RecordBatch]
 
 _KEPT_REASONS = 100  # a database's own messages may differ for every record
@@ -101,6 +104,8 @@ class Intake:
         staged: tables whose records are staged and not merged yet, but will be before these.
         reached: says how far a feed of changes has been read, once that was done; empty: to the
             newest change in it.
+        cleaning: what is done to the staged whole.
+        repeated: finds the records of duplicates that the cleaning has found, with the reason.
         tally: counts them, also when the source fails or is held back on the way.
         on_read: is called when all of them are staged, before they are compared.
         moment: as of when the records hold, where that is another one than that of the run.
@@ -114,6 +119,8 @@ class Intake:
     partial: bool = False
     staged: Collection[str] = ()
     reached: Callable[[], str] = field(default=str)
+    cleaning: Cleaning = NOTHING_TO_CLEAN
+    repeated: Repeated = lambda rows, _reason: reject_block((), rows.to_pylist())
     tally: Tally = field(default_factory=Tally)
     on_read: Callable[[], None] = field(default=lambda: None)
     moment: datetime | None = None
@@ -142,6 +149,7 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
     folded = staging.fold(intake.reached()) if table.feed else None
     _reject_without_parent(staging, intake)
     duplicates = 0 if folded else _set_duplicates_aside(staging, intake)
+    duplicates += _clean(load, staging, intake) if intake.cleaning else 0
     return Staged(
         table,
         staging.rows,
@@ -181,6 +189,19 @@ def _set_duplicates_aside(staging: Staging, intake: Intake) -> int:
     intake.rejects.write(intake.originals(losers))
     intake.tally.conflicting = staging.count_conflicting()
     return int(losers.num_rows)
+
+
+def _clean(load: Load, staging: Staging, intake: Intake) -> int:
+    """Clean the staged whole; return how many duplicates were set aside for it."""
+    duplicates, notes = 0, intake.tally.notes
+    for found in cleaned(load.db, staging.table, staging.rows, intake.cleaning, notes):
+        if found.is_duplicate:
+            duplicates += found.rows.num_rows
+            intake.rejects.write(intake.repeated(found.rows, found.reason))
+        else:
+            intake.tally.rejected += found.rows.num_rows
+            _reject(staging, intake.refusal(found.rows, found.reason, found.field), intake)
+    return duplicates
 
 
 def _reject_without_parent(staging: Staging, intake: Intake) -> None:

@@ -22,6 +22,7 @@ from etl.sources.changes.declared import Changes
 from etl.sources.csv_header import comparable
 from etl.sources.declared import Records, all_texts
 from etl.sources.own_records import own_records
+from etl.warehouse.own_cleaning import problems_of_cleaning, steps_of
 from etl.warehouse.own_history import find_for_mode, require_carried, with_versions
 from etl.warehouse.own_tables import find_table, loaded_part, require_names
 
@@ -146,6 +147,7 @@ class _Declaring:
             yield at, f"{name!r} is no column{nearest(name, names)}"
         if odd:
             return
+        yield from problems_of_cleaning(options, load.declaration.table, names)
         if options.cursor and load.table.column(options.cursor).kind not in _CURSORS:
             yield ("cursor",), f"{options.cursor!r} is no date, no timestamp and no whole number"
         for part, name, words in faults_of_expressions(load.declaration):
@@ -161,6 +163,8 @@ class _Declaring:
             {n: expression for n, expression in options.defaults.items() if n in known},
             null_words=_null_words(options), decimal=source.decimal or ".",
             needed=(options.cursor,) if options.cursor in known else (),
+            steps={n: steps for n, steps in steps_of(options).items() if n in known},
+            made_up=frozenset(n for n, each in options.clean.items() if each.impute),
         )  # fmt: skip
 
     # --- columns ---

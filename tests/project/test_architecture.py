@@ -37,7 +37,7 @@ ORDER = (
     {"etl.rejects", "etl.settings"},
     {"config"},
     {"etl.engines", "etl.rules"},
-    {"etl.sources"},
+    {"etl.sources", "etl.transform"},
     {"etl.api_ingest", "etl.history"},
     {"etl.warehouse", "etl.reports", "etl.telemetry"},
     {"etl.profile"},

@@ -28,6 +28,7 @@ from etl.engines.sql_server import SQL_SERVER
 from etl.history import read_keys
 from etl.history.runs import READS_WHOLE_SOURCES
 from etl.quality import rules as quality_rules
+from etl.rules.cleaning import Duplicates
 from etl.schema.tables import (
     AUDIT_TABLES,
     CUSTOMER_DIM,
@@ -55,6 +56,7 @@ from etl.sources.sales import sales_query
 from etl.warehouse import (
     calendar,
     changes_sql,
+    cleaning_sql,
     gate_sql,
     restated,
     staging_sql,
@@ -210,6 +212,28 @@ def _restating() -> Iterator[tuple[str, str]]:
     yield "merge_restated_profit", restated.merge_restated(dialect, restated.PROFIT)
 
 
+def _cleaning() -> Iterator[tuple[str, str]]:
+    """The statements that clean staged rows as a whole."""
+    rows, column, bounds = _stage(OWN), "weight", ("(-1.5)", "20")
+    repeated = {"columns": Duplicates(("note",), keep="first"), "content": Duplicates()}
+    for name, duplicates in repeated.items():
+        text = cleaning_sql.create_repeated(SQL_SERVER, OWN, rows, duplicates)
+        yield f"create_repeated_by_{name}", text
+    yield "create_outside", cleaning_sql.create_outside(SQL_SERVER, rows, column, bounds)
+    yield "create_missing", cleaning_sql.create_missing(SQL_SERVER, rows, column)
+    yield "select_set_aside", cleaning_sql.select_set_aside(SQL_SERVER, OWN)
+    yield "delete_set_aside", cleaning_sql.delete_set_aside(SQL_SERVER, rows)
+    yield "count_values", cleaning_sql.count_values(rows, column)
+    yield "sum_of", cleaning_sql.sum_of(rows, "line").format(scale=0)
+    yield "values_at", cleaning_sql.values_at(rows, f'abs("{column}" - 1.5)', [1, 25])
+    yield "most_frequent", cleaning_sql.most_frequent(rows, column)
+    yield "fill_missing", cleaning_sql.fill_missing(rows, column)
+    yield "fill_forward", cleaning_sql.fill_forward(rows, column)
+    yield "make_missing", cleaning_sql.make_missing(rows, column, bounds)
+    yield "clip", cleaning_sql.clip(rows, column, bounds)
+    yield "count_outside", cleaning_sql.count_outside(rows, column, bounds)
+
+
 def _others() -> Iterator[tuple[str, str]]:
     yield "schema", schema_script("Server=x;Database=y")
     for view in VIEWS:
@@ -350,6 +374,7 @@ def _statements() -> Iterator[tuple[str, str]]:
     yield from _own()
     yield from _versions()
     yield from _changes()
+    yield from _cleaning()
     yield from _quality()
 
 
@@ -533,7 +558,9 @@ def test_what_is_selected_beside_an_aggregate_is_grouped() -> None:
 def _aggregates(column: exp.Expr) -> bool:
     """Whether a column is computed from several rows that become one."""
     found = column.find_all(exp.AggFunc)
-    return any(not each.find_ancestor(exp.Window) for each in found)
+    return any(
+        not each.find_ancestor(exp.Window) or each.find_ancestor(exp.Order) for each in found
+    )
 
 
 # --- MERGE -------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+SELECT count(*), count("weight") FROM "stage_sales_order_item";

@@ -1,0 +1,4 @@
+SELECT * INTO "#set_aside_row" FROM (
+SELECT * FROM "stage_sales_order_item" AS s
+WHERE "weight" < (-1.5) OR "weight" > 20
+) AS made;

@@ -1,0 +1,1 @@
+UPDATE "stage_sales_order_item" SET "weight" = ? WHERE "weight" IS NULL;
