@@ -110,7 +110,7 @@ class OdbcReader:
             f"check {setting}, the driver, and that the table has the columns of the query"
         )
         with self._errors():
-            self._connection = _connect_to_read(connection_string)
+            self._connection = open_source(connection_string)
             self._server = str(self._connection.getinfo(_DBMS_NAME))
         self._cursor: Any = None
 
@@ -142,7 +142,13 @@ class OdbcReader:
         return odbc_errors("the ODBC source", raised=ExtractionError, next_step=self._next_step)
 
 
-def _connect_to_read(connection_string: str) -> Any:
+def open_source(connection_string: str) -> Any:
+    """Connect to any ODBC source for reading; without a driver one for SQL Server is chosen.
+
+    Raises:
+        ExtractionError: there is no ODBC manager on this system, and no other way.
+        Exception: the server or the driver refuses, as the driver puts it.
+    """
     pairs = parse(connection_string)
     if by_mssql_python(pairs):
         return mssql_driver.connect(joined(_without_driver(pairs)), autocommit=True)

@@ -29,7 +29,7 @@ from etl.resilience.transient import ErrorCodes
 from etl.schema.tables import Kind, Table
 from etl.settings.connection_strings import url_parts
 
-_SCHEMES = ("postgresql://", "postgres://")  # both are those of its client
+SCHEMES = ("postgresql://", "postgres://")  # both are those of its client
 _CONNECT_TIMEOUT_S = 15
 # Whoever blocks us for longer than a minute makes error 55P03, which is tried again.
 _SETTINGS = "SET lock_timeout = '60s'; SET client_min_messages = warning;"
@@ -220,6 +220,21 @@ def numbered_marks(sql: str) -> str:
     """
     numbers = iter(range(1, sql.count("?") + 1))
     return _MARK.sub(lambda found: f"${next(numbers)}" if found[1] else found[0], sql)
+
+
+def with_values(sql: str, values: Sequence[str]) -> str:
+    """Replace each `?` outside texts and names by a value, for what takes no parameters.
+
+    Args:
+        sql: the statement.
+        values: literals, written by the program itself.
+
+    Example:
+        >>> with_values("SELECT 'why?' WHERE x < ?", ["5"])
+        "SELECT 'why?' WHERE x < 5"
+    """
+    remaining = iter(values)
+    return _MARK.sub(lambda found: next(remaining) if found[1] else found[0], sql)
 
 
 @cache
@@ -626,7 +641,7 @@ def _errors(
 ENGINE = Engine(
     dialect=POSTGRESQL,
     form="postgresql://user:password@host/database",
-    accepts=lambda text: text.startswith(_SCHEMES),
+    accepts=lambda text: text.startswith(SCHEMES),
     open=PostgresSession.open,
     reader=PostgresReader,
     codes=CODES,

@@ -1,21 +1,20 @@
 """Where the records of a declared load are read: a file of any form, or a query of a database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from etl.rules.blocks import Block
-from etl.schema.arrow import text_schema
+from etl.schema.tables import Column
 from etl.sources.csv_look import look_at_csv, read_beginning
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
 from etl.sources.customers import read_csv_originals
 from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm, names_in_json, read_flat_json, read_flat_json_rows
 from etl.sources.json_reader import JsonShape
-from etl.sources.query_records import QueryForm, names_in_query, read_query, sql_of
 from etl.sources.several import SourceFiles
 from etl.sources.watch import Watch
 from etl.sources.window import EVERYTHING, AnyWindow
@@ -43,6 +42,19 @@ class Records(Protocol):
 
     def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
         """Return staged records as the source wrote them."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """Records whose source knows the types of their columns."""
+
+    def known_columns(self, names: Mapping[str, str], key: Sequence[str]) -> dict[str, Column]:
+        """Return columns of a table that is made for them, as far as the source says their types.
+
+        Args:
+            names: by name in the source, that in the table.
+            key: of the table.
+        """
 
 
 @dataclass(frozen=True)
@@ -128,32 +140,6 @@ class JsonRecords(_OfFiles):
             losers["source_row"].combine_chunks(),
             lambda path, rows: read_flat_json_rows(path, columns, self.form, rows),
         )
-
-
-@dataclass(frozen=True)
-class QueryRecords:
-    """Records of a table or a query of a database."""
-
-    form: QueryForm
-    place: str
-    trace: None = None
-
-    def asked(self, window: AnyWindow) -> str:
-        """Return the query."""
-        return sql_of(self.form, window)
-
-    def names(self) -> tuple[str, ...]:
-        """Return the columns of the query."""
-        return names_in_query(self.form)
-
-    def blocks(self, columns: Sequence[str], window: AnyWindow, watch: Watch) -> Iterator[Block]:
-        """Ask for the records of the window."""
-        yield from read_query(self.form, columns, window)
-
-    def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
-        """Return them as they were staged."""
-        # a query cannot be asked again for the same rows
-        return losers.select(["source_row", *columns]).cast(text_schema(columns))
 
 
 def files_of(records: Records) -> SourceFiles | None:

@@ -13,12 +13,14 @@ from etl.settings.pipeline_file import LoadOptions, SourceOptions
 from etl.sources.changes.own import changes_in_database, changes_in_files
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat
-from etl.sources.declared import CsvRecords, JsonRecords, QueryRecords, Records, holds_json
+from etl.sources.databases.asked import Asked
+from etl.sources.databases.driver import Target
+from etl.sources.databases.records import DatabaseRecords, database_breaker
+from etl.sources.databases.registry import DRIVERS
+from etl.sources.declared import CsvRecords, JsonRecords, Records, holds_json
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape
-from etl.sources.query_records import QueryForm
 from etl.sources.rest.declared import rest_records
-from etl.sources.sales import sales_breaker
 from etl.sources.several import SourceFiles
 
 
@@ -37,7 +39,7 @@ def own_records(config: Config, name: str, options: LoadOptions) -> Records:
     if source.is_feed:
         return _changes(config, name, options)
     if source.connection:
-        return _query(config, options)
+        return _database(config, options)
     if source.is_rest:
         records = rest_records(source, config, cursor=options.cursor or "")
         return records.lacking(_lacking(options))
@@ -99,17 +101,19 @@ def _lacking(options: LoadOptions) -> dict[str, str]:
     return dict.fromkeys((*options.defaults, *options.source.defaults), "")
 
 
-def _query(config: Config, options: LoadOptions) -> QueryRecords:
+def _database(config: Config, options: LoadOptions) -> DatabaseRecords:
     source, processing = options.source, config.processing
     connection = connection_of(config, source.connection)
-    form = QueryForm(
-        connection, source.connection, source.table, source.query,
-        _in_source(options, options.cursor or ""), source.rename,
-        _lacking(options),
-        source.time_zone or processing.source_time_zone, processing.chunk_rows,
-        sales_breaker(processing.breaker_failure_threshold, processing.breaker_recovery_seconds),
+    zone = source.time_zone or processing.source_time_zone
+    return DatabaseRecords(
+        Target(connection, source.connection, zone, processing.chunk_rows),
+        place_of(connection, source.connection),
+        Asked(source.table, source.query, _in_source(options, options.cursor or "")),
+        source.rename, _lacking(options),
+        database_breaker(
+            processing.breaker_failure_threshold, processing.breaker_recovery_seconds
+        ),
     )  # fmt: skip
-    return QueryRecords(form, place_of(connection, source.connection))
 
 
 def _in_source(options: LoadOptions, column: str) -> str:
@@ -135,5 +139,5 @@ def connection_of(config: Config, name: str) -> str:
     except ValueError:
         raise ConfigurationError(
             f"{name} holds no connection string",
-            choices="duckdb:///path, postgresql://..., or an ODBC string Name=value;...",
+            choices=", ".join(driver.form for driver in DRIVERS),
         ) from None

@@ -20,7 +20,7 @@ from etl.settings.pipeline_reading import PipelineFileError
 from etl.settings.toml_places import Place
 from etl.sources.changes.declared import Changes
 from etl.sources.csv_header import comparable
-from etl.sources.declared import Records, all_texts
+from etl.sources.declared import Described, Records, all_texts
 from etl.sources.own_records import own_records
 from etl.warehouse.own_cleaning import problems_of_cleaning, steps_of
 from etl.warehouse.own_history import find_for_mode, require_carried, with_versions
@@ -177,30 +177,41 @@ class _Declaring:
         known = {n: _declared_column(n, t, options.key) for n, t in options.columns.items()}
         if existing:
             known = {column.name: column for column in existing.columns} | known
-        names = self._names(records, known)
+        sources = self._names(records, known)
+        computed = (*options.source.defaults, *options.defaults)
+        names = list(dict.fromkeys((*sources.values(), *computed)))
         new = [name for name in names if name not in known]
         if existing and options.source.extra != "keep":
             return tuple(known[name] for name in names if name in known)
-        found = {column.name: column for column in self._found(records, new)} if new else {}
+        found = self._found(records, {n: c for n, c in sources.items() if c in new}, new)
         wanted = dict.fromkeys((*options.columns, *names))
         return tuple({**known, **found}[name] for name in wanted)
 
-    def _names(self, records: Records, known: Mapping[str, Column]) -> list[str]:
-        """The columns of the source, by the names that the table has or is to have."""
+    def _names(self, records: Records, known: Mapping[str, Column]) -> dict[str, str]:
+        """By name in the source, the name that the table has or is to have."""
         source = self.options.source
         by_form = {comparable(name): name for name in known}
         by_form |= {comparable(name): column for name, column in source.rename.items()}
-        names = [by_form.get(comparable(n)) or identifier(n) for n in records.names()]
-        computed = [*source.defaults, *self.options.defaults]
-        return list(dict.fromkeys(name for name in (*names, *computed) if name))
+        names = {n: by_form.get(comparable(n)) or identifier(n) for n in records.names()}
+        return {name: column for name, column in names.items() if column}
 
-    def _found(self, records: Records, names: Sequence[str]) -> tuple[Column, ...]:
-        source = self.options.source
-        words = _null_words(self.options)
-        finder = TypeFinder(names, decimal=source.decimal or ".", null_words=words)
-        for block in all_texts(records, names):
+    def _found(
+        self, records: Records, sources: Mapping[str, str], names: Sequence[str]
+    ) -> dict[str, Column]:
+        """New columns: as the source declares them, the others by the values that they hold."""
+        if not names:
+            return {}
+        known = (
+            records.known_columns(sources, self.options.key)
+            if isinstance(records, Described)
+            else {}
+        )
+        unknown = [name for name in names if name not in known]
+        words, decimal = _null_words(self.options), self.options.source.decimal or "."
+        finder = TypeFinder(unknown, decimal=decimal, null_words=words)
+        for block in all_texts(records, unknown) if unknown else ():
             finder.look(block)
-        return finder.columns(self.options.key)
+        return known | {column.name: column for column in finder.columns(self.options.key)}
 
     # --- references ---
 

@@ -25,7 +25,7 @@ from etl.sources.changes.feed_kinds import FeedKind, FeedTable
 from etl.sources.changes.log_records import LogForm
 from etl.sources.changes.originals import as_staged
 from etl.sources.changes.rows import Database, rows_of
-from etl.sources.query_records import text_of_value
+from etl.sources.databases.rows import text_of_value
 from etl.sources.watch import Watch
 from etl.sources.window import AnyWindow
 

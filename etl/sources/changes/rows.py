@@ -8,7 +8,7 @@ from typing import Any
 from etl.engines.duckdb import duckdb_path
 from etl.engines.registry import engine_of
 from etl.resilience.circuit_breaker import CircuitBreaker
-from etl.sources.query_records import duckdb_rows
+from etl.sources.databases.rows import duckdb_rows
 from etl.sources.servers import ServerQuery, open_query
 
 Rows = tuple[tuple[str, ...], Sequence[Sequence[Any]]]

@@ -1,0 +1,1 @@
+"""Tables, views, queries and collections of databases as blocks of text columns."""
