@@ -1,5 +1,6 @@
 """Stand-ins of AWS and Azure on loopback: moto's server, Azurite, and one that misbehaves."""
 
+import json
 import os
 import shutil
 import socket
@@ -203,19 +204,23 @@ class _Refusing(BaseHTTPRequestHandler):
 
 
 class RefusingServer(ThreadingHTTPServer):
-    """Answers every call with one error, as S3 words it: a look at an object has no words."""
+    """Answers every call with one error, as S3 words it, or as the newer services do.
 
-    def __init__(self, status: int, code: str) -> None:
+    The answer to a look at an object has no words.
+    """
+
+    def __init__(self, status: int, code: str, *, as_json: bool) -> None:
         super().__init__(("127.0.0.1", 0), _Refusing)
         self.status, self.asked = status, 0
-        self.body = (
-            f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>In words.</Message></Error>'
-        ).encode()
+        words = f"<Error><Code>{code}</Code><Message>In words.</Message></Error>"
+        if as_json:
+            words = json.dumps({"__type": code, "message": "In words."})
+        self.body = words.encode()
 
 
 @contextmanager
-def refusing(status: int, code: str) -> Iterator[RefusingServer]:
-    with serving(RefusingServer(status, code)) as server:
+def refusing(status: int, code: str, *, as_json: bool = False) -> Iterator[RefusingServer]:
+    with serving(RefusingServer(status, code, as_json=as_json)) as server:
         yield server
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from certificates import Certificates, make_certificates
 from cloud_servers import Cloud, azurite_server, moto_server
 from engines import ENGINES, POSTGRESQL, SERVERS, SQL_SERVER, Engine, drop_databases, using
 from hypothesis import settings
@@ -61,6 +62,12 @@ def azure() -> Iterator[Cloud]:
     """A stand-in of Azure's storage; each process of the tests starts one at most."""
     with azurite_server() as cloud:
         yield cloud
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates for servers on loopback."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(params=["s3", "azure"])

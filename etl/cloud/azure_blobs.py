@@ -76,7 +76,7 @@ class _Open:
 
     def read_at(self, offset: int, size: int) -> bytes:
         same = cloud_library("azure.core", AZURE).MatchConditions.IfNotModified
-        with _refusals(self.path):
+        with azure_refusals(self.path):
             data: bytes = self.blob.download_blob(
                 offset, size, etag=self.info.tag, match_condition=same
             ).readall()
@@ -96,7 +96,7 @@ class AzureStore:
     def open(self, path: CloudPath) -> _Open | None:
         """Open an object; None where there is none of this name."""
         blob = self._blob(path)
-        with _refusals(path):
+        with azure_refusals(path):
             try:
                 found = blob.get_blob_properties()
             except cloud_library("azure.core.exceptions", AZURE).ResourceNotFoundError as error:
@@ -108,18 +108,18 @@ class AzureStore:
     def list(self, folder: CloudPath) -> Iterator[tuple[CloudPath, ObjectInfo]]:
         """Yield every object below a folder, at any depth."""
         start = f"{folder.key}/" if folder.key else None
-        with _refusals(folder):
+        with azure_refusals(folder):
             for each in self._container(folder).list_blobs(name_starts_with=start):
                 yield folder.bucket / each.name, _info(each)
 
     def upload(self, file: Path, path: CloudPath) -> None:
         """Write a file of this machine as an object, which is there whole or not at all."""
-        with _refusals(path), file.open("rb") as content:
+        with azure_refusals(path), file.open("rb") as content:
             self._blob(path).upload_blob(content, overwrite=True)
 
     def delete(self, path: CloudPath) -> None:
         """Remove an object."""
-        with _refusals(path):
+        with azure_refusals(path):
             self._blob(path).delete_blob()
 
     def _container(self, path: CloudPath) -> Any:
@@ -136,12 +136,20 @@ def _info(properties: Any) -> ObjectInfo:
 
 
 @contextmanager
-def _refusals(path: CloudPath) -> Iterator[None]:
+def azure_refusals(place: object) -> Iterator[None]:
+    """Put into words what a service of Azure, or its library, refuses.
+
+    Args:
+        place: what was asked for.
+
+    Raises:
+        CloudError: it was refused.
+    """
     errors = cloud_library("azure.core.exceptions", AZURE)
     try:
         yield
     except errors.AzureError as error:
-        raise fault(path, _codes(error, errors), str(error)) from error
+        raise fault(place, _codes(error, errors), str(error)) from error
 
 
 def _codes(error: Any, errors: Any) -> tuple[str, ...]:
@@ -159,5 +167,5 @@ def _codes(error: Any, errors: Any) -> tuple[str, ...]:
 
 
 def _code(error: Any) -> str:
-    code = getattr(error, "error_code", None)
+    code = getattr(error, "error_code", None) or getattr(error.error, "code", None)
     return str(getattr(code, "value", code) or "")

@@ -58,7 +58,23 @@ _MEANINGS = (
         _RIGHTS,
     ),
     Meaning(
+        "AccessDeniedException Forbidden ForbiddenByRbac",
+        "it may not be used with these credentials (access denied)",
+        "give the login, role or identity of this run the right to it, as docs/clouds.md says",
+    ),
+    Meaning(
+        "ResourceNotFoundException ParameterNotFound SecretNotFound",
+        "there is nothing of this name",
+        "correct the name; at AWS it lies in the region that AWS_REGION says",
+    ),
+    Meaning(
+        "NoRegion",
+        "no region is set",
+        "set AWS_REGION",
+    ),
+    Meaning(
         "InvalidAccessKeyId SignatureDoesNotMatch UnrecognizedClient InvalidClientTokenId "
+        "UnrecognizedClientException InvalidSignatureException IncompleteSignature "
         "InvalidSignature AuthenticationFailed InvalidAuthenticationInfo 401",
         "the service does not know these credentials",
         "correct the keys, the profile or the role of this run",
@@ -86,7 +102,8 @@ _MEANINGS = (
     Meaning(
         "NetworkConnection RequestTimeout SlowDown Throttling ThrottlingException "
         "ServiceUnavailable InternalFailure InternalError ServerBusy OperationTimedOut "
-        "429 500 502 503 504",
+        "ThrottledException TooManyRequestsException InternalServiceError "
+        "ServiceUnavailableException InternalServerError 429 500 502 503 504",
         "the service did not answer as it should",
         "run again; if it stays, check the network, AWS_REGION and AWS_ENDPOINT_URL",
         passes=True,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from etl.cloud.access import CloudAccess
 from etl.cloud.paths import FORMS, CloudPath, cloud_path
+from etl.cloud.secrets import PREFIX
 from etl.errors import ConfigurationError
 from etl.settings.layers import Layers
 
@@ -25,7 +26,7 @@ def access_of(layers: Layers) -> CloudAccess:
     given = {
         attribute: str(layers.given[name].value).strip()
         for name, attribute in _NAMES.items()
-        if name in layers.given
+        if name in layers.given and not str(layers.given[name].value).startswith(PREFIX)
     }
     return CloudAccess(
         **given, max_retries=layers.number("MAX_RETRIES"), backoff_factor=_factor(layers)

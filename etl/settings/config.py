@@ -64,6 +64,7 @@ from etl.settings.pipeline_reading import (
     settings_named_in,
 )
 from etl.settings.source_paths import filled, is_dated, matches
+from etl.settings.stored_secrets import with_secrets
 
 ENVIRONMENTS = ("dev", "test", "prod")
 # Built-in sources of which a run takes a span of days; the others are snapshots.
@@ -101,7 +102,8 @@ class _Section(BaseSettings):
     def __init__(self, *, layers: Layers | None = None, **arguments: object) -> None:
         if unknown := arguments.keys() - type(self).model_fields:
             raise TypeError(f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}")
-        layers = (layers or read_layers(_settings(), base_dir=working_folder())).under(arguments)
+        layers = layers or _fetched(read_layers(_settings(), base_dir=working_folder()))
+        layers = layers.under(arguments)
         values, wrong = self._read(layers)
         try:
             super().__init__(**values)
@@ -153,6 +155,14 @@ class _Section(BaseSettings):
     def _broken_rules(cls, given: Mapping[str, Given], env: str) -> Iterator[tuple[str, str]]:
         """Settings that do not go together: the name of one, and what is wanted of it."""
         yield from ()
+
+
+def _fetched(layers: Layers) -> Layers:
+    """The layers with the secrets that stores hold; without one of them nothing else is checked."""
+    layers, problems = with_secrets(layers)
+    if problems:
+        raise SettingsError(layers.base_dir, [*layers.problems, *problems])
+    return layers
 
 
 def _work_dir(layers: Layers) -> Path:
@@ -714,7 +724,7 @@ def load_config(
         read_layers, environment=env, base_dir=base_dir or working_folder(), environ=environ
     )
     named = _named_in_pipeline(read(_settings()))
-    layers = read({**_settings(), **named})
+    layers = _fetched(read({**_settings(), **named}))
     sections: dict[str, Any] = {}
     problems: list[str] = []
     for name, section in SECTIONS.items():
