@@ -52,11 +52,13 @@ from etl.alerts.run_alerts import with_alerts
 from etl.alerts.sla import alert_of_missed, deadlines, shown_rows
 from etl.alerts.throttling import AlertThrottler
 from etl.api_ingest import fetch_from_api
+from etl.engines.registry import engine_of
 from etl.engines.schemas import Schemas
 from etl.errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from etl.files import private_files
 from etl.history.runs import utc_now
 from etl.history.summary import RunSummary
+from etl.marts.plan import plan_marts
 from etl.monitoring.health.report import pipeline_health_check
 from etl.monitoring.lineage import track_data_lineage
 from etl.monitoring.logs import close_logging, log_context, setup_logging
@@ -215,12 +217,17 @@ def _begin(args: Arguments) -> int:
     return _run_and_print(load_config(args.env), Arguments(env=args.env, dry_run=True))
 
 
-def _print_schema(config: Config, _args: Arguments) -> int:
+def _print_schema(config: Config, args: Arguments) -> int:
     connection = config.database.connection_string.get_secret_value()
     loaded, schemas = (*STAR_TABLES, *own_tables(config)), Schemas.of(config)
+    broken = ""
+    if config.processing.marts if args.marts is None else args.marts:
+        plan = plan_marts(config.base_dir, engine_of(connection).dialect_in(schemas), loaded)
+        loaded = (*loaded, *plan.tables)
+        broken = "".join(f"\n\n-- {each.error}" for each in plan.broken)
     with console.output():
         upgrade = upgrade_script(connection, loaded, schemas=schemas)
-        print(schema_script(connection, upgrade, loaded, schemas=schemas))
+        print(schema_script(connection, upgrade, loaded, schemas=schemas) + broken)
     return EXIT_OK
 
 

@@ -12,6 +12,7 @@ COMMAND = "nightly-etl"
 _PACKAGE = Path(__file__).resolve().parent
 SAMPLE = _PACKAGE / "sample"  # the build puts it there: a checkout has none
 INSTALLED = SAMPLE.is_dir()
+MARTS = _PACKAGE / "mart_files" if INSTALLED else _PACKAGE.parent / "marts"
 
 
 def working_folder() -> Path:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from etl.schema.tables import ALL_TABLES
+from etl.schema.tables import ALL_TABLES, MART_TABLES
 from etl.settings.config import Config
 
 # A name where a table is named. Columns, aliases and indexes never stand behind these words, and
@@ -18,7 +18,7 @@ _TABLE = re.compile(
     r'|TABLE(?:\s+IF(?:\s+NOT)?\s+EXISTS)?)\s+)"(?P<name>[^"]+)"(?!\.)'
 )
 _STAGING = ("stage_", "rejected_", "removed_")
-_OWN_NAMES = frozenset(table.name for table in ALL_TABLES)
+_OWN_NAMES = frozenset(table.name for table in (*ALL_TABLES, *MART_TABLES))
 
 
 @dataclass(frozen=True)

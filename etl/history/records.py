@@ -102,6 +102,7 @@ def without_secrets(summary: RunSummary, config: Config) -> RunSummary:
         error=masked(summary.error, secrets),
         attention=tuple(masked(line, secrets) for line in summary.attention),
         notices=tuple(masked(line, secrets) for line in summary.notices),
+        marts=tuple(replace(mart, message=masked(mart.message, secrets)) for mart in summary.marts),
         sources=tuple(
             replace(source, message=masked(source.message, secrets)) for source in summary.sources
         ),

@@ -31,6 +31,7 @@ from etl.history.entries import (
     row_counts_in,
 )
 from etl.history.judged import Anomaly, Check
+from etl.history.mart_outcomes import MartOutcome
 from etl.history.measured import Measured, Stage
 from etl.history.outcomes import Reason, Reject, SourceOutcome, TableCounts
 from etl.history.traced import Lineage
@@ -55,6 +56,7 @@ class RunSummary(Mapping[str, Any]):
         scores: 0 to 100, by source and by table.
         dimension_scores: of each table, by dimension.
         rejects: rejected records by reason; None when unknown.
+        marts: how each fared; none when none were to be built.
         exported: paths.
         page: path of the page over the latest runs; empty when none is written.
         in_history: whether the warehouse knows how the run ended.
@@ -84,6 +86,7 @@ class RunSummary(Mapping[str, Any]):
     measured: Measured = field(default_factory=Measured)
     rejects: tuple[Reject, ...] | None = None
     lineage: tuple[Lineage, ...] = ()
+    marts: tuple[MartOutcome, ...] = ()
     exported: tuple[str, ...] = ()
     page: str = ""
     in_history: bool = False
@@ -203,6 +206,7 @@ class RunSummary(Mapping[str, Any]):
             "metrics": self.measured.as_dict(),
             "rejects": None if self.rejects is None else [r.as_dict() for r in self.rejects],
             "lineage": [each.as_dict() for each in self.lineage],
+            "marts": [each.as_dict() for each in self.marts],
             "exported": list(self.exported),
             "page": self.page,
             "in_history": self.in_history,
@@ -254,6 +258,7 @@ class RunSummary(Mapping[str, Any]):
             measured=Measured.from_dict(known.get("metrics")),
             rejects=_rejects(known.get("rejects")),
             lineage=lineage or tuple(_traced(t) for t in tables if t.source != UNKNOWN),
+            marts=all_of(MartOutcome.from_dict, known.get("marts")),
             exported=all_of(name_of, known.get("exported")),
             page=name_of(known.get("page"), missing=""),
             in_history=known.get("in_history") is True,

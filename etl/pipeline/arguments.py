@@ -121,6 +121,10 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         help="load the records of a rejected file that were corrected, and nothing else",
     )  # fmt: skip
     group.add_argument(
+        "--marts", action=argparse.BooleanOptionalAction,
+        help="build the marts after the load, or not (default: MARTS)",
+    )  # fmt: skip
+    group.add_argument(
         "--export", choices=EXPORTS,
         help="also write the loaded tables to OUTPUT_DIR/<env>/processed; in csv a text that a "
         "spreadsheet would run as a formula gets an apostrophe in front, parquet is exact",
@@ -216,6 +220,7 @@ class Arguments:
     validate: bool = False
     accept: tuple[str, ...] = ()
     reprocess_rejected: str | None = None
+    marts: bool | None = None
     export: str | None = None
     profile: str | None = None
     against: str | None = None
@@ -290,6 +295,7 @@ def arguments_of_run(args: Arguments) -> str:
             words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
     words += ["--no-skip"] if args.no_skip else []
     words += ["--validate"] if args.validate else []
+    words += [] if args.marts is None else ["--marts" if args.marts else "--no-marts"]
     words += [word for name in args.only for word in ("--only", name)]
     words += [word for name in args.accept for word in ("--accept", name)]
     return shlex.join(words)

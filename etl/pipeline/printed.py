@@ -11,6 +11,7 @@ from rich.text import Text
 from etl.errors import EXIT_OK
 from etl.history.audit import LOADED, PREVIEWED
 from etl.history.judged import Check
+from etl.history.mart_outcomes import marts_words
 from etl.history.outcomes import SourceOutcome, TableCounts
 from etl.history.runs import flaws_in_words
 from etl.history.summary import RunSummary
@@ -152,6 +153,8 @@ def _needed(summary: RunSummary) -> Iterator[_Said]:
             _Said("look at", f"{source.source}: {each}", _DOUBTFUL) for each in source.warnings
         )
     yield from (_Said("note", line) for line in summary.notices)
+    if summary.marts:
+        yield _Said("marts", marts_words(summary.marts))
     for source in sources:
         if source.loaded and source.rejected_file:
             yield _Said(f"rejected {source.source}", source.rejected_file, _DOUBTFUL)

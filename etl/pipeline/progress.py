@@ -10,7 +10,7 @@ from etl.sources.meter import BYTES, Meter
 from etl.words import bytes_words, count_words, counted, seconds_words
 
 READING, DUPLICATES, CHECKING = "reading", "deduplicating", "checking"
-MERGING, VALIDATING = "merging", "validating"
+MERGING, VALIDATING, BUILDING = "merging", "validating", "building"
 WAITING = "waiting"
 
 _BEGUN_S = 1.0  # so long a step lasts before its speed says anything

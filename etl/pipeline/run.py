@@ -23,6 +23,7 @@ from etl.pipeline.context import RunContext, kept
 from etl.pipeline.kept_columns import star_tables
 from etl.pipeline.left import is_as_left, note_as_left
 from etl.pipeline.loads import run_loads
+from etl.pipeline.marts import build_marts
 from etl.pipeline.planning import notices_of_settings, plan_run, planned_sources, sales_not_read
 from etl.pipeline.profiling import profile_loads
 from etl.pipeline.progress import VALIDATING
@@ -234,6 +235,7 @@ def _load_and_validate(run: RunContext, findings: Findings) -> RunSummary:
     findings.notices += _found(run, lambda: notices_of_settings(run))
     findings.attention += _found(run, lambda: sales_not_read(run, outcomes))
     findings.judged = _validate(run, applied)
+    findings.marts = build_marts(run)
     findings.exported += _export(run, findings)
     profile_loads(run, outcomes)
     return summarize(run, outcomes, applied, findings)
@@ -294,10 +296,10 @@ def _export(run: RunContext, findings: Findings) -> list[Path]:
     if not run.args.export:
         return []
     try:
-        tables = (*star_tables(run.db, run.config), *(each.whole for each in run.own))
-        return export_tables(
-            run.db, run.config.files.results_dir / PROCESSED, run.args.export, tables
-        )
+        own = (each.whole for each in run.own)
+        tables = (*star_tables(run.db, run.config), *own, *findings.marts.tables)
+        folder = run.config.files.results_dir / PROCESSED
+        return export_tables(run.db, folder, run.args.export, tables)
     except ETLError as error:  # the load itself is done
         logger.error("%s", error, exc_info=True, extra=IN_SUMMARY)  # its own message
         findings.attention.append(f"export: {error}")

@@ -13,6 +13,7 @@ from etl.history.records import error_text, without_secrets
 from etl.history.runs import Applied, LoadCounts
 from etl.history.summary import RunSummary
 from etl.pipeline.context import RunContext
+from etl.pipeline.marts import NO_MARTS, Marts
 from etl.quality.judge import NOT_JUDGED, Judged
 from etl.reports.dashboard import DASHBOARD
 from etl.schema.tables import Table
@@ -38,6 +39,7 @@ class Findings:
     notices: list[str] = field(default_factory=list)
     exported: list[Path] = field(default_factory=list)
     judged: Judged = NOT_JUDGED
+    marts: Marts = NO_MARTS
 
 
 def summarize(
@@ -52,7 +54,7 @@ def summarize(
         findings: what else was found.
     """
     judged = findings.judged
-    attention = (*findings.attention, *_attention(outcomes, judged))
+    attention = (*findings.attention, *_attention(outcomes, judged), *findings.marts.attention)
     exit_code = _exit_code(outcomes, attention)
     summary = replace(
         run.record.base(),
@@ -69,6 +71,7 @@ def summarize(
         attention=attention,
         notices=(*run.ledger.notices, *findings.notices),
         measured=Measured.from_dict(run.metrics.generate_summary_report()),
+        marts=findings.marts.outcomes,
         exported=tuple(map(str, findings.exported)),
         page="" if run.args.dry_run else str(run.output / DASHBOARD),
     )

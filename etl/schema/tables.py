@@ -103,6 +103,7 @@ class Table:
             are rows.
         versions: how it keeps the versions of its rows; None: it has one row per key.
         history: a table beside it that keeps the versions of its rows.
+        computed: its rows follow from those of other tables, and are never staged.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Table:
     feed: Feed | None = None
     versions: Versions | None = None
     history: "Table | None" = None
+    computed: bool = False
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -499,6 +501,35 @@ ETL_SNAPSHOT = Table(
     ),
 )  # fmt: skip
 
+ETL_MART = Table(
+    "etl_mart", "one row per mart: when it was built, and of what", ("mart",),
+    columns=(
+        _text("mart", "table of the mart", width=50, required=True, exact=True),
+        _text("run_id", "run that built it; empty: it is to be built anew", width=30,
+              required=True, exact=True),
+        _text("definition", "digest of its file and columns", width=64, required=True),
+        _text("watched", "columns that it reads, by table, as JSON", width=WIDEST_TEXT,
+              required=True),
+        Column("rows", "rows that it has", Kind.BIGINT, required=True),
+        _time("built_at", "UTC", required=True),
+    ),
+    computed=True,
+)  # fmt: skip
+
+ETL_TOUCHED = Table(
+    "etl_touched", "what loads have changed since the marts were built", (),
+    columns=(
+        _RUN_ID,
+        replace(_TABLE_NAME, description="table that was changed"),
+        Column("day", "day of a sale, before or after the change", Kind.DATE),
+        _text("customer_id", "likewise its customer, or the one whose record changed",
+              width=KEY_WIDTH, exact=True),
+        _text("product_id", "likewise its product, or the one whose record changed",
+              width=KEY_WIDTH, exact=True),
+    ),
+    computed=True,
+)  # fmt: skip
+
 # What a sale is to its customer.
 FIRST_TIME, REPEAT = "First-time", "Repeat"
 
@@ -519,6 +550,8 @@ AUDIT_TABLES = (
     ETL_SNAPSHOT,
 )
 ALL_TABLES = (*STAR_TABLES, DATE_DIM, *AUDIT_TABLES)
+# There where marts are built.
+MART_TABLES = (ETL_MART, ETL_TOUCHED)
 
 
 def derived_tables(loaded: Iterable[Table]) -> tuple[Table, ...]:
@@ -662,8 +695,8 @@ def corrected_key_table(table: Table) -> Table:
 
 
 def staging_tables(loaded: Iterable[Table] = STAR_TABLES) -> Iterator[Table]:
-    """Yield the permanent tables in which a server stages the records of tables."""
-    for table in loaded:
+    """Yield the permanent tables in which a server stages the records of loaded tables."""
+    for table in (each for each in loaded if not each.computed):
         yield staging_table(table, permanent=True)
         yield rejected_key_table(table)
         if table.feed:

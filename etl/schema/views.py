@@ -103,6 +103,12 @@ class Note:
         return self.column if self.kind == "TABLE" else ""
 
 
+def _notes_of_table(table: Table) -> Iterator[Note]:
+    yield Note("TABLE", table.name, "", table.description)
+    for column in table.columns:
+        yield Note("TABLE", table.name, column.name, column.description)
+
+
 def notes_of(tables: Iterable[Table], views: Sequence[View]) -> Iterator[Note]:
     """Yield the notes on the tables of this package among these, and on views.
 
@@ -111,10 +117,8 @@ def notes_of(tables: Iterable[Table], views: Sequence[View]) -> Iterator[Note]:
         'one row per day, whole years from the first sale to the newest'
     """
     for table in tables:
-        if table in ALL_TABLES:
-            yield Note("TABLE", table.name, "", table.description)
-            for column in table.columns:
-                yield Note("TABLE", table.name, column.name, column.description)
+        if table in ALL_TABLES or table.computed:
+            yield from (note for note in _notes_of_table(table) if note.text)
     for view in views:
         yield Note("VIEW", view.name, "", view.description)
         for shown in view.columns:

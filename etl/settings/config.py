@@ -512,6 +512,9 @@ class ProcessingConfig(_Section):
         None, "cost as a share of the price where a product has none; unset: profit unknown")
     commission_rate: Rate = _setting(
         Decimal("0.03"), "share of a sale's total that the sales representative earns")
+    marts: Switch = _setting(
+        False, "build the marts after each load: tables for reports, computed by the SQL files in "
+        "marts/, those of the program and your own")
     returns: Returns = _setting(
         "reject", "sales of a negative quantity: load takes them as returns, with negative "
         "amounts; reject sets them aside, outside the reject limit")

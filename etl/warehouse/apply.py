@@ -18,9 +18,10 @@ from etl.errors import LoadingError
 from etl.history.audit import expected_rows
 from etl.history.runs import Applied, Folded, LoadCounts, Staged
 from etl.schema.tables import STAR_TABLES, Table, referrers
-from etl.warehouse import restated, staging_sql, star_sql
+from etl.warehouse import restated, staging_sql, star_sql, touched
 from etl.warehouse.changes import remove_rows
 from etl.warehouse.restated import Restatement, Temporary
+from etl.warehouse.touched import Watch
 from etl.warehouse.versions import keep_versions, preview_versions
 
 logger = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ def apply_source(
     now: datetime,
     full_refresh: bool = False,
     tables: Sequence[Table] = STAR_TABLES,
+    watch: Watch | None = None,
 ) -> Applied:
     """Merge one staged source and restate what depends on it, in the caller's transaction.
 
@@ -131,14 +133,19 @@ def apply_source(
             that each load replaces they are always removed, but for those that others name; of
             one without a key, whose source is read by a cursor, all of them.
         tables: those that there are, whose references must hold.
+        watch: what marts read, whose changes are noted; None for no marts, and for a full
+            refresh, after which all of them are built anew.
 
     Raises:
         LoadingError: the counts do not add up, or a reference is missing; roll back.
     """
     if staged.table.versions:
+        touched.note_table(db, watch, staged.table)
         return _apply_versions(db, staged, now, full_refresh=full_refresh)
     started, table = time.perf_counter(), staged.table
     measured = _measure(db, staged)
+    if measured.counts.rows_inserted + measured.counts.rows_updated:
+        touched.note_changes(db, watch, staged)
     applied = _infer(db, staged, now)
     changing = restated.restated_by(table)
     for each in changing:
@@ -146,15 +153,21 @@ def apply_source(
     is_whole = full_refresh and (table.key or table.window) and not staged.folded
     refreshed = is_whole and not referrers(table, tables)
     if removes_unread(staged) or refreshed:
-        applied = applied.plus(_remove_unread(db, staged, tables))
+        removed = _remove_unread(db, staged, tables)
+        if removed.of(table).rows_removed:
+            touched.note_table(db, watch, table)
+        applied = applied.plus(removed)
     for each in changing:
         for temporary in each.before_merge:
             _make(db, temporary, staged.rows)
     if staged.folded:
-        applied = applied.plus(remove_rows(db, staged, tables))
+        removed = remove_rows(db, staged, tables)
+        if removed.of(table).rows_removed:
+            touched.note_table(db, watch, table)
+        applied = applied.plus(removed)
     applied = applied.plus(_merge(db, staged, measured, now=now))
     if changing and not _was_empty(db, table, measured.counts):
-        applied = applied.plus(_restate(db, table, now))
+        applied = applied.plus(_restate(db, table, now, watch))
     if measured.counts.rows_updated or full_refresh:
         applied = applied.plus(_remove_orphans(db, table, tables))
     _require_references(db, staged)
@@ -340,15 +353,19 @@ def _remove_or_reinfer(
     return applied.plus(_restate(db, table, now))
 
 
-def _restate(db: DatabaseManager, watched: Table, now: datetime) -> Applied:
+def _restate(
+    db: DatabaseManager, watched: Table, now: datetime, watch: Watch | None = None
+) -> Applied:
     """Restates what a load of a table may have changed."""
     applied = Applied()
     for each in restated.restated_by(watched):
-        applied = applied.plus(_write_restated(db, each, now))
+        applied = applied.plus(_write_restated(db, each, now, watch))
     return applied
 
 
-def _write_restated(db: DatabaseManager, restatement: Restatement, now: datetime) -> Applied:
+def _write_restated(
+    db: DatabaseManager, restatement: Restatement, now: datetime, watch: Watch | None
+) -> Applied:
     wrong = Temporary(restated.RESTATED, lambda dialect, _rows: restatement.wrong(dialect))
     _make(db, wrong, "")
     made = db.dialect.temporary_name.format(name=restated.RESTATED)
@@ -357,6 +374,7 @@ def _write_restated(db: DatabaseManager, restatement: Restatement, now: datetime
         table = restatement.table
         merge = restated.merge_restated(db.dialect, restatement)
         db.execute(merge, star_sql.update_params(table, now))
+        touched.note_restated(db, watch, table)
     return _one(restatement.table, LoadCounts(rows_restated=rows))
 
 

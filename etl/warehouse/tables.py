@@ -142,7 +142,8 @@ def schema_differences(db: DatabaseManager, loaded: Sequence[Table] = STAR_TABLE
     wanted = permanent_tables(db.dialect, loaded)
     views = views_of(wanted)
     catalog = read_catalog(db, (table.name for table in wanted), with_supplied=True)
-    known = [table for table in wanted if table.name in catalog.columns]
+    # what is computed is made anew where it is not as it must be
+    known = [table for table in wanted if table.name in catalog.columns and not table.computed]
     elsewhere = [] if ETL_RUN.name in catalog.columns else _elsewhere(db)
     obstacles = list(_obstacles(db, known, catalog))
     return Differences(

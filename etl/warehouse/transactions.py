@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -26,8 +27,9 @@ from etl.rules.record_keys import record_keys
 from etl.schema.tables import SALES_FACT, STAR_TABLES, Table, rejected_key_table
 from etl.sources.window import counts_up
 from etl.warehouse import apply as warehouse
-from etl.warehouse import staging, staging_sql
+from etl.warehouse import staging, staging_sql, touched
 from etl.warehouse.staging import Batch
+from etl.warehouse.touched import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +80,11 @@ class Load:
     refuse: Refuse
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     tables: Sequence[Table] = STAR_TABLES
+
+    @cached_property
+    def watch(self) -> Watch | None:
+        """What the marts of the warehouse read; None where it has none."""
+        return touched.watch_of(self.db, self.plan.run_id)
 
     def staging(self, table: Table) -> staging.Staging:
         """Return a staging area for the records of a table."""
@@ -177,6 +184,7 @@ def _refresh(load: Load, sources: Sequence[Staged]) -> Applied:
     for staged in sources:  # before they are removed
         vanished = vanished.plus(_vanished(load, staged, live=None, still_there=0))
     applied = warehouse.apply_full_refresh(load.db, sources, utc_now(), tables=load.tables)
+    touched.forget_builds(load.db)
     for staged in sources:
         applied = applied.plus(warehouse.keep_history(load.db, staged, rebuilt=True))
         _record_reading(load, staged)
@@ -187,7 +195,9 @@ def _apply(load: Load, sources: Sequence[Staged]) -> Applied:
     total = Applied()
     for staged in sources:
         live = warehouse.count_live(load.db, staged)
-        applied = warehouse.apply_source(load.db, staged, now=utc_now(), tables=load.tables)
+        applied = warehouse.apply_source(
+            load.db, staged, now=utc_now(), tables=load.tables, watch=load.watch
+        )
         total = total.plus(applied).plus(_close(load, staged, live=live, applied=applied))
     return total
 
@@ -428,7 +438,9 @@ class _BatchedLoad:
             staged, rows=self._batch_rows, rows_read=batch.rows,
             rows_rejected=0, rows_duplicate=0, seconds=0.0,
         )  # fmt: skip
-        return warehouse.apply_source(self._db, part, now=now, tables=self._load.tables)
+        return warehouse.apply_source(
+            self._db, part, now=now, tables=self._load.tables, watch=self._load.watch
+        )
 
     def _bisect(self, batch: Batch, error: LoadingError) -> None:
         """Merges the halves of a batch that the database refused, down to the guilty rows."""

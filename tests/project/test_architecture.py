@@ -42,6 +42,7 @@ ORDER = (
     {"etl.warehouse", "etl.reports", "etl.telemetry"},
     {"etl.profile"},
     {"etl.data_quality"},
+    {"etl.marts"},
     {"etl.monitoring"},
     {"etl.alerts"},
     {"etl.quality"},

@@ -13,6 +13,7 @@ from etl.engines.database import DatabaseManager
 from etl.engines.engine import Access
 from etl.engines.schemas import Schemas
 from etl.errors import ETLError
+from etl.marts.plan import MartPlan, plan_marts
 from etl.monitoring.health.adopted import adopted_checks
 from etl.monitoring.health.files import may_access, shown_path, warehouse_file
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
@@ -63,13 +64,25 @@ def database_checks(config: Config) -> Iterator[Check]:
 
 
 def _loaded(db: DatabaseManager, config: Config) -> tuple[Sequence[Table], Sequence[Check]]:
-    """The tables that runs load, and what hinders the declared ones."""
+    """The tables that runs load and build, and what hinders declared loads and marts."""
     try:
         own = tuple(each.whole for each in own_loads(db, config))
     except ETLError as error:
         check = failed("declared loads", error.what, error.next_step)
         return STAR_TABLES, (check,)
-    return (*STAR_TABLES, *own), ()
+    loaded = (*STAR_TABLES, *own)
+    if not config.processing.marts:
+        return loaded, ()
+    plan = plan_marts(config.base_dir, db.dialect, loaded)
+    return (*loaded, *plan.tables), tuple(_marts(plan))
+
+
+def _marts(plan: MartPlan) -> Iterator[Check]:
+    for each in plan.broken:
+        yield failed("marts", each.error.what, each.error.next_step or "correct the file")
+    if not plan.broken:
+        count = counted(len(plan.marts), "mart")
+        yield Check("marts", PASSED, len(plan.marts), message=f"{count} can be built")
 
 
 def _engine(db: DatabaseManager) -> Iterator[Check]:
