@@ -125,7 +125,8 @@ class Shadow:
             yield from self._of_any(select, tree, name)
             return
         cast = made.unalias()
-        if isinstance(cast, exp.Cast) and cast.to.expressions:
+        is_text = isinstance(cast, exp.Cast) and cast.to.this in exp.DataType.TEXT_TYPES
+        if is_text and cast.to.expressions:
             yield Column("", "", Kind.TEXT, width=int(cast.to.expressions[0].name))
             return
         for part in cast.find_all(exp.Column, exp.Literal):

@@ -15,7 +15,6 @@ from etl.schema.tables import DATE_DIM, SALES_FACT, STAR_TABLES, Table
 from etl.schema.views import VIEWS
 from etl.settings.pipeline_checks import nearest
 
-READ_AS = "duckdb"
 # What gives another result in another moment, so that a mart with it is built every time.
 _CHANGING = ("CurrentDate", "CurrentTimestamp", "CurrentTime", "Rand", "Uuid")
 _CHANGING_NAMES = {"now", "today", "random", "get_current_timestamp", "transaction_timestamp"}
@@ -25,6 +24,16 @@ _CHANGING_NAMES = {"now", "today", "random", "get_current_timestamp", "transacti
 def sqlglot() -> Any:
     """Return the package that parses and translates SQL; 0.1 s of CPU, paid where marts are."""
     return import_module("sqlglot")
+
+
+@cache
+def _dialect() -> Any:
+    """DuckDB's SQL, with the widths of texts, which DuckDB ignores and others do not."""
+    duckdb = import_module("sqlglot.dialects.duckdb").DuckDB
+    text = sqlglot().exp.DType.TEXT
+    converters = {k: v for k, v in duckdb.Parser.TYPE_CONVERTERS.items() if k != text}
+    parser = type("Parser", (duckdb.Parser,), {"TYPE_CONVERTERS": converters})
+    return type("DuckDBOfMarts", (duckdb,), {"Parser": parser})
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ def parse_mart(file: MartFile) -> Query:
     """
     errors = sqlglot().errors
     try:
-        trees = [tree for tree in sqlglot().parse(file.sql, read=READ_AS) if tree is not None]
+        trees = [tree for tree in sqlglot().parse(file.sql, read=_dialect()) if tree is not None]
     except errors.ParseError as error:
         found = error.errors[0] if error.errors else {}
         what = f"{found.get('description', error)} at {found.get('highlight', '')!r}"

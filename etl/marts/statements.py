@@ -259,7 +259,28 @@ def _months_between(node: Any) -> Any:
     return node if text is None else sqlglot().exp.Paren(this=_parsed(text, "postgres", **parts))
 
 
+def _text_on_sql_server(node: Any) -> Any:
+    """A VARCHAR there has no letters but those of a code page."""
+    exp = sqlglot().exp
+    if node.this not in exp.DataType.TEXT_TYPES:
+        return node
+    width = node.expressions[0].name if node.expressions else "MAX"
+    return exp.DataType.build(f"NVARCHAR({width})", dialect="tsql")
+
+
+def _text_with_width(node: Any) -> Any:
+    exp = sqlglot().exp
+    if node.this not in exp.DataType.TEXT_TYPES or not node.expressions:
+        return node
+    return exp.DataType.build(f"VARCHAR({node.expressions[0].name})", dialect="postgres")
+
+
 _REWRITTEN: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
-    "tsql": dict.fromkeys(("DateTrunc", "TimestampTrunc"), _truncated_on_sql_server),
-    "postgres": {"DateDiff": _months_between},
+    "tsql": {
+        "DateTrunc": _truncated_on_sql_server,
+        "TimestampTrunc": _truncated_on_sql_server,
+        "DataType": _text_on_sql_server,
+    },
+    "postgres": {"DateDiff": _months_between, "DataType": _text_with_width},
+    "duckdb": {"DataType": _text_with_width},
 }
