@@ -14,7 +14,7 @@ from etl.schema.tables import STAR_TABLES
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "marts.md").read_text(encoding="utf-8")
 FILE, QUERY = (block for language, block in blocks_of(PAGE) if language == "sql")
-SHOWN = re.compile(r"<!-- weekdays -->\n(.*?)<!-- /weekdays -->", re.DOTALL)
+SHOWN = re.compile(r"<!-- example: weekdays -->\n(.*?)<!-- /example -->", re.DOTALL)
 
 
 @pytest.fixture
