@@ -132,6 +132,9 @@ class Reader(Protocol):
     def columns(self) -> Sequence[str]:
         """The names of the columns of the query."""
 
+    def keeps_offset(self, table: str, column: str) -> bool:
+        """Return whether a column keeps offsets, so that it is compared with a time in UTC."""
+
     def query(self, sql: str, params: Sequence[object]) -> None:
         """Run the query; its rows stay where they are until they are fetched."""
 

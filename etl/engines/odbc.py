@@ -7,15 +7,15 @@ whom it trusts, is never changed here.
 
 import platform
 import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from etl.engines import mssql_driver
+from etl.engines import mssql_driver, odbc_types
 from etl.engines.engine import translated_errors
 from etl.errors import ETLError, ExtractionError, LoadingError
 from etl.settings.connection_strings import PASSWORDS, Pairs, joined, masked, parse, shown
@@ -51,6 +51,8 @@ class SqlType(IntEnum):
     TIMESTAMP = 93
 
 
+_TYPE_OF = """SELECT DATA_TYPE FROM INFORMATION_SCHEMA.COLUMNS
+WHERE TABLE_NAME = ? AND COLUMN_NAME = ?;"""
 # What a connection says of itself, by ODBC's numbers.
 _DRIVER_NAME, _DRIVER_VER, _DBMS_NAME, _DBMS_VER = 6, 7, 17, 18
 
@@ -113,16 +115,31 @@ class OdbcReader:
             self._connection = open_source(connection_string)
             self._server = str(self._connection.getinfo(_DBMS_NAME))
         self._cursor: Any = None
+        self._singles: list[int] = []
 
     @property
     def ticks_finer(self) -> bool:
         """Whether it is SQL Server, whose DATETIME2(7) knows a tenth of a microsecond."""
         return "SQL Server" in self._server
 
+    def keeps_offset(self, table: str, column: str) -> bool:
+        """Return whether a column of SQL Server is a time with an offset, which is compared in UTC.
+
+        Args:
+            table: its name.
+            column: its name.
+        """
+        if not self.ticks_finer:
+            return False
+        with self._errors():
+            found = self._connection.cursor().execute(_TYPE_OF, table, column).fetchall()
+        return any(kind == "datetimeoffset" for (kind,) in found)
+
     def query(self, sql: str, params: Sequence[object]) -> None:
         """Run the query."""
         with self._errors():
             self._cursor = self._connection.cursor().execute(sql, *params)
+        self._singles = odbc_types.single_places(self._cursor.description or ())
 
     @property
     def columns(self) -> Sequence[str]:
@@ -130,9 +147,31 @@ class OdbcReader:
         return [column[0] for column in self._cursor.description or ()]
 
     def fetchmany(self, rows: int) -> list[Any]:
-        """Return the next rows, none at the end."""
-        with self._errors():
-            return list(self._cursor.fetchmany(rows))
+        """Return the next rows, none at the end.
+
+        Raises:
+            ExtractionError: the source refuses, or has a type that is not read.
+        """
+        with self._errors(), self._types_named():
+            found = list(self._cursor.fetchmany(rows))
+        for place in self._singles:
+            for number, row in enumerate(found):
+                single = odbc_types.shortest_single(row[place])
+                found[number] = (*row[:place], single, *row[place + 1 :])
+        return found
+
+    @contextmanager
+    def _types_named(self) -> Iterator[None]:
+        try:
+            yield
+        except ERRORS as error:
+            if what := odbc_types.unread_column(error, self.columns):
+                raise ExtractionError(
+                    what,
+                    next_step="let a view convert it, such as CAST(... AS NVARCHAR(100)), and read "
+                    "that",
+                ) from error
+            raise
 
     def close(self) -> None:
         """Close cursor and connection."""
@@ -153,7 +192,9 @@ def open_source(connection_string: str) -> Any:
     if by_mssql_python(pairs):
         return mssql_driver.connect(joined(_without_driver(pairs)), autocommit=True)
     _require_odbc(ExtractionError)
-    return pyodbc.connect(with_driver(connection_string), autocommit=True, readonly=True)
+    connection = pyodbc.connect(with_driver(connection_string), autocommit=True, readonly=True)
+    connection.add_output_converter(odbc_types.DATETIMEOFFSET, odbc_types.offset_time)
+    return connection
 
 
 def by_mssql_python(pairs: Pairs) -> bool:

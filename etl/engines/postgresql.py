@@ -588,6 +588,11 @@ class PostgresReader:
         self._money: dict[int, int] = {}  # place of a column, digits after the point
         self._stack = ExitStack()
 
+    def keeps_offset(self, table: str, column: str) -> bool:
+        """Return false: a time is compared in the zone of the session, with offset or without."""
+        del table, column
+        return False
+
     def query(self, sql: str, params: Sequence[object]) -> None:
         """Run the query; its rows stay on the server until they are fetched."""
         with self._errors():

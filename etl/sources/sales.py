@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from etl.engines.dialect import text_literal
 from etl.engines.duckdb import arrow_blocks
 from etl.engines.engine import Reader
+from etl.engines.odbc_types import in_utc
 from etl.engines.registry import engine_of
 from etl.errors import ExtractionError
 from etl.rejects import MISSING, UNREADABLE, one_block, reject_block
@@ -40,6 +41,7 @@ from etl.sources.window import Window
 logger = logging.getLogger(__name__)
 
 ReadTexts = Callable[[], Iterator[Block]]
+UTC = "UTC"
 CSV_SCHEME = "csv:///"
 SETTING = "SALES_DB_CONNECTION_STRING"
 _SHOWN_CHARACTERS = 40  # of a status that is none
@@ -220,8 +222,8 @@ def _read_sales_server(
     connection_string: str, window: Window, reading: SalesReading
 ) -> Iterator[Block]:
     breaker = reading.breaker or sales_breaker()
-    query = sales_of(connection_string, window, reading.statuses)
-    zone = ZoneInfo((reading.watch or Watch()).dates.zone)
+    named = (reading.watch or Watch()).dates.zone
+    query, zone = sales_of(connection_string, window, reading.statuses, named), ZoneInfo(named)
     count = replace(query, sql=count_query(reading.statuses))
     with closing(open_query(count, breaker)) as source:
         reading.begin(next(iter(source.fetchmany(1)), None))
@@ -236,7 +238,7 @@ def _read_sales_server(
                 records = pa.RecordBatch.from_arrays(columns, list(SALES_COLUMNS))
                 yield Block(_numbered(records, row), _no_rejects(), len(kept))
             row += len(kept)
-    left_out = _left_out_of(connection_string, window, reading.statuses)
+    left_out = _left_out_of(connection_string, window, reading.statuses, named)
     with closing(open_query(left_out, breaker)) as source:
         while rows := source.fetchmany(reading.chunk_rows):
             _count_left_out(reading, rows)
@@ -275,20 +277,36 @@ def _text_column(values: tuple[object, ...]) -> pa.Array:
 
 
 def sales_of(
-    connection_string: str, window: Window, statuses: Sequence[str] = (COMPLETED,)
+    connection_string: str, window: Window, statuses: Sequence[str] = (COMPLETED,), zone: str = UTC
 ) -> ServerQuery:
-    """Return the query for the sales of a window on a database server, the status besides."""
+    """Return the query for the sales of a window on a database server, the status besides.
+
+    Args:
+        connection_string: of the server.
+        window: first and last instant, both included, on the wall clock of a zone.
+        statuses: those of the sales that count.
+        zone: its name.
+    """
     return ServerQuery(
         connection_string, SETTING, sales_query(("status",), statuses),
-        lambda reader: (window.start, _last_tick(reader, window)),
+        lambda reader: _asked(reader, window.start, _last_tick(reader, window), zone),
     )  # fmt: skip
 
 
-def _left_out_of(connection_string: str, window: Window, statuses: Sequence[str]) -> ServerQuery:
+def _left_out_of(
+    connection_string: str, window: Window, statuses: Sequence[str], zone: str
+) -> ServerQuery:
     return ServerQuery(
         connection_string, SETTING, left_out_query(statuses),
-        lambda _reader: (window.start, window.end),
+        lambda reader: _asked(reader, window.start, window.end, zone),
     )  # fmt: skip
+
+
+def _asked(reader: Reader, start: datetime, end: datetime, zone: str) -> tuple[datetime, datetime]:
+    """The ends of a window as the server compares them."""
+    if not reader.keeps_offset("sales_transactions", "transaction_date"):
+        return start, end
+    return in_utc(start, ZoneInfo(zone)), in_utc(end, ZoneInfo(zone))
 
 
 def _last_tick(reader: Reader, window: Window) -> datetime:
