@@ -48,7 +48,10 @@ class Dialect:
             nothing.
         create_schema: makes the schema `{schema}`, unless it is there.
         create_index: begins the statement that makes an index of a table that stays.
-        clear: empties a staging table.
+        clear: empties a staging table that stays, `{name}`.
+        clear_temporary: empties a temporary table.
+        refresh_statistics: lets the planner know what the staging table `{name}` holds, if this
+            login may; empty: that is of no use.
         role: makes the role to which the rights on the tables are granted; empty: none needed.
         grant: what that role needs on a table.
         grant_schema: what it needs on a schema that is named, to reach what lies in it.
@@ -101,6 +104,8 @@ class Dialect:
     create_schema: str
     create_index: str
     clear: str
+    clear_temporary: str
+    refresh_statistics: str
     role: str
     grant: str
     grant_schema: str
@@ -371,7 +376,25 @@ def clear(dialect: Dialect, name: str) -> str:
         >>> clear(POSTGRESQL, "stage_sales_fact")
         'TRUNCATE TABLE "stage_sales_fact";'
     """
-    return dialect.clear.format(quoted=quoted(name))
+    return dialect.clear.format(name=dialect.placed(name), quoted=dialect.quoted_place(name))
+
+
+def clear_temporary(dialect: Dialect, name: str) -> str:
+    """Empty a temporary table, given by the name that this engine wants.
+
+    Example:
+        >>> from etl.engines.duckdb import DUCKDB
+        >>> clear_temporary(DUCKDB, "batch_sales_fact")
+        'DELETE FROM "batch_sales_fact";'
+    """
+    return dialect.clear_temporary.format(quoted=quoted(name))
+
+
+def refresh_statistics(dialect: Dialect, name: str) -> str:
+    """Return what refreshes the statistics of a staging table; empty where that is of no use."""
+    return dialect.refresh_statistics.format(
+        name=dialect.placed(name), quoted=dialect.quoted_place(name)
+    )
 
 
 def insert_row(table: Table) -> str:

@@ -132,6 +132,8 @@ POSTGRESQL = Dialect(
     ),
     create_index="CREATE INDEX IF NOT EXISTS",
     clear="TRUNCATE TABLE {quoted};",  # DELETE would leave the rows for VACUUM to clean up
+    clear_temporary="TRUNCATE TABLE {quoted};",
+    refresh_statistics="",
     role=("DO $$ BEGIN CREATE ROLE etl_loader; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"),
     grant="GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {quoted} TO etl_loader;",
     grant_schema="GRANT USAGE ON SCHEMA {quoted} TO etl_loader;",

@@ -107,6 +107,19 @@ _CREATE_SCHEMA = "IF SCHEMA_ID(N'{schema}') IS NULL\nEXEC(N'CREATE SCHEMA {quote
 
 _UNLESS_THERE = "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quoted} {body}\nEND;"
 
+# TRUNCATE is hardly logged and gives all pages back, but needs the right to alter the table.
+# Without it: in parts, so that the log can be used again between them, and with a lock on the
+# table, which gives the pages of a heap back too.
+_CLEAR = """IF HAS_PERMS_BY_NAME(N'{name}', N'OBJECT', N'ALTER') = 1
+    TRUNCATE TABLE {quoted};
+ELSE
+    WHILE EXISTS (SELECT 1 FROM {quoted})
+        DELETE TOP (50000) FROM {quoted} WITH (TABLOCK);"""
+
+# With what a staging table now holds; the server does it by itself only when enough has changed.
+_STATISTICS = """IF HAS_PERMS_BY_NAME(N'{name}', N'OBJECT', N'ALTER') = 1
+    UPDATE STATISTICS {quoted};"""
+
 # CREATE VIEW wants to be alone in its batch.
 _CREATE_VIEW = "IF OBJECT_ID(N'{name}', N'V') IS NULL\nEXEC(N'CREATE VIEW {quoted} AS\n{query};');"
 
@@ -209,7 +222,9 @@ SQL_SERVER = Dialect(
     commented=_COMMENTED.format(seen=_SEEN),
     create_schema=_CREATE_SCHEMA,
     create_index="CREATE INDEX",
-    clear="DELETE FROM {quoted};",  # TRUNCATE would need the right to alter the table
+    clear=_CLEAR,
+    clear_temporary="TRUNCATE TABLE {quoted};",
+    refresh_statistics=_STATISTICS,
     role="IF DATABASE_PRINCIPAL_ID(N'etl_loader') IS NULL\nCREATE ROLE etl_loader;",
     grant="GRANT SELECT, INSERT, UPDATE, DELETE ON {quoted} TO etl_loader;",
     grant_schema="",  # the right to the tables is enough
@@ -482,14 +497,17 @@ class SqlServerSession:
         self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
     ) -> None:
         """Append a block to a table: a plain INSERT, whose parameters go as arrays."""
-        written = {**(constants or {}), **_flags_of_one_value(block)}
-        columns = [table.column(name) for name in block.schema.names if name not in written]
-        sql = insert_text(table, columns, written)
-        sent = block.select([column.name for column in columns])
+        flags, same = _flags_of_one_value(block), constants or {}
+        names = [name for name in block.schema.names if name not in flags]
+        sent = block.select(names)
+        columns = [table.column(name) for name in (*names, *same)]
+        sql = insert_text(table, columns, flags)
         chunk_rows = max(1, _ARRAY_BYTES // sum(_parameter_bytes(c) for c in columns))
         with self._own_transaction():
             for start in range(0, block.num_rows, chunk_rows):
-                values = (column.to_pylist() for column in sent.slice(start, chunk_rows))
+                part = sent.slice(start, chunk_rows)
+                values = [column.to_pylist() for column in part]
+                values += [[value] * part.num_rows for value in same.values()]
                 self._insert(sql, columns, list(zip(*values, strict=True)))
 
     def append_parts(self, table: Table, parts: Sequence[Part]) -> None:
@@ -613,23 +631,24 @@ class SqlServerSession:
             self._connection.close()
 
 
-def insert_text(table: Table, columns: Sequence[Column], constants: Mapping[str, object]) -> str:
-    r"""Return the INSERT of one row, a parameter per column; constants are written out.
+def insert_text(table: Table, columns: Sequence[Column], flags: Mapping[str, object]) -> str:
+    """Return the INSERT of one row, a parameter per column; flags are written out.
+
+    What differs from run to run is a parameter, so that the server knows the statement again and
+    keeps one plan for it.
 
     Example:
-        >>> from etl.schema.tables import ETL_WATERMARK
-        >>> insert_text(ETL_WATERMARK, ETL_WATERMARK.columns[:1], {"run_id": "r1"})
-        'INSERT INTO "etl_watermark" ("run_id", "table_name") VALUES (N\'r1\', ?);'
+        >>> from etl.schema.tables import CUSTOMER_DIM
+        >>> insert_text(CUSTOMER_DIM, CUSTOMER_DIM.columns[:1], {"is_inferred": False})
+        'INSERT INTO "customer_dim" ("is_inferred", "customer_id") VALUES (0, ?);'
     """
-    names = ", ".join([*map(quoted, constants), *(quoted(c.name) for c in columns)])
-    values = ", ".join([*map(_literal, constants.values()), *("?" for _ in columns)])
+    names = ", ".join([*map(quoted, flags), *(quoted(c.name) for c in columns)])
+    values = ", ".join([*map(_literal, flags.values()), *("?" for _ in columns)])
     return f"INSERT INTO {quoted_table(table.name)} ({names}) VALUES ({values});"  # noqa: S608  # our own names
 
 
-def _literal(value: object) -> str:
-    if isinstance(value, str):
-        return "N'" + value.replace("'", "''") + "'"
-    return str(int(value)) if isinstance(value, int) else "NULL"
+def _literal(flag: object) -> str:
+    return str(int(flag)) if isinstance(flag, int) else "NULL"
 
 
 def _flags_of_one_value(block: pa.RecordBatch) -> dict[str, object]:

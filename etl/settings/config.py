@@ -463,8 +463,8 @@ class ProcessingConfig(_Section):
     chunk_rows: Positive = _setting(
         50_000, "rows held in memory as one block: some MB, whatever the size of the input")
     batch_size: Positive = _setting(
-        4000, "rows per MERGE and transaction on SQL Server: below the 5,000 locks at which it "
-        "locks the whole table, and little to repeat after an error")
+        1600, "rows per MERGE and transaction on SQL Server: at up to three locks a row below the "
+        "5,000 at which it locks the whole table, and little to repeat after an error")
     duckdb_memory_limit: Memory = _setting(
         "384MB", "memory of the embedded engine; beyond it the disk is used, which is slower")
     workers: Count = _setting(

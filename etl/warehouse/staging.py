@@ -7,7 +7,7 @@ drivers have been seen to change values silently.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -42,6 +42,7 @@ from etl.warehouse.changes import fold_changes
 from etl.warehouse.code_pages import CodePage, code_pages_of, without_unfit
 
 _CHUNK_ROWS = 50_000  # of duplicates, read at a time
+_MANY_ROWS = 10_000  # of fewer, any plan will do
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,7 @@ class Staging:
         """
         if self._bulk:
             self._bulk.close()
+        self._refresh_statistics()
         if not self._checksum:
             return
         row = self._db.query(checksums.server_checksum(self.table, self.rows), (self.run_id,))[0]
@@ -208,6 +210,12 @@ class Staging:
                 next_step="nothing of this source was loaded; check the ODBC driver, and that "
                 "nobody else writes into the staging tables",
             )
+
+    def _refresh_statistics(self) -> None:
+        refresh = sql_dialects.refresh_statistics(self._db.dialect, self.rows)
+        if refresh and self._appended >= _MANY_ROWS:
+            with suppress(LoadingError):  # some relatives of the server know no such statement
+                self._db.execute(refresh)
 
     def remove_without_parent(self, column: Column, parent: Table, *, staged: bool) -> pa.Table:
         """Take out and return the rows that name a key which their parent lacks.
@@ -386,6 +394,6 @@ def fill_batch(
     db: DatabaseManager, table: Table, *, rows: str, run_id: str, into: str, batch: Batch
 ) -> None:
     """Put a batch into the table for it, in place of the one before."""
-    db.execute(sql_dialects.clear(db.dialect, into))
+    db.execute(sql_dialects.clear_temporary(db.dialect, into))
     place = (run_id, batch.number, batch.first_row, batch.last_row)
     db.execute(staging_sql.fill_batch(table, stage=rows, batch=into), place)

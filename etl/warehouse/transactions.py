@@ -53,7 +53,7 @@ class Limits:
         may_be_empty: columns that may come without any value where the table has some.
     """
 
-    batch_rows: int = 4000
+    batch_rows: int = 1600
     max_retries: int = 3
     retry_backoff_factor: float = 2.0
     max_reject_rate: float = 1.0
