@@ -92,10 +92,19 @@ def _blocks(own: OwnLoad, window: AnyWindow, watch: Watch) -> Iterator[Block]:
     for block in own.records.blocks(columns, window, watch):
         for name in dates:
             watch.see_dates(name, block.records.column(name))
-        records = in_window(block.records)
+        records = in_window(_timed(block.records, own.options.source.changed_at))
         yield replace(block, records=records, rejected=_shaped(block.rejected, columns))
     if dates:
         watch.end_dates(listed(dates))
+
+
+def _timed(records: pa.RecordBatch, column: str) -> pa.RecordBatch:
+    """Changes, with a column of the load that has the time of each."""
+    place = records.schema.get_field_index(column) if column else -1
+    if place < 0:
+        return records
+    times = records.column("change_time").cast(pa.string())
+    return records.set_column(place, records.schema.field(place), times)
 
 
 def _window_filter(

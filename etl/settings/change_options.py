@@ -8,12 +8,14 @@ from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema, model_val
 
 # By type of a feed, the keys below that it has.
 FEEDS: Mapping[str, tuple[str, ...]] = {
-    "debezium": ("encodings",),
-    "postgresql_slot": ("slot", "publication", "plugin", "most_changes", "warn_mb"),
+    "debezium": ("encodings", "changed_at"),
+    "postgresql_slot": (
+        "slot", "publication", "plugin", "most_changes", "warn_mb", "changed_at",
+    ),
     "change_tracking": (),
     "cdc": ("capture",),
-    "change_table": ("change_table",),
-}
+    "change_table": ("change_table", "changed_at"),
+}  # fmt: skip
 FROM_FILES = ("debezium",)
 
 # How values are written that are no plain numbers or texts; N is the scale of a decimal.
@@ -46,6 +48,9 @@ class ChangeOptions(BaseModel):
     encodings: Mapping[str, ValueEncoding] = Field(
         default={},
         description="column = how its values are encoded, where the events carry no schema",
+    )
+    changed_at: str = Field(
+        default="", description="column of the load that takes the time of each change, UTC"
     )
     slot: Name = Field(default="", description="replication slot that is read; etl_NAME")
     publication: Name = Field(

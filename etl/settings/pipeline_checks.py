@@ -21,7 +21,7 @@ from etl.settings.pipeline_file import (
 from etl.settings.toml_places import Place
 
 NAME_WIDTH = 20  # of sources in the audit tables
-FED_MODES = ("merge",)  # into which changes can be loaded
+FED_MODES = ("merge", "history")  # into which changes can be loaded
 _TIMES, _NUMBERS = ("date", "timestamp"), ("integer", "bigint")
 _LAGS = {"lag_days": "lag_ids", "lag_ids": "lag_days"}
 
@@ -105,7 +105,7 @@ def _odd_history(load: LoadOptions) -> Iterator[Problem]:
         if history != HistoryOptions():
             yield ("history",), f"belongs to mode history, not to {load.mode}"
         return
-    since = history.versions(load.cursor).valid_from
+    since = history.versions(load.cursor or load.source.changed_at).valid_from
     for name in history.types:
         if name in (*load.key, since):
             yield ("history", "types"), f"{name!r} says which version it is, and has no type"
@@ -143,6 +143,9 @@ def _odd_feed(load: LoadOptions) -> Iterator[Problem]:
         yield ("mode",), f"changes need mode {' or '.join(FED_MODES)}, not {load.mode}"
     if load.cursor:
         yield ("cursor",), "changes have a position of their own: leave it out"
+    if source.changed_at and load.columns and source.changed_at not in load.columns:
+        at = ("source", "changed_at")
+        yield at, f"{source.changed_at!r} is no column{nearest(source.changed_at, load.columns)}"
     wanted = ("path",) if source.type in FROM_FILES else ("connection", "table")
     for name in wanted:
         if not getattr(source, name):

@@ -19,7 +19,7 @@ from etl.history.audit import expected_rows
 from etl.history.runs import Applied, Folded, LoadCounts, Staged
 from etl.schema.tables import STAR_TABLES, Table, referrers
 from etl.warehouse import restated, staging_sql, star_sql, touched
-from etl.warehouse.changes import remove_rows
+from etl.warehouse.changes import end_removed, remove_rows
 from etl.warehouse.restated import Restatement, Temporary
 from etl.warehouse.touched import Watch
 from etl.warehouse.versions import keep_versions, preview_versions
@@ -179,9 +179,11 @@ def _apply_versions(
     db: DatabaseManager, staged: Staged, now: datetime, *, full_refresh: bool
 ) -> Applied:
     started, table = time.perf_counter(), staged.table
-    whole = removes_unread(staged) or full_refresh
+    whole = removes_unread(staged) or (full_refresh and not staged.is_part)
     applied = _infer(db, staged, now)
     applied = applied.plus(keep_versions(db, staged, whole=whole, rebuilt=full_refresh))
+    if staged.folded:
+        applied = applied.plus(end_removed(db, staged))
     _require_balance(table, applied.of(table))
     _require_references(db, staged)
     seconds = staged.seconds + time.perf_counter() - started
@@ -218,7 +220,7 @@ def _was_empty(db: DatabaseManager, table: Table, counts: LoadCounts) -> bool:
 
 def removes_unread(staged: Staged) -> bool:
     """Return whether the rows that were not read leave the table, whatever kind of run it is."""
-    return staged.table.replaced and not staged.partial
+    return staged.table.replaced and not staged.is_part
 
 
 def apply_full_refresh(

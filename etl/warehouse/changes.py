@@ -12,7 +12,9 @@ from etl.engines.database import DatabaseManager
 from etl.history.audit import read_position
 from etl.history.runs import Applied, Folded, LoadCounts, Staged
 from etl.schema.tables import Feed, Table, removed_table
+from etl.schema.versioned import ended_key_table
 from etl.warehouse import changes_sql, staging_sql
+from etl.warehouse.versions import end_versions
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +30,22 @@ def fold_changes(db: DatabaseManager, table: Table, rows: str, reached: str) -> 
     """
     newest = db.value(changes_sql.newest_position(rows)) or ""
     cleared, overtaken = _start_over(db, rows)
-    if table.feed is Feed.ANY_ORDER:
-        overtaken += _take_out_late_ones(db, table, rows)
-    overtaken += _keep_newest(db, table, rows)
-    removed = removed_table(table).name
-    removals = db.change(changes_sql.set_removals_aside(table, rows))
+    if table.identity != table.key:  # each change has a time of its own, at which it is kept
+        removals = _set_removals_aside(db, table, rows)
+        overtaken += _keep_newest(db, table, rows)
+    else:
+        if table.feed is Feed.ANY_ORDER:
+            overtaken += _take_out_late_ones(db, table, rows)
+        overtaken += _keep_newest(db, table, rows)
+        removals = _set_removals_aside(db, table, rows)
+    removed, position = removed_table(table).name, reached or newest
+    return Folded(removed, overtaken, removals + bool(cleared), position, cleared)
+
+
+def _set_removals_aside(db: DatabaseManager, table: Table, rows: str) -> int:
+    aside = db.change(changes_sql.set_removals_aside(table, rows))
     db.execute(changes_sql.delete_removals(rows))
-    return Folded(removed, overtaken, removals + bool(cleared), reached or newest, cleared)
+    return aside
 
 
 def _take_out_late_ones(db: DatabaseManager, table: Table, rows: str) -> int:
@@ -90,9 +101,29 @@ def remove_rows(db: DatabaseManager, staged: Staged, tables: Sequence[Table]) ->
     return Applied({table.name: LoadCounts(rows_removed=removed)})
 
 
+def end_removed(db: DatabaseManager, staged: Staged) -> Applied:
+    """End the versions of the keys that staged changes remove, and remember these changes.
+
+    Args:
+        db: the warehouse, in the transaction of the load.
+        staged: the changes, folded; their table keeps versions.
+    """
+    table, folded = staged.table, staged.folded or Folded()
+    if table.feed is Feed.ANY_ORDER and table.identity == table.key:
+        _remember(db, staged, folded)
+    if not (folded.removals and table.replaced):
+        return Applied()
+    ended = ddl.temporary_table(db.dialect, ended_key_table(table))
+    db.execute(ddl.drop_temporary(db.dialect, ended_key_table(table).name))
+    db.execute(ddl.create_temporary(db.dialect, ended))
+    db.execute(changes_sql.fill_ended(table, folded.removed, ended.name), (staged.seen_at,))
+    rows = end_versions(db, table, ended.name, run_id=staged.run_id)
+    return Applied({table.name: LoadCounts(rows_removed=rows)})
+
+
 def _remember(db: DatabaseManager, staged: Staged, folded: Folded) -> None:
     dialect, table = db.dialect, staged.table
-    if folded.cleared:
+    if folded.cleared and not table.versions:
         db.execute(changes_sql.forget_cleared(table), (folded.cleared,))
         cleared = changes_sql.remember_cleared(dialect, table, staged.rows)
         db.execute(cleared, (folded.cleared,))

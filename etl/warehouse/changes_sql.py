@@ -15,10 +15,12 @@ from etl.schema.tables import (
     referrers,
     removed_table,
 )
+from etl.schema.versioned import HOLDS_FROM
 from etl.warehouse.staging_sql import not_staged
 from etl.warehouse.star_sql import referenced
 
 _POSITION, _KIND, _ = (quoted(column.name) for column in CHANGE_COLUMNS)
+_TIME = CHANGE_COLUMNS[-1].name
 
 
 def _keys(table: Table, alias: str = "") -> str:
@@ -134,6 +136,18 @@ def forget_removed(dialect: Dialect, table: Table) -> str:
     same = same_key(table, "target", known)
     return f"""DELETE FROM {known} WHERE "is_removed" = {dialect.true} AND NOT EXISTS (
     SELECT 1 FROM {quoted_table(table.name)} AS target WHERE {same});"""
+
+
+def fill_ended(table: Table, removed: str, ended: str) -> str:
+    """Return what lists removed keys with the moment of each. Parameter: that of the run.
+
+    Where versions do not begin at the times of changes, removals do not happen at these either.
+    """
+    has_times = table.versions and table.versions.valid_from
+    at = f'coalesce("{_TIME}", ?)' if has_times else "?"
+    keys = _keys(table)
+    return f"""INSERT INTO {quoted(ended)} ({keys}, "{HOLDS_FROM}")
+SELECT DISTINCT {keys}, {at} FROM {quoted(removed)};"""
 
 
 def _is_removed(dialect: Dialect, table: Table, target: str) -> str:

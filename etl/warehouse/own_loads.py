@@ -129,7 +129,8 @@ class _Declaring:
 
     def _with_versions(self, table: Table) -> Table:
         history, cursor = self.options.history, self.options.cursor
-        return with_versions(table, history.versions(cursor), closes=history.closes(cursor))
+        since = cursor or self.options.source.changed_at
+        return with_versions(table, history.versions(since), closes=history.closes(cursor))
 
     def problems(self, load: OwnLoad) -> Iterator[tuple[Place, str]]:
         """What does not go together now that the columns are known."""

@@ -14,7 +14,7 @@ from etl.engines import ddl
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.history.audit import replace_row
-from etl.history.runs import Applied, LoadCounts, Staged
+from etl.history.runs import Applied, Folded, LoadCounts, Staged
 from etl.schema.tables import ETL_SNAPSHOT, Table
 from etl.warehouse import versions_sql as sql
 from etl.warehouse.versions_sql import Snapshot
@@ -120,7 +120,9 @@ def _prepare(
     rows, changed, opened, gone, corrected = map(
         int, db.query(sql.count_states(dialect, table, seen))[0]
     )
+    folded = staged.folded or Folded()
     counts = LoadCounts(
+        rows_superseded=folded.superseded, rows_removals=folded.removals,
         rows_read=staged.rows_read, rows_inserted=opened, rows_updated=changed - opened,
         rows_unchanged=rows - changed, rows_rejected=staged.rows_rejected,
         rows_duplicate=staged.rows_duplicate, rows_removed=gone,

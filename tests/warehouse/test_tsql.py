@@ -296,6 +296,8 @@ def _changes() -> Iterator[tuple[str, str]]:
     yield "delete_removed", changes_sql.delete_removed(SQL_SERVER, FED, [*STAR_TABLES, FED])
     yield "count_kept", changes_sql.count_kept(SQL_SERVER, FED)
     yield "forget_removed", changes_sql.forget_removed(SQL_SERVER, FED)
+    ended = _temporary(ended_key_table(FED)).name
+    yield "fill_ended", changes_sql.fill_ended(FED, removed.name, ended)
 
 
 def _versions() -> Iterator[tuple[str, str]]:

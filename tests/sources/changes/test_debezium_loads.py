@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +179,61 @@ def test_what_does_not_go_together_is_named(tmp_path: Path, source: str, problem
     path.write_text(f'[loads.a]\ntable = "t"\nkey = ["k"]\nsource = {{ {source} }}', "utf-8")
     with pytest.raises(PipelineFileError, match=re.escape(problem)):
         read_pipeline_file(path)
+
+
+HISTORY = """
+[loads.orders]
+source = { path = "orders*.jsonl*", type = "debezium", changed_at = "changed" }
+table = "orders"
+mode = "history"
+key = ["order_id"]
+columns = { order_id = "integer", note = "text(50)", changed = "timestamp" }
+guards = { max_removed_rate = 1 }
+"""
+
+
+@pytest.mark.usefixtures("every_engine")
+def test_in_mode_history_each_change_is_a_version_and_a_removal_closes_one(
+    project: Project,
+) -> None:
+    (project.folder / "pipeline.toml").write_text(HISTORY, encoding="utf-8")
+    write(
+        project, event("c", 1000, after=row(1, note="a")), event("u", 3000, after=row(1, note="c")),
+        event("c", 1000, after=row(2, note="x")), event("d", 2000, before=row(2)),
+    )  # fmt: skip
+    assert load(project) == {"read": 4, "inserted": 3, "removals": 1, "removed": 1}
+    ends = [(1, "a", 1, 3), (1, "c", 3, None), (2, "x", 1, 2)]
+    assert versions(project) == ends
+    assert load(project) == {"read": 4, "unchanged": 3, "removals": 1}
+    # late, and in the middle
+    write(project, event("u", 2000, after=row(1, note="b")), event("d", 4000, before=row(1)))
+    assert load(project) == {"read": 2, "inserted": 1, "removals": 1, "removed": 1}
+    assert versions(project) == [(1, "a", 1, 2), (1, "b", 2, 3), (1, "c", 3, 4), (2, "x", 1, 2)]
+
+
+def versions(project: Project) -> list[tuple[Any, ...]]:
+    """The versions of the orders, in seconds after the first event."""
+    rows = project.query(
+        "SELECT order_id, note, valid_from, valid_to FROM orders ORDER BY order_id, valid_from"
+    )
+    start = datetime(2023, 11, 14, 22, 13, 20)
+
+    def seconds(at: datetime) -> float | None:
+        return None if at.year == 9999 else (at - start).total_seconds()
+
+    return [(key, note, seconds(since), seconds(end)) for key, note, since, end in rows]
+
+
+@pytest.mark.usefixtures("every_engine")
+def test_versions_may_begin_when_a_run_sees_them(project: Project) -> None:
+    text = HISTORY.replace(', changed_at = "changed"', "").replace(', changed = "timestamp"', "")
+    (project.folder / "pipeline.toml").write_text(text, encoding="utf-8")
+    write(project, event("c", 1, after=row(1, note="a")), event("c", 2, after=row(2)))
+    assert load(project) == {"read": 2, "inserted": 2}
+    write(project, event("u", 4, after=row(1, note="b")), event("d", 3, before=row(2)))
+    assert load(project) == {"read": 2, "inserted": 1, "removals": 1, "removed": 1}
+    write(project, event("u", 2, after=row(1, note="late")))
+    assert load(project) == {"read": 1, "superseded": 1}
+    query = "SELECT order_id, note, is_current FROM orders ORDER BY order_id, valid_from"
+    found = [(key, note, bool(current)) for key, note, current in project.query(query)]
+    assert found == [(1, "a", False), (1, "b", True), (2, None, False)]
