@@ -8,10 +8,8 @@ All public names of the package can be imported from here.
 
 import argparse
 import json
-import logging
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,27 +46,25 @@ from etl.alerts.notifier import (
     simulate_email_alert,
     simulate_slack_notification,
 )
-from etl.alerts.run_alerts import with_alerts
 from etl.alerts.sla import alert_of_missed, deadlines, shown_rows
 from etl.alerts.throttling import AlertThrottler
 from etl.api_ingest import fetch_from_api
 from etl.engines.registry import engine_of
 from etl.engines.schemas import Schemas
 from etl.errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError, ValidationError
-from etl.files import private_files
 from etl.history.runs import utc_now
 from etl.history.summary import RunSummary
 from etl.marts.plan import plan_marts
 from etl.monitoring.health.report import pipeline_health_check
 from etl.monitoring.lineage import track_data_lineage
-from etl.monitoring.logs import close_logging, log_context, setup_logging
+from etl.monitoring.logs import setup_logging
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
 from etl.pipeline.begin import begin_in, begin_with
 from etl.pipeline.printed import print_summary
 from etl.pipeline.profiling import profile
-from etl.pipeline.run import run_job
 from etl.pipeline.serve import serve
+from etl.pipeline.whole_run import whole_run
 from etl.quality.anomalies import detect_data_anomalies
 from etl.quality.checks import run_data_quality_checks
 from etl.resilience.circuit_breaker import CircuitBreaker
@@ -125,8 +121,6 @@ __all__ = [
     "validate_loaded_data",
 ]
 
-_logger = logging.getLogger(__name__)
-
 
 def run_etl_pipeline(
     config: Config | None = None,
@@ -154,36 +148,7 @@ def run_etl_pipeline(
     """
     asked = Arguments.of(args, **options)
     check_arguments(asked)
-    return _run(config or load_config(asked.env), asked)
-
-
-def _run(config: Config, asked: Arguments, *, before_summary: bool = False) -> RunSummary:
-    run = partial(_run_logged, config, asked, before_summary=before_summary)
-    with private_files(config.files.file_permissions), log_context(stage="pipeline"):
-        try:
-            return with_alerts(
-                config, run, quiet=asked.dry_run, arguments=arguments_of_run(asked),
-            )  # fmt: skip
-        finally:
-            close_logging()
-
-
-def _run_logged(
-    config: Config, args: Arguments, critical_handler: logging.Handler, *, before_summary: bool
-) -> RunSummary:
-    setup_logging(
-        _logging_config(config, args), critical_handler=critical_handler,
-        before_summary=before_summary,
-    )  # fmt: skip
-    if config.files.is_sample:
-        _logger.info("data/input is empty: this run loads the sample that comes with the program")
-    return run_job(config, args)
-
-
-def _logging_config(config: Config, args: Arguments) -> LoggingConfig:
-    if not args.log_level:
-        return config.logging
-    return config.logging.model_copy(update={"log_level": args.log_level})
+    return whole_run(config or load_config(asked.env), asked)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -299,7 +264,7 @@ def _run_and_print(config: Config, args: Arguments) -> int:
     again = command_line(config.environment, arguments_of_run(args))
     watched = not (args.json or args.log_level) and console.is_watched()
     try:
-        summary = _run(config, args, before_summary=watched)
+        summary = whole_run(config, args, before_summary=watched)
     except ETLError as error:
         if not error.reported:  # the log itself could not be opened
             print(f"error: {error}", file=sys.stderr)

@@ -8,6 +8,8 @@ looks at the note wherever it goes on after an error, and before it commits.
 import gc
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import FrameType
@@ -31,6 +33,30 @@ def listen() -> None:
 def _note(number: int, _frame: FrameType | None) -> None:
     _noted.append(signal.Signals(number))
     signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def ending_after(seconds: float) -> Iterator[None]:
+    """Ask the work inside to roll back and end after some seconds, by a KeyboardInterrupt.
+
+    In the main thread alone, and not on Windows, where there is no such signal.
+
+    Args:
+        seconds: more than 0.
+    """
+    former = signal.signal(signal.SIGALRM, _note_alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+        _noted.clear()  # a function goes on with its next call
+
+
+def _note_alarm(number: int, _frame: FrameType | None) -> None:
+    _noted.append(signal.Signals(number))
     raise KeyboardInterrupt
 
 

@@ -1,6 +1,7 @@
 """Stand-ins of AWS and Azure on loopback: moto's server, Azurite, and one that misbehaves."""
 
 import json
+import logging
 import os
 import shutil
 import socket
@@ -91,6 +92,8 @@ class Cloud:
 def moto_server() -> Iterator[Cloud]:
     """Runs moto's server in this process; it stands for S3, secrets, logs and metrics."""
     server = import_module("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    # it logs each call, also the one that brings a log line, whose sender waits for its answer
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server.start()
     try:
         host, port = server.get_host_and_port()

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -92,6 +92,7 @@ def setup_logging(
     *,
     critical_handler: logging.Handler | None = None,
     before_summary: bool = False,
+    further: Sequence[logging.Handler] = (),
 ) -> logging.Logger:
     """Send every log line of the pipeline to the console and to two rotating files.
 
@@ -106,6 +107,7 @@ def setup_logging(
             closed. Left out, it is the one of `set_critical_handler`, which writes e-mails.
         before_summary: whether a person will be shown the summary: the console then has only
             warnings and errors that it does not repeat.
+        further: are given what the log file gets from INFO on, in its form; closed in the end.
 
     Returns:
         The logger of the pipeline.
@@ -133,6 +135,9 @@ def setup_logging(
         file = _rotating_file(config, name)
         _undo.callback(file.close)
         _attach(file, level=level, formatter=_JsonFormatter())
+    for handler in further:
+        _undo.callback(handler.close)
+        _attach(handler, level=logging.INFO, formatter=_JsonFormatter())
     if critical_handler is None and _critical_handler_of is not None:
         critical_handler = _critical_handler_of(config)
     if critical_handler is not None:

@@ -442,10 +442,6 @@ class CloudConfig(_Section):
     azure_storage_connection_string: Secret | None = _setting(
         None, "connection string of the storage account of abfs:// addresses; unset: the identity "
         "of this machine, or of who is logged in")
-    cloudwatch_log_group: Text | None = _setting(
-        None, "log group of CloudWatch to which each run's log goes too, a stream a run")
-    cloudwatch_namespace: Text | None = _setting(
-        None, "namespace of CloudWatch in which the figures of each run are kept")
 
     @property
     def access(self) -> CloudAccess:
@@ -545,6 +541,10 @@ class TelemetryConfig(_Section):
     otel_exporter_otlp_endpoint: WebAddress | None = _setting(
         None, "collector of OpenTelemetry, over HTTP, to which a trace of each run is sent, such "
         "as http://localhost:4318; other variables of OpenTelemetry hold too")
+    cloudwatch_log_group: Text | None = _setting(
+        None, "log group of CloudWatch to which each run's log goes too, a stream a run")
+    cloudwatch_namespace: Text | None = _setting(
+        None, "namespace of CloudWatch in which the figures of each run are kept")
 
 
 class AlertConfig(_Section):

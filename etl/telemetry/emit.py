@@ -49,6 +49,7 @@ class Emitter:
 EMITTERS = (
     Emitter("METRICS_FILE", "prometheus", "etl.telemetry.prometheus"),
     Emitter("OPENLINEAGE_URL", "openlineage", "etl.telemetry.openlineage"),
+    Emitter("CLOUDWATCH_NAMESPACE", "aws", "etl.telemetry.cloudwatch"),
     Emitter("OTEL_EXPORTER_OTLP_ENDPOINT", "opentelemetry", "etl.telemetry.tracing"),
 )
 

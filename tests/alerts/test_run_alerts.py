@@ -124,7 +124,7 @@ def test_the_email_names_the_file_of_the_rejected_records_and_counts_them(
     def with_held_back(*args: Any) -> RunSummary:
         return replace(run_job(*args), exit_code=3, status="attention", sources=(held_back,))
 
-    monkeypatch.setattr(etl_pipeline, "run_job", with_held_back)
+    monkeypatch.setattr("etl.pipeline.whole_run.run_job", with_held_back)
     project.run()
     email = alert_log(project, "email_alerts.log")
     assert f"- Rejected Products: {Path('out/products.csv').absolute()}\n" in email
@@ -197,7 +197,7 @@ def test_anomalies_of_the_summary_are_reported(
     def with_anomaly(*args: Any) -> RunSummary:
         return replace(run_job(*args), anomalies=(anomaly,))
 
-    monkeypatch.setattr(etl_pipeline, "run_job", with_anomaly)
+    monkeypatch.setattr("etl.pipeline.whole_run.run_job", with_anomaly)
     summary = project.run()
     assert subjects(project) == ["CRITICAL: ETL Pipeline Data Quality Anomaly - sales_fact"]
     assert levels(project) == [("#data-runs", "SUCCESS"), ("#data-alerts", "ERROR")]
@@ -237,7 +237,7 @@ def test_an_interrupted_run_alerts_nobody(
     def interrupted(*_args: Any) -> dict[str, Any]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(etl_pipeline, "run_job", interrupted)
+    monkeypatch.setattr("etl.pipeline.whole_run.run_job", interrupted)
     with pytest.raises(KeyboardInterrupt):
         project.run()
     assert not (project.logs / "alerts").exists()
