@@ -54,7 +54,7 @@ def keep_versions(
     """
     seen = _snapshot(db, staged, whole=whole)
     found = _prepare(db, staged, seen, rebuilt=rebuilt)
-    _write(db, staged.table, staged.run_id, found=found, fresh=seen.first, rebuilt=rebuilt)
+    _write(db, staged.table, staged.run_id, found=found, fresh=seen.fresh, rebuilt=rebuilt)
     if whole:
         _note_snapshot(db, staged)
     _require_sound(db, staged.table, first=seen.first)
@@ -104,7 +104,8 @@ def _snapshot(db: DatabaseManager, staged: Staged, *, whole: bool) -> Snapshot:
     return Snapshot(
         staged.rows, staged.rejected, staged.seen_at, whole,
         sparse=not says_when and (whole or staged.moment is None),
-        newest=newest is None or newest <= staged.seen_at, first=newest is None,
+        newest=newest is None or newest <= staged.seen_at,
+        fresh=newest is None or (newest < staged.seen_at and not says_when), first=newest is None,
     )  # fmt: skip
 
 
@@ -163,13 +164,18 @@ def _write(
     db: DatabaseManager, table: Table, run_id: str, *, found: _Found, fresh: bool = False,
     rebuilt: bool = False,
 ) -> None:  # fmt: skip
+    """Writes what differs; where all that was known is earlier, no version ceases to be one."""
     dialect = db.dialect
+    is_latest = table.versions is not None and bool(table.versions.latest)
     db.execute(sql.insert_states(dialect, table), (run_id,))
     if found.corrected:
         db.execute(sql.correct_states(dialect, table), (run_id,))
-    db.execute(sql.delete_versions(dialect, table, rebuilt=rebuilt))
-    write = sql.insert_versions if fresh else sql.merge_versions
-    db.execute(write(dialect, table))
+    if rebuilt or not fresh:
+        db.execute(sql.delete_versions(dialect, table, rebuilt=rebuilt))
+    db.execute(sql.merge_spans(dialect, table))
+    if found.corrected or is_latest or rebuilt:
+        db.execute(sql.merge_values(dialect, table))
+    db.execute(sql.insert_versions(dialect, table))
 
 
 def _note_snapshot(db: DatabaseManager, staged: Staged) -> None:

@@ -5,7 +5,7 @@ equal become one version, and each ends where the next begins. `rows` is the tab
 staged records of a source.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -56,6 +56,7 @@ class Snapshot:
         sparse: a state that equals the one before need not be kept, as a state is known of every
             key at every moment of a snapshot.
         newest: nothing is known that is later.
+        fresh: all that is known is earlier, and no record says of itself since when it holds.
         first: nothing is known at all.
     """
 
@@ -65,6 +66,7 @@ class Snapshot:
     whole: bool
     sparse: bool
     newest: bool = True
+    fresh: bool = False
     first: bool = False
 
 
@@ -187,7 +189,7 @@ def create_changed(dialect: Dialect, table: Table, seen: Snapshot) -> str:
         parts.append(_missing(dialect, table, seen))
     if seen.whole and since and not seen.first:
         parts.append(_returned(dialect, table, seen))
-    return _create_changed(dialect, table, parts, alone=seen.first)
+    return _create_changed(dialect, table, parts, alone=seen.fresh)
 
 
 def create_removed(dialect: Dialect, table: Table, removed: str) -> str:
@@ -517,25 +519,32 @@ WHERE {"" if rebuilt else touched}NOT EXISTS (
         SELECT 1 FROM {temporary(dialect, TIMELINE)} AS t WHERE t.{_ID} = {target}.{_ID});"""
 
 
-def merge_versions(dialect: Dialect, table: Table) -> str:
-    """Return what writes the versions that are new or differ."""
-    others = [c for c in table.columns if c.name != VERSION_ID]
-    sets = ",\n        ".join(f"{quoted(c.name)} = source.{quoted(c.name)}" for c in others)
+def merge_spans(dialect: Dialect, table: Table) -> str:
+    """Return what ends versions that are there at another moment, or lets them go on."""
+    return _merge(dialect, table, [table.column(name) for name in (VALID_TO, IS_CURRENT)])
+
+
+def merge_values(dialect: Dialect, table: Table) -> str:
+    """Return what writes other values into versions that are there."""
+    spans = (VERSION_ID, VALID_FROM, VALID_TO, IS_CURRENT)
+    return _merge(dialect, table, [c for c in table.columns if c.name not in spans])
+
+
+def _merge(dialect: Dialect, table: Table, columns: Sequence[Column]) -> str:
+    sets = ",\n    ".join(f"{quoted(c.name)} = source.{quoted(c.name)}" for c in columns)
     return f"""MERGE INTO {quoted_table(table.name)}{dialect.locked} AS target
 USING {temporary(dialect, TIMELINE)} AS source
 ON target.{_ID} = source.{_ID}
-WHEN MATCHED AND {any_differs(dialect, others, "target", "source")} THEN
-    UPDATE SET
-        {sets}
-WHEN NOT MATCHED THEN
-    INSERT ({listed(table.columns)})
-    VALUES ({listed(table.columns, "source.")});"""
+WHEN MATCHED AND {any_differs(dialect, columns, "target", "source")} THEN UPDATE SET
+    {sets};"""
 
 
 def insert_versions(dialect: Dialect, table: Table) -> str:
-    """Return what `merge_versions` comes to when every key is new."""
-    return f"""INSERT INTO {quoted_table(table.name)} ({listed(table.columns)})
-SELECT {listed(table.columns)} FROM {temporary(dialect, TIMELINE)};"""
+    """Return what adds the versions that are not there."""
+    target = quoted_table(table.name)
+    return f"""INSERT INTO {target} ({listed(table.columns)})
+SELECT {listed(table.columns, "t.")} FROM {temporary(dialect, TIMELINE)} AS t
+WHERE NOT EXISTS (SELECT 1 FROM {target} AS v WHERE v.{_ID} = t.{_ID});"""
 
 
 # --- checking ----------------------------------------------------------------------------

@@ -311,7 +311,9 @@ def _versions() -> Iterator[tuple[str, str]]:
     late = replace(seen, rows=_stage(SEEN_SHOP), rejected=_rejected(SEEN_SHOP), sparse=True,
                    newest=False)  # fmt: skip
     yield "changed_seen_shop", versions_sql.create_changed(dialect, SEEN_SHOP, late)
-    first = replace(late, newest=True, first=True)
+    fresh = replace(late, newest=True, fresh=True)
+    yield "changed_fresh", versions_sql.create_changed(dialect, SEEN_SHOP, fresh)
+    first = replace(fresh, first=True)
     yield "changed_first", versions_sql.create_changed(dialect, SEEN_SHOP, first)
     following = datetime(2024, 1, 21, 2)
     next_states = versions_sql.add_states_of_next(dialect, SEEN_SHOP, late, following)
@@ -345,7 +347,8 @@ def _of_versions(table: Table, seen: Snapshot) -> Iterator[tuple[str, str]]:
     yield "insert_states", versions_sql.insert_states(dialect, table)
     yield "merge_states", versions_sql.correct_states(dialect, table)
     yield "delete_versions", versions_sql.delete_versions(dialect, table)
-    yield "merge_versions", versions_sql.merge_versions(dialect, table)
+    yield "merge_spans", versions_sql.merge_spans(dialect, table)
+    yield "merge_values", versions_sql.merge_values(dialect, table)
     faulty = versions_sql.faulty_versions(dialect, table, touched=True)
     yield "faulty_versions", versions_sql.count_of(faulty)
 
