@@ -193,7 +193,8 @@ def load_frame(
             mode history: `valid_from`, the column that says since when a record holds, else it is
             the moment of the load; `types`, by column what a difference does (1 overwrites, 2 opens
             a version, 3 overwrites and keeps the value before); `removed`, "close" if the version
-            of a key ends that the frame lacks, "keep" by default.
+            of a key ends that the frame lacks, "keep" by default. For merge and replace:
+            `changes`, whether it is noted in `etl_row_change` who changed what.
 
     Returns:
         The same figures as `load_customers`, and `removed`.
@@ -237,6 +238,7 @@ class _FrameLoad:
     valid_from: str = ""
     types: Mapping[str, int] = field(default_factory=dict)
     removed: str = "keep"
+    changes: bool = False
 
     @property
     def history(self) -> HistoryOptions:
@@ -258,6 +260,8 @@ class _FrameLoad:
             raise ValueError(f"no mode {self.mode!r}; there are {', '.join(MODES)}")
         if self.mode != "history" and self.history != HistoryOptions(removed="keep"):
             raise ValueError("valid_from, types and removed belong to mode history")
+        if self.changes and self.mode not in ("merge", "replace"):
+            raise ValueError("changes belongs to modes merge and replace")
         for name in ("batch_size", "chunk_rows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -279,6 +283,7 @@ def _table_for(records: Records, name: str, db: DatabaseManager, wanted: _FrameL
         history = wanted.history
         table = with_versions(table, history.versions(), closes=history.closes())
     loaded = loaded_part(table, records.names, wanted.mode)
+    loaded = replace(loaded, logged=0 if wanted.changes else None)
     require_names(loaded)
     open_tables(db, [replace(table, key=loaded.key)])
     return loaded

@@ -54,10 +54,12 @@ def _stage(db: DatabaseManager, customers: int, *, changed: bool) -> None:
     db.execute(f"DROP TABLE IF EXISTS {STAGE}")
     db.execute(
         f"CREATE TEMPORARY TABLE {STAGE} AS SELECT n + 1 AS source_row, 'C' || n AS customer_id, "  # noqa: S608
-        "'First' || n % 5000 || ' Last' || n % 7919 AS name, 'mail' || n || '@example.com' AS email, "
+        "'First' || n % 5000 || ' Last' || n % 7919 AS name, "
+        "'mail' || n || '@example.com' AS email, "
         "'(555) ' || (1000000 + n) AS phone, 'Segment ' || n % 5 AS segment, "
         f"{city} AS city, CAST(n % 100000 AS DECIMAL(12, 2)) / 4 AS balance, "
-        f"DATE '2015-01-01' + CAST(n % 3000 AS INTEGER) AS registered FROM range({customers}) AS t(n)"
+        "DATE '2015-01-01' + CAST(n % 3000 AS INTEGER) AS registered "
+        f"FROM range({customers}) AS t(n)"
     )
     db.execute("CREATE TEMPORARY TABLE IF NOT EXISTS rejected_customer (record_key VARCHAR)")
 

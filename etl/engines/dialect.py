@@ -57,6 +57,7 @@ class Dialect:
         grant_schema: what it needs on a schema that is named, to reach what lies in it.
         has_right: whether this login has `{right}` on table `{name}`; empty: there are no rights.
         may_create: whether it may create tables; likewise.
+        login: expression for who is logged in; empty: nobody logs in.
         own_schema: expression for the schema in which an unqualified name is created, where that
             depends on the login.
         table_names: query for the tables that an unqualified name can mean.
@@ -111,6 +112,7 @@ class Dialect:
     grant_schema: str
     has_right: str
     may_create: str
+    login: str
     own_schema: str
     table_names: str
     catalog: str

@@ -81,6 +81,7 @@ DUCKDB = Dialect(
     role="",
     grant="",
     grant_schema="",
+    login="",
     own_schema="",
     table_names="SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES;",
     catalog=CATALOG.format(

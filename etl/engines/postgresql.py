@@ -139,6 +139,7 @@ POSTGRESQL = Dialect(
     grant_schema="GRANT USAGE ON SCHEMA {quoted} TO etl_loader;",
     has_right="has_table_privilege('{quoted}', '{right}')",
     may_create="has_schema_privilege(current_schema(), 'CREATE')",
+    login="session_user",
     own_schema="",
     table_names=(
         "SELECT tablename FROM pg_catalog.pg_tables "

@@ -230,6 +230,7 @@ SQL_SERVER = Dialect(
     grant_schema="",  # the right to the tables is enough
     has_right="HAS_PERMS_BY_NAME(N'{name}', N'OBJECT', N'{right}')",
     may_create=_MAY_CREATE.format(own=_OWN),
+    login="SUSER_SNAME()",
     own_schema=_OWN,
     table_names=_TABLE_NAMES.format(seen=_SEEN),
     catalog=_catalog(_OWN, _SEEN),

@@ -40,11 +40,19 @@ def star_tables(db: DatabaseManager, config: Config) -> tuple[Table, ...]:
         LoadingError: a column has a name that no table can have.
     """
     kept = (_with_kept(db, table, _kept_names(config, table)) for table in STAR_TABLES)
-    return tuple(_with_history(table, config) for table in kept)
+    return tuple(with_memory(table, config) for table in kept)
 
 
-def _with_history(table: Table, config: Config) -> Table:
+def with_memory(table: Table, config: Config) -> Table:
+    """Return a built-in table with what is declared to be kept of its past.
+
+    Args:
+        table: the table.
+        config: the settings.
+    """
     options = config.pipeline.source(table.source)
+    if options.changes is not None:
+        table = replace(table, logged=options.changes.logged)
     if options.history is None:
         return table
     beside = history_beside(table, options.history.versions())

@@ -20,7 +20,7 @@ from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.arguments import Arguments, days_of, mode_of, window_of
 from etl.pipeline.context import RunContext, kept
-from etl.pipeline.kept_columns import star_tables
+from etl.pipeline.kept_columns import star_tables, with_memory
 from etl.pipeline.left import is_as_left, note_as_left
 from etl.pipeline.loads import run_loads
 from etl.pipeline.marts import build_marts
@@ -52,6 +52,7 @@ from etl.telemetry.emit import emit_end, emit_start
 from etl.warehouse.calendar import fill_calendar
 from etl.warehouse.export import export_tables
 from etl.warehouse.own_loads import own_loads, tables_of
+from etl.warehouse.versions import faults_of_versions
 
 logger = logging.getLogger(__name__)
 
@@ -234,11 +235,17 @@ def _load_and_validate(run: RunContext, findings: Findings) -> RunSummary:
     run.kept(partial(audit.require_balance, run.db, run.plan.run_id))
     findings.notices += _found(run, lambda: notices_of_settings(run))
     findings.attention += _found(run, lambda: sales_not_read(run, outcomes))
+    findings.attention += _found(run, lambda: _faulty_versions(run))
     findings.judged = _validate(run, applied)
     findings.marts = build_marts(run)
     findings.exported += _export(run, findings)
     profile_loads(run, outcomes)
     return summarize(run, outcomes, applied, findings)
+
+
+def _faulty_versions(run: RunContext) -> Iterator[str]:
+    built_in = (with_memory(table, run.config) for table in STAR_TABLES)
+    return faults_of_versions(run.db, (*built_in, *(each.whole for each in run.own)))
 
 
 def _run_loads(run: RunContext) -> tuple[tuple[SourceOutcome, ...], Applied]:

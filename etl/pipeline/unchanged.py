@@ -83,7 +83,7 @@ def recognise(run: RunContext, source: Source) -> Recognised | None:
 def _is_recognisable(run: RunContext, source: Source) -> bool:
     whole = source.feed.trace is not None and not source.partial
     is_new_day = source.table.history is not None and source.moment is not None
-    is_plain = replace(source.table, history=None) in STAR_TABLES and not is_new_day
+    is_plain = replace(source.table, history=None, logged=None) in STAR_TABLES and not is_new_day
     return whole and is_plain and run.plan.mode in _MODES and not run.args.dry_run
 
 

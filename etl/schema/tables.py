@@ -104,6 +104,7 @@ class Table:
         versions: how it keeps the versions of its rows; None: it has one row per key.
         history: a table beside it that keeps the versions of its rows.
         computed: its rows follow from those of other tables, and are never staged.
+        logged: days for which it is noted who changed what in it, 0 for good; None: it is not.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Table:
     versions: Versions | None = None
     history: "Table | None" = None
     computed: bool = False
+    logged: int | None = None
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -530,6 +532,26 @@ ETL_TOUCHED = Table(
     computed=True,
 )  # fmt: skip
 
+ETL_ROW_CHANGE = Table(
+    "etl_row_change", "who changed what, of tables for which that is noted", (),
+    columns=(
+        _RUN_ID,
+        _TABLE_NAME,
+        _time("changed_at", "UTC", required=True),
+        _text("changed_by", "login at the server, or the user of the process", width=128,
+              required=True),
+        _text("record_key", "key of the row", width=400, required=True, exact=True),
+        _text("kind", "inserted, updated or removed", width=10, required=True),
+        _text("column_name", "the column, of an updated row", width=50),
+        _text("old_value", "as text, cut to 1,500 characters", width=1500),
+        _text("new_value", "as text, cut to 1,500 characters", width=1500),
+    ),
+    indexes=(
+        Index(("table_name", "record_key"), "what happened to a row"),
+        Index(("changed_at",), "what changed in a night"),
+    ),
+)  # fmt: skip
+
 # What a sale is to its customer.
 FIRST_TIME, REPEAT = "First-time", "Repeat"
 
@@ -548,6 +570,7 @@ AUDIT_TABLES = (
     ETL_SETTING,
     ETL_INPUT,
     ETL_SNAPSHOT,
+    ETL_ROW_CHANGE,
 )
 ALL_TABLES = (*STAR_TABLES, DATE_DIM, *AUDIT_TABLES)
 # There where marts are built.

@@ -72,6 +72,11 @@ class ChangeLogOptions(BaseModel):
         default=None, description="days for which changes are kept; for good when left out"
     )
 
+    @property
+    def logged(self) -> int:
+        """The same, as `Table.logged` has it."""
+        return self.days or 0
+
 
 # `true` for the options by default, `false` for none.
 History = Annotated[HistoryOptions | None, BeforeValidator(_switch, bool | HistoryOptions | None)]

@@ -101,6 +101,8 @@ def _odd_cursor(load: LoadOptions) -> Iterator[Problem]:
 
 def _odd_history(load: LoadOptions) -> Iterator[Problem]:
     history = load.history
+    if load.changes and load.mode in ("append", "history"):
+        yield ("changes",), f"mode {load.mode} changes no row: leave it out"
     if load.mode != "history":
         if history != HistoryOptions():
             yield ("history",), f"belongs to mode history, not to {load.mode}"

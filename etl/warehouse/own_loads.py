@@ -116,6 +116,7 @@ class _Declaring:
             options.table, f"loaded by {self.name}", () if options.mode == "append" else key,
             _with_existing(self._referring(columns, key), existing), source=self.name,
             feed=getattr(records, "feed", None),
+            logged=options.changes.logged if options.changes else None,
         )  # fmt: skip
         if options.mode == "history":
             require_carried(existing, columns)

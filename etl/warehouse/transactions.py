@@ -28,6 +28,7 @@ from etl.schema.tables import SALES_FACT, STAR_TABLES, Table, rejected_key_table
 from etl.sources.window import counts_up
 from etl.warehouse import apply as warehouse
 from etl.warehouse import staging, staging_sql, touched
+from etl.warehouse.row_changes import changes_noted
 from etl.warehouse.staging import Batch
 from etl.warehouse.touched import Watch
 
@@ -183,7 +184,9 @@ def _refresh(load: Load, sources: Sequence[Staged]) -> Applied:
     vanished = Applied()
     for staged in sources:  # before they are removed
         vanished = vanished.plus(_vanished(load, staged, live=None, still_there=0))
-    applied = warehouse.apply_full_refresh(load.db, sources, utc_now(), tables=load.tables)
+    now = utc_now()
+    with changes_noted(load.db, sources, now, may_remove=True):
+        applied = warehouse.apply_full_refresh(load.db, sources, now, tables=load.tables)
     touched.forget_builds(load.db)
     for staged in sources:
         applied = applied.plus(warehouse.keep_history(load.db, staged, rebuilt=True))
@@ -195,11 +198,16 @@ def _apply(load: Load, sources: Sequence[Staged]) -> Applied:
     total = Applied()
     for staged in sources:
         live = warehouse.count_live(load.db, staged)
-        applied = warehouse.apply_source(
-            load.db, staged, now=utc_now(), tables=load.tables, watch=load.watch
-        )
+        applied = _apply_noted(load, staged, utc_now())
         total = total.plus(applied).plus(_close(load, staged, live=live, applied=applied))
     return total
+
+
+def _apply_noted(load: Load, staged: Staged, now: datetime) -> Applied:
+    with changes_noted(load.db, [staged], now):
+        return warehouse.apply_source(
+            load.db, staged, now=now, tables=load.tables, watch=load.watch
+        )
 
 
 def _close(load: Load, staged: Staged, *, live: int, applied: Applied) -> Applied:
@@ -438,9 +446,7 @@ class _BatchedLoad:
             staged, rows=self._batch_rows, rows_read=batch.rows,
             rows_rejected=0, rows_duplicate=0, seconds=0.0,
         )  # fmt: skip
-        return warehouse.apply_source(
-            self._db, part, now=now, tables=self._load.tables, watch=self._load.watch
-        )
+        return _apply_noted(self._load, part, now)
 
     def _bisect(self, batch: Batch, error: LoadingError) -> None:
         """Merges the halves of a batch that the database refused, down to the guilty rows."""

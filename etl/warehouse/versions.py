@@ -6,7 +6,7 @@ changes nothing. Nothing that was seen is ever deleted, also not by a full refre
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from etl.history.runs import Applied, Folded, LoadCounts, Staged
 from etl.schema.tables import ETL_SNAPSHOT, Table
 from etl.warehouse import versions_sql as sql
 from etl.warehouse.versions_sql import Snapshot
+from etl.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,21 @@ def end_versions(db: DatabaseManager, table: Table, removed: str, *, run_id: str
     _write(db, table, run_id, found=found)
     _require_sound(db, table)
     return rows
+
+
+def faults_of_versions(db: DatabaseManager, tables: Iterable[Table]) -> Iterator[str]:
+    """Yield what is wrong with the versions of tables, all of them, for people.
+
+    Args:
+        db: the warehouse.
+        tables: those that are loaded; of one without versions, the table of versions beside it.
+    """
+    for table in (each.history or each for each in tables):
+        if table.versions and (faulty := _faulty(db, table)):
+            yield (
+                f"{table.name}: {faulty}. Next: run --full-refresh, which computes all versions "
+                "anew from the states that were seen"
+            )
 
 
 # --- what there is -----------------------------------------------------------------------
@@ -184,17 +200,22 @@ def _note_snapshot(db: DatabaseManager, staged: Staged) -> None:
 
 
 def _require_sound(db: DatabaseManager, table: Table, *, first: bool = False) -> None:
-    query = sql.faulty_versions(db.dialect, table, touched=not first)
-    faulty = int(db.value(sql.count_of(query)))
-    if faulty:
-        keys = _shown(db.query(f"{query};"))
+    if faulty := _faulty(db, table, touched=not first):
         raise LoadingError(
-            f"{faulty} versions of {table.name} overlap, leave a gap or do not end as they must, "
-            f"such as those of {keys}",
+            f"{table.name}: {faulty}",
             next_step="nothing of this source was written; run --full-refresh, which computes all "
             "versions anew from the states that were seen",
         )
 
 
-def _shown(rows: Sequence[tuple[object, ...]]) -> str:
-    return ", ".join(sorted({str(key) for (key,) in rows})[:_SHOWN_KEYS])
+def _faulty(db: DatabaseManager, table: Table, *, touched: bool = False) -> str:
+    """What is wrong with the versions of a table; empty when nothing is."""
+    query = sql.faulty_versions(db.dialect, table, touched=touched)
+    count = int(db.value(sql.count_of(query)))
+    if not count:
+        return ""
+    keys = sorted({str(key) for (key,) in db.query(f"{query};")})
+    return (
+        f"{counted(count, 'fault')} in its versions, which overlap, leave a gap or do not end as "
+        f"they must, such as those of {', '.join(keys[:_SHOWN_KEYS])}"
+    )

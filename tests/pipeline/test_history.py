@@ -96,6 +96,11 @@ def test_a_declared_load_keeps_versions_from_its_first_run_to_a_full_refresh(
     assert seen == [(6,)]
 
     before = versions(project, "version_id, shop_id, city, mail, is_current")
+    with DatabaseManager(project.connection_string) as db:
+        db.execute("UPDATE shop SET valid_to = '2024-01-20' WHERE city = 'Ulm'")
+    spoilt = project.run("--only", "shop")
+    assert spoilt["exit_code"] == 3
+    assert "shop: 1 fault in its versions, which overlap, leave a gap" in spoilt["attention"][0]
     refreshed = project.run("--only", "shop", "--full-refresh")
     assert counts(refreshed) == {"read": 4, "unchanged": 3, "rejected": 1}
     assert versions(project, "version_id, shop_id, city, mail, is_current") == before

@@ -59,6 +59,7 @@ from etl.warehouse import (
     cleaning_sql,
     gate_sql,
     restated,
+    row_changes_sql,
     staging_sql,
     star_sql,
     versions_sql,
@@ -326,6 +327,20 @@ def _versions() -> Iterator[tuple[str, str]]:
     yield "count_changed", versions_sql.count_changed(dialect)
 
 
+def _noting() -> Iterator[tuple[str, str]]:
+    """The statements that note who changed what."""
+    dialect = SQL_SERVER
+    before = row_changes_sql.create_before(dialect, OWN, _stage(OWN), may_remove=True)
+    yield "row_change_before", before
+    yield "row_change_inserted", row_changes_sql.note_inserted(dialect, OWN)
+    yield "row_change_removed", row_changes_sql.note_removed(dialect, OWN)
+    for number, column in enumerate(CUSTOMER_DIM.guarded):
+        if column.name in ("name", "email_valid", "registration_date"):
+            text = row_changes_sql.note_column(dialect, CUSTOMER_DIM, number)
+            yield f"row_change_{column.name}", text
+    yield "row_change_forgotten", row_changes_sql.forget_before()
+
+
 def _of_versions(table: Table, seen: Snapshot) -> Iterator[tuple[str, str]]:
     dialect = SQL_SERVER
     yield "versions", ddl.create_table(dialect, table)
@@ -379,6 +394,7 @@ def _statements() -> Iterator[tuple[str, str]]:
     yield from _others()
     yield from _own()
     yield from _versions()
+    yield from _noting()
     yield from _changes()
     yield from _cleaning()
     yield from _quality()

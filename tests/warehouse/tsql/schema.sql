@@ -275,6 +275,25 @@ CREATE TABLE "etl_snapshot" (
 );
 END;
 
+IF OBJECT_ID(N'etl_row_change', N'U') IS NULL
+BEGIN
+CREATE TABLE "etl_row_change" (
+    "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "changed_at" DATETIME2(6) NOT NULL,
+    "changed_by" NVARCHAR(128) NOT NULL,
+    "record_key" NVARCHAR(400) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "kind" NVARCHAR(10) NOT NULL,
+    "column_name" NVARCHAR(50) NULL,
+    "old_value" NVARCHAR(1500) NULL,
+    "new_value" NVARCHAR(1500) NULL
+);
+-- what happened to a row
+CREATE INDEX "ix_etl_row_change_table_name" ON "etl_row_change" ("table_name", "record_key");
+-- what changed in a night
+CREATE INDEX "ix_etl_row_change_changed_at" ON "etl_row_change" ("changed_at");
+END;
+
 IF OBJECT_ID(N'stage_customer_dim', N'U') IS NULL
 BEGIN
 CREATE TABLE "stage_customer_dim" (
@@ -577,6 +596,16 @@ FROM (VALUES
     (N'TABLE', N'etl_snapshot', N'table_name', N'warehouse table'),
     (N'TABLE', N'etl_snapshot', N'seen_at', N'of the run, UTC; of a file with a day in its name, that day'),
     (N'TABLE', N'etl_snapshot', N'run_id', N'run; sorts by start'),
+    (N'TABLE', N'etl_row_change', NULL, N'who changed what, of tables for which that is noted'),
+    (N'TABLE', N'etl_row_change', N'run_id', N'run; sorts by start'),
+    (N'TABLE', N'etl_row_change', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_row_change', N'changed_at', N'UTC'),
+    (N'TABLE', N'etl_row_change', N'changed_by', N'login at the server, or the user of the process'),
+    (N'TABLE', N'etl_row_change', N'record_key', N'key of the row'),
+    (N'TABLE', N'etl_row_change', N'kind', N'inserted, updated or removed'),
+    (N'TABLE', N'etl_row_change', N'column_name', N'the column, of an updated row'),
+    (N'TABLE', N'etl_row_change', N'old_value', N'as text, cut to 1,500 characters'),
+    (N'TABLE', N'etl_row_change', N'new_value', N'as text, cut to 1,500 characters'),
     (N'VIEW', N'sales_enriched', NULL, N'one row per sale, with its day, customer and product'),
     (N'VIEW', N'sales_enriched', N'transaction_id', N'key, as in the source, trimmed'),
     (N'VIEW', N'sales_enriched', N'transaction_date', N'wall clock of the sale, to the microsecond'),
@@ -648,6 +677,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_position" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_setting" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_input" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_snapshot" TO etl_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_row_change" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_customer_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "rejected_customer_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_product_dim" TO etl_loader;

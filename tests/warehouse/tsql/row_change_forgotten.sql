@@ -1,0 +1,1 @@
+DELETE FROM "etl_row_change" WHERE "table_name" = ? AND "changed_at" < ?;
