@@ -115,8 +115,14 @@ def test_every_call_of_the_tests_names_files_that_exist(document: str, command: 
 
 @pytest.mark.parametrize(
     "document",
-    ["library.md", "notebook.md", "your-own-tables.md", "profile.md", "transformations.md",
-     "history.md"],
+    [
+        "library.md",
+        "notebook.md",
+        "your-own-tables.md",
+        "profile.md",
+        "transformations.md",
+        "history.md",
+    ],
 )
 def test_the_examples_in_python_do_what_is_written_below_them(
     document: str, monkeypatch: pytest.MonkeyPatch
