@@ -68,14 +68,19 @@ class PostgresServer:
 
     Args:
         durable: whether what is committed outlasts the server's processes.
+        certificate: files of its certificate and key; with them it also answers over TLS.
         as_installed: with PostgreSQL's own settings, for honest figures: what is committed is on
             the disk.
     """
 
-    def __init__(self, *, durable: bool = False, as_installed: bool = False) -> None:
+    def __init__(
+        self, *, durable: bool = False, as_installed: bool = False,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:  # fmt: skip
         careless = {} if as_installed else _CARELESS
         kept = {"synchronous_commit": "on"} if durable else {}
-        self._settings = _PRIVATE | careless | kept
+        encrypted = {"ssl": "on"} if certificate else {}
+        self._settings = _PRIVATE | careless | kept | encrypted
         found = binaries()
         assert found, "there is no PostgreSQL server on this machine"
         self._binaries = found
@@ -91,8 +96,25 @@ class PostgresServer:
         )  # fmt: skip
         self._run("initdb", "--no-sync", "--auth=trust", f"--username={_USER}", "--encoding=UTF8",
                   "--locale=C.UTF-8", f"--pgdata={self._data}")  # fmt: skip
+        for name, file in zip(("server.crt", "server.key"), certificate or (), strict=False):
+            self._give(name, file.read_bytes())
         self.port = _free_port()
         self.start()
+
+    def _give(self, name: str, content: bytes) -> None:
+        """Writes a file of the server's own folder."""
+        path = self._data / name
+        path.write_bytes(content)
+        path.chmod(0o600)
+        if self._user:
+            shutil.chown(path, self._user)
+
+    def require_passwords(self, user: str) -> None:
+        """Lets a user in with a password alone, and over TLS alone."""
+        known = (self._data / "pg_hba.conf").read_bytes()
+        rules = f"hostssl all {user} all scram-sha-256\nhost all {user} all reject\n"
+        self._give("pg_hba.conf", rules.encode() + known)
+        self.execute("SELECT pg_reload_conf()")
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(

@@ -12,6 +12,8 @@ from typing import Any, Self
 import pyarrow as pa
 from pyarrow import csv
 
+from etl.cloud.faults import CloudError
+from etl.cloud.rds import with_login_token
 from etl.engines import adoption
 from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table, text_literal
 from etl.engines.engine import (
@@ -274,10 +276,13 @@ def connect(
         ) from error
     try:
         connection = psycopg.connect(
-            url, autocommit=True, cursor_factory=psycopg.RawCursor, client_encoding="UTF8",
+            with_login_token(url), autocommit=True, cursor_factory=psycopg.RawCursor,
+            client_encoding="UTF8",
             **_unless_given(url, application_name="etl_pipeline",
                             connect_timeout=_CONNECT_TIMEOUT_S),
         )  # fmt: skip
+    except CloudError as error:
+        raise raised(f"PostgreSQL: {error.what}", next_step=error.next_step) from error
     except psycopg.ProgrammingError:
         # without the error, whose text may show a piece of the password
         raise _unreadable(
@@ -322,6 +327,13 @@ _NEXT_STEPS = (
     ("Connection refused", "check host and port, and that the server runs"),
     ("resolve host", "check the host; a password with @ / : or % must be percent-encoded"),
     ("timeout", "check host and port, and the firewall between"),
+    ("PAM authentication failed", "check that the login may use IAM, and the role of this run"),
+    (
+        "certificate verify failed",
+        "name the file of the authority that signed the server's certificate in sslrootcert",
+    ),
+    ("does not match host name", "name the server as its certificate does"),
+    ("root certificate file", "name the file of the authority in sslrootcert"),
     ("SSL", "check sslmode and the certificates"),
 )
 

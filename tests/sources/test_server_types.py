@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from engines import DUCKDB, Engine, using
+from etl.sources.query_records import QueryForm, read_query
 from pipeline_runs import Project
 
 from etl.engines.database import DatabaseManager
 from etl.engines.odbc_types import offset_time
 from etl.errors import ExtractionError
-from etl.sources.query_records import QueryForm, read_query
 from etl.sources.window import EVERYTHING
 
 # The type, the value as T-SQL, and the text that is read.
