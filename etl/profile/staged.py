@@ -6,12 +6,12 @@ What does not fit into its memory goes to the disk of the scratch folder.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import select_all
@@ -199,7 +199,8 @@ def _insert(database: duckdb.DuckDBPyConnection, records: pa.RecordBatch) -> Non
 
 
 def _stage_parquet(database: duckdb.DuckDBPyConnection, path: Path) -> Staged:
-    with pq.ParquetFile(path) as file:
+    # imported here alone, since few runs need it
+    with import_module("pyarrow.parquet").ParquetFile(path) as file:
         schema = file.schema_arrow
         columns = columns_of(((f.name, pa.nulls(0, f.type)) for f in schema), ())
         staged = _typed_columns(columns)

@@ -79,5 +79,5 @@ def _cannot_write(path: Path, error: OSError | CloudError) -> LoadingError:
 def _writer(file: BinaryIO, schema: pa.Schema, suffix: str) -> Any:
     if suffix == ".csv":
         return pyarrow.csv.CSVWriter(file, schema)
-    # not before it is used: it brings Arrow's file systems, which take a tenth of a second
+    # not before it is used, since few runs need it
     return import_module("pyarrow.parquet").ParquetWriter(file, schema)
