@@ -15,6 +15,7 @@ from etl.pipeline.progress import Progress
 from etl.pipeline.sources import Source
 from etl.pipeline.stages import Stages
 from etl.pipeline.workspace import REJECTED
+from etl.quality.rules import RowRule
 from etl.resilience.retry import retry_with_backoff
 from etl.settings.config import Config
 from etl.warehouse.own_loads import OwnLoad
@@ -31,6 +32,7 @@ class RunContext:
     Attributes:
         record: what is kept of it however it ends.
         own: the loads that the user has declared.
+        rules: checks of its tables that the user has declared.
         as_left: nobody has written the warehouse since the last run has checked it.
         scratch: folder of its own for what engines spill.
         progress: what the run says of itself while it works.
@@ -46,6 +48,7 @@ class RunContext:
     scratch: Path
     own: tuple[OwnLoad, ...] = ()
     as_left: bool = False
+    rules: tuple[RowRule, ...] = ()
     sources: tuple[Source, ...] = ()
     progress: Progress = field(default_factory=Progress)
 

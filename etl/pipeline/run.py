@@ -1,7 +1,7 @@
 """One run from its plan to its summary: what is done, in which order, and what is kept of it."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,6 +16,7 @@ from etl.history.outcomes import SourceOutcome
 from etl.history.records import RunRecord, journal_path, journaled, status_of
 from etl.history.runs import REPROCESS, Applied, LoadCounts, utc_now
 from etl.history.summary import RunSummary
+from etl.history.validation import checks_before_loading
 from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.arguments import Arguments, days_of, mode_of, window_of
@@ -39,7 +40,9 @@ from etl.pipeline.workspace import (
     require_writable,
     scratch_folder,
 )
-from etl.quality.judge import Judged, judge
+from etl.quality.judge import Asked, Judged, judge
+from etl.quality.own_checks import own_rules, require_own_rules, tables_there
+from etl.quality.rules import RowRule
 from etl.reports.business import BUSINESS, business_figures, write_business
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.reports.quality import write_report
@@ -51,7 +54,7 @@ from etl.sources.sales import sales_query
 from etl.telemetry.emit import emit_end, emit_start
 from etl.warehouse.calendar import fill_calendar
 from etl.warehouse.export import export_tables
-from etl.warehouse.own_loads import own_loads, tables_of
+from etl.warehouse.own_loads import OwnLoad, own_loads, tables_of
 from etl.warehouse.versions import faults_of_versions
 
 logger = logging.getLogger(__name__)
@@ -146,10 +149,17 @@ def _run(config: Config, args: Arguments, record: RunRecord) -> RunSummary:
             )  # fmt: skip
             stages = Stages(metrics, record.stage_times)
             run = RunContext(config, args, db, plan, record, metrics, stages, scratch,
-                             own, as_left=as_left)  # fmt: skip
+                             own, as_left=as_left, rules=_own_rules(db, config, own))  # fmt: skip
             with shown(run.progress, bars=not args.json):
                 record.summary = _preview(run) if args.dry_run else _load(run, Findings(older))
             return record.summary
+
+
+def _own_rules(db: DatabaseManager, config: Config, own: Sequence[OwnLoad]) -> tuple[RowRule, ...]:
+    rules = own_rules(config.pipeline, list(tables_of(own)))
+    if rules:
+        require_own_rules(db, config.pipeline, rules, list(tables_there(db, rules)))
+    return rules
 
 
 def _warehouse(config: Config, args: Arguments, scratch: Path) -> DatabaseManager:
@@ -197,7 +207,9 @@ def _report_quality(folder: Path, summary: RunSummary) -> None:
     facts["finished_at"] = utc_now().isoformat(" ", "seconds") + " UTC"
     try:
         anomalies = [anomaly.as_dict() for anomaly in summary.anomalies]
-        write_report(folder, {**facts, **summary.quality()}, anomalies)
+        validation = [check.as_dict() for check in checks_before_loading(summary)]
+        report = {**facts, **summary.quality(), "validation": validation}
+        write_report(folder, report, anomalies)
     except OSError as error:
         logger.error(
             "the quality report is not written to %s: %s", folder, error.strerror or error,
@@ -266,7 +278,8 @@ def _validate(run: RunContext, applied: Applied) -> Judged:
     is_due = run.args.validate or not run.as_left
     days = 0 if is_due else run.config.processing.full_check_days
     with measured(run.stages, run.metrics, VALIDATION) as counted:
-        judged = run.kept(partial(judge, run.db, run.plan, applied, whole_days=days))
+        asked = Asked(days, run.rules, run.config.pipeline.score_weights)
+        judged = run.kept(partial(judge, run.db, run.plan, applied, asked))
         counted["error_count"] = len(judged.failed)
     return judged
 

@@ -3,18 +3,22 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Dict
 
 from etl.engines.database import DatabaseManager
+from etl.errors import LoadingError
 from etl.history import audit as run_history
 from etl.history import lineage
 from etl.history.runs import LoadCounts, utc_now
 from etl.quality import rules as quality_rules
 from etl.quality.rules import DEMANDING, INFO, RowRule, Rule, SetRule
 from etl.quality.scope import EVERYTHING, Scope
+from etl.resilience.transient import is_transient
 from etl.schema.tables import STAR_TABLES, Table
 from etl.warehouse.tables import create_tables
 
+NO_WEIGHTS: Mapping[str, float] = MappingProxyType({})
 PASSED, FAILED = "passed", "failed"  # else what the severity says: warning or info
 
 
@@ -31,6 +35,7 @@ class QualityCheck:
         rows_wrong: how many of them break the rule.
         judged: whether it counts for the scores; nothing known and history are not judged.
         whole_at: when it was last checked on the whole table, UTC.
+        weight: in the score of its dimension.
     """
 
     name: str
@@ -46,6 +51,7 @@ class QualityCheck:
     rows_wrong: int = 0
     judged: bool = True
     whole_at: datetime | None = None
+    weight: float = 1.0
 
     @property
     def share_right(self) -> float:
@@ -83,7 +89,12 @@ class _Found:
 
 
 def run_data_quality_checks(
-    db_manager: DatabaseManager, *, now: datetime | None = None, scope: Scope = EVERYTHING
+    db_manager: DatabaseManager,
+    *,
+    now: datetime | None = None,
+    scope: Scope = EVERYTHING,
+    own: Sequence[RowRule] = (),
+    weights: Mapping[str, float] = NO_WEIGHTS,
 ) -> Dict[str, Any]:
     """Check the loaded tables against the quality rules.
 
@@ -95,6 +106,8 @@ def run_data_quality_checks(
         db_manager: the open warehouse; missing tables are created.
         now: the present moment, UTC; the clock's when left out.
         scope: which rows are looked at where that is enough; all of them by default.
+        own: rules beside the built-in ones.
+        weights: by dimension, how much it weighs in the score of a table; others weigh 1.
 
     Returns:
         `passed`; `checks`, a list of `name`, `status` (passed, info, warning, failed), `value`,
@@ -109,18 +122,23 @@ def run_data_quality_checks(
         (True, 100.0)
     """
     create_tables(db_manager)
-    checks = quality_checks(db_manager, now or utc_now(), scope=scope)
+    checks = quality_checks(db_manager, now or utc_now(), scope=scope, own=own)
     dimensions = dimension_scores(checks)
     return {
         "passed": all(check.status != FAILED for check in checks),
         "checks": [check.as_dict() for check in checks],
-        "scores": scores(db_manager, dimensions),
+        "scores": scores(db_manager, dimensions, weights),
         "dimension_scores": dimensions,
     }
 
 
 def quality_checks(
-    db: DatabaseManager, now: datetime, *, demanding: bool = False, scope: Scope = EVERYTHING
+    db: DatabaseManager,
+    now: datetime,
+    *,
+    demanding: bool = False,
+    scope: Scope = EVERYTHING,
+    own: Sequence[RowRule] = (),
 ) -> list[QualityCheck]:
     """Check the tables, as they are, against every rule.
 
@@ -129,6 +147,7 @@ def quality_checks(
         now: the present moment, UTC.
         demanding: only the rules whose breach is an error.
         scope: which rows are looked at where that is enough.
+        own: rules beside the built-in ones.
     """
     found = [
         each
@@ -136,6 +155,7 @@ def quality_checks(
         for each in _of_table(db, table, now, scope)
         if not demanding or each.rule.severity in DEMANDING
     ]
+    found += [_own_rule(db, rule) for rule in own]
     return [_check(each, now) for each in found]
 
 
@@ -149,6 +169,7 @@ def _check(found: _Found, now: datetime) -> QualityCheck:
         rule.full_name, rule.table.name, rule.dimension, rule.severity, status,
         found.figure, rule.threshold, found.message or _in_words(found),
         found.examples, found.checked, found.wrong, found.judged, found.whole_at or now,
+        rule.weight,
     )  # fmt: skip
 
 
@@ -189,6 +210,23 @@ def _row_rules(db: DatabaseManager, table: Table, now: datetime, scope: Scope) -
             yield _Found(rule, rows, 0, whole_at=scope.whole_at[rule.full_name])
         else:
             yield _row_rule(db, rule, figures[rule.name], now)
+
+
+def _own_rule(db: DatabaseManager, rule: RowRule) -> _Found:
+    """What a rule beside the built-in ones says; one that cannot be asked is broken."""
+    query = quality_rules.count_broken_rows(db.dialect, rule.table, [rule])
+    try:
+        ((_, checked, wrong),) = db.query(query)
+        found = _Found(rule, int(checked), int(wrong))
+        if found.figure <= rule.threshold or not rule.table.key:
+            return found
+        examples = db.query(quality_rules.row_rule_examples(db.dialect, rule))
+        return replace(found, examples=_keys(examples))
+    except LoadingError as error:
+        if is_transient(error):
+            raise
+        words = f"cannot be evaluated: {str(error).splitlines()[0]}"
+        return _Found(rule, 0, 0, words, value=rule.threshold + 1)
 
 
 def _kept_since(db: DatabaseManager, table: Table, scope: Scope) -> list[RowRule]:
@@ -301,10 +339,15 @@ def _age(rule: Rule, since: datetime | None, end: datetime, subject: str) -> _Fo
 
 def dimension_scores(checks: Sequence[QualityCheck]) -> dict[str, dict[str, float]]:
     """By table and dimension, the mean share of rows that keep its rules, 0 to 100."""
-    return {table.name: _dimensions(table, checks) for table in STAR_TABLES}
+    tables = dict.fromkeys((*(t.name for t in STAR_TABLES), *(check.table for check in checks)))
+    return {name: _dimensions(name, checks) for name in tables}
 
 
-def scores(db: DatabaseManager, dimensions: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def scores(
+    db: DatabaseManager,
+    dimensions: Mapping[str, Mapping[str, float]],
+    weights: Mapping[str, float] = NO_WEIGHTS,
+) -> dict[str, float]:
     """Return how good the data are, 0 to 100, by the name of the source and of the table.
 
     Of a table, the mean over its dimensions; of a source, the share of the records of its newest
@@ -316,17 +359,25 @@ def scores(db: DatabaseManager, dimensions: Mapping[str, Mapping[str, float]]) -
         for source, load in loads.items()
         if load is not None
     }
-    return sources | {name: _mean(parts.values()) for name, parts in dimensions.items()}
+    return sources | {
+        name: _mean((score, weights.get(dimension, 1.0)) for dimension, score in parts.items())
+        for name, parts in dimensions.items()
+    }
 
 
-def _dimensions(table: Table, checks: Sequence[QualityCheck]) -> dict[str, float]:
-    shares: dict[str, list[float]] = {}
+def _dimensions(table: str, checks: Sequence[QualityCheck]) -> dict[str, float]:
+    shares: dict[str, list[tuple[float, float]]] = {}
     for check in checks:
-        if check.table == table.name and check.judged:
-            shares.setdefault(check.dimension, []).append(100 * check.share_right)
+        if check.table == table and check.judged:
+            weighed = (100 * check.share_right, check.weight)
+            shares.setdefault(check.dimension, []).append(weighed)
     return {dimension: _mean(values) for dimension, values in shares.items()}
 
 
-def _mean(values: Iterable[float]) -> float:
-    figures = list(values)
-    return round(sum(figures) / len(figures), 2) if figures else 100.0
+def _mean(weighed: Iterable[tuple[float, float]]) -> float:
+    """The mean of figures by their weights; 100 of none."""
+    figures = list(weighed)
+    whole = sum(weight for _, weight in figures)
+    if not whole:
+        return 100.0
+    return round(sum(figure * weight for figure, weight in figures) / whole, 2)

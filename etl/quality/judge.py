@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Dict
 
@@ -19,7 +19,7 @@ from etl.quality.anomalies import (
     without_early_volume,
 )
 from etl.quality.checks import FAILED, PASSED, run_data_quality_checks
-from etl.quality.rules import INFO, WARNING
+from etl.quality.rules import INFO, WARNING, RowRule
 from etl.quality.scope import scope_of
 from etl.schema.tables import ETL_QUALITY
 
@@ -44,18 +44,40 @@ class Judged:
 NOT_JUDGED = Judged({"passed": True, "checks": [], "scores": {}, "dimension_scores": {}})
 
 
-def judge(db: DatabaseManager, plan: RunPlan, applied: Applied, *, whole_days: int = 0) -> Judged:
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the checks.
+
+    Attributes:
+        whole_days: how many days a check of the whole tables is good for; 0: check them now.
+        own: rules beside the built-in ones.
+        weights: by dimension, how much it weighs in the score of a table.
+    """
+
+    whole_days: int = 0
+    own: tuple[RowRule, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+_BY_DEFAULT = Asked()
+
+
+def judge(
+    db: DatabaseManager, plan: RunPlan, applied: Applied, asked: Asked = _BY_DEFAULT
+) -> Judged:
     """Check the tables, keep what was found in `etl_quality`, and log it.
 
     Args:
         db: the open warehouse.
         plan: the run.
         applied: what its sources did.
-        whole_days: how many days a check of the whole tables is good for; 0: check them now.
+        asked: what is asked besides.
     """
     now = utc_now()
-    scope = scope_of(db, plan, applied, whole_days=whole_days, now=now)
-    quality = run_data_quality_checks(db, now=now, scope=scope)
+    scope = scope_of(db, plan, applied, whole_days=asked.whole_days, now=now)
+    quality = run_data_quality_checks(
+        db, now=now, scope=scope, own=asked.own, weights=asked.weights
+    )
     anomalies = _anomalies(db, plan, applied, quality["scores"])
     run_history.replace_rows(db, ETL_QUALITY, list(_rows(plan, quality)), by=["run_id"])
     _log(quality["checks"], anomalies)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
-from etl.engines.dialect import Dialect, quoted
+from etl.engines.dialect import Dialect, quoted, quoted_table
 from etl.rules.business import (
     CATEGORY_ALIASES,
     INVENTORY_STATUSES,
@@ -43,6 +43,7 @@ class Rule:
         threshold: the largest figure with which it is kept.
         meaning: what the figure counts.
         share: the figure is a share of the rows looked at, else a count.
+        weight: in the score of its dimension.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Rule:
     threshold: float
     meaning: str
     share: bool = False
+    weight: float = 1.0
 
     @property
     def full_name(self) -> str:
@@ -403,7 +405,7 @@ def count_broken_rows(
         counts += [_count(among), _count(rule.broken(dialect))]
     listed = ",\n    ".join(counts)
     written = f" WHERE {_WRITTEN_SINCE}" if since else ""
-    return f"SELECT {listed}\nFROM {quoted(table.name)}{written};"
+    return f"SELECT {listed}\nFROM {quoted_table(table.name)}{written};"
 
 
 def _count(condition: str) -> str:
@@ -425,7 +427,7 @@ def row_rule_examples(dialect: Dialect, rule: RowRule) -> str:
     """
     table = rule.table
     query = (
-        f'SELECT {quoted(table.key[0])} AS "broken_key" FROM {quoted(table.name)}\n'
+        f'SELECT {quoted(table.key[0])} AS "broken_key" FROM {quoted_table(table.name)}\n'
         f"        WHERE {rule.broken(dialect)}"
     )
     return _first_keys(query)

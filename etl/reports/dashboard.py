@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from etl.files import write_atomically
 from etl.history.summary import RunSummary
+from etl.history.validation import checks_before_loading
 from etl.reports import one_run, trends
 from etl.reports.business import BUSINESS
 from etl.reports.business_charts import Business, business_charts, read_business, shares
@@ -121,7 +122,10 @@ def _business(business: Business) -> dict[str, Any]:
 
 def _loaded(run: RunSummary, runs: trends.Runs, samples: Samples) -> dict[str, Any]:
     """What the page shows of the latest run that loaded something."""
+    # what holds a source back stands at the top
+    before = checks_in_words([each for each in checks_before_loading(run) if not each.failed])
     return {
+        "before": (*before.broken, *before.others), "before_wrong": len(before.broken),
         "run": run, "routes": one_run.routes(run), "columns": one_run.changed_columns(run),
         "reasons": one_run.reasons(run, runs), "rejects": trends.rejects_trend(runs),
         "samples": _samples(run, samples), "checks": checks_in_words(run.checks),

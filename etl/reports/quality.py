@@ -25,7 +25,8 @@ def write_report(
     Args:
         folder: where it goes; made when missing.
         report: `run_id`, `environment`, `window`, `warehouse`, `finished_at`, and what
-            `run_data_quality_checks` returned.
+            `run_data_quality_checks` returned; `validation`, what was checked of the records
+            before they were loaded.
         anomalies: what `detect_data_anomalies` returned.
 
     Returns:
@@ -51,6 +52,7 @@ def html_report(report: Mapping[str, Any]) -> str:
         (True, False)
     """
     checks = checks_in_words([Check.from_dict(check) for check in report["checks"]])
+    before = checks_in_words([Check.from_dict(each) for each in report.get("validation", ())])
     state, verdict = _verdict(passed=report["passed"], to_look_at=len(checks.broken))
     page = render(
         "quality_report.html",
@@ -59,6 +61,7 @@ def html_report(report: Mapping[str, Any]) -> str:
         verdict=verdict,
         facts=[(name.replace("_", " "), report[name]) for name in _FACTS if name in report],
         checks=checks,
+        before=(*before.broken, *before.others),
         anomalies=[Anomaly.from_dict(each) for each in report.get("anomalies", ())],
         scores=scores(report.get("scores") or {}, report.get("dimension_scores") or {}),
     )

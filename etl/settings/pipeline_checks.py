@@ -16,6 +16,7 @@ from etl.settings.pipeline_file import (
     IDENTIFIER,
     BuiltInSource,
     LoadOptions,
+    OwnCheck,
     SourceOptions,
 )
 from etl.settings.toml_places import Place
@@ -267,3 +268,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(name.lower(), names, n=1)
     return f"; did you mean {near[0]!r}?" if near else f". Choices: {', '.join(names)}"
+
+
+# --- checks of loaded tables ----------------------------------------------------------------
+
+_CHECK_WIDTH = 40  # of their names, which stand behind that of the table in the history
+
+
+def problems_of_check(name: str, check: OwnCheck) -> Iterator[Problem]:
+    """Yield what is wrong with a check of a loaded table."""
+    if not IDENTIFIER.fullmatch(name) or len(name) > _CHECK_WIDTH:
+        yield (), f"a check is named by at most {_CHECK_WIDTH} letters, digits and _"
+    if check.max_share is not None and check.max_rows is not None:
+        yield ("max_rows",), "max_share and max_rows: only one of them"
+    for part in ("check", "among"):
+        if "?" in getattr(check, part) or ";" in getattr(check, part):
+            yield (part,), "a condition holds no question mark and no semicolon"

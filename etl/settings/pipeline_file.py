@@ -7,7 +7,7 @@ them. `pipeline_reading` reads the file, `pipeline_checks` says what in it does 
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -325,6 +325,55 @@ class LoadOptions(_Cleaned):
     guards: Guards = Guards()
 
 
+Dimension = Literal[
+    "completeness", "validity", "consistency", "timeliness", "uniqueness", "integrity",
+    "reconciliation",
+]  # fmt: skip
+
+
+class OwnCheck(_Part):
+    """A check of a loaded table, beside the built-in ones."""
+
+    table: TableName = Field(description="a table of the warehouse that runs load")
+    check: Annotated[str, Field(min_length=1)] = Field(
+        description="SQL condition over a row, in the words of the warehouse's engine, true for a "
+        "good row; one that is neither true nor false is good"
+    )
+    among: str = Field(default="", description="SQL condition of the rows that are looked at")
+    severity: Literal["critical", "error", "warning", "info"] = Field(
+        default="warning",
+        description="what a broken check is: critical and error end the run with exit code 3",
+    )
+    max_share: Share | None = Field(
+        default=None, description="largest share of the rows looked at that may break it"
+    )
+    max_rows: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="largest number of rows that may break it; none by default"
+    )
+    dimension: Dimension = Field(
+        default="validity", description="of the quality of the table, for its score"
+    )
+    weight: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=1.0, description="in the score of its dimension; each built-in check has 1"
+    )
+    message: str = Field(default="", description="what the rows are that break it")
+
+
+Weight = Annotated[float, Field(ge=0, le=1000)]
+
+
+class ScoreWeights(_Part):
+    """How much each dimension weighs in the score of a table; those left out weigh 1."""
+
+    completeness: Weight | None = None
+    validity: Weight | None = None
+    consistency: Weight | None = None
+    timeliness: Weight | None = None
+    uniqueness: Weight | None = None
+    integrity: Weight | None = None
+    reconciliation: Weight | None = None
+
+
 @dataclass(frozen=True)
 class PipelineFile:
     """What `pipeline.toml` declares; empty without one.
@@ -334,12 +383,16 @@ class PipelineFile:
         loads: by name, tables besides the built-in ones, those that others refer to first.
         path: the file.
         lines: of it.
+        checks: by name, checks of loaded tables beside the built-in ones.
+        score_weights: by dimension, how much it weighs in the score of a table; others weigh 1.
     """
 
     sources: Mapping[str, BuiltInSource]
     loads: Mapping[str, LoadOptions]
     path: Path = Path()
     lines: tuple[str, ...] = ()
+    checks: Mapping[str, OwnCheck] = field(default_factory=dict)
+    score_weights: Mapping[str, float] = field(default_factory=dict)
 
     def source(self, name: str) -> BuiltInSource:
         """Return how a built-in source is read.
@@ -368,7 +421,7 @@ def json_schema() -> dict[str, Any]:
 
     Example:
         >>> sorted(json_schema()["properties"])
-        ['loads', 'sources']
+        ['checks', 'loads', 'scores', 'sources']
     """
     return _Whole.model_json_schema()
 
@@ -384,3 +437,5 @@ class _Whole(_Part):
 
     sources: _Sources = _Sources()
     loads: Mapping[str, LoadOptions] = {}
+    checks: Mapping[str, OwnCheck] = {}
+    scores: ScoreWeights = ScoreWeights()

@@ -12,11 +12,19 @@ from etl.errors import ConfigurationError
 from etl.settings.pipeline_checks import (
     arrows,
     nearest,
+    problems_of_check,
     problems_of_loads,
     problems_of_path,
     problems_of_source,
 )
-from etl.settings.pipeline_file import BUILT_IN_LOADS, BuiltInSource, LoadOptions, PipelineFile
+from etl.settings.pipeline_file import (
+    BUILT_IN_LOADS,
+    BuiltInSource,
+    LoadOptions,
+    OwnCheck,
+    PipelineFile,
+    ScoreWeights,
+)
 from etl.settings.toml_places import Place, line_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -62,9 +70,12 @@ def read_pipeline_file(path: Path, input_dir: Path | None = None) -> PipelineFil
     if declared.problems:
         raise PipelineFileError(path, declared.in_order())
     loads = _in_order_of_references(declared.loads)
-    return PipelineFile(declared.sources, loads, path, tuple(text.splitlines()))
+    return PipelineFile(
+        declared.sources, loads, path, tuple(text.splitlines()), declared.checks, declared.weights
+    )
 
 
+_PARTS = ("sources", "loads", "checks", "scores")
 # Keys whose value is the name of a setting that holds a secret.
 _NAMING = ("connection", "setting", "username_setting")
 
@@ -100,22 +111,35 @@ class _Declared:
     def __init__(self, text: str) -> None:
         self.sources: dict[str, BuiltInSource] = {}
         self.loads: dict[str, LoadOptions] = {}
+        self.checks: dict[str, OwnCheck] = {}
+        self.weights: dict[str, float] = {}
         self.problems: list[tuple[int, str]] = []
         self._lines = text.splitlines()
 
     def check(self, given: Mapping[str, Any], input_dir: Path | None) -> None:
         """Read the parts one by one, so that a fault in one does not hide those of the others."""
-        for name in given.keys() - {"sources", "loads"}:
-            self._report((name,), f"unknown{nearest(name, ['sources', 'loads'])}")
+        for name in given.keys() - set(_PARTS):
+            self._report((name,), f"unknown{nearest(name, _PARTS)}")
         self._read_sources(given)
         for name, part in self._tables(given, "loads"):
             load = self._part(("loads", name), LoadOptions, part)
             if load is not None:
                 self.loads[name] = load
+        self._read_checks(given)
         for place, words in problems_of_loads(self.loads):
             self._report(place, words)
         if input_dir is not None:
             self._check_paths(input_dir)
+
+    def _read_checks(self, given: Mapping[str, Any]) -> None:
+        for name, part in self._tables(given, "checks"):
+            check = self._part(("checks", name), OwnCheck, part)
+            if check is not None:
+                self.checks[name] = check
+                for place, words in problems_of_check(name, check):
+                    self._report(("checks", name, *place), words)
+        weights = self._part(("scores",), ScoreWeights, given.get("scores", {}))
+        self.weights = weights.model_dump(exclude_none=True) if weights else {}
 
     def in_order(self) -> list[str]:
         """Return the problems in the order of the file."""
