@@ -15,6 +15,7 @@ from etl.rejects import (
     RULE,
     UNREADABLE,
 )
+from etl.words import count_words
 
 if TYPE_CHECKING:
     from etl.history.summary import RunSummary
@@ -40,8 +41,8 @@ def checks_before_loading(run: "RunSummary") -> tuple[Check, ...]:
 
 def _of_source(run: "RunSummary", source: SourceOutcome) -> Iterator[Check]:
     table = run.table(source.table)
-    read = (table and table.count("rows_read")) or 0
-    if not source.unchanged_since and (read or source.findings):
+    read = table.count("rows_read") if table else None
+    if not source.unchanged_since and (source.loaded or source.findings):
         for name, (words, classes, dimension) in _CHECKS.items():
             wrong = _rejected(run, source.source, classes)
             if DUPLICATE in classes:  # which are no rejected ones
@@ -62,9 +63,9 @@ def _rejected(run: "RunSummary", source: str, classes: tuple[str, ...]) -> int:
     )
 
 
-def _check(name: str, words: str, figures: tuple[int, int], dimension: str) -> Check:
+def _check(name: str, words: str, figures: tuple[int | None, int], dimension: str) -> Check:
     read, wrong = figures
-    found = f"all but {wrong:,} of {read:,}" if wrong else f"all {read:,}"
+    found = f"all but {wrong:,} of {count_words(read)}" if wrong else f"all {count_words(read)}"
     details = {"dimension": dimension, "severity": _WARNING, "rows_checked": read,
                "rows_wrong": wrong}  # fmt: skip
     status = _WARNING if wrong else _PASSED
