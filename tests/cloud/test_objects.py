@@ -3,11 +3,22 @@
 import io
 import itertools
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from cloud_servers import Cloud, azurite_string, cutting, refusing, target_of, through
+from cloud_servers import (
+    AZURITE_ACCOUNT,
+    AZURITE_KEY,
+    Cloud,
+    azurite_string,
+    cutting,
+    refusing,
+    target_of,
+    through,
+)
 
 from etl.cloud.faults import CloudError
 from etl.cloud.matching import matching
@@ -189,6 +200,39 @@ def test_wrong_keys_of_azure_are_one_line(azure: Cloud) -> None:
     with pytest.raises(ExtractionError, match=r"a.csv: .*Next: ") as caught:
         trace_file(path)
     assert "\n" not in str(caught.value) and "QUJD" not in str(caught.value)
+
+
+def test_a_right_that_is_missing_at_azure_is_one_line(azure: Cloud) -> None:
+    """A signature that allows to write, and nothing else."""
+    azure.new_bucket("writeonly")
+    azure.put("writeonly", "a.csv", b"x")
+    blobs = import_module("azure.storage.blob")
+    signature = blobs.generate_container_sas(
+        AZURITE_ACCOUNT, "writeonly", account_key=AZURITE_KEY, permission="w",
+        expiry=datetime.now(UTC) + timedelta(hours=1),
+    )  # fmt: skip
+    text = azurite_string(target_of(azure)[1]).replace(
+        f"AccountKey={AZURITE_KEY}", f"SharedAccessSignature={signature}"
+    )
+    settings = {"AZURE_STORAGE_CONNECTION_STRING": text}
+    with pytest.raises(ExtractionError, match=r"may not be read or written.*Data Reader") as caught:
+        trace_file(replace(azure, settings=settings).path("writeonly") / "a.csv")
+    assert "\n" not in str(caught.value) and "sig=" not in str(caught.value)
+
+
+def test_without_an_identity_at_azure_that_is_what_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    identity = import_module("azure.identity")
+
+    def nobody(*_scopes: str, **_options: object) -> None:
+        raise identity.CredentialUnavailableError("DefaultAzureCredential failed\nin many lines")
+
+    monkeypatch.setattr(identity, "DefaultAzureCredential",
+                        lambda: SimpleNamespace(get_token=nobody))  # fmt: skip
+    cloud = Cloud("azure", {}, "abfs://{}@nobodys1.dfs.core.windows.net", None)
+    with pytest.raises(ExtractionError, match=r"no credentials were found.*Next: give the machine"):
+        trace_file(cloud.path("shop") / "a.csv")
 
 
 @pytest.mark.parametrize(
