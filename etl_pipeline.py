@@ -55,6 +55,7 @@ from etl.errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError, Validatio
 from etl.history.runs import utc_now
 from etl.history.summary import RunSummary
 from etl.marts.plan import plan_marts
+from etl.marts.timescale import timescale_script
 from etl.monitoring.health.report import pipeline_health_check
 from etl.monitoring.lineage import track_data_lineage
 from etl.monitoring.logs import setup_logging
@@ -185,14 +186,16 @@ def _begin(args: Arguments) -> int:
 def _print_schema(config: Config, args: Arguments) -> int:
     connection = config.database.connection_string.get_secret_value()
     loaded, schemas = (*STAR_TABLES, *own_tables(config)), Schemas.of(config)
-    broken = ""
-    if config.processing.marts if args.marts is None else args.marts:
-        plan = plan_marts(config.base_dir, engine_of(connection).dialect_in(schemas), loaded)
+    dialect, more = engine_of(connection).dialect_in(schemas), list[str]()
+    if args.timescale:
+        more.append(timescale_script(dialect))
+    if args.timescale or (config.processing.marts if args.marts is None else args.marts):
+        plan = plan_marts(config.base_dir, dialect, loaded)
         loaded = (*loaded, *plan.tables)
-        broken = "".join(f"\n\n-- {each.error}" for each in plan.broken)
+        more += [f"-- {each.error}" for each in plan.broken]
     with console.output():
         upgrade = upgrade_script(connection, loaded, schemas=schemas)
-        print(schema_script(connection, upgrade, loaded, schemas=schemas) + broken)
+        print(schema_script(connection, upgrade, loaded, schemas=schemas), *more, sep="\n\n")
     return EXIT_OK
 
 

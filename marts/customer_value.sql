@@ -28,7 +28,7 @@ spans AS (
 rates AS (
     SELECT
         p.*,
-        CAST(p.revenue / p.orders AS DECIMAL(22, 2)) AS average_order_value,
+        CAST(p.revenue / p.orders AS DECIMAL(18, 2)) AS average_order_value,
         CAST(p.orders * 304375 / p.span AS DECIMAL(14, 4)) AS orders_per_month,
         CAST(p.items / p.orders AS DECIMAL(18, 2)) AS items_per_order
     FROM spans AS p
@@ -38,7 +38,9 @@ SELECT
     r.orders,
     r.average_order_value,
     r.orders_per_month,
-    CAST(r.average_order_value * r.orders_per_month * 36 AS DECIMAL(24, 2)) AS lifetime_value,
+    CAST(
+        CAST(r.average_order_value AS DECIMAL(22, 2)) * r.orders_per_month * 36 AS DECIMAL(24, 2)
+    ) AS lifetime_value,
     r.first_order,
     r.last_order,
     r.items_per_order

@@ -209,19 +209,35 @@ def exact_quotient(dialect: Dialect, x: str, y: str, *, precision: int, scale: i
         ...     db.value(f"SELECT {text}")
         Decimal('-0.03')
     """
-    whole = dialect.whole_number
-    dividend, divisor = (
-        f"CAST(CAST(abs({part}) AS DECIMAL(22, 4)) * 10000 AS {whole})" for part in (x, y)
-    )
-    quotient = dialect.quotient.format(
+    wide = _quotient_of(dialect.whole_number, dialect.quotient, (x, y), (precision, scale))
+    if dialect.name not in _SHORT:
+        return wide
+    short = _quotient_of(_SHORT[dialect.name], dialect.quotient, (x, y), (precision, scale), 18)
+    largest = 10 ** min(_MOST_SHORT, _MOST_SHORT_QUOTIENT - scale)
+    is_short = f"abs({x}) < {largest} AND abs({y}) < {10**_MOST_SHORT}"
+    return f"CASE WHEN {is_short} THEN {short} ELSE {wide} END"
+
+
+# Engines whose whole numbers of 64 bits are worth a way of their own: ten times as fast on DuckDB.
+_SHORT = {"DuckDB": "BIGINT"}
+_MOST_SHORT, _MOST_SHORT_QUOTIENT = 9, 12  # digits of what is divided, and with those behind it
+
+
+def _quotient_of(
+    whole: str, quotient: str, parts: tuple[str, str], sizes: tuple[int, int], digits: int = 28
+) -> str:
+    """The quotient of two numbers in whole numbers of a type, which has at most so many digits."""
+    precision, scale = sizes
+    of_part = f"CAST(CAST(abs({{}}) AS DECIMAL({min(digits, 22)}, 4)) * 10000 AS {whole})"
+    dividend, divisor = map(of_part.format, parts)
+    divided = quotient.format(
         x=f"(CAST({2 * 10**scale} AS {whole}) * {dividend} + {divisor})",
         y=f"(2 * NULLIF({divisor}, 0))",
     )
+    sign = f"CAST(sign({parts[0]}) * sign({parts[1]}) AS DECIMAL(1, 0))"
     unit = f"{10**-scale:.{scale}f}"
-    return (
-        f"CAST(CAST(sign({x}) * sign({y}) AS DECIMAL(1, 0)) * "
-        f"CAST({quotient} AS DECIMAL(28, 0)) * {unit} AS DECIMAL({precision}, {scale}))"
-    )
+    number = f"{sign} * CAST({divided} AS DECIMAL({digits}, 0)) * {unit}"
+    return f"CAST({number} AS DECIMAL({precision}, {scale}))"
 
 
 # --- what sqlglot writes otherwise than the engines of today have it, or the older of them -------

@@ -156,6 +156,11 @@ def _add_instead(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--print-schema", action="store_true", help="print the tables as SQL")
     group.add_argument(
+        "--timescale", action="store_true",
+        help="with --print-schema, on PostgreSQL: also what makes a hypertable of the mart "
+        "sales_wide, with continuous aggregates, where TimescaleDB is installed",
+    )  # fmt: skip
+    group.add_argument(
         "--state", action="store_true",
         help="show how far each source has been read",
     )  # fmt: skip
@@ -226,6 +231,7 @@ class Arguments:
     against: str | None = None
     key: tuple[str, ...] = ()
     print_schema: bool = False
+    timescale: bool = False
     health_check: bool = False
     check_sla: bool = False
     state: bool = False
@@ -355,6 +361,8 @@ def check_arguments(args: Arguments) -> None:
     if args.profile is None and (args.against or args.key):
         flag = "--against" if args.against else "--key"
         raise ConfigurationError(f"{flag} goes with --profile", next_step="give both")
+    if args.timescale and not args.print_schema:
+        raise ConfigurationError("--timescale goes with --print-schema", next_step="give both")
     window_of(args, watermark=None, lag_days=0)
 
 

@@ -94,7 +94,9 @@ def test_the_wheel_holds_the_door_the_rooms_with_their_templates_and_the_sample(
     rooms = {path.relative_to(ROOT).as_posix() for path in made}
     door = {path.name for path in ROOT.glob("*.py")}
     sample = {f"etl/sample/{path.name}" for path in (ROOT / "data/input").iterdir()}
-    assert door | rooms | sample <= found
+    marts = {f"etl/mart_files/{path.name}" for path in (ROOT / "marts").glob("*.sql")}
+    assert marts
+    assert door | rooms | sample | marts <= found
     assert {name.split("/")[0] for name in found} == {"etl", *door}
     assert "etl/py.typed" in found
 
@@ -110,6 +112,15 @@ def test_in_an_empty_folder_the_command_loads_the_sample_and_leaves_its_results_
     assert summary["tables"]["sales_fact"]["rows_inserted"] > 0
     assert {path.name for path in installed.folder.iterdir()} == {"data", "logs"}
     assert (installed.folder / "data/output/dev/warehouse.duckdb").is_file()
+
+
+def test_marts_of_the_package_and_of_the_current_folder_are_built(installed: Installed) -> None:
+    (installed.folder / "marts").mkdir()
+    own = "SELECT sum(revenue) AS revenue FROM daily_revenue"
+    (installed.folder / "marts" / "all_revenue.sql").write_text(own, encoding="utf-8")
+    summary = json.loads(installed.run(COMMAND, "--marts", "--json"))
+    built = {each["mart"] for each in summary["marts"] if each["status"] == "built"}
+    assert built == {path.stem for path in (ROOT / "marts").glob("*.sql")} | {"all_revenue"}
 
 
 def test_files_called_like_ours_in_the_current_folder_are_neither_used_nor_changed(
