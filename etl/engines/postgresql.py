@@ -90,6 +90,25 @@ CODES = ErrorCodes(
         }
     ),
 )
+# Foreign keys first, and the keys that they need last.
+_INDEXES = """SELECT "drop", "make" FROM (
+SELECT CASE c.contype WHEN 'f' THEN 1 ELSE 3 END AS "rank", c.conname AS "name",
+    format('ALTER TABLE %s DROP CONSTRAINT %I;', c.conrelid::regclass, c.conname) AS "drop",
+    format('ALTER TABLE %s ADD CONSTRAINT %I %s;', c.conrelid::regclass, c.conname,
+        pg_get_constraintdef(c.oid)) AS "make"
+FROM pg_constraint AS c
+WHERE c.conrelid = '{quoted}'::regclass AND c.contype IN ('f', 'p', 'u')
+UNION ALL SELECT 2, i.indexrelid::regclass::text,
+    format('DROP INDEX %s;', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid) || ';'
+FROM pg_index AS i
+WHERE i.indrelid = '{quoted}'::regclass
+    AND NOT EXISTS (SELECT 1 FROM pg_constraint AS c WHERE c.conindid = i.indexrelid)
+) AS found
+WHERE (SELECT t.relkind = 'r' AND NOT t.relispartition AND t.relreplident IN ('d', 'n')
+        AND pg_has_role(t.relowner, 'USAGE') FROM pg_class AS t WHERE t.oid = '{quoted}'::regclass)
+    AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE confrelid = '{quoted}'::regclass)
+ORDER BY "rank", "name";"""
+
 POSTGRESQL = Dialect(
     name="PostgreSQL",
     long_text="TEXT",
@@ -174,6 +193,7 @@ POSTGRESQL = Dialect(
     script_start="",
     has_keys=True,
     batched=False,
+    indexes=_INDEXES,
     checksummed=False,  # COPY says how many rows it took, and takes no value that it would change
     adopts=adoption.POSTGRESQL,
 )

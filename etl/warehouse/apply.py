@@ -20,6 +20,7 @@ from etl.history.runs import Applied, Folded, LoadCounts, Staged
 from etl.schema.tables import STAR_TABLES, Table, referrers
 from etl.warehouse import restated, staging_sql, star_sql, touched
 from etl.warehouse.changes import end_removed, remove_rows
+from etl.warehouse.filling import filling
 from etl.warehouse.restated import Restatement, Temporary
 from etl.warehouse.touched import Watch
 from etl.warehouse.versions import keep_versions, preview_versions
@@ -293,7 +294,8 @@ def _write(db: DatabaseManager, staged: Staged, counts: LoadCounts, *, now: date
     only_new = not (counts.rows_updated or counts.rows_unchanged or db.dialect.batched)
     if only_new or not table.key:
         insert = star_sql.insert_new(db.dialect, table, staged.rows)
-        return db.change(insert, star_sql.insert_params(table, now))
+        with filling(db, table, counts.rows_inserted):
+            return db.change(insert, star_sql.insert_params(table, now))
     return db.change(
         star_sql.merge(db.dialect, table, staged.rows), star_sql.merge_params(table, now)
     )
