@@ -62,6 +62,7 @@ from etl.monitoring.logs import setup_logging
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
 from etl.pipeline.begin import begin_in, begin_with
+from etl.pipeline.graph import graph_text
 from etl.pipeline.printed import print_summary
 from etl.pipeline.profiling import profile
 from etl.pipeline.serve import serve
@@ -230,6 +231,12 @@ def _reset_state(config: Config, args: Arguments) -> int:
     return EXIT_OK
 
 
+def _print_graph(config: Config, args: Arguments) -> int:
+    with console.output():
+        print(graph_text(config, args.graph or ""))
+    return EXIT_OK
+
+
 def _check_health(config: Config, args: Arguments) -> int:
     report = pipeline_health_check(config)
     with console.output():
@@ -257,6 +264,7 @@ _IN_PLACE_OF_A_RUN: dict[str, Callable[[Config, Arguments], int]] = {
     "print_schema": _print_schema,
     "health_check": _check_health,
     "check_sla": _check_sla,
+    "graph": _print_graph,
     "state": _show_state,
     "reset_state": _reset_state,
     "serve": lambda config, args: serve(config.files.environment_dir, args.serve or 0),

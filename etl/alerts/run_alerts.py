@@ -238,7 +238,8 @@ def _rejected_files(sources: Iterable[SourceOutcome]) -> Iterator[tuple[str, str
 def _report_attention(run: Reporter, summary: RunSummary) -> None:
     count_failure(run.state, run.config)
     for source in summary.failed_sources:
-        _report_source(run, source, summary)
+        if source.status != run_history.SKIPPED:  # the alert about the cause names what is loaded
+            _report_source(run, source, summary)
     reported = {source.named_message for source in summary.failed_sources}
     checks = summary.failed_checks
     if checks:

@@ -60,6 +60,8 @@ LOADED = "loaded"
 PREVIEWED = "dry run"
 HELD_BACK = "held back"
 SOURCE_FAILED = "failed"
+# What it refers to was not loaded in the same run.
+SKIPPED = "skipped"
 
 # The modes of killed and failed runs whose sales a plain run would not read by itself.
 RELOADED = (ONE_DATE, BACKFILL)
@@ -181,14 +183,14 @@ def _runs_without(db: DatabaseManager, table: Table) -> list[PastRun]:
         f"""SELECT r."run_id", r."mode", r."window_start", r."window_end" FROM "etl_run" AS r
 WHERE r."mode" IN ({modes}) AND r."status" IN (?, ?, ?, ?, ?, ?)
     AND NOT EXISTS (SELECT 1 FROM "etl_lineage" AS l
-        WHERE l."run_id" = r."run_id" AND l."table_name" = ? AND l."status" <> ?)
+        WHERE l."run_id" = r."run_id" AND l."table_name" = ? AND l."status" NOT IN (?, ?))
     AND NOT EXISTS (SELECT 1 FROM "etl_lineage" AS l
         WHERE l."run_id" > r."run_id" AND l."table_name" = ? AND l."status" = ?
             AND l."window_start" <= r."window_start" AND l."window_end" >= r."window_end")
 ORDER BY r."run_id";""",  # noqa: S608  # question marks alone
         (
             *RELOADED, FAILED, ATTENTION, INTERRUPTED, IN_USE, KILLED, RECOVERED,
-            table.name, SOURCE_FAILED, table.name, LOADED,
+            table.name, SOURCE_FAILED, SKIPPED, table.name, LOADED,
         ),
     )  # fmt: skip
     return _past_runs(rows)

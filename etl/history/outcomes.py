@@ -40,6 +40,7 @@ class SourceOutcome:
         findings: what the gate held it back for.
         skipped: how many records were left out for their status, by status.
         unchanged_since: the run that loaded the same file, where it was not loaded again.
+        after: the sources that are loaded before it.
     """
 
     source: str
@@ -55,6 +56,7 @@ class SourceOutcome:
     findings: tuple[Finding, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     unchanged_since: str = ""
+    after: tuple[str, ...] = ()
 
     @property
     def loaded(self) -> bool:
@@ -75,6 +77,7 @@ class SourceOutcome:
             "found": list(self.found), "warnings": list(self.warnings),
             "findings": [{"name": f.name, "message": f.message} for f in self.findings],
             "skipped": dict(self.skipped), "unchanged_since": self.unchanged_since,
+            "after": list(self.after),
         }  # fmt: skip
 
     @classmethod
@@ -90,6 +93,7 @@ class SourceOutcome:
             findings=_findings(source, known.get("findings")),
             skipped=known_counts_in(known.get("skipped")),
             unchanged_since=name_of(known.get("unchanged_since"), missing=""),
+            after=texts_of(known.get("after")),
         )  # fmt: skip
 
 

@@ -52,7 +52,10 @@ INIT = "init"
 ENVIRONMENTS = ("dev", "test", "prod")
 EXPORTS = ("csv", "parquet")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_CHOICES = {"env": ENVIRONMENTS, "export": EXPORTS, "log_level": LOG_LEVELS}
+GRAPHS = ("mermaid", "svg", "json")
+_CHOICES = {
+    "env": ENVIRONMENTS, "export": EXPORTS, "log_level": LOG_LEVELS, "graph": GRAPHS,
+}  # fmt: skip
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -104,6 +107,15 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         "be given several times",
     )  # fmt: skip
     group.add_argument(
+        "--skip", metavar="NAME", action="append",
+        help="load all but this source; may be given several times",
+    )  # fmt: skip
+    group.add_argument(
+        "--from", metavar="NAME", action="append", dest="from_load",
+        help="load this source and those that refer to it, such as after a correction; may be "
+        "given several times",
+    )  # fmt: skip
+    group.add_argument(
         "--validate", action="store_true",
         help="check the whole tables, not only what was written since they were last proven",
     )  # fmt: skip
@@ -153,6 +165,11 @@ def _add_instead(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--check-sla", action="store_true",
         help="alert about loads that have not succeeded by their hour, and end with 3 then",
+    )  # fmt: skip
+    group.add_argument(
+        "--graph", choices=GRAPHS,
+        help="print the loads and what each waits for, with how the last run went: as a diagram "
+        "for Mermaid, as a picture, or as data for a scheduler",
     )  # fmt: skip
     group.add_argument("--print-schema", action="store_true", help="print the tables as SQL")
     group.add_argument(
@@ -221,6 +238,8 @@ class Arguments:
     full_refresh: bool = False
     dry_run: bool = False
     only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    from_load: tuple[str, ...] = ()
     no_skip: bool = False
     validate: bool = False
     accept: tuple[str, ...] = ()
@@ -233,6 +252,7 @@ class Arguments:
     print_schema: bool = False
     timescale: bool = False
     health_check: bool = False
+    graph: str | None = None
     check_sla: bool = False
     state: bool = False
     reset_state: str | None = None
@@ -302,7 +322,8 @@ def arguments_of_run(args: Arguments) -> str:
     words += ["--no-skip"] if args.no_skip else []
     words += ["--validate"] if args.validate else []
     words += [] if args.marts is None else ["--marts" if args.marts else "--no-marts"]
-    words += [word for name in args.only for word in ("--only", name)]
+    for flag, names in (("--only", args.only), ("--skip", args.skip), ("--from", args.from_load)):
+        words += [word for name in names for word in (flag, name)]
     words += [word for name in args.accept for word in ("--accept", name)]
     return shlex.join(words)
 
@@ -319,6 +340,7 @@ _ASKED: tuple[tuple[str, str, Callable[[Arguments], object]], ...] = (
     ("--reprocess-rejected", REPROCESS, lambda args: args.reprocess_rejected is not None),
     ("--profile", INCREMENTAL, lambda args: args.profile is not None),
     ("--health-check", INCREMENTAL, lambda args: args.health_check),
+    ("--graph", INCREMENTAL, lambda args: args.graph is not None),
     ("--check-sla", INCREMENTAL, lambda args: args.check_sla),
     ("--state", INCREMENTAL, lambda args: args.state),
     ("--reset-state", INCREMENTAL, lambda args: args.reset_state is not None),

@@ -6,7 +6,7 @@ source that fails does not stop the others.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from etl import process
 from etl.cloud.objects import is_there
 from etl.errors import ETLError, HeldBackError, WarehouseInUseError
 from etl.findings import Finding
-from etl.history.audit import HELD_BACK, LOADED, PREVIEWED, SOURCE_FAILED
+from etl.history.audit import HELD_BACK, LOADED, PREVIEWED, SKIPPED, SOURCE_FAILED
 from etl.history.lineage import counts_of, facts_of
 from etl.history.outcomes import SourceOutcome
 from etl.history.runs import Applied, LoadCounts, Staged, flaws_in_words
@@ -101,7 +101,7 @@ def _with_findings(source: Source, outcome: SourceOutcome) -> SourceOutcome:
         logger.info("%s: %s", Path(source.feed.path).name, ", ".join(facts), extra=extra)
     for warning in warnings:
         logger.warning("%s: %s", source.name, warning, extra=extra)
-    return replace(outcome, found=facts, warnings=warnings)
+    return replace(outcome, found=facts, warnings=warnings, after=source.after)
 
 
 _ACTIONS = {COUNT: "", MAKE_MISSING: ", made missing", CLIP: ", clipped"}
@@ -145,14 +145,34 @@ def _lineage_file(file: SourceFile) -> LineageFile:
 def _load_each(
     run: RunContext, readers: _Readers, *, recognised: Mapping[str, Recognised | None]
 ) -> tuple[Sequence[SourceOutcome], Applied]:
-    outcomes, total, previewed = [], Applied(), list[Staged]()
+    outcomes, total, previewed = list[SourceOutcome](), Applied(), list[Staged]()
     for source in run.sources:
-        restated = _restate_source(run, source, recognised[source.name])
-        outcome, applied = restated or _load_source(run, source, readers, previewed)
+        outcome, applied = (
+            _skipped(source, outcomes, readers)
+            or _restate_source(run, source, recognised[source.name])
+            or _load_source(run, source, readers, previewed)
+        )
         run.progress.end(source.name, outcome.status)
         outcomes.append(outcome)
         total = total.plus(applied)
     return outcomes, total
+
+
+def _skipped(
+    source: Source, outcomes: Iterable[Staged | SourceOutcome], readers: _Readers
+) -> _Loaded | None:
+    """Leaves a source out when one that it needs was not loaded in this run."""
+    missing = [each for each in outcomes if isinstance(each, SourceOutcome)
+               and not each.loaded and each.source in source.needs]  # fmt: skip
+    if not missing:
+        return None
+    if reader := readers.pop(source.name, None):
+        reader.close()
+    names = " and ".join(each.source for each in missing)
+    message = f"{source.name} refers to {names}, not loaded in this run; the next run loads it"
+    logger.warning("skipped: %s", message, extra={"source": source.name, **IN_SUMMARY})
+    skipped = SourceOutcome(source.name, source.table.name, SKIPPED, LoadCounts(), message=message)
+    return skipped, Applied()
 
 
 def _restate_source(run: RunContext, source: Source, same: Recognised | None) -> _Loaded | None:
@@ -192,7 +212,8 @@ def _refresh_all(run: RunContext, readers: _Readers) -> tuple[Sequence[SourceOut
     results: list[Staged | SourceOutcome] = []
     staged: list[Staged] = []
     for source in run.sources:
-        results.append(_stage(run, source, readers, waiting=staged))
+        skipped = _skipped(source, results, readers)
+        results.append(skipped[0] if skipped else _stage(run, source, readers, waiting=staged))
         staged = [result for result in results if isinstance(result, Staged)]
     run.stages.end(EXTRACTION, TRANSFORMATION)
     applied = _apply(run, staged) if staged else Applied()

@@ -52,7 +52,7 @@ def plan_run(
     db: DatabaseManager, config: Config, args: Arguments, own: Sequence[OwnLoad] = ()
 ) -> RunPlan:
     """Make the tables that are missing, complete the history, and plan the run."""
-    require_only(args.only, own)
+    require_only((*args.only, *args.skip, *args.from_load), own)
     require_accepted(args.accept, own)
     open_tables(db, [each.whole for each in own], star_tables(db, config))
     started_at = utc_now()
@@ -107,15 +107,32 @@ def planned_sources(run: RunContext) -> tuple[Source, ...]:
     """Return the sources that a run reads."""
     if run.plan.mode == REPROCESS:
         return (_corrected(run),)
-    only = run.args.only
     own = [_going_on(run, each) for each in run.own if _is_read(run, each)]
     tables = {table.source: table for table in star_tables(run.db, run.config)}
     declared = sources_of(run.config, run.plan.window)
     pipeline = run.config.pipeline
     found = tuple(keeping(source, tables[source.name], pipeline) for source in declared)
     found += own_sources(own, run.config, {each.name: _own_window(run, each) for each in own})
-    wanted = only or [source.name for source in found if _is_enabled(run, source.name)]
+    wanted = _wanted(run, found)
     return tuple(source for source in found if source.name in wanted)
+
+
+def _wanted(run: RunContext, found: Sequence[Source]) -> set[str]:
+    """The names of the sources that are asked for; of all that are switched on otherwise."""
+    args = run.args
+    names = {source.name for source in found if _is_enabled(run, source.name)}
+    if args.only or args.from_load:
+        names = {*args.only, *_and_those_after(found, args.from_load)}
+    return names - {*args.skip}
+
+
+def _and_those_after(found: Sequence[Source], names: Sequence[str]) -> set[str]:
+    """These sources and all that refer to them, directly or not; they come in that order."""
+    reached = {*names}
+    for source in found:
+        if reached & {*source.after}:
+            reached.add(source.name)
+    return reached
 
 
 def _is_enabled(run: RunContext, name: str) -> bool:

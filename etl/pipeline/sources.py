@@ -155,6 +155,18 @@ class Source:
     cleaning: Cleaning = NOTHING_TO_CLEAN
     made_up: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The sources of the tables that its own refers to: they are loaded before it."""
+        parents = [parent.source for _, parent in self.table.references]
+        return tuple(dict.fromkeys(filter(None, parents)))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Those of them without which it cannot be loaded: nothing can stand for their rows."""
+        parents = [p.source for _, p in self.table.references if not p.placeholder]
+        return tuple(dict.fromkeys(filter(None, parents)))
+
 
 def sources_of(config: Config, window: Window) -> tuple[Source, ...]:
     """Return the sources as the settings describe them, in the order in which they load.

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from etl.history.audit import HELD_BACK, SOURCE_FAILED
+from etl.history.audit import HELD_BACK, SKIPPED, SOURCE_FAILED
 from etl.pipeline.progress import DUPLICATES, WAITING, Line, Progress
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 EVERY_S = 10.0  # between two lines about one step
 
 _WIDE, _BAR, _WIDE_BAR = 100, 10, 26
-_MARKS = {SOURCE_FAILED: ("✗", "red"), HELD_BACK: ("✗", "red")}
+_MARKS = dict.fromkeys((SOURCE_FAILED, HELD_BACK, SKIPPED), ("✗", "red"))
 _ENDED, _ACTIVE, _IDLE = ("✓", "green"), ("▸", "cyan"), (" ", "dim")
 
 

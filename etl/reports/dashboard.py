@@ -15,6 +15,7 @@ from etl.reports.business import BUSINESS
 from etl.reports.business_charts import Business, business_charts, read_business, shares
 from etl.reports.checks import checks_in_words, scores
 from etl.reports.headline import Headline, headline
+from etl.reports.load_graph import nodes_of, svg
 from etl.reports.page import macro, render
 from etl.reports.samples import Samples, samples_of
 
@@ -126,12 +127,19 @@ def _loaded(run: RunSummary, runs: trends.Runs, samples: Samples) -> dict[str, A
     before = checks_in_words([each for each in checks_before_loading(run) if not each.failed])
     return {
         "before": (*before.broken, *before.others), "before_wrong": len(before.broken),
-        "run": run, "routes": one_run.routes(run), "columns": one_run.changed_columns(run),
+        "run": run, "graph": _graph(run), "routes": one_run.routes(run),
+        "columns": one_run.changed_columns(run),
         "reasons": one_run.reasons(run, runs), "rejects": trends.rejects_trend(runs),
         "samples": _samples(run, samples), "checks": checks_in_words(run.checks),
         "scores": scores(run.scores, run.dimension_scores),
         "trends": trends.quality_trends(run, runs), "stages": one_run.stages(run),
     }  # fmt: skip
+
+
+def _graph(run: RunSummary) -> Markup | None:
+    """The order of the loads, where one waits for another."""
+    nodes = nodes_of(run)
+    return svg(nodes) if any(node.after for node in nodes) else None
 
 
 def _samples(run: RunSummary, samples: Samples) -> list[dict[str, Any]]:

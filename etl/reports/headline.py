@@ -10,6 +10,7 @@ from etl.history.audit import (
     IN_USE,
     INTERRUPTED,
     KILLED,
+    SKIPPED,
     SUCCESS,
 )
 from etl.history.judged import Check
@@ -111,4 +112,4 @@ def state_of_check(check: Check) -> str:
 
 def state_of_load(status: str) -> str:
     """Return the state that the load of a source is shown in."""
-    return {"loaded": GOOD, "dry run": IDLE, HELD_BACK: WARN}.get(status, BAD)
+    return {"loaded": GOOD, "dry run": IDLE, HELD_BACK: WARN, SKIPPED: WARN}.get(status, BAD)

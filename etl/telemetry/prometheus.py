@@ -7,12 +7,12 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from etl.files import write_atomically
-from etl.history.audit import HELD_BACK, LOADED, SOURCE_FAILED, SUCCESS
+from etl.history.audit import HELD_BACK, LOADED, SKIPPED, SOURCE_FAILED, SUCCESS
 from etl.history.summary import STATUSES
 from etl.telemetry.events import RunEnded
 
 _PREFIX = "nightly_etl_"
-_LOAD_STATUSES = (LOADED, HELD_BACK, SOURCE_FAILED)
+_LOAD_STATUSES = (LOADED, HELD_BACK, SOURCE_FAILED, SKIPPED)
 _CHECK_STATUSES = ("passed", "failed", "info")
 _AGE = "_age"  # how the names of checks end whose value is an age in days
 _MIB = 2**20

@@ -179,7 +179,12 @@ class _Declaring:
         known = {n: _declared_column(n, t, options.key) for n, t in options.columns.items()}
         if existing:
             known = {column.name: column for column in existing.columns} | known
-        sources = self._names(records, known)
+        try:
+            sources = self._names(records, known)
+        except (ETLError, OSError):
+            if not existing:
+                raise
+            sources = {name: name for name in known}  # reading says what is wrong, of it alone
         computed = (*options.source.defaults, *options.defaults)
         names = list(dict.fromkeys((*sources.values(), *computed)))
         new = [name for name in names if name not in known]
