@@ -183,9 +183,5 @@ def with_last_run(loads: Sequence[Node], run: RunSummary | None) -> tuple[Node, 
         run: the last run; None when there was none.
     """
     known = {node.name: node for node in nodes_of(run)} if run else {}
-    return tuple(
-        replace(load, state=last.state, words=last.words)
-        if (last := known.get(load.name))
-        else load
-        for load in loads
-    )
+    found = ((load, known.get(load.name, load)) for load in loads)
+    return tuple(replace(load, state=last.state, words=last.words) for load, last in found)
