@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from certificates import Certificates, make_certificates
 from cloud_servers import Cloud, azurite_server, moto_server
+from database_servers import stop_database_servers
 from engines import ENGINES, POSTGRESQL, SERVERS, SQL_SERVER, Engine, drop_databases, using
 from hypothesis import settings
 
@@ -89,3 +90,4 @@ def bucket(cloud: Cloud, request: pytest.FixtureRequest) -> str:
 def pytest_sessionfinish() -> None:
     """Drop what was made on servers."""
     drop_databases()
+    stop_database_servers()

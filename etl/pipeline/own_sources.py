@@ -17,6 +17,7 @@ from etl.schema.tables import Kind
 from etl.settings.config import Config
 from etl.sources.csv_header import listed
 from etl.sources.declared import files_of
+from etl.sources.gaps import SeenNumbers, gaps_in_words
 from etl.sources.watch import Watch
 from etl.sources.window import AnyWindow, Numbers, is_everything
 from etl.warehouse.own_cleaning import cleaning_of, made_up
@@ -87,15 +88,27 @@ def _own_feed(own: OwnLoad, window: AnyWindow, watch: Watch) -> Feed:
 def _blocks(own: OwnLoad, window: AnyWindow, watch: Watch) -> Iterator[Block]:
     columns = own.declaration.columns
     dates = [c.name for c in own.table.columns if c.kind in _TIMES and c.name in columns]
-    in_window = _window_filter(own, window, watch)
+    in_window, seen = _window_filter(own, window, watch), _numbers_seen(own, window)
     watch.begin()
     for block in own.records.blocks(columns, window, watch):
         for name in dates:
             watch.see_dates(name, block.records.column(name))
         records = in_window(_timed(block.records, own.options.source.changed_at))
+        if seen is not None:
+            seen.see(read_bigints(records.column(str(own.options.cursor))).values)
         yield replace(block, records=records, rejected=_shaped(block.rejected, columns))
     if dates:
         watch.end_dates(listed(dates))
+    if seen is not None and (gaps := seen.gaps()):
+        watch.warnings[gaps_in_words(str(own.options.cursor), gaps)] = None
+
+
+def _numbers_seen(own: OwnLoad, window: AnyWindow) -> SeenNumbers | None:
+    """What notices gaps in a cursor that counts up; None where none are reported."""
+    if not isinstance(window, Numbers) or not own.options.report_gaps:
+        return None
+    follows = not is_everything(window) and not own.options.lag_ids
+    return SeenNumbers(window.start if follows else None)
 
 
 def _timed(records: pa.RecordBatch, column: str) -> pa.RecordBatch:

@@ -38,7 +38,7 @@ ORDER = (
     {"config"},
     {"etl.engines", "etl.rules"},
     {"etl.sources", "etl.transform"},
-    {"etl.api_ingest", "etl.history"},
+    {"etl.api_ingest", "etl.db_ingest", "etl.history"},
     {"etl.warehouse", "etl.reports", "etl.telemetry"},
     {"etl.profile"},
     {"etl.data_quality"},

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 from engines import DUCKDB, Engine, using
-from etl.sources.query_records import QueryForm, read_query
 from pipeline_runs import Project
 
 from etl.engines.database import DatabaseManager
 from etl.engines.odbc_types import offset_time
 from etl.errors import ExtractionError
+from etl.sources.databases.asked import Asked
+from etl.sources.databases.driver import Target
+from etl.sources.databases.records import DatabaseRecords
+from etl.sources.watch import Watch
 from etl.sources.window import EVERYTHING
 
 # The type, the value as T-SQL, and the text that is read.
@@ -44,8 +47,9 @@ def shop(sql_server: Engine) -> str:
 
 
 def read(shop: str, *columns: str) -> list[Sequence[object]]:
-    form = QueryForm(shop, "ERP", table="things", zone="Europe/Berlin")
-    blocks = [block.records for block in read_query(form, columns, EVERYTHING)]
+    target = Target(shop, "ERP", zone="Europe/Berlin")
+    records = DatabaseRecords(target, "", Asked("things"))
+    blocks = [block.records for block in records.blocks(columns, EVERYTHING, Watch())]
     return [tuple(row[name] for name in columns) for b in blocks for row in b.to_pylist()]
 
 

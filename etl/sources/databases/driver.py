@@ -5,7 +5,7 @@ driver is imported when a source needs it, and not before.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
@@ -92,6 +92,13 @@ class Connection(Protocol):
 
         Raises:
             ExtractionError: the database refuses, or the connection is lost on the way.
+        """
+
+    def values(self, asked: Asked) -> Generator[dict[str, Any], None, None]:
+        """Stream records as the driver gives them, by column.
+
+        Raises:
+            ExtractionError: as for `blocks`.
         """
 
     def close(self) -> None:

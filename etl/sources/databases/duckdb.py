@@ -1,7 +1,8 @@
 """DuckDB files: each value as the text that DuckDB makes of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -13,6 +14,7 @@ from etl.errors import ExtractionError
 from etl.schema.tables import Kind
 from etl.sources.databases.asked import Asked
 from etl.sources.databases.driver import Driver, Found, Target, declared
+from etl.sources.databases.rows import records_of
 
 _KINDS = {
     "decimal": Kind.DECIMAL, "boolean": Kind.BOOLEAN, "date": Kind.DATE, "integer": Kind.INTEGER,
@@ -53,6 +55,12 @@ class DuckdbConnection:
         rows = self._target.chunk_rows
         with self._errors():
             yield from arrow_blocks(self._connection, sql, asked.params, chunk_rows=rows)
+
+    def values(self, asked: Asked) -> Generator[dict[str, Any], None, None]:
+        """Stream records with Python values."""
+        with self._errors():
+            cursor = self._connection.execute(asked.sql(), list(asked.params))
+            yield from records_of(cursor, self._target.chunk_rows)
 
     def close(self) -> None:
         """Close the file."""

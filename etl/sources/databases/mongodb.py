@@ -1,7 +1,7 @@
 """MongoDB: documents of a collection, nested members under names with points."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -34,8 +34,10 @@ class MongoConnection:
         client = library("pymongo", "mongodb").MongoClient
         with self._errors():
             self._client = client(
-                target.connection_string, tz_aware=True, serverSelectionTimeoutMS=_WAIT_MS,
-                connectTimeoutMS=_WAIT_MS, appname="etl_pipeline",
+                target.connection_string, tz_aware=True, **_unless_given(
+                    target.connection_string, serverSelectionTimeoutMS=_WAIT_MS,
+                    connectTimeoutMS=_WAIT_MS, appname="etl_pipeline",
+                ),
             )  # fmt: skip
             self._database = self._client.get_default_database()
 
@@ -92,6 +94,12 @@ class MongoConnection:
         ]
         return text_block(names, columns, self._target.zone)
 
+    def values(self, asked: Asked) -> Generator[dict[str, Any], None, None]:
+        """Stream records with Python values."""
+        self._require(asked)
+        with self._errors():
+            yield from self._find(asked)
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
@@ -117,6 +125,11 @@ class MongoConnection:
         if getattr(error, "code", 0) in (18, _NOT_ALLOWED):
             return f"correct user or password, authSource, or the rights of the user ({setting})"
         return self._target.next_step
+
+
+def _unless_given(url: str, **defaults: object) -> dict[str, object]:
+    given = url.lower()
+    return {name: value for name, value in defaults.items() if f"{name.lower()}=" not in given}
 
 
 def _names(document: Mapping[str, Any]) -> Iterator[str]:

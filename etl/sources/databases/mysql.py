@@ -7,7 +7,8 @@ server goes away.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+import ssl
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -21,6 +22,7 @@ from etl.settings.connection_strings import url_parts
 from etl.sources.databases.asked import Asked
 from etl.sources.databases.driver import Driver, Found, Target, library, texts_of
 from etl.sources.databases.mysql_rows import decoded, rows_of
+from etl.sources.databases.rows import records_of
 
 _SCHEMES = ("mysql://", "mariadb://")
 _CONNECT_TIMEOUT_S = 15
@@ -36,6 +38,7 @@ _UTF8_BYTES = 4
 _TINY = 1
 # numbers of errors: lost, refused, shutting down, too many connections, lock timeout, deadlock
 _PASSING = frozenset({1040, 1053, 1205, 1213, 2002, 2003, 2006, 2013, 2055, 4031})
+_TLS_ERROR = 2026
 _NEXT_STEPS = {
     1045: "correct user or password ({setting})",
     1049: "correct the database, or have it created ({setting})",
@@ -44,7 +47,7 @@ _NEXT_STEPS = {
     1146: "correct the table of the source: schema.table where it lies in another database",
     1054: "correct the columns of the source, its cursor or its query",
     2003: "check host and port, and that the server runs ({setting})",
-    2026: "check ssl_ca, ssl_cert and ssl_key ({setting}), and that the server offers TLS",
+    _TLS_ERROR: "check ssl_ca, ssl_cert and ssl_key ({setting}), and that the server offers TLS",
 }
 _TLS = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity", "ssl_disabled")
 # A mark for a parameter, unless it stands in a text or a name.
@@ -102,6 +105,12 @@ class MysqlConnection:
         cursor.execute(_with_marks(sql) if params else sql, params or None)
         return cursor
 
+    def values(self, asked: Asked) -> Generator[dict[str, Any], None, None]:
+        """Stream records with Python values."""
+        with self._errors():
+            cursor = self._ask(asked.sql(quoted), asked)
+            yield from records_of(cursor, self._target.chunk_rows)
+
     def close(self) -> None:
         """Close the connection, without reading what is still to come."""
         self._connection._force_close()
@@ -115,6 +124,7 @@ class MysqlConnection:
 
     def _refusal(self, error: Exception) -> ExtractionError:
         number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+        number = _TLS_ERROR if isinstance(error, ssl.SSLError) else number
         step = _NEXT_STEPS.get(number, self._target.next_step).format(setting=self._target.setting)
         return ExtractionError(f"MySQL refused: {driver_text(error)}", next_step=step)
 

@@ -5,7 +5,7 @@ text too, connectorx 1.0.
 """
 
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,11 +14,12 @@ from pyarrow import csv
 
 from etl.engines.dialect import quoted
 from etl.engines.engine import translated_errors
-from etl.engines.postgresql import SCHEMES, client, connect, with_values
+from etl.engines.postgresql import SCHEMES, client, connect, server_cursor, with_values
 from etl.errors import ExtractionError
 from etl.schema.tables import Kind
 from etl.sources.databases.asked import Asked, Moment
 from etl.sources.databases.driver import Driver, Found, Target, declared
+from etl.sources.databases.rows import records_of
 
 _KINDS = {
     "varchar": Kind.TEXT, "bpchar": Kind.TEXT, "int2": Kind.INTEGER, "int4": Kind.INTEGER,
@@ -91,6 +92,14 @@ class PostgresConnection:
         result = connection.get_result()
         if result.status != client().pq.ExecStatus.COMMAND_OK:
             raise client_errors.error_from_result(result)
+
+    def values(self, asked: Asked) -> Generator[dict[str, Any], None, None]:
+        """Stream records with Python values."""
+        sql = with_values(asked.sql(), [_literal(value) for value in asked.params])
+        self._connection.autocommit = False  # a cursor of the server ends with a transaction
+        with self._errors(), server_cursor(self._connection, "values") as cursor:
+            cursor.execute(sql)
+            yield from records_of(cursor, self._target.chunk_rows)
 
     def close(self) -> None:
         """Close the connection."""

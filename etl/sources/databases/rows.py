@@ -60,6 +60,18 @@ def in_utc(moment: datetime, zone: str) -> datetime:
     return moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
+def records_of(cursor: Any, chunk_rows: int) -> Iterator[dict[str, Any]]:
+    """Yield the rows that a cursor of a driver has found, by the names of their columns.
+
+    Args:
+        cursor: of any driver that keeps to PEP 249, after its query.
+        chunk_rows: rows fetched at a time.
+    """
+    names = [column[0] for column in cursor.description]
+    while rows := cursor.fetchmany(chunk_rows):
+        yield from (dict(zip(names, row, strict=True)) for row in rows)
+
+
 Chunk = tuple[tuple[str, ...], Sequence[Sequence[Any]]]
 
 

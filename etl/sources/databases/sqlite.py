@@ -1,7 +1,8 @@
 """SQLite files, over ADBC: each value as the text that SQLite makes of it."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from etl.errors import ExtractionError
 from etl.schema.tables import Kind
 from etl.sources.databases.asked import Asked
 from etl.sources.databases.driver import Driver, Found, Target, declared, library, texts_of
+from etl.sources.databases.rows import records_of
 
 _SCHEME = "sqlite:///"
 # What a declared type promises; a column holds what it likes all the same.
@@ -76,6 +78,13 @@ class SqliteConnection:
                 if kept.num_rows:
                     yield texts_of(names, kept, self._target.setting)
 
+    def values(self, asked: Asked) -> Generator[dict[str, Any], None, None]:
+        """Stream records with Python values."""
+        path = Path(self._target.connection_string.removeprefix(_SCHEME))
+        with self._errors(), closing(sqlite3.connect(path)) as connection:
+            cursor = connection.execute(asked.sql(), _values(asked))
+            yield from records_of(cursor, self._target.chunk_rows)
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -84,7 +93,7 @@ class SqliteConnection:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (self._driver.Error, pa.ArrowException) as error:
+        except (self._driver.Error, sqlite3.Error, pa.ArrowException) as error:
             text = driver_text(error)
             busy = "locked" in text or "busy" in text
             raise ExtractionError(
