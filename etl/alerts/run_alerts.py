@@ -15,6 +15,7 @@ from etl.alerts.notifier import CriticalAlertHandler, process_quality_alerts
 from etl.alerts.remembered import count_failure, take_failures
 from etl.alerts.reporter import Commands, Reporter
 from etl.alerts.texts import time_text
+from etl.cloud.paths import is_address
 from etl.errors import (
     EXIT_ATTENTION,
     EXIT_FAILED,
@@ -231,7 +232,8 @@ def _facts_of_all(run: Reporter, errors: Sequence[BaseException]) -> dict[str, A
 def _rejected_files(sources: Iterable[SourceOutcome]) -> Iterator[tuple[str, str]]:
     for source in sources:
         if source.rejected_file:
-            path = str(Path(source.rejected_file).absolute())
+            file = source.rejected_file
+            path = file if is_address(file) else str(Path(file).absolute())
             yield f"Rejected {source.source.capitalize()}", path
 
 

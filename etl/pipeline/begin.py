@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from etl.cloud.paths import is_cloud
 from etl.errors import ConfigurationError
 from etl.pipeline.proposals import as_toml, look, propose
 from etl.places import command
@@ -77,8 +78,9 @@ def begin_with(folder: Path, files: Sequence[Path], input_dir: Path | None = Non
 
 def _folder_of(paths: Sequence[Path], input_dir: Path | None) -> Path:
     """INPUT_DIR, if all files lie below it; else the folder that they share."""
-    if input_dir is not None and all(path.is_relative_to(input_dir) for path in paths):
-        return input_dir
+    here = input_dir is not None and not is_cloud(input_dir)
+    if here and all(path.is_relative_to(str(input_dir)) for path in paths):
+        return Path(str(input_dir))
     return Path(os.path.commonpath([path.parent for path in paths]))
 
 
