@@ -7,8 +7,8 @@ whom it trusts, is never changed here.
 
 import platform
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from importlib.util import find_spec
@@ -115,7 +115,6 @@ class OdbcReader:
             self._connection = open_source(connection_string)
             self._server = str(self._connection.getinfo(_DBMS_NAME))
         self._cursor: Any = None
-        self._singles: list[int] = []
 
     @property
     def ticks_finer(self) -> bool:
@@ -139,7 +138,6 @@ class OdbcReader:
         """Run the query."""
         with self._errors():
             self._cursor = self._connection.cursor().execute(sql, *params)
-        self._singles = odbc_types.single_places(self._cursor.description or ())
 
     @property
     def columns(self) -> Sequence[str]:
@@ -152,26 +150,8 @@ class OdbcReader:
         Raises:
             ExtractionError: the source refuses, or has a type that is not read.
         """
-        with self._errors(), self._types_named():
-            found = list(self._cursor.fetchmany(rows))
-        for place in self._singles:
-            for number, row in enumerate(found):
-                single = odbc_types.shortest_single(row[place])
-                found[number] = (*row[:place], single, *row[place + 1 :])
-        return found
-
-    @contextmanager
-    def _types_named(self) -> Iterator[None]:
-        try:
-            yield
-        except ERRORS as error:
-            if what := odbc_types.unread_column(error, self.columns):
-                raise ExtractionError(
-                    what,
-                    next_step="let a view convert it, such as CAST(... AS NVARCHAR(100)), and read "
-                    "that",
-                ) from error
-            raise
+        with self._errors():
+            return fetched(self._cursor, rows)
 
     def close(self) -> None:
         """Close cursor and connection."""
@@ -179,6 +159,31 @@ class OdbcReader:
 
     def _errors(self) -> AbstractContextManager[None]:
         return odbc_errors("the ODBC source", raised=ExtractionError, next_step=self._next_step)
+
+
+def fetched(cursor: Any, rows: int) -> list[Any]:
+    """Return the next rows of a source, none at the end.
+
+    Args:
+        cursor: of a connection from `open_source`.
+        rows: how many at most.
+
+    Raises:
+        ExtractionError: a column has a type that is not read.
+        Exception: the source refuses, as the driver puts it.
+    """
+    described = cursor.description or ()
+    try:
+        found = list(cursor.fetchmany(rows))
+    except ERRORS as error:
+        if what := odbc_types.unread_column(error, [column[0] for column in described]):
+            raise ExtractionError(
+                what,
+                next_step="let a view convert it, such as CAST(... AS NVARCHAR(100)), and read "
+                "that",
+            ) from error
+        raise
+    return odbc_types.with_shortest(found, odbc_types.single_places(described))
 
 
 def open_source(connection_string: str) -> Any:

@@ -67,6 +67,21 @@ def single_places(description: Sequence[Any]) -> list[int]:
             and column[4] == _SINGLE]  # fmt: skip
 
 
+def with_shortest(rows: list[Any], places: Sequence[int]) -> list[Any]:
+    """Return rows with the REAL values at some places as the shortest numbers.
+
+    Example:
+        >>> with_shortest([("a", 0.10000000149011612)], [1])
+        [('a', 0.1)]
+    """
+    if not places:
+        return rows
+    return [
+        tuple(shortest_single(value) if n in places else value for n, value in enumerate(row))
+        for row in rows
+    ]
+
+
 def shortest_single(value: float | None) -> float | None:
     """Return a REAL as the shortest number that it stands for.
 

@@ -16,7 +16,7 @@ from etl.sources.databases.asked import Asked
 from etl.sources.databases.driver import Target
 from etl.sources.databases.records import DatabaseRecords
 from etl.sources.watch import Watch
-from etl.sources.window import EVERYTHING
+from etl.sources.window import EVERYTHING, Window
 
 # The type, the value as T-SQL, and the text that is read.
 READ = {
@@ -46,10 +46,11 @@ def shop(sql_server: Engine) -> str:
     return sql_server.new_database()
 
 
-def read(shop: str, *columns: str) -> list[Sequence[object]]:
+def read(shop: str, *columns: str, window: Window = EVERYTHING) -> list[Sequence[object]]:
     target = Target(shop, "ERP", zone="Europe/Berlin")
-    records = DatabaseRecords(target, "", Asked("things"))
-    blocks = [block.records for block in records.blocks(columns, EVERYTHING, Watch())]
+    cursor = "" if window is EVERYTHING else columns[0]
+    records = DatabaseRecords(target, "ERP", Asked(table="things", cursor=cursor))
+    blocks = [block.records for block in records.blocks(columns, window, Watch())]
     return [tuple(row[name] for name in columns) for b in blocks for row in b.to_pylist()]
 
 
@@ -75,6 +76,18 @@ def test_a_type_that_cannot_be_read_is_named_with_its_column(sql_server: Engine)
         db.execute("INSERT INTO things VALUES (2, CAST(5 AS INT))")
     with pytest.raises(ExtractionError, match=r"'extra' is sql_variant, .*CAST\("):
         read(shop, "id", "extra")
+
+
+def test_a_window_of_a_cursor_with_offsets_is_on_the_clock_of_the_zone(
+    sql_server: Engine,
+) -> None:
+    shop = sql_server.new_database()
+    with DatabaseManager(shop) as db:
+        db.execute("CREATE TABLE things (at DATETIMEOFFSET(6))")
+        for moment in ("2024-01-20 09:59 +01:00", "2024-01-20 09:00 +00:00"):
+            db.execute(f"INSERT INTO things VALUES ('{moment}')")
+    window = Window(datetime(2024, 1, 20, 10), datetime(2024, 1, 20, 23))
+    assert read(shop, "at", window=window) == [("2024-01-20T10:00:00",)]
 
 
 @pytest.mark.parametrize(
