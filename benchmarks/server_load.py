@@ -153,7 +153,8 @@ def run_pipeline(place: Place, phase: str) -> float:
         "LOG_LEVEL": "ERROR",
         "DB_CONNECTION_STRING": place.connection,
     }
-    given = {name: value for name, value in os.environ.items() if name == "BATCH_SIZE"}
+    given = {name: value for name, value in os.environ.items()
+             if name in ("BATCH_SIZE", "SQL_SERVER_BULK")}  # fmt: skip
     config = load_config("dev", base_dir=place.own, environ=settings | given)
     summary = run_etl_pipeline(config, parse_arguments(["--json"]))
     _require_loaded(summary, phase)

@@ -83,6 +83,8 @@ class Project:
             **settings,
         }
         self.engine = engines.current()
+        if self.engine is engines.SQL_SERVER:
+            self.settings.setdefault("SQL_SERVER_BULK", os.environ.get("TEST_SQLSERVER_BULK", "no"))
         if self.engine.is_server:
             self.settings["DB_CONNECTION_STRING"] = self.engine.new_database()
         self.write()

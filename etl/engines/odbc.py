@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from etl.engines import mssql_driver, odbc_types
+from etl.engines import entra, mssql_driver, odbc_types
 from etl.engines.engine import translated_errors
 from etl.errors import ETLError, ExtractionError, LoadingError
 from etl.settings.connection_strings import PASSWORDS, Pairs, joined, masked, parse, shown
@@ -194,10 +194,13 @@ def open_source(connection_string: str) -> Any:
         Exception: the server or the driver refuses, as the driver puts it.
     """
     pairs = parse(connection_string)
+    options = _before(pairs)
     if by_mssql_python(pairs):
-        return mssql_driver.connect(joined(_without_driver(pairs)), autocommit=True)
+        kept = entra.without_login(pairs) if options else pairs
+        return mssql_driver.connect(joined(_without_driver(kept)), autocommit=True, **options)
     _require_odbc(ExtractionError)
-    connection = pyodbc.connect(with_driver(connection_string), autocommit=True, readonly=True)
+    text = with_driver(joined(entra.without_login(pairs)) if options else connection_string)
+    connection = pyodbc.connect(text, autocommit=True, readonly=True, **options)
     connection.add_output_converter(odbc_types.DATETIMEOFFSET, odbc_types.offset_time)
     return connection
 
@@ -356,10 +359,11 @@ def target_of(pairs: Pairs, installed: Sequence[str]) -> Target:
     """
     values = {keyword.lower(): value for keyword, value in pairs}
     passwords = tuple(values[key] for key in PASSWORDS & values.keys())
+    user, by_token = values.get("uid", ""), bool(entra.kind_of(pairs))
     if by_mssql_python(pairs):
-        text = joined(_without_driver(pairs))
+        text = joined(_without_driver(entra.without_login(pairs) if by_token else pairs))
         where = f"{shown(pairs)} through {mssql_driver.NAME}"
-        return Target(text, where, passwords, values.get("uid", ""), mssql_driver.connect)
+        return Target(text, where, passwords, user, mssql_driver.connect)
     _require_odbc(LoadingError)
     source = next((key for key in values if key in ("driver", "dsn", "filedsn")), "driver")
     through = f"the data source {values.get(source)!r}"
@@ -368,7 +372,8 @@ def target_of(pairs: Pairs, installed: Sequence[str]) -> Target:
         others = (pair for pair in pairs if pair[0].lower() != "driver")
         pairs = (("Driver", through), *others)
     where = f"{shown(pairs)} through {through}"
-    return Target(joined(pairs), where, passwords, values.get("uid", ""), _by_pyodbc)
+    text = joined(entra.without_login(pairs) if by_token else pairs)
+    return Target(text, where, passwords, user, _by_pyodbc)
 
 
 def _by_pyodbc(text: str, **options: Any) -> Any:
@@ -502,12 +507,22 @@ def connect(connection_string: str, *, login_timeout_s: int = 15) -> Any:
         LoadingError: there is no driver manager, no fit driver, or no connection; then the
             driver's error is the cause, and `is_transient` says whether it may pass.
     """
-    target = target_of(parse(connection_string), installed_drivers())
+    pairs = parse(connection_string)
+    target = target_of(pairs, installed_drivers())
+    options = _before(pairs)
     try:
-        return _fit(target.connect(target.text, autocommit=True, timeout=login_timeout_s))
+        return _fit(
+            target.connect(target.text, autocommit=True, timeout=login_timeout_s, **options)
+        )
     except ERRORS as error:
         refused = refusal(error, target, login_timeout_s=login_timeout_s)
     raise refused  # outside the handler, which would chain the driver's error as it came
+
+
+def _before(pairs: Pairs) -> dict[str, Any]:
+    """What is set before connecting: a token, where there is one."""
+    attributes = entra.attributes(pairs)
+    return {"attrs_before": dict(attributes)} if attributes else {}
 
 
 def _fit(connection: Any) -> Any:

@@ -26,6 +26,7 @@ from etl.settings.kinds import (
     Address,
     Addresses,
     AreaCode,
+    Authentication,
     Connection,
     Count,
     Days,
@@ -34,6 +35,7 @@ from etl.settings.kinds import (
     FileMode,
     Folder,
     Hour,
+    Intent,
     Level,
     LineageAddress,
     Memory,
@@ -197,6 +199,17 @@ class DatabaseConfig(_Section):
     db_username: Text | None = _setting(
         None, "login on DB_SERVER; unset connects as the account that runs the job")
     db_password: Secret | None = _setting(None, "password of DB_USERNAME")
+    db_authentication: Authentication = _setting(
+        "sql", "how the login proves who it is: sql (a login of the server, or the account that "
+        "runs the job), or by Microsoft Entra ID: entra-password, entra-service-principal, "
+        "entra-managed-identity or entra-default (whoever is logged in on this machine)")
+    db_tenant_id: Text | None = _setting(
+        None, "directory (tenant) of Entra ID, for entra-password and entra-service-principal")
+    db_application_intent: Intent = _setting(
+        "ReadWrite", "what is done on an availability group: a warehouse is written, so ReadOnly "
+        "is for --health-check on a secondary replica")
+    db_multi_subnet_failover: Switch = _setting(
+        False, "try all addresses of an availability group's listener at once")
     db_driver: Text | None = _setting(
         None, "ODBC driver, by name or path; unset takes Microsoft's newest that is installed, or "
         "the one that mssql-python brings")
@@ -247,13 +260,26 @@ class DatabaseConfig(_Section):
             yield "Driver", braced(self.db_driver.removeprefix("{").removesuffix("}"))
         yield "Server", braced(self.db_server or "")
         yield "Database", braced(self.db_database or "")
-        if self.db_username and self.db_password:
-            yield "UID", braced(self.db_username)
-            yield "PWD", braced(self.db_password.get_secret_value())
-        else:
-            yield "Trusted_Connection", "yes"
+        yield from self._login_parts()
         yield "Encrypt", self.db_encrypt
         yield "TrustServerCertificate", "yes" if self.db_trust_server_certificate else "no"
+        if self.db_application_intent == "ReadOnly":
+            yield "ApplicationIntent", "ReadOnly"
+        if self.db_multi_subnet_failover:
+            yield "MultiSubnetFailover", "yes"
+
+    def _login_parts(self) -> Iterator[tuple[str, str]]:
+        by_entra = self.db_authentication != "sql"
+        if by_entra:
+            yield "Authentication", self.db_authentication
+            if self.db_tenant_id:
+                yield "TenantId", braced(self.db_tenant_id)
+        if self.db_username and (self.db_password or by_entra):
+            yield "UID", braced(self.db_username)
+            if self.db_password:
+                yield "PWD", braced(self.db_password.get_secret_value())
+        elif not by_entra:
+            yield "Trusted_Connection", "yes"
 
     @classmethod
     def _broken_rules(cls, given: Mapping[str, Given], env: str) -> Iterator[tuple[str, str]]:
@@ -263,7 +289,12 @@ class DatabaseConfig(_Section):
             yield "DB_SERVER", "it or DB_CONNECTION_STRING: prod has no database to fall back on"
         if "DB_SERVER" in given:
             yield from _both_or_none(given, "DB_SERVER", "DB_DATABASE")
-        yield from _both_or_none(given, "DB_USERNAME", "DB_PASSWORD")
+        kind = str(given["DB_AUTHENTICATION"].value) if "DB_AUTHENTICATION" in given else "sql"
+        if kind.lower() in ("entra-password", "entra-service-principal"):
+            for name in {"DB_TENANT_ID", "DB_USERNAME", "DB_PASSWORD"} - given.keys():
+                yield name, f"a value, because DB_AUTHENTICATION is {kind}"
+        elif kind.lower() == "sql":
+            yield from _both_or_none(given, "DB_USERNAME", "DB_PASSWORD")
 
 
 def _wants_the_sample(layers: Layers) -> bool:

@@ -41,7 +41,7 @@ _KEYS = frozenset({"accountkey", "sharedaccesssignature"})
 _KNOWN = PASSWORDS | {
     *("driver", "dsn", "filedsn", "server", "addr", "address", "port", "database", "uid", "app"),
     *("encrypt", "trustservercertificate", "trusted_connection", "servercertificate"),
-    *("authentication", "applicationintent", "multisubnetfailover", "wsid", "language"),
+    *("authentication", "applicationintent", "multisubnetfailover", "wsid", "language", "tenantid"),
 }
 
 

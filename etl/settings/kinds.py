@@ -147,6 +147,14 @@ Ratio = Annotated[Decimal, Field(ge=0, le=10, decimal_places=6), Kind(
 Switch = Annotated[bool, Kind("yes or no")]
 Encrypt = Annotated[Literal["yes", "no", "strict"], Kind(
     "yes, no or strict", lambda text, _: text.lower())]
+Authentication = Annotated[
+    Literal["sql", "entra-password", "entra-service-principal", "entra-managed-identity",
+            "entra-default"],
+    Kind("sql, entra-password, entra-service-principal, entra-managed-identity or entra-default",
+         lambda text, _: text.lower())]
+Intent = Annotated[Literal["ReadWrite", "ReadOnly"], Kind(
+    "ReadWrite or ReadOnly",
+    lambda text, _: {"readwrite": "ReadWrite", "readonly": "ReadOnly"}.get(text.lower(), text))]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Kind(
     "DEBUG, INFO, WARNING, ERROR or CRITICAL", lambda text, _: text.upper())]
 Mode = Annotated[Literal["simulate", "send"], Kind(

@@ -13,6 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "sql-server.md").read_text(encoding="utf-8")
 COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 WORKFLOW = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+RUNS = (ROOT / "tests" / "pipeline_runs.py").read_text(encoding="utf-8")
 BINARIES = "${{ matrix.bin }}"
 
 
@@ -32,6 +33,12 @@ def steps() -> list[dict[str, Any]]:
     """The steps of all jobs."""
     jobs = yaml.safe_load(WORKFLOW)["jobs"].values()
     return [step for each in jobs for step in each["steps"]]
+
+
+def step_of_tests(name: str) -> dict[str, Any]:
+    """The step of a job that runs the tests."""
+    (found,) = [step for step in job(name)["steps"] if "-m pytest" in step.get("run", "")]
+    return dict(found)
 
 
 def readme_command() -> str:
@@ -83,23 +90,41 @@ def test_duckdb_is_tested_on_each_system_and_python() -> None:
 
 
 def test_both_jobs_call_the_test_command_of_the_readme() -> None:
-    calls = [job(name)["steps"][-1]["run"] for name in ("duckdb", "sqlserver")]
+    calls = [step_of_tests(name)["run"] for name in ("duckdb", "sqlserver")]
     assert [call.replace(BINARIES, ".venv/bin") for call in calls] == [readme_command()] * 2
 
 
 def test_the_tests_know_the_server() -> None:
-    environment = job("sqlserver")["steps"][-1]["env"]
+    environment = job("sqlserver")["env"]
     assert list(environment) == [SQL_SERVER.variable]
     assert "Driver=" not in environment[SQL_SERVER.variable]
     assert SQL_SERVER.variable in PAGE
 
 
+def test_each_version_is_tested_with_bulk_copy_and_without_it() -> None:
+    matrix = job("sqlserver")["strategy"]["matrix"]
+    assert matrix == {"version": ["2019", "2022", "2025"], "bulk": ["no", "yes"]}
+    assert step_of_tests("sqlserver")["env"] == {"TEST_SQLSERVER_BULK": "${{ matrix.bulk }}"}
+    assert 'os.environ.get("TEST_SQLSERVER_BULK"' in RUNS
+
+
+def test_the_table_of_the_benchmark_is_kept() -> None:
+    *_, measured, kept = job("sqlserver")["steps"]
+    assert (ROOT / re.findall(r"benchmarks/\w+\.py", measured["run"])[0]).exists()
+    assert measured["env"] == {"SQL_SERVER_BULK": "${{ matrix.bulk }}"}
+    assert measured["run"].endswith(f"| tee {kept['with']['path']}")
+    assert "matrix.version" in kept["with"]["name"]
+    assert "matrix.bulk" in kept["with"]["name"]
+
+
 def test_the_workflow_tests_the_server_of_the_compose_file() -> None:
     service = job("sqlserver")["services"]["sqlserver"]
-    assert service["image"] == server()["image"]
+    version = job("sqlserver")["strategy"]["matrix"]["version"][1]
+    assert service["image"].replace("${{ matrix.version }}", version) == server()["image"]
     assert service["ports"] == server()["ports"]
     assert list(service["env"]) == list(server()["environment"])
-    assert server()["healthcheck"]["test"][1] in service["options"]
+    tool = server()["healthcheck"]["test"][1].replace("tools18", "tools*")
+    assert tool in service["options"]
 
 
 def test_the_password_is_made_for_one_run() -> None:
@@ -107,7 +132,7 @@ def test_the_password_is_made_for_one_run() -> None:
     environment = job("sqlserver")["services"]["sqlserver"]["env"]
     assert {v for name, v in environment.items() if "PASSWORD" in name} == {made}
     assert job("sqlserver")["needs"] == "password"
-    assert f"PWD={made};" in job("sqlserver")["steps"][-1]["env"][SQL_SERVER.variable]
+    assert f"PWD={made};" in job("sqlserver")["env"][SQL_SERVER.variable]
     assert "openssl rand" in job("password")["steps"][0]["run"]
 
 
