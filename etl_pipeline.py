@@ -71,7 +71,6 @@ from etl.quality.anomalies import detect_data_anomalies
 from etl.quality.checks import run_data_quality_checks
 from etl.resilience.circuit_breaker import CircuitBreaker
 from etl.resilience.retry import retry_with_backoff
-from etl.schema.tables import STAR_TABLES
 from etl.settings.config import (
     AlertConfig,
     Config,
@@ -81,6 +80,7 @@ from etl.settings.config import (
     ProcessingConfig,
     load_config,
 )
+from etl.warehouse.own_history import built_in_tables
 from etl.warehouse.own_loads import own_tables
 from etl.warehouse.state import forget_state, read_states, state_of
 from etl.warehouse.tables import schema_script, upgrade_script
@@ -186,7 +186,7 @@ def _begin(args: Arguments) -> int:
 
 def _print_schema(config: Config, args: Arguments) -> int:
     connection = config.database.connection_string.get_secret_value()
-    loaded, schemas = (*STAR_TABLES, *own_tables(config)), Schemas.of(config)
+    loaded, schemas = (*built_in_tables(config), *own_tables(config)), Schemas.of(config)
     dialect, more = engine_of(connection).dialect_in(schemas), list[str]()
     if args.timescale:
         more.append(timescale_script(dialect))

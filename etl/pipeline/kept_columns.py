@@ -17,11 +17,11 @@ from etl.rejects import REASON_COLUMNS, one_block, reject_schema
 from etl.rules.blocks import LoadBlock
 from etl.rules.declared import MADE_UP, Declaration, transform_declared
 from etl.schema.tables import STAR_TABLES, WIDEST_TEXT, Column, Kind, Table
-from etl.schema.versioned import history_beside
 from etl.settings.config import Config
 from etl.settings.pipeline_file import PipelineFile
 from etl.settings.pipeline_reading import PipelineFileError
 from etl.warehouse.own_cleaning import cleaning_of, made_up, problems_of_cleaning, steps_of
+from etl.warehouse.own_history import with_memory
 from etl.warehouse.own_loads import identifier
 from etl.warehouse.own_tables import find_table, require_names
 
@@ -41,22 +41,6 @@ def star_tables(db: DatabaseManager, config: Config) -> tuple[Table, ...]:
     """
     kept = (_with_kept(db, table, _kept_names(config, table)) for table in STAR_TABLES)
     return tuple(with_memory(table, config) for table in kept)
-
-
-def with_memory(table: Table, config: Config) -> Table:
-    """Return a built-in table with what is declared to be kept of its past.
-
-    Args:
-        table: the table.
-        config: the settings.
-    """
-    options = config.pipeline.source(table.source)
-    if options.changes is not None:
-        table = replace(table, logged=options.changes.logged)
-    if options.history is None:
-        return table
-    beside = history_beside(table, options.history.versions())
-    return replace(table, history=replace(beside, replaced=options.history.closes()))
 
 
 def _kept_names(config: Config, table: Table) -> tuple[str, ...]:

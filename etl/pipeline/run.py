@@ -21,7 +21,7 @@ from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.arguments import Arguments, days_of, mode_of, window_of
 from etl.pipeline.context import RunContext, kept
-from etl.pipeline.kept_columns import star_tables, with_memory
+from etl.pipeline.kept_columns import star_tables
 from etl.pipeline.left import is_as_left, note_as_left
 from etl.pipeline.loads import run_loads
 from etl.pipeline.marts import build_marts
@@ -54,6 +54,7 @@ from etl.sources.sales import sales_query
 from etl.telemetry.emit import emit_end, emit_start
 from etl.warehouse.calendar import fill_calendar
 from etl.warehouse.export import export_tables
+from etl.warehouse.own_history import built_in_tables
 from etl.warehouse.own_loads import OwnLoad, own_loads, tables_of
 from etl.warehouse.versions import faults_of_versions
 
@@ -256,8 +257,8 @@ def _load_and_validate(run: RunContext, findings: Findings) -> RunSummary:
 
 
 def _faulty_versions(run: RunContext) -> Iterator[str]:
-    built_in = (with_memory(table, run.config) for table in STAR_TABLES)
-    return faults_of_versions(run.db, (*built_in, *(each.whole for each in run.own)))
+    own = (each.whole for each in run.own)
+    return faults_of_versions(run.db, (*built_in_tables(run.config), *own))
 
 
 def _run_loads(run: RunContext) -> tuple[tuple[SourceOutcome, ...], Applied]:

@@ -206,6 +206,10 @@ def keep_history(db: DatabaseManager, staged: Staged, *, rebuilt: bool) -> Appli
     applied = keep_versions(db, kept, whole=removes_unread(kept), rebuilt=rebuilt)
     counts = replace(applied.of(beside), rows_rejected=0, rows_duplicate=0)
     counts = replace(counts, rows_read=counts.accounted)  # of those that its own table has taken
+    logger.info(
+        "%s: %d versions opened, %d records with other values without, %d keys ended",
+        beside.name, counts.rows_inserted, counts.rows_updated, counts.rows_removed,
+    )  # fmt: skip
     return replace(applied, counts={beside.name: counts})
 
 

@@ -1,11 +1,11 @@
-"""Tables of one's own that keep the versions of their rows: what they are, what can be loaded."""
+"""Tables that keep something of their past: what they are, and what can be loaded into them."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.tables import STAR_TABLES, Column, Kind, Table
 from etl.schema.versioned import (
     HOLDS_FROM,
     IS_CURRENT,
@@ -13,15 +13,38 @@ from etl.schema.versioned import (
     VALID_FROM,
     VALID_TO,
     VERSION_ID,
+    history_beside,
     observation_table,
     record_columns,
     versioned,
 )
 from etl.schema.versions import Versions
+from etl.settings.config import Config
 from etl.warehouse.own_tables import find_table
 
 _MARKS = (VERSION_ID, VALID_FROM, VALID_TO, IS_CURRENT)
 _TIMES = (Kind.DATE, Kind.TIMESTAMP)
+
+
+def with_memory(table: Table, config: Config) -> Table:
+    """Return a built-in table with what is declared to be kept of its past.
+
+    Args:
+        table: the table.
+        config: the settings.
+    """
+    options = config.pipeline.source(table.source)
+    if options.changes is not None:
+        table = replace(table, logged=options.changes.logged)
+    if options.history is None:
+        return table
+    beside = history_beside(table, options.history.versions())
+    return replace(table, history=replace(beside, replaced=options.history.closes()))
+
+
+def built_in_tables(config: Config) -> tuple[Table, ...]:
+    """Return the tables of the built-in loads, each with what is kept of its past."""
+    return tuple(with_memory(table, config) for table in STAR_TABLES)
 
 
 def find_for_mode(db: DatabaseManager, name: str, mode: str) -> Table | None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from etl.engines import ddl
 from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
+from etl.history.audit import load_counts
 from etl.history.runs import Staged
 from etl.schema.tables import Table
 from etl.warehouse import row_changes_sql as sql
@@ -39,7 +40,7 @@ def _noted(
     db: DatabaseManager, staged: Staged, now: datetime, *, may_remove: bool
 ) -> Iterator[None]:
     table = staged.table
-    is_filled = bool(db.value(sql_dialects.count_rows(table.name)))
+    is_filled = _is_filled(db, staged)
     removes = may_remove or table.replaced or staged.folded is not None
     before = sql.create_before(db.dialect, table, staged.rows, may_remove=removes)
     db.execute(ddl.drop_temporary(db.dialect, sql.before_name(table)))
@@ -49,6 +50,13 @@ def _noted(
         _note(db, table, (staged.run_id, table.name, now, _who(db)), removes=removes)
     if table.logged:
         db.execute(sql.forget_before(), (table.name, now - timedelta(table.logged)))
+
+
+def _is_filled(db: DatabaseManager, staged: Staged) -> bool:
+    """Whether a table has rows which this run has not brought, in a batch before."""
+    rows = int(db.value(sql_dialects.count_rows(staged.table.name)))
+    own = load_counts(db, staged.run_id, staged.table.name)
+    return rows > own.rows_inserted + own.rows_inferred
 
 
 def _note(db: DatabaseManager, table: Table, facts: tuple[object, ...], *, removes: bool) -> None:

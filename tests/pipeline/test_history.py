@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline_runs import Project
+from pipeline_runs import Project, command
 
 from data_loading import DatabaseManager, load_frame
 from etl.errors import LoadingError
 from etl.history.summary import RunSummary
+from etl.settings.config import SettingsError
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "input"
 NEVER = datetime(9999, 12, 31)
@@ -107,7 +108,6 @@ def test_a_declared_load_keeps_versions_from_its_first_run_to_a_full_refresh(
     assert march not in [row[3] for row in versions(project)]
 
 
-@pytest.mark.usefixtures("every_engine")
 def test_files_of_days_are_snapshots_of_these_days_in_any_order(project: Project) -> None:
     declare(project, "types = { since = 1 }", path="shops_{date}.csv")
     write(project, "A,Ulm,a@x,", "B,Bonn,b@x,", name="shops_20240101.csv")
@@ -122,7 +122,6 @@ def test_files_of_days_are_snapshots_of_these_days_in_any_order(project: Project
     ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("every_engine")
 def test_a_snapshot_that_lacks_too_much_is_held_back(project: Project) -> None:
     declare(project, "types = { since = 1 }")
     write(project, "A,Ulm,,", "B,Bonn,,", "C,Kiel,,")
@@ -196,3 +195,80 @@ def test_a_frame_is_loaded_as_versions(project: Project) -> None:
         assert (gone["unchanged"], gone["removed"]) == (1, 1)
         with pytest.raises(LoadingError, match="keeps versions"):
             load_frame(later, "place", db)
+
+
+ORDERS = """
+[loads.order]
+source.path = "orders.csv"
+table = "own_order"
+key = ["order_id"]
+columns = { order_id = "integer", shop_id = "text(9)" }
+references = { shop_id = "shop" }
+"""
+
+
+@pytest.mark.usefixtures("every_engine")
+def test_other_tables_refer_to_keys_that_have_versions(project: Project) -> None:
+    declare(project)
+    path = project.folder / "pipeline.toml"
+    path.write_text(path.read_text(encoding="utf-8") + ORDERS, encoding="utf-8")
+    write(project, "A,Ulm,,2024-01-01", "A,Kiel,,2024-02-01")
+    (project.input / "orders.csv").write_text("order_id,shop_id\n1,A\n2,B\n", encoding="utf-8")
+    project.run("--only", "shop", "--only", "order", "--accept", "order")
+    assert project.query("SELECT order_id, shop_id FROM own_order") == [(1, "A")]
+    assert project.rejected("order")[0]["reason"] == "shop_id B is in no row of shop"
+
+
+def test_a_dry_run_and_the_script_of_the_schema_know_all_tables(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(SAMPLE, project.input, dirs_exist_ok=True)
+    declare(project)
+    path = project.folder / "pipeline.toml"
+    path.write_text(path.read_text(encoding="utf-8") + STAR, encoding="utf-8")
+    write(project, "A,Ulm,,2024-01-01")
+    assert counts(project.run("--dry-run")) == {"read": 1, "inserted": 1}
+    assert not project.warehouse.exists()
+    assert command(project, monkeypatch, "--print-schema") == 0
+    script = capsys.readouterr().out
+    for name in ("shop", "customer_dim_history", "product_dim_history"):
+        assert f'"{name}" (' in script
+        assert f'"{name}_observation" (' in script
+
+
+def test_a_corrected_record_has_its_place_among_the_versions(project: Project) -> None:
+    declare(project)
+    write(project, "A,Ulm,,2024-01-01", "A,Rom,,soon", "A,Kiel,,2024-03-01")
+    project.run("--only", "shop")
+    (rejected,) = (project.output / "rejected").glob("shop_*.csv")
+    corrected = project.folder / "corrected.csv"
+    text = rejected.read_text(encoding="utf-8-sig").replace("soon", "2024-02-01")
+    corrected.write_text(text, encoding="utf-8")
+    loaded = project.run("--reprocess-rejected", str(corrected))
+    assert counts(loaded) == {"read": 1, "inserted": 1}
+    assert [city for _, city, *_ in versions(project)] == ["Ulm", "Rom", "Kiel"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ('valid_from = "sinc"', "loads.shop.history.valid_from: 'sinc' is no column"),
+        ("types = { shop_id = 1 }", "'shop_id' says which version it is, and has no type"),
+        ('valid_from = "city"', "'city' is text(20), where a date or a timestamp is needed"),
+        ("types = { city = 4 }", "loads.shop.history.types.city"),
+    ],
+)
+def test_what_cannot_be_kept_is_named_with_its_place(
+    project: Project, declared: str, problem: str
+) -> None:
+    declare(project, declared)
+    with pytest.raises(SettingsError) as raised:
+        project.run("--only", "shop")
+    assert problem in str(raised.value)
+
+
+def test_a_table_without_versions_does_not_become_one_with_them(project: Project) -> None:
+    with DatabaseManager(project.connection_string) as db:
+        load_frame([{"shop_id": "A", "city": "Ulm"}], "shop", db, key="shop_id")
+        with pytest.raises(LoadingError, match="keeps no versions"):
+            load_frame([{"shop_id": "A", "city": "Ulm"}], "shop", db, mode="history")

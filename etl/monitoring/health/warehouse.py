@@ -18,8 +18,9 @@ from etl.monitoring.health.adopted import adopted_checks
 from etl.monitoring.health.files import may_access, shown_path, warehouse_file
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.monitoring.health.runs import error_checks, last_run_checks
-from etl.schema.tables import STAR_TABLES, Table
+from etl.schema.tables import Table
 from etl.settings.config import Config
+from etl.warehouse.own_history import built_in_tables
 from etl.warehouse.own_loads import own_loads
 from etl.warehouse.tables import (
     CORRECT_SCHEMA,
@@ -69,8 +70,8 @@ def _loaded(db: DatabaseManager, config: Config) -> tuple[Sequence[Table], Seque
         own = tuple(each.whole for each in own_loads(db, config))
     except ETLError as error:
         check = failed("declared loads", error.what, error.next_step)
-        return STAR_TABLES, (check,)
-    loaded = (*STAR_TABLES, *own)
+        return built_in_tables(config), (check,)
+    loaded = (*built_in_tables(config), *own)
     if not config.processing.marts:
         return loaded, ()
     plan = plan_marts(config.base_dir, db.dialect, loaded)
