@@ -12,6 +12,7 @@ from etl.history import audit as run_history
 from etl.history.audit import LOADED
 from etl.history.outcomes import Reject
 from etl.history.runs import LoadCounts, utc_now
+from etl.history.sketches import Sketch
 from etl.history.traced import Lineage
 from etl.schema.tables import ETL_LINEAGE, ETL_LINEAGE_FILE, Table
 from etl.sources.files import FileTrace
@@ -103,11 +104,13 @@ class Ledger:
         lineage: by source, where the rows came from.
         rejects: by source, how many records were rejected per error class and field.
         notices: what a person should know of them, but need not do anything about.
+        sketches: by table and column, how the records are distributed.
     """
 
     lineage: dict[str, Lineage] = field(default_factory=dict)
     rejects: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    sketches: dict[str, dict[str, Sketch]] = field(default_factory=dict)
 
     def rejected(self) -> tuple[Reject, ...]:
         """Return the rejected records by source, error class and field, the most frequent first.

@@ -265,6 +265,8 @@ def _stage(
             accepted = _pass_gate(run, source, staged, tally=attempt.tally, waiting=waiting)
             notices = list(_notices(run, source, attempt.tally))
             run.ledger.notices += notices
+            if attempt.tally.sketching:
+                run.ledger.sketches[source.table.name] = attempt.tally.sketching.sketches
             # what a person has let pass once is looked at again
             known = None if accepted else input_of(run, source, staged, notices)
             return replace(staged, input=known)

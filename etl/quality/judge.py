@@ -19,6 +19,7 @@ from etl.quality.anomalies import (
     without_early_volume,
 )
 from etl.quality.checks import FAILED, PASSED, run_data_quality_checks
+from etl.quality.drift import Sketches, look_for_drift
 from etl.quality.rules import INFO, WARNING, RowRule
 from etl.quality.scope import scope_of
 from etl.schema.tables import ETL_QUALITY
@@ -52,11 +53,15 @@ class Asked:
         whole_days: how many days a check of the whole tables is good for; 0: check them now.
         own: rules beside the built-in ones.
         weights: by dimension, how much it weighs in the score of a table.
+        sketches: how the records of the tables that were loaded are distributed.
+        drift: the share of them that may lie elsewhere than usual; 0: nothing is looked for.
     """
 
     whole_days: int = 0
     own: tuple[RowRule, ...] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
+    sketches: Sketches = field(default_factory=dict)
+    drift: float = 0.0
 
 
 _BY_DEFAULT = Asked()
@@ -78,7 +83,10 @@ def judge(
     quality = run_data_quality_checks(
         db, now=now, scope=scope, own=asked.own, weights=asked.weights
     )
-    anomalies = _anomalies(db, plan, applied, quality["scores"])
+    anomalies = [
+        *_anomalies(db, plan, applied, quality["scores"]),
+        *look_for_drift(db, plan, asked.sketches, asked.drift),
+    ]
     run_history.replace_rows(db, ETL_QUALITY, list(_rows(plan, quality)), by=["run_id"])
     _log(quality["checks"], anomalies)
     return Judged(quality, anomalies)

@@ -390,6 +390,20 @@ ETL_QUALITY = Table(
     ),
 )  # fmt: skip
 
+ETL_DISTRIBUTION = Table(
+    "etl_distribution", "how the values of a column were distributed in the records of a run",
+    ("run_id", "table_name", "column_name"),
+    columns=(
+        _RUN_ID,
+        _TABLE_NAME,
+        _text("column_name", "warehouse column", width=50, required=True, exact=True),
+        _text("kind", "of the bins: numbers, values or lengths", width=10, required=True),
+        _count("rows_seen", "records looked at, a sample of large sources"),
+        _count("rows_null", "of them without a value"),
+        _text("bins", "records by value or by bin, as JSON", width=3500, required=True),
+    ),
+)  # fmt: skip
+
 ETL_LINEAGE = Table(
     "etl_lineage", "one row per run and source: where the rows of a table came from",
     ("run_id", "table_name"),
@@ -563,6 +577,7 @@ AUDIT_TABLES = (
     ETL_COLUMN_CHANGE,
     ETL_READ_KEY,
     ETL_QUALITY,
+    ETL_DISTRIBUTION,
     ETL_LINEAGE,
     ETL_LINEAGE_FILE,
     ETL_WATERMARK,

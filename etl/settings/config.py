@@ -516,6 +516,9 @@ class ProcessingConfig(_Section):
         "last load; 0: any")
     max_removed_rate: Share = _setting(
         0.2, "largest share of a table's rows that a full refresh removes; 1: all of them")
+    max_drift: Share = _setting(
+        0.25, "share of the records of a run that may lie elsewhere than in the runs before, in "
+        "any column, without an alert; 0: not looked for")
     profile_loads: Switch = _setting(
         False, "profile each table after its load, beside what it was before; `profile = true` in "
         "pipeline.toml does so for one source")

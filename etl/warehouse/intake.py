@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.history.runs import Staged
+from etl.history.sketches import Sketching
 from etl.rejects import faults_of, reject_block
 from etl.rules.blocks import LoadBlock
 from etl.rules.cleaning import NOTHING_TO_CLEAN, Cleaning
@@ -44,7 +45,8 @@ class Tally:
     Of its rejected records `unparsed` could not be split, `returns` are no fault, `rejected` are
     the others; `returned` is the sum of the returns.
     `conflicting` counts the duplicates whose contents differ from the record that took precedence,
-    `faults` the rejected records per reason.
+    `faults` the rejected records per reason,
+    `sketching` how the accepted ones are distributed.
     """
 
     read: int = 0
@@ -56,6 +58,7 @@ class Tally:
     returned: Decimal = Decimal(0)
     notes: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    sketching: Sketching | None = None
 
     def add(self, block: LoadBlock) -> None:
         """Count a block."""
@@ -66,6 +69,8 @@ class Tally:
         self.returns += block.returns
         self.returned += block.returned
         self.examined += block.examined
+        if self.sketching:
+            self.sketching.look(block.accepted)
 
     def count_faults(self, rejected: pa.RecordBatch) -> None:
         """Count the reasons of a block of rejected records, of very many the most frequent."""
@@ -140,6 +145,7 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
     started, tally = time.perf_counter(), intake.tally
     staging = load.staging(table)
     staging.begin()
+    tally.sketching = None if intake.partial else Sketching(table)
     with staging.filling():
         for block in intake.blocks:
             tally.add(block)

@@ -177,6 +177,20 @@ CREATE TABLE "etl_quality" (
 );
 END;
 
+IF OBJECT_ID(N'etl_distribution', N'U') IS NULL
+BEGIN
+CREATE TABLE "etl_distribution" (
+    "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "column_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "kind" NVARCHAR(10) NOT NULL,
+    "rows_seen" INT DEFAULT 0 NOT NULL,
+    "rows_null" INT DEFAULT 0 NOT NULL,
+    "bins" NVARCHAR(3500) NOT NULL,
+    CONSTRAINT "pk_etl_distribution" PRIMARY KEY ("run_id", "table_name", "column_name")
+);
+END;
+
 IF OBJECT_ID(N'etl_lineage', N'U') IS NULL
 BEGIN
 CREATE TABLE "etl_lineage" (
@@ -540,6 +554,14 @@ FROM (VALUES
     (N'TABLE', N'etl_quality', N'message', N'what it means'),
     (N'TABLE', N'etl_quality', N'examples', N'up to ten keys of what is wrong, a JSON array'),
     (N'TABLE', N'etl_quality', N'whole_at', N'when it was last checked on the whole table, UTC; since then on what was written'),
+    (N'TABLE', N'etl_distribution', NULL, N'how the values of a column were distributed in the records of a run'),
+    (N'TABLE', N'etl_distribution', N'run_id', N'run; sorts by start'),
+    (N'TABLE', N'etl_distribution', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_distribution', N'column_name', N'warehouse column'),
+    (N'TABLE', N'etl_distribution', N'kind', N'of the bins: numbers, values or lengths'),
+    (N'TABLE', N'etl_distribution', N'rows_seen', N'records looked at, a sample of large sources'),
+    (N'TABLE', N'etl_distribution', N'rows_null', N'of them without a value'),
+    (N'TABLE', N'etl_distribution', N'bins', N'records by value or by bin, as JSON'),
     (N'TABLE', N'etl_lineage', NULL, N'one row per run and source: where the rows of a table came from'),
     (N'TABLE', N'etl_lineage', N'run_id', N'run; sorts by start'),
     (N'TABLE', N'etl_lineage', N'table_name', N'warehouse table'),
@@ -670,6 +692,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_load" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_column_change" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_read_key" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_quality" TO etl_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_distribution" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_lineage" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_lineage_file" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_watermark" TO etl_loader;
