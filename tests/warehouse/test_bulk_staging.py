@@ -18,6 +18,7 @@ from etl.engines.bulk import BulkCopy
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import select_all
 from etl.engines.engine import Access, Part
+from etl.engines.schemas import Schemas
 from etl.errors import LoadingError
 from etl.schema.arrow import staged_schema
 from etl.schema.tables import Column, Kind, Table, rejected_key_table, staging_table
@@ -268,3 +269,16 @@ def test_without_the_package_a_warning_says_so(
 def test_a_data_source_is_not_copied_to() -> None:
     with pytest.raises(LoadingError, match="DSN"):
         BulkCopy("DSN=warehouse")
+
+
+def test_the_staging_table_is_that_of_the_schema_that_is_set(
+    copied: list[tuple[Any, ...]],
+) -> None:
+    access = Access(bulk=True, schemas=Schemas("etl", "work"))
+    manager = DatabaseManager("Server=s;Database=d", access=access)
+    copier = BulkCopy("Server=s;Database=d")
+    some = pa.RecordBatch.from_pylist(RECORDS[:2], schema=SCHEMA)
+    sender = bulk_staging.BulkStaging(manager, copier, THING, LAYOUT)
+    with pytest.raises(LoadingError, match="not connected"):  # where it would be compared
+        sender.send(some, [(some, {"run_id": RUN, "batch": 0})], figures=[])
+    assert copied[1][0] == '"work"."stage_thing"'
