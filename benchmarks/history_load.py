@@ -13,13 +13,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from measuring import at_least_one, exit_code_of, run_measured, working_folder
+from measuring import ROOT, at_least_one, exit_code_of, run_measured, working_folder
 from rich.console import Console
 from rich.table import Table as Shown
 
-from etl.engines.database import DatabaseManager
+sys.path.insert(0, str(ROOT))
+
+from etl.engines.database import DatabaseManager  # the path comes first
 from etl.history.runs import Staged
-from etl.schema.tables import STAR_TABLES, Column, Kind, Role, Table, staging_table
+from etl.schema.tables import (
+    STAR_TABLES,
+    Column,
+    Kind,
+    Role,
+    Table,
+    staging_table,
+)
 from etl.schema.versioned import versioned
 from etl.schema.versions import Versions
 from etl.warehouse.tables import create_tables

@@ -43,3 +43,11 @@ def test_a_frame_is_loaded_with_the_counts_that_are_true() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = [line.split()[0] for line in done.stdout.splitlines()]
     assert lines[:4] == ["DuckDB,", "first", "again", "1"], done.stderr
+
+
+def test_versions_are_those_of_an_expert(tmp_path: Path) -> None:
+    sizes = ["--customers", "300", "--rounds", "1", "--folder", str(tmp_path)]
+    command = [sys.executable, "benchmarks/history_load.py", *sizes]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.count("the package") == 1, done.stderr
+    assert not list(tmp_path.iterdir())
