@@ -224,7 +224,6 @@ def versions(project: Project) -> list[tuple[Any, ...]]:
     return [(key, note, seconds(since), seconds(end)) for key, note, since, end in rows]
 
 
-@pytest.mark.usefixtures("every_engine")
 def test_versions_may_begin_when_a_run_sees_them(project: Project) -> None:
     text = HISTORY.replace(', changed_at = "changed"', "").replace(', changed = "timestamp"', "")
     (project.folder / "pipeline.toml").write_text(text, encoding="utf-8")
