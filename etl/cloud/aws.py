@@ -47,7 +47,9 @@ def aws_client(service: str, access: CloudAccess, *, answer_s: float = _ANSWER_S
         "aws_session_token": access.aws_session_token,
     }
     with aws_refusals(service):
-        return boto3.client(service, config=config, **{k: v for k, v in given.items() if v})
+        # a session of its own: the common one keeps the credentials that it has once found
+        session = boto3.session.Session()
+        return session.client(service, config=config, **{k: v for k, v in given.items() if v})
 
 
 @contextmanager
