@@ -102,12 +102,13 @@ class Checks:
         for field in self._columns:
             if field in readings:
                 column, reading = table.column(field), readings[field]
-                if column.kind in (Kind.DATE, Kind.TIMESTAMP):
+                odd = reading.unreadable.true_count
+                if odd and column.kind in (Kind.DATE, Kind.TIMESTAMP):
                     serial = pc.and_(
                         reading.unreadable, looks_like_serial(self._block.column(field))
                     )
                     self.add(serial, UNREADABLE, field, f"{field} {SERIAL}")
-                if column.kind is Kind.DECIMAL:
+                if odd and column.kind is Kind.DECIMAL:
                     comma = pc.and_(
                         reading.unreadable, has_decimal_comma(self._block.column(field))
                     )

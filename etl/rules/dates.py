@@ -144,7 +144,9 @@ def order_evidence(column: pa.Array) -> OrderEvidence:
     """
     if not pa.types.is_string(column.type) or not _has_marks(column):
         return OrderEvidence()
-    suspects = column.filter(pc.fill_null(pc.match_substring_regex(column, "[0-9][/.]"), False))
+    # begins with one or two digits: fractions of a second after an ISO date are none
+    found = pc.match_substring_regex(column, "^[^0-9]*[0-9]{1,2}[/.]")
+    suspects = column.filter(pc.fill_null(found, False))
     parts = pc.extract_regex(clean_text(suspects), _ORDERED)
     parts = parts.filter(pc.is_valid(parts))
     if not len(parts):
