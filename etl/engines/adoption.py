@@ -20,8 +20,8 @@ class Adoption:
         unique_keys: query for the unique indexes over all rows: schema, table, index, column.
         alter: gives the column `{column}` of `{table}` the type `{type}`, and `{empty}`.
         code_page_types: types that hold texts of one code page.
-        exact_collations: the collations of key columns that can be joined with staged keys; empty:
-            any.
+        exact_collations: the collations of key columns that can be joined with staged keys, None
+            for that of the database; empty: any.
     """
 
     supplied: str = ""
@@ -31,7 +31,7 @@ class Adoption:
     unique_keys: str = ""
     alter: str = "ALTER TABLE {table} ALTER COLUMN {column} TYPE {type};"
     code_page_types: frozenset[str] = frozenset()
-    exact_collations: frozenset[str] = frozenset()
+    exact_collations: frozenset[str | None] = frozenset()
 
 
 MADE_BY_LOADS = Adoption()
@@ -132,4 +132,6 @@ POSTGRESQL = Adoption(
     dependents=_POSTGRESQL_DEPENDENTS,
     features=_POSTGRESQL_FEATURES,
     unique_keys=_POSTGRESQL_UNIQUE,
+    # two others in one comparison are an error (42P22)
+    exact_collations=frozenset({None, "C", "default"}),
 )

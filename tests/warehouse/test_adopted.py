@@ -218,6 +218,17 @@ def test_a_key_of_another_collation_is_named_with_what_holds_it(sql_server: Engi
     assert "product_dim.product_id is varchar(50)" in second
 
 
+def test_a_key_of_another_collation_is_named_on_postgresql_too(postgresql: Engine) -> None:
+    with DatabaseManager(postgresql.new_database()) as db:
+        make_tables(db, {
+            ("customer_dim", "customer_id"): '"customer_id" VARCHAR(50) COLLATE ucs_basic NOT NULL',
+            ("product_dim", "product_id"): '"product_id" VARCHAR(50) NOT NULL',
+        })  # fmt: skip
+        (problem,) = schema_differences(db).problems
+    assert problem.startswith("customer_dim.customer_id is character varying(50) COLLATE ucs_basic")
+    assert 'ALTER COLUMN "customer_id" TYPE VARCHAR(50) COLLATE "C";' in problem
+
+
 def test_values_that_must_be_there_for_the_dba_are_warned_of(db: DatabaseManager) -> None:
     wide = sql_type(db.dialect, CUSTOMER_DIM.column("email"))
     make_tables(db, {
