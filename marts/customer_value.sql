@@ -39,7 +39,7 @@ SELECT
     r.average_order_value,
     r.orders_per_month,
     CAST(
-        CAST(r.average_order_value AS DECIMAL(22, 2)) * r.orders_per_month * 36 AS DECIMAL(24, 2)
+        CAST(r.average_order_value AS DECIMAL(22, 2)) * (r.orders_per_month * 36) AS DECIMAL(24, 2)
     ) AS lifetime_value,
     r.first_order,
     r.last_order,

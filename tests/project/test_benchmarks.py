@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from postgres_server import binaries
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -51,3 +54,21 @@ def test_versions_are_those_of_an_expert(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.count("the package") == 1, done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_marts_are_compared_with_what_an_expert_writes(tmp_path: Path) -> None:
+    sizes = ["--sales", "90", "--rounds", "1", "--folder", str(tmp_path)]
+    command = [sys.executable, "benchmarks/marts.py", *sizes]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    marts = {path.stem for path in (ROOT / "marts").glob("*.sql")}
+    assert {line.split("`")[1] for line in done.stdout.splitlines() if "`" in line} == marts
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not binaries(), reason="no PostgreSQL server is installed")
+def test_every_way_into_postgresql_brings_all_rows() -> None:
+    command = [sys.executable, "benchmarks/postgresql_bulk.py", "--rows", "200"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("| 200 |") == 6
