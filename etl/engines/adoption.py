@@ -81,7 +81,10 @@ WHERE g.is_instead_of_trigger = 1 AND g.is_disabled = 0
 UNION ALL SELECT DISTINCT SCHEMA_NAME(t.schema_id), t.name, 'indexed view', v.name
 FROM sys.views AS v JOIN sys.indexes AS i ON i.object_id = v.object_id AND i.index_id = 1
 JOIN sys.sql_expression_dependencies AS d ON d.referencing_id = v.object_id
-JOIN sys.tables AS t ON t.object_id = d.referenced_id;"""
+JOIN sys.tables AS t ON t.object_id = d.referenced_id
+UNION ALL SELECT SCHEMA_NAME(t.schema_id), t.name, 'cascading foreign key', f.name
+FROM sys.tables AS t JOIN sys.foreign_keys AS f ON f.referenced_object_id = t.object_id
+WHERE f.delete_referential_action <> 0;"""
 
 _SQL_SERVER_UNIQUE = """SELECT SCHEMA_NAME(t.schema_id), t.name, i.name, c.name
 FROM sys.tables AS t JOIN sys.indexes AS i ON i.object_id = t.object_id

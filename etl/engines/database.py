@@ -22,6 +22,7 @@ from etl.engines.engine import DEFAULT_ACCESS, Access, Part, Session, driver_tex
 from etl.engines.locks import blocked_by
 from etl.engines.registry import engine_of
 from etl.engines.schemas import Schemas
+from etl.engines.upsert import Bound, as_pair
 from etl.errors import (
     CircuitOpenError,
     CommitUnknownError,
@@ -134,6 +135,7 @@ class DatabaseManager:
             breaker_failures=processing.breaker_failure_threshold,
             breaker_recovery_s=processing.breaker_recovery_seconds,
             schemas=Schemas.of(config),
+            update_insert=config.database.sql_server_upsert == "update-insert",
         )
         return cls(config.database.connection_string, access=access)
 
@@ -212,8 +214,9 @@ class DatabaseManager:
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
         """Run one statement; parameters are bound, never pasted into the text."""
-        with self._naming_blockers(sql):
-            self.session.execute(self._text(sql), params)
+        for text, values in self._in_place_of(sql, params):
+            with self._naming_blockers(text):
+                self.session.execute(self._text(text), values)
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one query and return its rows; for results that fit into memory."""
@@ -239,8 +242,17 @@ class DatabaseManager:
 
     def change(self, sql: str, params: Sequence[object] = ()) -> int:
         """Run one INSERT, UPDATE, DELETE or MERGE and return how many rows it changed."""
-        with self._naming_blockers(sql):
-            return self.session.change(self._text(sql), params)
+        changed = 0
+        for text, values in self._in_place_of(sql, params):
+            with self._naming_blockers(text):
+                changed += self.session.change(self._text(text), values)
+        return changed
+
+    def _in_place_of(self, sql: str, params: Sequence[object]) -> Sequence[Bound]:
+        """The statement itself, or both of those that stand for a MERGE on SQL Server."""
+        if self.access.update_insert and self.dialect.seeks:
+            return as_pair(sql, params)
+        return [(sql, tuple(params))]
 
     def value(self, sql: str, params: Sequence[object] = ()) -> Any:
         """Return the first value of the first row."""

@@ -58,8 +58,10 @@ def schemas_of(dialect: Dialect, tables: Iterable[Table]) -> list[str]:
 def _create_index(dialect: Dialect, table: Table, index: Index) -> str:
     name = quoted(f"ix_{table.plain_name}_{index.columns[0]}")
     columns = ", ".join(quoted(column) for column in index.columns)
-    create = f"{dialect.create_index} {name} ON {dialect.quoted_place(table.name)} ({columns});"
-    return f"-- {index.reason}\n{create}"
+    held = ", ".join(map(quoted, index.included))
+    included = f" INCLUDE ({held})" if held else ""
+    create = f"{dialect.create_index} {name} ON {dialect.quoted_place(table.name)}"
+    return f"-- {index.reason}\n{create} ({columns}){included};"
 
 
 def create_view(dialect: Dialect, view: View) -> str:
@@ -167,6 +169,22 @@ def create_temporary_as(dialect: Dialect, name: str, query: str) -> str:
         ) AS made;
     """
     return dialect.create_temporary_as.format(name=temporary(dialect, name), query=query)
+
+
+def make_temporary(dialect: Dialect, table: Table, query: str) -> str:
+    """Make a temporary table anew and fill it from a query without parameters.
+
+    On SQL Server it is made once per connection, in the types of its columns, and emptied from then
+    on: a table that is made and dropped in each transaction lets every statement about it be
+    compiled anew.
+    """
+    if not dialect.create_temporary_once:
+        return create_temporary_as(dialect, table.name, query)
+    made = temporary_table(dialect, table)
+    body = create_temporary(dialect, made).partition(f"{quoted(made.name)} ")[2]
+    names = ", ".join(quoted(name) for name in table.names)
+    once = dialect.create_temporary_once.format(name=made.name, quoted=quoted(made.name), body=body)
+    return f"{once}\nINSERT INTO {quoted(made.name)} ({names})\n{query};"
 
 
 def drop_temporary(dialect: Dialect, name: str) -> str:

@@ -34,8 +34,12 @@ class Dialect:
         computed_once: ends a subquery whose columns are to be computed once, however often the
             query around it names them.
         locked: what the target of a MERGE needs so that no other writer comes between.
+        seeks: ends the MERGE of a batch, so that its keys are looked for one by one: a scan under
+            `locked` would lock the whole table; empty: there is no such thing to say.
         temporary_name: name of a table `{name}` that ends with the connection.
         create_temporary: makes such a table.
+        create_temporary_once: makes the temporary table `{name}` with `{body}` unless this
+            connection has it, and empties it; empty: it is made anew each time.
         create_temporary_as: makes and fills one from a query.
         create_missing: makes a table that stays, and its indexes, unless it is there; `{body}` is
             what follows its name.
@@ -97,8 +101,10 @@ class Dialect:
     quotient: str
     computed_once: str
     locked: str
+    seeks: str
     temporary_name: str
     create_temporary: str
+    create_temporary_once: str
     create_temporary_as: str
     create_missing: str
     create_staging: str
@@ -407,6 +413,20 @@ def insert_row(table: Table) -> str:
     """INSERT of one whole row, a parameter per column."""
     marks = ", ".join("?" for _ in table.columns)
     return f"INSERT INTO {quoted_table(table.name)} ({listed(table.columns)}) VALUES ({marks});"
+
+
+def insert_rows(table: Table, rows: int) -> str:
+    """INSERT of several whole rows, a parameter per column and row.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from etl.schema.tables import ETL_SETTING
+        >>> insert_rows(replace(ETL_SETTING, columns=ETL_SETTING.columns[:2]), 2)
+        'INSERT INTO "etl_setting" ("table_name", "setting") VALUES (?, ?), (?, ?);'
+    """
+    marks = ", ".join("?" for _ in table.columns)
+    values = ", ".join([f"({marks})"] * rows)
+    return f"INSERT INTO {quoted_table(table.name)} ({listed(table.columns)}) VALUES {values};"
 
 
 def select_all(table: Table) -> str:

@@ -160,6 +160,7 @@ class Access:
         breaker_failures: failures to connect in a row after which no more attempts are made.
         breaker_recovery_s: for how long, in seconds.
         schemas: in which the tables lie that are named without one.
+        update_insert: on SQL Server rows are written by UPDATE and INSERT in place of MERGE.
     """
 
     read_only: bool = False
@@ -172,6 +173,7 @@ class Access:
     breaker_failures: int = 5
     breaker_recovery_s: float = 60.0
     schemas: Schemas = NO_SCHEMAS
+    update_insert: bool = False
 
 
 DEFAULT_ACCESS = Access()

@@ -132,8 +132,10 @@ POSTGRESQL = Dialect(
     quotient="div({x}, {y})",
     computed_once=" OFFSET 0",  # else the planner puts the expressions in wherever they are named
     locked="",  # transactions see one snapshot, and fail as transient where another one wrote
+    seeks="",
     temporary_name="etl_{name}",  # it hides a table of that name, which may be somebody's
     create_temporary="CREATE TEMPORARY TABLE",
+    create_temporary_once="",
     create_temporary_as="CREATE TEMPORARY TABLE {name} AS\n{query};",
     create_missing="CREATE TABLE IF NOT EXISTS {quoted} {body}",
     # Without a log, which halves the time of staging; a crash of the server empties them.

@@ -212,8 +212,13 @@ SQL_SERVER = Dialect(
     computed_once="",
     # HOLDLOCK alone deadlocks: two shared range locks, both to become exclusive.
     locked=" WITH (HOLDLOCK, UPDLOCK)",
+    seeks="\nOPTION (LOOP JOIN)",
     temporary_name="#{name}",
     create_temporary="CREATE TABLE",
+    create_temporary_once=(
+        "IF OBJECT_ID(N'tempdb..{name}') IS NULL\nCREATE TABLE {quoted} {body}\n"
+        "TRUNCATE TABLE {quoted};"
+    ),
     create_temporary_as="SELECT * INTO {name} FROM (\n{query}\n) AS made;",
     create_missing=_UNLESS_THERE,
     create_staging=_UNLESS_THERE,
@@ -329,7 +334,8 @@ _TRIGGER_STEP = (
 )
 # The table that a statement of ours writes.
 _WRITTEN = re.compile(
-    r'^\s*(?:MERGE INTO|INSERT INTO|UPDATE|DELETE FROM|MERGE) (?P<name>"[^"]+"(?:\."[^"]+")?)'
+    r"^\s*(?:MERGE INTO|INSERT INTO|UPDATE|DELETE FROM|MERGE|UPDATE target SET (?s:.*?)\nFROM) "
+    r'(?P<name>"[^"]+"(?:\."[^"]+")?)'
 )
 
 # What must come back as it was sent: a driver that misreads the server's answer about types cuts

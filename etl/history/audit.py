@@ -4,6 +4,7 @@ Counts and watermark are written in the transaction of the load they speak of, s
 there exactly when the rows are.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -224,10 +225,7 @@ def require_balance(db: DatabaseManager, run_id: str) -> None:
     Raises:
         LoadingError: the counts of a table do not add up to the records read; says by how much.
     """
-    for (table_name,) in db.query(
-        'SELECT "table_name" FROM "etl_load" WHERE "run_id" = ? ORDER BY "table_name";', (run_id,)
-    ):
-        counts = load_counts(db, run_id, table_name)
+    for table_name, counts in sorted(_counts_of(db, run_id).items()):
         if counts.accounted != counts.rows_read:
             raise LoadingError(
                 f"run {run_id} does not balance: of {counts.rows_read} records read for "
@@ -238,29 +236,58 @@ def require_balance(db: DatabaseManager, run_id: str) -> None:
 
 
 def record_load(db: DatabaseManager, run_id: str, applied: Applied) -> None:
-    """Add the counts of a load to the run's; a table may be touched by several loads."""
-    for table_name, counts in applied.counts.items():
-        if counts == LoadCounts():
-            continue
-        known = load_counts(db, run_id, table_name)
-        db.execute(
-            'DELETE FROM "etl_load" WHERE "run_id" = ? AND "table_name" = ?;', (run_id, table_name)
-        )
-        total = asdict(known.plus(counts))
-        _insert(db, ETL_LOAD, {"run_id": run_id, "table_name": table_name, **total})
-    for table_name, changes in applied.column_changes.items():
-        for column, rows in changes.items():
-            _add_column_change(db, (run_id, table_name, column), rows)
+    """Add the counts of a load to the run's; a table may be touched by several loads.
+
+    It is done in each transaction of a load: in as many statements whatever was touched.
+    """
+    touched = {name: counts for name, counts in applied.counts.items() if counts != LoadCounts()}
+    if touched:
+        known = _counts_of(db, run_id)
+        totals = {name: known.get(name, LoadCounts()).plus(c) for name, c in touched.items()}
+        _write_again(db, ETL_LOAD, run_id, list(totals), [
+            {"run_id": run_id, "table_name": name, **asdict(total)}
+            for name, total in totals.items()
+        ])  # fmt: skip
+    if any(applied.column_changes.values()):
+        _add_column_changes(db, run_id, applied.column_changes)
 
 
-def _add_column_change(db: DatabaseManager, place: tuple[str, str, str], rows: int) -> None:
-    where = 'WHERE "run_id" = ? AND "table_name" = ? AND "column_name" = ?;'
-    known = db.query(f'SELECT "rows_changed" FROM "etl_column_change" {where}', place)  # noqa: S608  # a constant
-    db.execute(f'DELETE FROM "etl_column_change" {where}', place)  # noqa: S608  # likewise
-    changed = rows + sum(count for (count,) in known)
-    _insert(db, ETL_COLUMN_CHANGE, {
-        **dict(zip(ETL_COLUMN_CHANGE.key, place, strict=True)), "rows_changed": changed
-    })  # fmt: skip
+def _counts_of(db: DatabaseManager, run_id: str) -> dict[str, LoadCounts]:
+    """What a run has counted so far, by table."""
+    columns = ", ".join(quoted(name) for name, _ in _ZEROS)
+    query = f'SELECT "table_name", {columns} FROM "etl_load" WHERE "run_id" = ?;'  # noqa: S608  # our own columns
+    return {name: _counts(figures) for name, *figures in db.query(query, (run_id,))}
+
+
+def _add_column_changes(
+    db: DatabaseManager, run_id: str, changes: Mapping[str, Mapping[str, int]]
+) -> None:
+    known = db.query(
+        'SELECT "table_name", "column_name", "rows_changed" FROM "etl_column_change" '
+        'WHERE "run_id" = ?;', (run_id,)
+    )  # fmt: skip
+    changed = Counter({(table, column): rows for table, column, rows in known if table in changes})
+    changed.update({(t, column): n for t, rows in changes.items() for column, n in rows.items()})
+    _write_again(db, ETL_COLUMN_CHANGE, run_id, list(changes), [
+        {"run_id": run_id, "table_name": name, "column_name": column, "rows_changed": rows}
+        for (name, column), rows in changed.items()
+    ])  # fmt: skip
+
+
+def _write_again(
+    db: DatabaseManager,
+    table: Table,
+    run_id: str,
+    names: Sequence[str],
+    rows: Sequence[Mapping[str, object]],
+) -> None:
+    """Put rows in place of those that a run has of some tables."""
+    marks = ", ".join("?" for _ in names)
+    db.execute(
+        f'DELETE FROM {quoted(table.name)} WHERE "run_id" = ? AND "table_name" IN ({marks});',  # noqa: S608  # our own names
+        (run_id, *names),
+    )
+    _insert_all(db, table, rows)
 
 
 def batches_done(db: DatabaseManager, run_id: str, table_name: str) -> int:
@@ -276,9 +303,11 @@ def load_counts(db: DatabaseManager, run_id: str, table_name: str) -> LoadCounts
         f'SELECT {columns} FROM "etl_load" WHERE "run_id" = ? AND "table_name" = ?;',  # noqa: S608  # our own columns
         (run_id, table_name),
     )
-    if not rows:
-        return LoadCounts()
-    return LoadCounts(**{n: type(d)(v) for (n, d), v in zip(_ZEROS, rows[0], strict=True)})
+    return _counts(rows[0]) if rows else LoadCounts()
+
+
+def _counts(figures: Sequence[Any]) -> LoadCounts:
+    return LoadCounts(**{n: type(d)(v) for (n, d), v in zip(_ZEROS, figures, strict=True)})
 
 
 def newest_load(db: DatabaseManager, table: Table) -> LoadCounts | None:
@@ -461,14 +490,18 @@ def record_settings(
     """
     if plan.full_refresh or not (table.window or plan.is_partial):
         db.execute('DELETE FROM "etl_setting" WHERE "table_name" = ?;', (table.name,))
-    for setting, value in settings.items():
-        row = {"table_name": table.name, "setting": setting, "value": value, "run_id": plan.run_id}
-        place = (table.name, setting, value)
-        db.execute(
-            'DELETE FROM "etl_setting" '
-            'WHERE "table_name" = ? AND "setting" = ? AND "value" = ?;', place
-        )  # fmt: skip
-        _insert(db, ETL_SETTING, row)
+    if not settings:
+        return
+    same = " OR ".join('("setting" = ? AND "value" = ?)' for _ in settings)
+    places = (part for place in settings.items() for part in place)
+    db.execute(
+        f'DELETE FROM "etl_setting" WHERE "table_name" = ? AND ({same});',  # noqa: S608  # marks
+        (table.name, *places),
+    )
+    _insert_all(db, ETL_SETTING, [
+        {"table_name": table.name, "setting": setting, "value": value, "run_id": plan.run_id}
+        for setting, value in settings.items()
+    ])  # fmt: skip
 
 
 def read_settings(db: DatabaseManager) -> dict[str, dict[str, list[str]]]:
@@ -542,6 +575,18 @@ def _fitting(column: Column, value: object) -> object:
     if column.kind is Kind.DECIMAL and value is not None:
         return Decimal(str(value)).quantize(Decimal(1).scaleb(-column.scale))
     return value
+
+
+def _insert_all(db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert rows, as many with a statement as a server takes parameters."""
+    many = _MOST_PARAMETERS // len(table.columns)
+    for start in range(0, len(rows), many):
+        part = rows[start : start + many]
+        values = [row.get(name) for row in part for name in table.names]
+        db.execute(sql_dialects.insert_rows(table, len(part)), values)
+
+
+_MOST_PARAMETERS = 2000  # SQL Server takes 2,100 with a statement
 
 
 def _insert(db: DatabaseManager, table: Table, row: Mapping[str, object]) -> None:

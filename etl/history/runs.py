@@ -157,6 +157,7 @@ class Staged:
         folded: what was found in it where it is a feed of changes.
         run_id: the run that staged it.
         moment: as of when its records hold, where that is another one than that of the run.
+        is_batch: it is one of several batches.
     """
 
     table: Table
@@ -174,6 +175,7 @@ class Staged:
     folded: "Folded | None" = None
     run_id: str = ""
     moment: datetime | None = None
+    is_batch: bool = False
 
     @property
     def seen_at(self) -> datetime:

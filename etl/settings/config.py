@@ -54,6 +54,7 @@ from etl.settings.kinds import (
     Switch,
     Text,
     TimeZone,
+    Upsert,
     WebAddress,
     Webhook,
     kind_of,
@@ -225,6 +226,9 @@ class DatabaseConfig(_Section):
     sql_server_bulk: Switch = _setting(
         False, "stage rows on SQL Server by bulk copy, if mssql-python is installed; what arrived "
         "is counted and summed up, and on any doubt sent again in the ordinary way")
+    sql_server_upsert: Upsert = _setting(
+        "merge", "how rows are written on SQL Server: merge (one MERGE), or update-insert (an "
+        "UPDATE and an INSERT), where MERGE has known defects, which --health-check names")
     read_copy: Folder | None = _setting(
         None, "file into which each run copies a DuckDB warehouse at its end, for BI tools: who "
         "has it open stops no run; unset: no copy")

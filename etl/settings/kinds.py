@@ -155,6 +155,8 @@ Authentication = Annotated[
 Intent = Annotated[Literal["ReadWrite", "ReadOnly"], Kind(
     "ReadWrite or ReadOnly",
     lambda text, _: {"readwrite": "ReadWrite", "readonly": "ReadOnly"}.get(text.lower(), text))]
+Upsert = Annotated[Literal["merge", "update-insert"], Kind(
+    "merge or update-insert", lambda text, _: text.lower())]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Kind(
     "DEBUG, INFO, WARNING, ERROR or CRITICAL", lambda text, _: text.upper())]
 Mode = Annotated[Literal["simulate", "send"], Kind(

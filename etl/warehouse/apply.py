@@ -169,11 +169,19 @@ def apply_source(
     applied = applied.plus(_merge(db, staged, measured, now=now))
     if changing and not _was_empty(db, table, measured.counts):
         applied = applied.plus(_restate(db, table, now, watch))
-    if measured.counts.rows_updated or full_refresh:
+    if (measured.counts.rows_updated or full_refresh) and not staged.is_batch:
         applied = applied.plus(_remove_orphans(db, table, tables))
     _require_references(db, staged)
     seconds = staged.seconds + time.perf_counter() - started
     return applied.plus(_one(table, LoadCounts(seconds=seconds)))
+
+
+def close_batches(db: DatabaseManager, table: Table, tables: Sequence[Table]) -> Applied:
+    """Remove the placeholders that nothing names any more, once for all batches of a source.
+
+    Always, and not only where a row has changed: an earlier run may have ended between them.
+    """
+    return _remove_orphans(db, table, tables)
 
 
 def _apply_versions(
@@ -300,9 +308,8 @@ def _write(db: DatabaseManager, staged: Staged, counts: LoadCounts, *, now: date
         insert = star_sql.insert_new(db.dialect, table, staged.rows)
         with filling(db, table, counts.rows_inserted):
             return db.change(insert, star_sql.insert_params(table, now))
-    return db.change(
-        star_sql.merge(db.dialect, table, staged.rows), star_sql.merge_params(table, now)
-    )
+    merge = star_sql.merge(db.dialect, table, staged.rows, part=staged.is_batch)
+    return db.change(merge, star_sql.merge_params(table, now))
 
 
 def _require_balance(table: Table, counts: LoadCounts) -> None:
@@ -374,15 +381,15 @@ def _restate(
 def _write_restated(
     db: DatabaseManager, restatement: Restatement, now: datetime, watch: Watch | None
 ) -> Applied:
-    wrong = Temporary(restated.RESTATED, lambda dialect, _rows: restatement.wrong(dialect))
-    _make(db, wrong, "")
-    made = db.dialect.temporary_name.format(name=restated.RESTATED)
+    right = restatement.right.name
+    _make(db, Temporary(right, lambda dialect, _rows: restatement.wrong(dialect)), "")
+    made = db.dialect.temporary_name.format(name=right)
     rows = int(db.value(sql_dialects.count_rows(made)))
     if rows:
         table = restatement.table
         merge = restated.merge_restated(db.dialect, restatement)
         db.execute(merge, star_sql.update_params(table, now))
-        touched.note_restated(db, watch, table)
+        touched.note_restated(db, watch, restatement)
     return _one(restatement.table, LoadCounts(rows_restated=rows))
 
 
@@ -397,5 +404,6 @@ def _require_references(db: DatabaseManager, staged: Staged) -> None:
 
 
 def _make(db: DatabaseManager, temporary: Temporary, rows: str) -> None:
-    db.execute(ddl.drop_temporary(db.dialect, temporary.name))
+    if not db.dialect.create_temporary_once:
+        db.execute(ddl.drop_temporary(db.dialect, temporary.name))
     db.execute(temporary.create(db.dialect, rows))

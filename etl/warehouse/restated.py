@@ -6,9 +6,9 @@ name of the table that holds the staged records, all of a source or one batch.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from etl.engines.ddl import create_temporary_as
+from etl.engines.ddl import make_temporary
 from etl.engines.dialect import Dialect, differs, quoted, same_key, temporary, values_differ
 from etl.schema.tables import (
     CUSTOMER_DIM,
@@ -16,6 +16,8 @@ from etl.schema.tables import (
     PRODUCT_DIM,
     REPEAT,
     SALES_FACT,
+    Column,
+    Kind,
     Role,
     Table,
 )
@@ -25,7 +27,27 @@ from etl.warehouse.staging_sql import not_staged
 TOUCHED_CUSTOMERS = "touched_customer"
 TOUCHED_PRODUCTS = "touched_product"
 FIRST_SALES = "first_sale"
-RESTATED = "restated"
+
+
+def _held(table: Table, name: str) -> Column:
+    """A column of a table as a temporary table holds it."""
+    column = table.column(name)
+    return replace(
+        column, required=False, references=None, default=None, exact=column.kind is Kind.TEXT
+    )
+
+
+def _temporary(name: str, table: Table, *columns: str, key: tuple[str, ...] = ()) -> Table:
+    held = (_held(table, column) for column in columns)
+    return Table(name, "", key, tuple(replace(c, required=c.name in key) for c in held))
+
+
+# No key: what a full refresh adds may be there already.
+_TOUCHED_CUSTOMERS = _temporary(TOUCHED_CUSTOMERS, SALES_FACT, "customer_id")
+_TOUCHED_PRODUCTS = _temporary(TOUCHED_PRODUCTS, PRODUCT_DIM, "product_id")
+_FIRST_SALES = _temporary(
+    FIRST_SALES, SALES_FACT, "customer_id", "transaction_id", key=("customer_id",)
+)
 
 # Given the dialect and the name of the staged rows, returns a statement.
 Statement = Callable[[Dialect, str], str]
@@ -50,7 +72,7 @@ class Restatement:
         touched: keys whose rows a load may change, as they are before it.
         touch_removed: adds those of rows that a full refresh is about to remove.
         before_merge: what the MERGE and `wrong` read besides.
-        wrong: makes the table `RESTATED` of keys and right values, where others are stored.
+        wrong: makes the table `right` of keys and right values, where others are stored.
         joined: what the source of the MERGE joins, `s` being the staged rows.
         value: SQL for the first of the columns, on that join.
         completed: given a query with that value, the query with all of them.
@@ -66,6 +88,15 @@ class Restatement:
     joined: Callable[[Dialect], str]
     value: str
     completed: Callable[[Dialect, str], str] = lambda _dialect, query: query
+
+    @property
+    def right(self) -> Table:
+        """The temporary table of keys and right values."""
+        return _right(self.table, self.columns)
+
+
+def _right(table: Table, columns: tuple[str, ...]) -> Table:
+    return _temporary(f"right_{columns[0]}", table, *table.key, *columns, key=table.key)
 
 
 def restated_by(table: Table) -> tuple[Restatement, ...]:
@@ -94,7 +125,7 @@ def merge_restated(dialect: Dialect, restatement: Restatement) -> str:
     sets = [f"{quoted(name)} = source.{quoted(name)}" for name in restatement.columns]
     sets += [f"{quoted(column.name)} = ?" for column in table.with_role(Role.UPDATED)]
     return f"""MERGE INTO {quoted(table.name)}{dialect.locked} AS target
-USING {temporary(dialect, RESTATED)} AS source
+USING {temporary(dialect, restatement.right.name)} AS source
 ON {same_key(table, "target", "source")}
 WHEN MATCHED THEN UPDATE SET {", ".join(sets)};"""
 
@@ -154,7 +185,7 @@ def create_touched_products(dialect: Dialect, rows: str) -> str:
     query = f"""SELECT s."product_id" FROM {quoted(rows)} AS s
 JOIN {quoted(PRODUCT_DIM.name)} AS t ON {same_key(PRODUCT_DIM, "t", "s")}
 WHERE {cost}"""
-    return create_temporary_as(dialect, TOUCHED_PRODUCTS, query)
+    return make_temporary(dialect, _TOUCHED_PRODUCTS, query)
 
 
 def touch_unread_products(dialect: Dialect, rows: str) -> str:
@@ -168,7 +199,7 @@ def create_restated_profit(dialect: Dialect) -> str:
     """Return what makes the table of sales of touched products whose profit is wrong."""
     touched = f'SELECT "product_id" FROM {temporary(dialect, TOUCHED_PRODUCTS)}'
     query = wrong_profits(dialect, f't."product_id" IN ({touched})')
-    return create_temporary_as(dialect, RESTATED, query)
+    return make_temporary(dialect, PROFIT.right, query)
 
 
 # --- customer status -----------------------------------------------------------------------
@@ -198,7 +229,7 @@ def create_touched_customers(dialect: Dialect, rows: str) -> str:
 WHERE t."transaction_id" IS NULL OR {moved}
 UNION
 SELECT t."customer_id" FROM {stage} AS s JOIN {join} WHERE {moved}"""
-    return create_temporary_as(dialect, TOUCHED_CUSTOMERS, query)
+    return make_temporary(dialect, _TOUCHED_CUSTOMERS, query)
 
 
 def touch_customers_of_removed(dialect: Dialect, rows: str) -> str:
@@ -231,7 +262,7 @@ def create_first_sales(dialect: Dialect, rows: str) -> str:
         WHERE {touched} AND {not_staged(SALES_FACT, rows)}
     ) AS sales
 ) AS ranked WHERE "rank" = 1"""
-    return create_temporary_as(dialect, FIRST_SALES, query)
+    return make_temporary(dialect, _FIRST_SALES, query)
 
 
 def create_restated_status(dialect: Dialect) -> str:
@@ -240,7 +271,7 @@ def create_restated_status(dialect: Dialect) -> str:
 FROM {quoted(SALES_FACT.name)} AS t
 JOIN {temporary(dialect, FIRST_SALES)} AS f ON f."customer_id" = t."customer_id"
 WHERE {values_differ(dialect, 't."customer_status"', _status("t", "f"))}"""
-    return create_temporary_as(dialect, RESTATED, query)
+    return make_temporary(dialect, STATUS.right, query)
 
 
 def customers_without_one_first_sale(condition: str = "") -> str:

@@ -78,15 +78,22 @@ def merge_params(table: Table, now: datetime) -> tuple[datetime, ...]:
     return update_params(table, now) + insert_params(table, now)
 
 
-def merge(dialect: Dialect, table: Table, rows: str) -> str:
-    """Return the guarded upsert: what is equal is not written. Parameters: `merge_params`."""
+def merge(dialect: Dialect, table: Table, rows: str, *, part: bool = False) -> str:
+    """Return the guarded upsert: what is equal is not written. Parameters: `merge_params`.
+
+    Args:
+        dialect: the engine's.
+        table: the table.
+        rows: the staged rows.
+        part: they are one batch of the source.
+    """
     inserted, values = _inserted(table), _inserted_values(table)
     return f"""MERGE INTO {quoted_table(table.name)}{dialect.locked} AS target
 USING {merge_source(dialect, table, rows)} AS source
 ON {same_key(table, "target", "source")}{_update(dialect, table)}
 WHEN NOT MATCHED THEN
     INSERT ({listed(inserted)})
-    VALUES ({values});"""
+    VALUES ({values}){dialect.seeks if part else ""};"""
 
 
 def _update(dialect: Dialect, table: Table) -> str:

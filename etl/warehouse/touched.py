@@ -30,7 +30,7 @@ from etl.schema.tables import (
     Role,
     Table,
 )
-from etl.warehouse.restated import RESTATED
+from etl.warehouse.restated import Restatement
 
 DAY = "day"
 # The column of `etl_touched`, and how a row of a table gives it.
@@ -111,13 +111,14 @@ def note_table(db: DatabaseManager, watch: Watch | None, table: Table) -> None:
         db.execute(_insert(table, f"SELECT {nowhere}"), (watch.run_id,))
 
 
-def note_restated(db: DatabaseManager, watch: Watch | None, table: Table) -> None:
+def note_restated(db: DatabaseManager, watch: Watch | None, restatement: Restatement) -> None:
     """Note the rows of a table that the temporary table of restated ones names."""
+    table, right = restatement.table, restatement.right.name
     if watch is None or table.name not in watch.columns:
         return
     same = same_key(table, "t", "r")
     query = f"""SELECT DISTINCT {_places(table, "t")}
-FROM {quoted(table.name)} AS t JOIN {temporary(db.dialect, RESTATED)} AS r ON {same}"""
+FROM {quoted(table.name)} AS t JOIN {temporary(db.dialect, right)} AS r ON {same}"""
     db.execute(_insert(table, query), (watch.run_id,))
 
 

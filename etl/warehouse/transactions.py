@@ -444,7 +444,7 @@ class _BatchedLoad:
         )  # fmt: skip
         part = replace(
             staged, rows=self._batch_rows, rows_read=batch.rows,
-            rows_rejected=0, rows_duplicate=0, seconds=0.0,
+            rows_rejected=0, rows_duplicate=0, seconds=0.0, is_batch=True,
         )  # fmt: skip
         return _apply_noted(self._load, part, now)
 
@@ -536,13 +536,14 @@ class _BatchedLoad:
         # what the database refuses stands in no note of the input
         staged = replace(self._staged, input=None) if self._refused else self._staged
         closed = _close(self._load, staged, live=live, applied=self._applied)
+        orphans = warehouse.close_batches(self._db, staged.table, self._load.tables)
         counts = LoadCounts(
             rows_read=staged.rows_rejected + staged.rows_duplicate,
             rows_rejected=staged.rows_rejected,
             rows_duplicate=staged.rows_duplicate,
             seconds=staged.seconds,
         )
-        return closed.plus(Applied({staged.table.name: counts}))
+        return closed.plus(orphans).plus(Applied({staged.table.name: counts}))
 
 
 class _Sifting(_BatchedLoad):

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from engines import SQL_SERVER, Engine
+from engines import DUCKDB, SQL_SERVER, Engine, using
 from pipeline_runs import Project
 from server_projects import project_in
 
@@ -109,6 +109,24 @@ def test_a_trigger_that_selects_does_not_supply_the_count(project: Project) -> N
         db.execute(trigger("chatty", "SELECT 77 AS n, 78 AS m"))
         found = load_customers([{"customer_id": "C1"}, {"customer_id": "C2"}], db)
     assert (found["inserted"], found["failed"]) == (2, 0)
+
+
+def test_without_merge_the_same_tables_come_out(tmp_path: Path) -> None:
+    """Over a first load, a night with changed records, and a rerun."""
+    made = {}
+    for engine, upsert in ((DUCKDB, "merge"), (SQL_SERVER, "update-insert")):
+        with using(engine):
+            project = project_in(tmp_path / engine.name, BATCH_SIZE="60", SQL_SERVER_UPSERT=upsert)
+        assert project.run()["exit_code"] == 0
+        products = project.input / "products.json"
+        products.write_text(re.sub(r'"cost": (\d)', r'"cost": 1\1', products.read_text("utf-8")))
+        changed = project.run("--full-refresh")["tables"]
+        again = project.run("--full-refresh")["tables"]
+        assert changed["product_dim"]["rows_updated"] > 0
+        assert changed["sales_fact"]["rows_restated"] > 0
+        assert not any(c["rows_inserted"] + c["rows_updated"] for c in again.values())
+        made[engine.name] = project.tables()
+    assert made["SQL Server"] == made["DuckDB"]
 
 
 def test_tables_in_another_schema_are_named_and_no_second_set_is_made(sql_server: Engine) -> None:

@@ -259,8 +259,13 @@ def test_what_does_not_reach_a_table_and_a_key_without_an_index_are_named(tmp_pa
         create_tables(db)
         db.execute("CREATE TRIGGER nowhere ON product_dim INSTEAD OF INSERT AS BEGIN RETURN END")
         db.execute("ALTER TABLE sales_fact DROP CONSTRAINT pk_sales_fact")
+        db.execute(
+            "CREATE TABLE basket (product_id NVARCHAR(50) COLLATE Latin1_General_100_BIN2 "
+            "REFERENCES product_dim (product_id) ON DELETE CASCADE)"
+        )
     found = features(project)
     assert found["INSTEAD OF trigger"][0] == "failed"
+    assert found["cascading foreign key"][0] == "warning"
     assert 'DISABLE TRIGGER "nowhere" ON "product_dim";' in found["INSTEAD OF trigger"][1]
     assert 'ON "sales_fact" ("transaction_id");' in found["no unique key"][1]
     with DatabaseManager(project.connection_string) as db:
@@ -278,6 +283,7 @@ def test_what_does_not_reach_a_table_and_a_key_without_an_index_are_named(tmp_pa
         ("partitioned", "passed", "primary key"),
         ("filtered unique index", "warning", "error 2601"),
         ("indexed view", "warning", "DBCC CHECKDB"),
+        ("cascading foreign key", "warning", "NO ACTION"),
         ("memory-optimized", "failed", "MEMORY_OPTIMIZED"),
     ],
 )
@@ -287,6 +293,12 @@ def test_features_that_only_sql_server_has_are_judged(
     check = of_feature("customer_dim", feature, "it")
     assert (check.status, check.value) == (status, feature)
     assert words in check.message
+
+
+def test_beside_merge_alone_is_of_no_matter_without_it() -> None:
+    for feature in ("filtered unique index", "indexed view"):
+        assert "SQL_SERVER_UPSERT=update-insert" in of_feature("t", feature, "it").message
+        assert of_feature("t", feature, "it", merges=False).status == "passed"
 
 
 def test_each_query_of_the_catalog_is_t_sql() -> None:

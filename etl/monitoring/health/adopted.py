@@ -18,11 +18,17 @@ _WORKS = {
 # What a load works with, but somebody should look at.
 _DOUBTFUL = {
     "filtered unique index": "MERGE has failed on such indexes (error 2601 without a duplicate); "
-    "drop it, or make it plain",
-    "indexed view": "MERGE has left such views wrong on older versions; check it with DBCC CHECKDB "
-    "... WITH EXTENDED_LOGICAL_CHECKS, or drop its index",
+    "set SQL_SERVER_UPSERT=update-insert, or drop it",
+    "indexed view": "MERGE has left such views wrong on older versions; set "
+    "SQL_SERVER_UPSERT=update-insert, and check the view with DBCC CHECKDB ... WITH "
+    "EXTENDED_LOGICAL_CHECKS",
+    "cascading foreign key": "what a load deletes takes the rows that name it along, uncounted, "
+    "and MERGE has failed beside such keys; make it NO ACTION, or at least set "
+    "SQL_SERVER_UPSERT=update-insert",
     "rule": "it rewrites what a load writes",
 }
+# What is doubtful for a MERGE alone.
+_BESIDE_MERGE = frozenset({"filtered unique index", "indexed view"})
 # What a load cannot write, and what corrects it.
 _CANNOT = {
     "memory-optimized": "MERGE does not write such tables: make it again without "
@@ -42,7 +48,8 @@ def adopted_checks(db: DatabaseManager, loaded: Sequence[Table]) -> Iterator[Che
     there = {(schemas[t.name], t.name.rpartition(".")[2]): t for t in loaded if t.name in schemas}
     for schema, name, feature, what in db.query(adopts.features):
         if (schema, name) in there:
-            yield of_feature(there[schema, name].name, feature, what)
+            loaded_as = there[schema, name].name
+            yield of_feature(loaded_as, feature, what, merges=not db.access.update_insert)
     unique: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for schema, name, index, column in db.query(adopts.unique_keys):
         unique[schema, name][index].add(column)
@@ -51,18 +58,22 @@ def adopted_checks(db: DatabaseManager, loaded: Sequence[Table]) -> Iterator[Che
             yield _without_unique_key(table)
 
 
-def of_feature(table: str, feature: str, name: str) -> Check:
+def of_feature(table: str, feature: str, name: str, *, merges: bool = True) -> Check:
     """Return what there is to know of a feature of a table.
 
     Args:
         table: its name.
         feature: as the catalog query of the engine names it.
         name: of the index, the view or the trigger.
+        merges: whether rows are written by MERGE.
     """
     place = f"{table} ({feature} {name})" if name != table else f"{table} ({feature})"
     if feature in _CANNOT:
         words = _CANNOT[feature].format(name=quoted(name), table=quoted_table(table))
         return failed("adopted table", f"{place} cannot be loaded", words, value=feature)
+    if feature in _BESIDE_MERGE and not merges:
+        message = f"{place} can be loaded: rows are written by UPDATE and INSERT, not by MERGE"
+        return Check("adopted table", PASSED, feature, message=message)
     doubtful = feature in _DOUBTFUL
     words = _DOUBTFUL[feature] if doubtful else _WORKS[feature]
     message = f"{place} can be loaded: {words}"

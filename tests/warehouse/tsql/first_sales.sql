@@ -1,4 +1,11 @@
-SELECT * INTO "#first_sale" FROM (
+IF OBJECT_ID(N'tempdb..#first_sale') IS NULL
+CREATE TABLE "#first_sale" (
+    "customer_id" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "transaction_id" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NULL,
+    PRIMARY KEY ("customer_id")
+);
+TRUNCATE TABLE "#first_sale";
+INSERT INTO "#first_sale" ("customer_id", "transaction_id")
 SELECT "customer_id", "transaction_id" FROM (
     SELECT "customer_id",
         CASE WHEN "quantity" < 0 THEN '' ELSE "transaction_id" END AS "transaction_id",
@@ -10,5 +17,4 @@ SELECT "customer_id", "transaction_id" FROM (
         SELECT "customer_id", "transaction_id", "transaction_date", "quantity" FROM "sales_fact" AS target
         WHERE "customer_id" IN (SELECT "customer_id" FROM "#touched_customer") AND NOT EXISTS (SELECT 1 FROM "#batch_sales_fact" AS staged WHERE staged."transaction_id" = target."transaction_id")
     ) AS sales
-) AS ranked WHERE "rank" = 1
-) AS made;
+) AS ranked WHERE "rank" = 1;

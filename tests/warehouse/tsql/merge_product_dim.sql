@@ -18,4 +18,5 @@ WHEN MATCHED AND (((target."name" + N'.') COLLATE Latin1_General_100_BIN2 <> (so
         "updated_date" = ?
 WHEN NOT MATCHED THEN
     INSERT ("product_id", "name", "category", "source_category", "brand", "model", "price", "cost", "price_category", "quantity", "inventory_status", "warehouse", "is_inferred", "created_date", "updated_date")
-    VALUES (source."product_id", source."name", source."category", source."source_category", source."brand", source."model", source."price", source."cost", source."price_category", source."quantity", source."inventory_status", source."warehouse", source."is_inferred", ?, ?);
+    VALUES (source."product_id", source."name", source."category", source."source_category", source."brand", source."model", source."price", source."cost", source."price_category", source."quantity", source."inventory_status", source."warehouse", source."is_inferred", ?, ?)
+OPTION (LOOP JOIN);

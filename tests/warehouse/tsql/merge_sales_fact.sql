@@ -35,4 +35,5 @@ WHEN MATCHED AND (target."customer_id" <> source."customer_id" OR target."produc
         "updated_date" = ?
 WHEN NOT MATCHED THEN
     INSERT ("transaction_id", "customer_id", "product_id", "quantity", "unit_price", "discount_amount", "total_amount", "profit_amount", "profit_margin", "commission", "value_tier", "customer_status", "transaction_date", "sales_rep_id", "created_date", "updated_date")
-    VALUES (source."transaction_id", source."customer_id", source."product_id", source."quantity", source."unit_price", source."discount_amount", source."total_amount", source."profit_amount", source."profit_margin", source."commission", source."value_tier", source."customer_status", source."transaction_date", source."sales_rep_id", ?, ?);
+    VALUES (source."transaction_id", source."customer_id", source."product_id", source."quantity", source."unit_price", source."discount_amount", source."total_amount", source."profit_amount", source."profit_margin", source."commission", source."value_tier", source."customer_status", source."transaction_date", source."sales_rep_id", ?, ?)
+OPTION (LOOP JOIN);

@@ -7,4 +7,5 @@ WHEN MATCHED AND ((target."weight" <> source."weight" OR (target."weight" IS NUL
         "note" = source."note"
 WHEN NOT MATCHED THEN
     INSERT ("order_id", "line", "weight", "note")
-    VALUES (source."order_id", source."line", source."weight", source."note");
+    VALUES (source."order_id", source."line", source."weight", source."note")
+OPTION (LOOP JOIN);

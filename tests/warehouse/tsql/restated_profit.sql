@@ -1,4 +1,12 @@
-SELECT * INTO "#restated" FROM (
+IF OBJECT_ID(N'tempdb..#right_profit_amount') IS NULL
+CREATE TABLE "#right_profit_amount" (
+    "transaction_id" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "profit_amount" DECIMAL(22, 2) NULL,
+    "profit_margin" DECIMAL(9, 4) NULL,
+    PRIMARY KEY ("transaction_id")
+);
+TRUNCATE TABLE "#right_profit_amount";
+INSERT INTO "#right_profit_amount" ("transaction_id", "profit_amount", "profit_margin")
 SELECT "transaction_id", "profit_amount", "profit_margin" FROM (
     SELECT rated.*, CASE WHEN abs(rated."ratio") <= 99999.9999
         THEN CAST(rated."ratio" AS DECIMAL(9, 4)) END AS "profit_margin"
@@ -16,5 +24,4 @@ SELECT "transaction_id", "profit_amount", "profit_margin" FROM (
     LEFT JOIN "product_dim" AS p ON p."product_id" = t."product_id"
     WHERE t."product_id" IN (SELECT "product_id" FROM "#touched_product")
             ) AS priced) AS cents) AS rated
-) AS expected WHERE ("known_profit" <> "profit_amount" OR ("known_profit" IS NULL AND "profit_amount" IS NOT NULL) OR ("known_profit" IS NOT NULL AND "profit_amount" IS NULL)) OR ("known_margin" <> "profit_margin" OR ("known_margin" IS NULL AND "profit_margin" IS NOT NULL) OR ("known_margin" IS NOT NULL AND "profit_margin" IS NULL))
-) AS made;
+) AS expected WHERE ("known_profit" <> "profit_amount" OR ("known_profit" IS NULL AND "profit_amount" IS NOT NULL) OR ("known_profit" IS NOT NULL AND "profit_amount" IS NULL)) OR ("known_margin" <> "profit_margin" OR ("known_margin" IS NULL AND "profit_margin" IS NOT NULL) OR ("known_margin" IS NOT NULL AND "profit_margin" IS NULL));

@@ -68,7 +68,7 @@ CREATE TABLE "sales_fact" (
     CONSTRAINT "fk_sales_fact_product_id" FOREIGN KEY ("product_id") REFERENCES "product_dim" ("product_id")
 );
 -- a customer's earliest sale; whether a customer is still named by a sale
-CREATE INDEX "ix_sales_fact_customer_id" ON "sales_fact" ("customer_id", "transaction_date");
+CREATE INDEX "ix_sales_fact_customer_id" ON "sales_fact" ("customer_id", "transaction_date") INCLUDE ("customer_status");
 -- the sales of a product whose cost changed; whether a product is still named
 CREATE INDEX "ix_sales_fact_product_id" ON "sales_fact" ("product_id");
 -- the sales of a window that are no longer in the source
