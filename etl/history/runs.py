@@ -220,11 +220,13 @@ class Applied:
     """What applying one or more sources did, per table.
 
     `rows_live` counts the rows that were in the tables before, and still are in the sources.
+    `sums` has by table and column the sum of the source and that of its rows, as texts.
     """
 
     counts: Mapping[str, LoadCounts] = field(default_factory=dict)
     column_changes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     rows_live: Mapping[str, int] = field(default_factory=dict)
+    sums: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
     def of(self, table: Table) -> LoadCounts:
         """Return the counts of one table, zeros when nothing touched it."""
@@ -241,6 +243,7 @@ class Applied:
                 for name in {**self.column_changes, **other.column_changes}
             },
             _sums(self.rows_live, other.rows_live),
+            {**self.sums, **other.sums},
         )
 
 

@@ -16,9 +16,11 @@ from etl.quality.rules import DEMANDING, INFO, RowRule, Rule, SetRule
 from etl.quality.scope import EVERYTHING, Scope
 from etl.resilience.transient import is_transient
 from etl.schema.tables import STAR_TABLES, Table
+from etl.warehouse.reconcile import Sums
 from etl.warehouse.tables import create_tables
 
 NO_WEIGHTS: Mapping[str, float] = MappingProxyType({})
+NO_SUMS: Mapping[str, Sums] = MappingProxyType({})
 PASSED, FAILED = "passed", "failed"  # else what the severity says: warning or info
 
 
@@ -95,6 +97,7 @@ def run_data_quality_checks(
     scope: Scope = EVERYTHING,
     own: Sequence[RowRule] = (),
     weights: Mapping[str, float] = NO_WEIGHTS,
+    sums: Mapping[str, Sums] = NO_SUMS,
 ) -> Dict[str, Any]:
     """Check the loaded tables against the quality rules.
 
@@ -108,6 +111,7 @@ def run_data_quality_checks(
         scope: which rows are looked at where that is enough; all of them by default.
         own: rules beside the built-in ones.
         weights: by dimension, how much it weighs in the score of a table; others weigh 1.
+        sums: by table and column, the sum of the source and that of its rows.
 
     Returns:
         `passed`; `checks`, a list of `name`, `status` (passed, info, warning, failed), `value`,
@@ -122,7 +126,7 @@ def run_data_quality_checks(
         (True, 100.0)
     """
     create_tables(db_manager)
-    checks = quality_checks(db_manager, now or utc_now(), scope=scope, own=own)
+    checks = quality_checks(db_manager, now or utc_now(), scope=scope, own=own, sums=sums)
     dimensions = dimension_scores(checks)
     return {
         "passed": all(check.status != FAILED for check in checks),
@@ -139,6 +143,7 @@ def quality_checks(
     demanding: bool = False,
     scope: Scope = EVERYTHING,
     own: Sequence[RowRule] = (),
+    sums: Mapping[str, Sums] = NO_SUMS,
 ) -> list[QualityCheck]:
     """Check the tables, as they are, against every rule.
 
@@ -148,11 +153,12 @@ def quality_checks(
         demanding: only the rules whose breach is an error.
         scope: which rows are looked at where that is enough.
         own: rules beside the built-in ones.
+        sums: by table and column, the sum of the source and that of its rows.
     """
     found = [
         each
         for table in STAR_TABLES
-        for each in _of_table(db, table, now, scope)
+        for each in _of_table(db, table, now, scope, sums.get(table.name, {}))
         if not demanding or each.rule.severity in DEMANDING
     ]
     found += [_own_rule(db, rule) for rule in own]
@@ -184,10 +190,13 @@ def _in_words(found: _Found) -> str:
 # --- counting ----------------------------------------------------------------------------
 
 
-def _of_table(db: DatabaseManager, table: Table, now: datetime, scope: Scope) -> Iterator[_Found]:
+def _of_table(
+    db: DatabaseManager, table: Table, now: datetime, scope: Scope, sums: Sums
+) -> Iterator[_Found]:
     rows, *by_rule = _row_rules(db, table, now, scope)
     yield rows
     yield _accounted(db, table)
+    yield _summed(table, sums)
     yield from by_rule
     for rule in quality_rules.set_rules(db.dialect):
         if rule.table is table:
@@ -210,6 +219,15 @@ def _row_rules(db: DatabaseManager, table: Table, now: datetime, scope: Scope) -
             yield _Found(rule, rows, 0, whole_at=scope.whole_at[rule.full_name])
         else:
             yield _row_rule(db, rule, figures[rule.name], now)
+
+
+def _summed(table: Table, sums: Sums) -> _Found:
+    """Whether the numbers of a source that was loaded add up to those of its rows."""
+    wrong = {name: pair for name, pair in sums.items() if pair[0] != pair[1]}
+    listed = ", ".join(f"{name} {source} in the source, {target} in the table"
+                       for name, (source, target) in wrong.items())  # fmt: skip
+    message = f"sums of {table.name} differ: {listed}" if wrong else ""
+    return _Found(quality_rules.sums_rule(table), 0, len(wrong), message)
 
 
 def _own_rule(db: DatabaseManager, rule: RowRule) -> _Found:

@@ -81,7 +81,7 @@ def judge(
     now = utc_now()
     scope = scope_of(db, plan, applied, whole_days=asked.whole_days, now=now)
     quality = run_data_quality_checks(
-        db, now=now, scope=scope, own=asked.own, weights=asked.weights
+        db, now=now, scope=scope, own=asked.own, weights=asked.weights, sums=applied.sums
     )
     anomalies = [
         *_anomalies(db, plan, applied, quality["scores"]),

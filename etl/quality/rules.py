@@ -329,6 +329,14 @@ def accounted_rule(table: Table) -> Rule:
     )  # fmt: skip
 
 
+def sums_rule(table: Table) -> Rule:
+    """The numbers of the source add up to those of its rows."""
+    return Rule(
+        "sums", table, RECONCILIATION, CRITICAL, 0,
+        f"columns of {table.name} whose sum over the records of the source is another one",
+    )  # fmt: skip
+
+
 # What is older than a year is loaded as history and not judged: a late delivery would have been
 # reported long before.
 HISTORY_DAYS = 365
@@ -377,7 +385,8 @@ def all_rules(dialect: Dialect) -> tuple[Rule, ...]:
     """Every rule, in the order in which they are reported."""
     rules: list[Rule] = []
     for table in STAR_TABLES:
-        rules += [row_count_rule(table), accounted_rule(table), *ROW_RULES[table.name]]
+        rules += [row_count_rule(table), accounted_rule(table), sums_rule(table)]
+        rules += ROW_RULES[table.name]
         rules += [rule for rule in set_rules(dialect) if rule.table is table]
         rules += [rule for rule in (EXTRACT_AGE, NEWEST_SALE_AGE) if rule.table is table]
     return tuple(rules)

@@ -28,6 +28,7 @@ from etl.schema.tables import SALES_FACT, STAR_TABLES, Table, rejected_key_table
 from etl.sources.window import counts_up
 from etl.warehouse import apply as warehouse
 from etl.warehouse import staging, staging_sql, touched
+from etl.warehouse.reconcile import reconcile
 from etl.warehouse.row_changes import changes_noted
 from etl.warehouse.staging import Batch
 from etl.warehouse.touched import Watch
@@ -114,8 +115,20 @@ def load_staged(load: Load, sources: Sequence[Staged]) -> Applied:
         for staged in sources:
             load_one = _load_batches if _is_batched(load, staged) else _load_source
             applied = applied.plus(load_one(load, staged))
+    applied = applied.plus(_reconciled(load, sources))
     _end_staging(load, sources)
     return applied
+
+
+def _reconciled(load: Load, sources: Sequence[Staged]) -> Applied:
+    """The sums of sources and of their rows; what hinders it fails no load that is committed."""
+    sums: dict[str, Mapping[str, tuple[str, str]]] = {}
+    try:
+        for staged in sources:
+            sums |= reconcile(load.db, staged)
+    except LoadingError as error:
+        logger.warning("the sums of the load are not reconciled: %s", error)
+    return Applied(sums=sums)
 
 
 def _is_batched(load: Load, staged: Staged) -> bool:

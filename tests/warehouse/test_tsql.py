@@ -59,6 +59,7 @@ from etl.warehouse import (
     changes_sql,
     cleaning_sql,
     gate_sql,
+    reconcile,
     restated,
     row_changes_sql,
     staging_sql,
@@ -135,6 +136,7 @@ def _staging(table: Table) -> Iterator[tuple[str, str]]:
     yield "clear_staging", sql_dialects.clear(SQL_SERVER, rows)
     yield "clear_batch", sql_dialects.clear_temporary(SQL_SERVER, one.name)
     yield "refresh_statistics", sql_dialects.refresh_statistics(SQL_SERVER, rows)
+    yield "sums", reconcile.sums_of(table, rows)
     yield "checksum", checksums.server_checksum(table, rows)
     yield "repeated_keys", staging_sql.repeated_keys(table, rows)
     yield "create_duplicates", staging_sql.create_duplicates(SQL_SERVER, table, rows)
