@@ -7,7 +7,7 @@ import pytest
 from engines import Engine
 from pipeline_runs import Project
 
-from etl.warehouse import transactions
+from etl.warehouse.reconcile import reconcile
 
 SALES = [
     {"transaction_id": f"T{n}", "customer_id": "C1", "product_id": "P1", "quantity": "2",
@@ -39,13 +39,11 @@ def test_the_sums_of_source_and_table_are_compared(tmp_path: Path, every_engine:
 def test_a_table_that_holds_other_numbers_fails_the_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reconcile = transactions.reconcile
-
     def after_a_change(db: Any, staged: Any) -> Any:
         db.execute('UPDATE "sales_fact" SET "quantity" = 3 WHERE "transaction_id" = \'T1\'')
         return reconcile(db, staged)
 
-    monkeypatch.setattr(transactions, "reconcile", after_a_change)
+    monkeypatch.setattr("etl.warehouse.transactions.reconcile", after_a_change)
     found = sums(project_of(tmp_path))["sales_fact"]
     assert (found["status"], found["value"]) == ("failed", 1)
     assert found["message"] == (
