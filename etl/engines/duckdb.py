@@ -16,7 +16,15 @@ import duckdb
 import pyarrow as pa
 
 from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table
-from etl.engines.engine import Access, Blocker, Engine, Part, driver_text, translated_errors
+from etl.engines.engine import (
+    Access,
+    Blocker,
+    Engine,
+    Part,
+    Place,
+    driver_text,
+    translated_errors,
+)
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.files import AtomicFile
 from etl.schema.tables import Kind, Table
@@ -449,6 +457,7 @@ ENGINE = Engine(
     form="duckdb:///path/to/file.duckdb",
     accepts=lambda text: text.startswith(SCHEME),
     open=DuckdbSession.open,
+    place=lambda text: Place(f"duckdb://{text.removeprefix(SCHEME)}", "", "main"),
     file_of=duckdb_path,
     copy=DuckdbSession.copy_to,
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -183,6 +183,33 @@ def _no_file(_connection_string: str) -> Path | None:
     return None
 
 
+class Place(NamedTuple):
+    """Where a database is, as other systems name it (openlineage.io/docs/spec/naming).
+
+    Attributes:
+        namespace: the server, or the file.
+        database: on a server.
+        schema: in which its tables usually lie.
+    """
+
+    namespace: str
+    database: str
+    schema: str
+
+    def name_of(self, table: str) -> str:
+        """Return the name of a table there.
+
+        Args:
+            table: its name, with its schema where that is not the usual one.
+
+        Example:
+            >>> Place("postgres://db1:5432", "dwh", "public").name_of("sales_fact")
+            'dwh.public.sales_fact'
+        """
+        named = table if "." in table else f"{self.schema}.{table}"
+        return f"{self.database}.{named}" if self.database else named
+
+
 @dataclass(frozen=True)
 class Engine:
     """An engine whose databases can be loaded, or read from.
@@ -192,6 +219,7 @@ class Engine:
         form: a connection string of it, for messages.
         accepts: whether a connection string is one of its own.
         open: connects to a warehouse.
+        place: where the database of a connection string is, without secrets.
         reader: connects to a database to read from; None where `file_of` says what to read.
         file_of: the file of an embedded database; None for one in memory, and for a server.
         copy: puts a copy of the open database, as of now, in the place of a file, whole or not at
@@ -206,6 +234,7 @@ class Engine:
     form: str
     accepts: Callable[[str], bool]
     open: Callable[[str, Access], Session]
+    place: Callable[[str], Place]
     reader: Callable[[str, str], Reader] | None = None
     file_of: Callable[[str], Path | None] = _no_file
     copy: Callable[[Any, Path], None] | None = None

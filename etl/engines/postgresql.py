@@ -21,6 +21,7 @@ from etl.engines.engine import (
     Blocker,
     Engine,
     Part,
+    Place,
     driver_text,
     table_of,
     translated_errors,
@@ -680,11 +681,23 @@ def _errors(
     return translated_errors("PostgreSQL", (client().Error,), raised=raised, next_step=next_step)
 
 
+_PORT = "5432"
+
+
+def _place(url: str) -> Place:
+    """Where a database is, as other systems name it."""
+    parts = url_parts(url)
+    host, _, port = (parts.server if parts else "").partition(":")
+    server = f"postgres://{host or 'localhost'}:{port or _PORT}"
+    return Place(server, parts.database if parts else "", "public")
+
+
 ENGINE = Engine(
     dialect=POSTGRESQL,
     form="postgresql://user:password@host/database",
     accepts=lambda text: text.startswith(SCHEMES),
     open=PostgresSession.open,
+    place=_place,
     reader=PostgresReader,
     codes=CODES,
     in_schemas=_in_schemas,

@@ -15,12 +15,13 @@ import pyarrow as pa
 from etl.engines import adoption, odbc
 from etl.engines.bulk import BulkCopy
 from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table, text_literal
-from etl.engines.engine import Access, Blocker, Engine, Part, table_of
+from etl.engines.engine import Access, Blocker, Engine, Part, Place, table_of
 from etl.engines.odbc import OdbcReader, SqlType, odbc_errors
 from etl.engines.schemas import NO_SCHEMAS, Schemas
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.resilience.transient import ErrorCodes, error_codes
 from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
+from etl.settings.connection_strings import parse
 
 LOCK_NAME = "etl_pipeline"
 
@@ -706,11 +707,23 @@ def _errors() -> AbstractContextManager[None]:
     return odbc_errors("SQL Server")
 
 
+_PORT = "1433"
+
+
+def _place(connection_string: str) -> Place:
+    """Where a database is, as other systems name it."""
+    known = {keyword.lower(): value for keyword, value in parse(connection_string)}
+    host, _, port = known.get("server", "").removeprefix("tcp:").partition(",")
+    server = f"mssql://{host or 'localhost'}:{port or _PORT}"
+    return Place(server, known.get("database", ""), "dbo")
+
+
 ENGINE = Engine(
     dialect=SQL_SERVER,
     form="Server=...;Database=... (an ODBC string)",
     accepts=lambda text: "=" in text and "://" not in text,
     open=SqlServerSession.open,
+    place=_place,
     reader=OdbcReader,
     codes=CODES,
     in_schemas=_in_schemas,

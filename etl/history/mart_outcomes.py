@@ -60,7 +60,7 @@ def marts_words(outcomes: Iterable[MartOutcome]) -> str:
 
     Example:
         >>> marts_words([MartOutcome("a", BUILT, 2, 0.5), MartOutcome("b", FAILED, None, 0.0)])
-        '1 built, 1 failed in 0.5 s, 2 rows'
+        '1 built, 1 failed in 0.50 s, 2 rows'
     """
     marts = tuple(outcomes)
     counts = {status: sum(each.status == status for each in marts)

@@ -7,7 +7,7 @@ lineage of this program and that of others meet in the same data set.
 from pathlib import Path
 from typing import NamedTuple
 
-from etl.settings.connection_strings import file_of, parse, url_parts
+from etl.engines.registry import engine_of
 
 
 class Dataset(NamedTuple):
@@ -15,9 +15,6 @@ class Dataset(NamedTuple):
 
     namespace: str
     name: str
-
-
-_POSTGRESQL_PORT, _SQL_SERVER_PORT = "5432", "1433"
 
 
 def file_dataset(path: str) -> Dataset:
@@ -30,42 +27,20 @@ def file_dataset(path: str) -> Dataset:
     return Dataset("file", Path(path).absolute().as_posix())
 
 
-def table_dataset(connection_string: str, table: str) -> Dataset:
+def table_dataset(connection_string: str, table: str, *, schema: str = "") -> Dataset:
     """Return the name of a table; no secret is in it.
 
     Args:
         connection_string: of the database.
         table: its name, with its schema where that is not the usual one.
+        schema: the usual one; that of the engine when left out.
 
     Example:
         >>> table_dataset("postgresql://etl:x@db1/dwh", "sales_fact")
         Dataset(namespace='postgres://db1:5432', name='dwh.public.sales_fact')
-        >>> table_dataset("Server=sql1,1444;Database=dwh;UID=etl", "sales.orders")
+        >>> table_dataset("Server=sql1,1444;Database=dwh;UID=etl", "orders", schema="sales")
         Dataset(namespace='mssql://sql1:1444', name='dwh.sales.orders')
-        >>> table_dataset("duckdb:////data/warehouse.duckdb", "sales_fact")
-        Dataset(namespace='duckdb:///data/warehouse.duckdb', name='main.sales_fact')
     """
-    if path := file_of(connection_string):
-        return Dataset(f"duckdb://{path}", _in_schema(table, "main"))
-    if "://" in connection_string:
-        return _postgresql(connection_string, table)
-    return _sql_server(connection_string, table)
-
-
-def _in_schema(table: str, usual: str) -> str:
-    return table if "." in table else f"{usual}.{table}"
-
-
-def _postgresql(url: str, table: str) -> Dataset:
-    parts = url_parts(url)
-    server, database = (parts.server, parts.database) if parts else ("", "")
-    host, _, port = server.rpartition(":") if ":" in server else (server, "", _POSTGRESQL_PORT)
-    where = f"postgres://{host or 'localhost'}:{port}"
-    return Dataset(where, f"{database}.{_in_schema(table, 'public')}")
-
-
-def _sql_server(connection_string: str, table: str) -> Dataset:
-    known = {keyword.lower(): value for keyword, value in parse(connection_string)}
-    host, _, port = known.get("server", "").removeprefix("tcp:").partition(",")
-    where = f"mssql://{host or 'localhost'}:{port or _SQL_SERVER_PORT}"
-    return Dataset(where, f"{known.get('database', '')}.{_in_schema(table, 'dbo')}")
+    place = engine_of(connection_string).place(connection_string)
+    place = place._replace(schema=schema) if schema else place
+    return Dataset(place.namespace, place.name_of(table))

@@ -81,14 +81,13 @@ def _quality_events(ended: RunEnded) -> Iterator[RunEvent]:
     run, config = ended.run, ended.config
     job = _job(config, run.environment, QUALITY)
     known = _run(run.run_id, QUALITY, facets=_parent(config, run))
-    connection = config.database.connection_string.get_secret_value()
     tables = dict.fromkeys(check.name.partition(".")[0] for check in run.checks)
     yield _event(RunState.START, run.started_at, known, job)
     yield _event(
         RunState.FAIL if run.failed_checks else RunState.COMPLETE, run.finished_at, known, job,
         inputs=[
             InputDataset(
-                *table_dataset(connection, table),
+                *_table(config, table),
                 inputFacets={"dataQualityAssertions": _assertions(run, table)},
             )
             for table in tables
@@ -163,6 +162,12 @@ def _error(message: str) -> dict[str, Any]:
     return {"errorMessage": error_message_run.ErrorMessageRunFacet(message, "python")}
 
 
+def _table(config: Config, table: str) -> Dataset:
+    database = config.database
+    connection = database.connection_string.get_secret_value()
+    return table_dataset(connection, table, schema=database.db_schema or "")
+
+
 # --- data sets -------------------------------------------------------------------------------
 
 
@@ -188,13 +193,12 @@ def _input(origin: Dataset, lineage: Lineage | None) -> InputDataset:
 
 
 def _output(ended: RunEnded, source: SourceOutcome, origins: tuple[Dataset, ...]) -> OutputDataset:
-    connection = ended.config.database.connection_string.get_secret_value()
     table = ended.table(source.table)
     facets: dict[str, Any] = {}
     if table is not None:
         facets = {"schema": _schema(table), "columnLineage": _column_lineage(table, origins)}
     return OutputDataset(
-        *table_dataset(connection, source.table), facets=facets,
+        *_table(ended.config, source.table), facets=facets,
         outputFacets={"outputStatistics": _written(ended.run, source.table)},
     )  # fmt: skip
 

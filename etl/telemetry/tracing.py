@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Status, StatusCode, Tracer, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
@@ -39,7 +39,7 @@ def send_trace(ended: RunEnded, exporter: SpanExporter) -> None:
     named = os.environ.get("OTEL_SERVICE_NAME") or _SERVICE
     service = Resource.create({"service.name": named, "service.version": VERSION})
     provider = TracerProvider(resource=service, shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     try:
         _trace(ended, provider.get_tracer(_SERVICE, VERSION))
     finally:

@@ -54,7 +54,8 @@ def test_no_scheme_stands_outside_the_engines_but_where_settings_name_a_default(
     for path in OUTSIDE:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-        kept = [node.value for node in texts if node not in _docstrings(tree)]
+        docstrings = _docstrings(tree)
+        kept = [node.value for node in texts if node not in docstrings]
         if any(text in SCHEMES for text in kept if isinstance(text, str)):
             found.add(path.relative_to(ROOT).as_posix())
     assert found == {"etl/settings/config.py"}

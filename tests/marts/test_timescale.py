@@ -55,7 +55,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 def test_without_the_extension_the_script_changes_nothing(loaded: Project) -> None:
-    keys = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'pk_sales_wide'"
+    keys = (
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE conrelid = 'sales_wide'::regclass AND contype = 'p'"
+    )
     with DatabaseManager(loaded.connection_string) as db:
         if db.query("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"):
             pytest.skip("this server has TimescaleDB")

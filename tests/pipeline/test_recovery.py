@@ -57,7 +57,10 @@ def test_a_plain_run_takes_up_the_days_of_a_killed_one(
 ) -> None:
     project.run("--date", "2024-01-28")
     with DatabaseManager(project.connection_string) as db:
-        db.execute("INSERT INTO etl_watermark VALUES ('sales_fact', '2024-01-28', 'x')")
+        db.execute(
+            "INSERT INTO etl_watermark "
+            "(table_name, watermark, run_id) VALUES ('sales_fact', '2024-01-28', 'x')"
+        )
     leave_running(project, "backfill", "2024-01-20", "2024-01-21")
     summary = project.run()
     assert summary["window"] == "sales from 2024-01-20 on"

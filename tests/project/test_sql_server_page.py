@@ -113,6 +113,7 @@ def test_the_drivers_that_are_said_to_be_refused_are_refused() -> None:
 
 def test_every_setting_that_is_named_exists() -> None:
     named = set(re.findall(r"`([A-Z]+_[A-Z_]+)(?:=[^`]*)?`", SECTION)) - {"READ_COMMITTED_SNAPSHOT"}
+    named = {name for name in named if not name.startswith("TEST_")}
     assert named
     assert named <= {setting.name for setting in settings_table()}
 

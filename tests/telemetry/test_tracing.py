@@ -41,7 +41,10 @@ def test_the_stages_are_spans_within_the_one_of_the_run(tmp_path: Path) -> None:
     assert loads["load sales"]["etl.rows_inserted"].int_value == 327
 
 
-def test_a_collector_that_is_not_there_fails_no_run(tmp_path: Path) -> None:
+def test_a_collector_that_is_not_there_fails_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etl.telemetry.tracing._TIMEOUT_S", 0.1)
     project = Project(
         tmp_path, INPUT_DIR=str(SAMPLE), OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1"
     )
