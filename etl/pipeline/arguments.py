@@ -101,6 +101,20 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true",
         help="say what would be inserted, updated and left; write nothing",
     )  # fmt: skip
+    _add_choice(group)
+    _add_care(group)
+    group.add_argument(
+        "--marts", action=argparse.BooleanOptionalAction,
+        help="build the marts after the load, or not (default: MARTS)",
+    )  # fmt: skip
+    group.add_argument(
+        "--export", choices=EXPORTS,
+        help="also write the loaded tables to OUTPUT_DIR/<env>/processed; in csv a text that a "
+        "spreadsheet would run as a formula gets an apostrophe in front, parquet is exact",
+    )  # fmt: skip
+
+
+def _add_choice(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--only", metavar="NAME", action="append",
         help="load this source alone: customers, products, sales or a load of pipeline.toml; may "
@@ -115,6 +129,9 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         help="load this source and those that refer to it, such as after a correction; may be "
         "given several times",
     )  # fmt: skip
+
+
+def _add_care(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--validate", action="store_true",
         help="check the whole tables, not only what was written since they were last proven",
@@ -132,15 +149,6 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         "--reprocess-rejected", metavar="FILE",
         help="load the records of a rejected file that were corrected, and nothing else",
     )  # fmt: skip
-    group.add_argument(
-        "--marts", action=argparse.BooleanOptionalAction,
-        help="build the marts after the load, or not (default: MARTS)",
-    )  # fmt: skip
-    group.add_argument(
-        "--export", choices=EXPORTS,
-        help="also write the loaded tables to OUTPUT_DIR/<env>/processed; in csv a text that a "
-        "spreadsheet would run as a formula gets an apostrophe in front, parquet is exact",
-    )  # fmt: skip
 
 
 def _add_instead(parser: argparse.ArgumentParser) -> None:
@@ -149,6 +157,20 @@ def _add_instead(parser: argparse.ArgumentParser) -> None:
         "--health-check", action="store_true",
         help="look at database, sources and folders",
     )  # fmt: skip
+    _add_profile(group)
+    _add_prints(group)
+    _add_state(group)
+    group.add_argument(
+        "--serve", nargs="?", const=8000, type=int, metavar="PORT",
+        help="show the page over the runs on 127.0.0.1 (default port: 8000)",
+    )  # fmt: skip
+    group.add_argument(
+        "--print-completion", action=_PrintCompletion, choices=SHELLS,
+        help="print a script that completes this command in that shell",
+    )  # fmt: skip
+
+
+def _add_profile(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--profile", metavar="NAME",
         help="count what is in a file or in a table of the warehouse, and write it as a page",
@@ -162,6 +184,9 @@ def _add_instead(parser: argparse.ArgumentParser) -> None:
         help="of that file or table, a column that should distinguish its records; may be given "
         "several times",
     )  # fmt: skip
+
+
+def _add_prints(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--check-sla", action="store_true",
         help="alert about loads that have not succeeded by their hour, and end with 3 then",
@@ -177,6 +202,9 @@ def _add_instead(parser: argparse.ArgumentParser) -> None:
         help="with --print-schema, on PostgreSQL: also what makes a hypertable of the mart "
         "sales_wide, with continuous aggregates, where TimescaleDB is installed",
     )  # fmt: skip
+
+
+def _add_state(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--state", action="store_true",
         help="show how far each source has been read",
@@ -187,14 +215,6 @@ def _add_instead(parser: argparse.ArgumentParser) -> None:
         "all of it",
     )  # fmt: skip
     group.add_argument("--yes", action="store_true", help="answer that question")
-    group.add_argument(
-        "--serve", nargs="?", const=8000, type=int, metavar="PORT",
-        help="show the page over the runs on 127.0.0.1 (default port: 8000)",
-    )  # fmt: skip
-    group.add_argument(
-        "--print-completion", action=_PrintCompletion, choices=SHELLS,
-        help="print a script that completes this command in that shell",
-    )  # fmt: skip
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:

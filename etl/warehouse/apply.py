@@ -151,21 +151,13 @@ def apply_source(
     changing = restated.restated_by(table)
     for each in changing:
         _make(db, each.touched, staged.rows)
-    is_whole = full_refresh and (table.key or table.window) and not staged.folded
-    refreshed = is_whole and not referrers(table, tables)
-    if removes_unread(staged) or refreshed:
-        removed = _remove_unread(db, staged, tables)
-        if removed.of(table).rows_removed:
-            touched.note_table(db, watch, table)
-        applied = applied.plus(removed)
+    if removes_unread(staged) or (full_refresh and _is_refreshed(staged, tables)):
+        applied = applied.plus(_noted(db, watch, table, _remove_unread(db, staged, tables)))
     for each in changing:
         for temporary in each.before_merge:
             _make(db, temporary, staged.rows)
     if staged.folded:
-        removed = remove_rows(db, staged, tables)
-        if removed.of(table).rows_removed:
-            touched.note_table(db, watch, table)
-        applied = applied.plus(removed)
+        applied = applied.plus(_noted(db, watch, table, remove_rows(db, staged, tables)))
     applied = applied.plus(_merge(db, staged, measured, now=now))
     if changing and not _was_empty(db, table, measured.counts):
         applied = applied.plus(_restate(db, table, now, watch))
@@ -174,6 +166,20 @@ def apply_source(
     _require_references(db, staged)
     seconds = staged.seconds + time.perf_counter() - started
     return applied.plus(_one(table, LoadCounts(seconds=seconds)))
+
+
+def _is_refreshed(staged: Staged, tables: Sequence[Table]) -> bool:
+    """Whether a full refresh removes rows of its table here, and not after all others."""
+    table = staged.table
+    is_whole = (table.key or table.window) and not staged.folded
+    return bool(is_whole) and not referrers(table, tables)
+
+
+def _noted(db: DatabaseManager, watch: Watch | None, table: Table, removed: Applied) -> Applied:
+    """What was removed; the marts that read the table learn of it."""
+    if removed.of(table).rows_removed:
+        touched.note_table(db, watch, table)
+    return removed
 
 
 def close_batches(db: DatabaseManager, table: Table, tables: Sequence[Table]) -> Applied:
