@@ -17,6 +17,7 @@ import pyarrow as pa
 from pydantic import SecretStr
 
 from etl.engines import ddl
+from etl.engines import dialect as sql_dialects
 from etl.engines.dialect import Dialect, quoted, quoted_table
 from etl.engines.engine import DEFAULT_ACCESS, Access, Part, Session, driver_text
 from etl.engines.locks import blocked_by
@@ -295,6 +296,15 @@ class DatabaseManager:
         replacement = ddl.temporary_table(self.dialect, table)
         self.execute(ddl.create_temporary(self.dialect, replacement))
         self._replaced[table.name] = replacement.name
+
+    def clear(self, name: str) -> None:
+        """Empty a staging table that stays, or the temporary one in its place."""
+        if replacement := self._replaced.get(name):
+            # ours alone, so rights and the log do not matter; of a temporary table that was
+            # truncated Babelfish takes no prepared INSERT any more
+            self.execute(f"DELETE FROM {quoted(replacement)};")  # noqa: S608  # our own table
+        else:
+            self.execute(sql_dialects.clear(self.dialect, name))
 
     def blocks(self, sql: str, schema: pa.Schema, chunk_rows: int) -> Iterator[pa.RecordBatch]:
         """Run one query and yield its rows as Arrow blocks of at most `chunk_rows` rows."""

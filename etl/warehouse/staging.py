@@ -99,7 +99,7 @@ class Staging:
         """Make it empty, whatever an earlier attempt or a killed run has left."""
         for table in (self._layout, self._rejected, *self._removed):
             if self._permanent:
-                self._db.execute(sql_dialects.clear(self._db.dialect, table.name))
+                self._db.clear(table.name)
             else:
                 self._db.execute(ddl.drop_temporary(self._db.dialect, table.name))
                 self._db.execute(ddl.create_temporary(self._db.dialect, table))
@@ -282,7 +282,7 @@ def end_staging(db: DatabaseManager, *names: str) -> None:
     """Empty the staging tables of a source, or drop them where they are temporary."""
     for name in filter(None, names):
         if db.dialect.stages_permanently:
-            db.execute(sql_dialects.clear(db.dialect, name))
+            db.clear(name)
         else:
             db.execute(ddl.drop_temporary(db.dialect, name))
 
