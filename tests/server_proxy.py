@@ -72,8 +72,8 @@ class Proxy:
         self._process.stdin.write("allow\n")
         self._process.stdin.flush()
 
-    def told(self) -> list[str]:
-        """Ends it, and returns what it has told since."""
+    def ended(self) -> list[str]:
+        """Ends it, and returns what it has printed since."""
         out, _ = self._process.communicate("", timeout=20)
         return out.split()
 

@@ -1,6 +1,6 @@
 """Tables that somebody else has made: what an engine says of them, and how a column is altered.
 
-What a load makes of the answers stands in `etl/warehouse/adopted.py`.
+What a load makes of the answers is in `etl/warehouse/adopted.py`.
 """
 
 from dataclasses import dataclass

@@ -226,7 +226,7 @@ def _key_lines(dialect: Dialect, table: Table) -> Iterable[str]:
         key = ", ".join(quoted(name) for name in names)
         yield f"    CONSTRAINT {quoted('pk_' + table.plain_name)} PRIMARY KEY ({key})"
     for column, parent in table.references:
-        if parent.versions:  # its key stands in several rows
+        if parent.versions:  # its key is in several rows
             continue
         name = quoted(f"fk_{table.plain_name}_{column.name}")
         yield (

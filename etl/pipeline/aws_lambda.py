@@ -1,6 +1,6 @@
 """A run as a function of AWS Lambda: an event asks for it, its summary is the answer.
 
-The function's handler is `etl.pipeline.aws_lambda.handler`. What the service limits stands in
+The function's handler is `etl.pipeline.aws_lambda.handler`. What the service limits is in
 `docs/clouds.md`; before its time is up, the run is rolled back and ends with an error.
 """
 

@@ -56,7 +56,7 @@ class ColumnSteps:
     Attributes:
         steps: names in `STEPS`, one after the other.
         null_words: texts that stand for a missing value in this column, besides the usual ones.
-        constant: the text that stands in place of a missing value; None leaves it missing.
+        constant: the text that replaces a missing value; None leaves it missing.
     """
 
     steps: tuple[str, ...] = ()

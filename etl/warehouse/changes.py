@@ -1,6 +1,6 @@
 """Changes of a source: folded to the newest of each key, and what they remove.
 
-What is folded stands in the staging table, outside a transaction; what is removed goes in the
+What is folded is in the staging table, outside a transaction; what is removed goes in the
 transaction of the load, together with the position that was reached.
 """
 

@@ -58,7 +58,7 @@ def test_a_load_outlasts_a_failover_of_20_seconds(
             monkeypatch.setattr(module, "retry_with_backoff", patient)
         project.settings["DB_CONNECTION_STRING"] = server.through(direct, proxy.port)
         summary = project.run()
-        assert proxy.told()[0] == "cut"
+        assert proxy.ended()[0] == "cut"
     assert summary["exit_code"] == 0
     assert AWAY_S <= clock.waited_s < 3 * AWAY_S
     project.settings["DB_CONNECTION_STRING"] = direct

@@ -122,7 +122,7 @@ def measured(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Measur
     with proxy_to(project, Plan()) as proxy:
         behind(project, proxy)
         assert project.run()["exit_code"] == 0
-        return Measured(*map(int, proxy.told()))
+        return Measured(*map(int, proxy.ended()))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_commit_whose_connection_is_cut_is_neither_lost_nor_done_twice(
     with proxy_to(project, Plan(at_commit=number, verdict=verdict)) as proxy:
         behind(project, proxy)
         summary = project.run()
-        assert proxy.told()[0] == "cut"
+        assert proxy.ended()[0] == "cut"
     project.settings |= direct
     assert summary["exit_code"] == 0
     assert project.tables() == undisturbed
@@ -154,7 +154,7 @@ def test_a_full_refresh_whose_connection_is_cut_is_done_once_as_well(
     with proxy_to(project, Plan(at_commit=number, verdict=verdict)) as proxy:
         behind(project, proxy)
         summary = project.run("--full-refresh")
-        assert proxy.told()[0] == "cut"
+        assert proxy.ended()[0] == "cut"
     project.settings |= direct
     assert summary["exit_code"] == 0
     assert project.tables() == undisturbed
@@ -190,7 +190,7 @@ def test_a_server_that_answers_late_is_waited_for(project: Project, undisturbed:
     with proxy_to(project, Plan(delay_s=0.2)) as proxy:
         behind(project, proxy)
         assert project.run()["exit_code"] == 0
-        commits, _ = map(int, proxy.told())
+        commits, _ = map(int, proxy.ended())
     assert commits > 1
 
 

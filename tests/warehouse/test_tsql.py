@@ -404,7 +404,7 @@ def _statements() -> Iterator[tuple[str, str]]:
 
 
 STATEMENTS = dict(_statements())
-# What stands in place of each MERGE with SQL_SERVER_UPSERT=update-insert.
+# What replaces each MERGE with SQL_SERVER_UPSERT=update-insert.
 PAIRS = {
     name: "\n".join(statement for statement, _ in as_pair(text))
     for name, text in STATEMENTS.items()

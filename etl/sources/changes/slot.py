@@ -1,6 +1,6 @@
 """The changes of a table from a replication slot of PostgreSQL, read by SQL.
 
-What is read is peeked at: the slot forgets it only when it is loaded. The position stands in the
+What is read is peeked at: the slot forgets it only when it is loaded. The position is in the
 warehouse, in the transaction of the load. A run that was killed between both finds the slot behind,
 moves it to where the warehouse is, and goes on from there.
 """

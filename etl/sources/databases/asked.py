@@ -25,7 +25,7 @@ class Asked:
         cursor: the column by which records of a window are found; empty: all are read.
         start: its first value that is wanted; None: from the beginning.
         after: the first one that is not wanted any more; None: to the end.
-        whole: the widest window there is, which stands in for ends that are open.
+        whole: the widest window there is, which replaces ends that are open.
     """
 
     table: str = ""

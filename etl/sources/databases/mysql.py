@@ -50,7 +50,7 @@ _NEXT_STEPS = {
     _TLS_ERROR: "check ssl_ca, ssl_cert and ssl_key ({setting}), and that the server offers TLS",
 }
 _TLS = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity", "ssl_disabled")
-# A mark for a parameter, unless it stands in a text or a name.
+# A mark for a parameter, unless it is in a text or a name.
 _MARK = re.compile(r"""'(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | `[^`]*` | (\?)""", re.VERBOSE)
 _FORM = "mysql://user:password@host:3306/database?ssl_ca=/path/ca.pem"
 
