@@ -28,6 +28,7 @@ from measuring import (
     Measured,
     at_least_one,
     exit_code_of,
+    figures_of,
     run_measured,
     working_folder,
 )
@@ -193,12 +194,8 @@ def _print(rows: int, found: dict[tuple[str, str], list[Measured]]) -> None:
     table = Table("from", "tool", "seconds", "CPU s", "CPU ratio", "peak MB",
                   title=f"{rows:,} rows into DuckDB")  # fmt: skip
     for (kind, name), runs in found.items():
-        cpu = median(each.cpu_s for each in runs)
         ours = median(each.cpu_s for each in found[kind, "pipeline"])
-        table.add_row(
-            kind, name, f"{median(each.seconds for each in runs):.1f}", f"{cpu:.2f}",
-            f"{cpu / ours:.2f}", f"{max(each.peak_mb for each in runs):.0f}",
-        )  # fmt: skip
+        table.add_row(kind, name, *figures_of(runs, ours, decimals=1))
     Console().print(table)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
@@ -33,6 +34,22 @@ class Measured(NamedTuple):
     seconds: float
     cpu_s: float
     peak_mb: float
+
+
+def figures_of(runs: Sequence[Measured], ours_cpu_s: float, *, decimals: int) -> tuple[str, ...]:
+    """Seconds, CPU seconds, their ratio and the peak of several rounds, for a table.
+
+    Args:
+        runs: the rounds of one tool.
+        ours_cpu_s: to which its CPU seconds are related.
+        decimals: of the seconds.
+    """
+    cpu_s = median(each.cpu_s for each in runs)
+    seconds = median(each.seconds for each in runs)
+    peak_mb = max(each.peak_mb for each in runs)
+    return (
+        f"{seconds:.{decimals}f}", f"{cpu_s:.2f}", f"{cpu_s / ours_cpu_s:.2f}", f"{peak_mb:.0f}",
+    )  # fmt: skip
 
 
 def run_measured(command: Sequence[str], log: Path, own: Mapping[str, str] = {}) -> Measured:

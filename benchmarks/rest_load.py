@@ -29,6 +29,7 @@ from measuring import (
     Measured,
     at_least_one,
     exit_code_of,
+    figures_of,
     run_measured,
     working_folder,
 )
@@ -199,11 +200,7 @@ def _print(records: int, found: dict[tuple[str, str], list[Measured]]) -> None:
         measured = {name: runs for (part, name), runs in found.items() if part == scenario}
         ours = median(each.cpu_s for each in next(iter(measured.values())))
         for name, runs in measured.items():
-            cpu = median(each.cpu_s for each in runs)
-            table.add_row(
-                scenario, name, f"{median(each.seconds for each in runs):.2f}", f"{cpu:.2f}",
-                f"{cpu / ours:.2f}", f"{max(each.peak_mb for each in runs):.0f}",
-            )  # fmt: skip
+            table.add_row(scenario, name, *figures_of(runs, ours, decimals=2))
     Console().print(table)
 
 

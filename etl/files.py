@@ -6,6 +6,7 @@ Files with records are for their owner alone; the setting FILE_MODE opens them t
 import errno
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from io import TextIOWrapper
@@ -85,12 +86,54 @@ def open_private(path: str | Path, mode: str, *, errors: str = "strict") -> Text
     )  # fmt: skip
 
 
-class AtomicFile:
+class Whole(ABC):
+    """What is written under another name and put in its place whole, or not at all.
+
+    As a context manager it is committed at the end, or discarded after an error.
+
+    Args:
+        handle: the open file under the other name.
+        part: that name.
+
+    Attributes:
+        file: where to write.
+    """
+
+    def __init__(self, handle: int, part: str) -> None:
+        self._part = Path(part)
+        self.file: BinaryIO = os.fdopen(handle, "wb")
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Put it in its place."""
+
+    def discard(self) -> None:
+        """Remove what was written; do nothing after `commit`."""
+        with suppress(OSError):  # a full disk refuses what is still in the buffer once more
+            self.file.close()
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> BinaryIO:
+        return self.file
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.discard()
+
+
+class AtomicFile(Whole):
     """A file that replaces `path` once it is complete, and never changes it before.
 
     It is written under a name of its own in the same folder, which is made when missing; a link
-    that somebody put there is replaced, not followed. As a context manager it is committed at the
-    end, or discarded after an error.
+    that somebody put there is replaced, not followed.
 
     Args:
         path: the file to make or to replace.
@@ -114,10 +157,9 @@ class AtomicFile:
         with self._named_in_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, part = tempfile.mkstemp(PART, f"{path.name}.", path.parent)
-        self._part = Path(part)
+        super().__init__(handle, part)
         if _mode != PRIVATE:
             self._part.chmod(_mode)
-        self.file: BinaryIO = os.fdopen(handle, "wb")
 
     def commit(self) -> None:
         """Put the file in its place, safe on the disk.
@@ -135,13 +177,6 @@ class AtomicFile:
         finally:
             self.discard()
 
-    def discard(self) -> None:
-        """Remove what was written; do nothing after `commit`."""
-        with suppress(OSError):  # a full disk refuses what is still in the buffer once more
-            self.file.close()
-        with suppress(OSError):
-            self._part.unlink(missing_ok=True)
-
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:
         """Name the file that was meant in errors of writing."""
@@ -150,20 +185,6 @@ class AtomicFile:
         except OSError as error:
             error.filename, error.filename2 = str(self._path), None
             raise
-
-    def __enter__(self) -> BinaryIO:
-        return self.file
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.commit()
-        else:
-            self.discard()
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:

@@ -1,13 +1,10 @@
 """Objects of any cloud: looked at, read, listed and written, again where an error may pass."""
 
-import os
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from io import BufferedReader, RawIOBase
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from etl.cloud.access import CloudAccess
 from etl.cloud.azure_blobs import azure_store
@@ -15,7 +12,7 @@ from etl.cloud.faults import CloudError
 from etl.cloud.paths import S3, CloudPath, is_cloud
 from etl.cloud.s3 import s3_store
 from etl.cloud.store import ObjectInfo, OpenObject, Store
-from etl.files import AtomicFile
+from etl.files import AtomicFile, Whole
 from etl.resilience.retry import retry_with_backoff
 
 P = ParamSpec("P")
@@ -165,11 +162,10 @@ def open_bytes(path: Path) -> BufferedReader:
 # --- writing -----------------------------------------------------------------------------
 
 
-class AtomicObject:
+class AtomicObject(Whole):
     """An object that is written here first, and is in the cloud whole or not at all.
 
-    It does what `etl.files.AtomicFile` does for a file of this machine. Being here, it can be
-    sent again when the connection is lost.
+    Being here first, it can be sent again when the connection is lost.
 
     Args:
         path: the object to make or to replace.
@@ -180,9 +176,7 @@ class AtomicObject:
 
     def __init__(self, path: CloudPath) -> None:
         self._path = path
-        handle, part = tempfile.mkstemp(prefix="etl-upload-")
-        self._part = Path(part)
-        self.file: BinaryIO = os.fdopen(handle, "wb")
+        super().__init__(*tempfile.mkstemp(prefix="etl-upload-"))
 
     def commit(self) -> None:
         """Send it.
@@ -194,27 +188,6 @@ class AtomicObject:
             self.file.close()
             send(self._part, self._path)
         finally:
-            self.discard()
-
-    def discard(self) -> None:
-        """Remove what was written here; do nothing after `commit`."""
-        with suppress(OSError):  # a full disk refuses what is still in the buffer once more
-            self.file.close()
-        with suppress(OSError):
-            self._part.unlink(missing_ok=True)
-
-    def __enter__(self) -> BinaryIO:
-        return self.file
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.commit()
-        else:
             self.discard()
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from etl.history.audit import FAILED, SKIPPED
 from etl.history.entries import count_of, mapping_of, message_of, name_of, number_of
 from etl.words import counted, seconds_words
 
 BUILT, UPDATED, CURRENT = "built", "updated", "unchanged"
-FAILED, SKIPPED = "failed", "skipped"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from etl.engines import ddl
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import count_rows, insert_row, quoted, quoted_table, text_literal
 from etl.errors import ETLError, LoadingError, WarehouseInUseError
-from etl.history.mart_outcomes import BUILT, CURRENT, FAILED, SKIPPED, UPDATED, MartOutcome
+from etl.history.audit import FAILED, SKIPPED
+from etl.history.mart_outcomes import BUILT, CURRENT, UPDATED, MartOutcome
 from etl.history.runs import utc_now
 from etl.marts.plan import Mart, MartPlan
 from etl.marts.statements import GRAINS

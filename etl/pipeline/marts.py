@@ -4,7 +4,8 @@ import logging
 from dataclasses import dataclass
 
 from etl.errors import ETLError, WarehouseInUseError
-from etl.history.mart_outcomes import FAILED, MartOutcome
+from etl.history.audit import FAILED
+from etl.history.mart_outcomes import MartOutcome
 from etl.marts.build import Builder
 from etl.marts.plan import MartPlan, plan_marts
 from etl.monitoring.logs import IN_SUMMARY

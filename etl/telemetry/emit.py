@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from etl.errors import ConfigurationError
@@ -78,10 +79,11 @@ def _ended(record: RunRecord) -> RunEnded | None:
 
 
 def _emit(config: Config, moment: str, event: Callable[[], RunStarted | RunEnded | None]) -> None:
+    happened = cache(event)  # made when the first one needs it, and once for all
     for emitter, report in _reports(config, moment):
         try:
-            if happened := event():
-                report(happened)
+            if happened():
+                report(happened())
         except Exception as error:  # the load is worth more than what others learn of it
             logger.warning("%s: the run is not reported: %s", emitter.setting, error, exc_info=True)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from etl.engines.dialect import quoted, quoted_table
+from etl.engines.dialect import quoted, quoted_table, text_literal
 from etl.errors import ConfigurationError
 from etl.rejects import MALFORMED
 from etl.rules.records import BadValueError
@@ -94,7 +94,7 @@ class FeedKind(Protocol):
 
 def _text(name: str) -> str:
     """A name as a text of T-SQL."""
-    return "N'" + name.replace("'", "''") + "'"
+    return f"N{text_literal(name)}"
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class ChangeTable:
         window = f"change_id > {first} AND change_id <= {last}"
         if table.engine == _POSTGRESQL:
             window = f"transaction_id >= '{first}'::xid8 AND transaction_id < '{last}'::xid8"
-        own = "'" + table.name.replace("'", "''") + "'"
+        own = text_literal(table.name)
         return f"""SELECT operation, changed_at, old_row, new_row
 FROM {quoted_table(table.change_table)} WHERE table_name = {own} AND {window}
 ORDER BY change_id"""  # noqa: S608  # names and whole numbers

@@ -7,13 +7,13 @@ driver is imported when a source needs it, and not before.
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from etl import libraries
 from etl.engines.dialect import quoted
-from etl.errors import ConfigurationError, ExtractionError
+from etl.errors import ExtractionError
 from etl.schema.tables import WIDEST_TEXT, Column, Kind
 from etl.sources.databases.asked import Asked, Quote
 
@@ -135,17 +135,9 @@ def library(name: str, extra: str) -> Any:
     Example:
         >>> library("no_such_driver", "mysql")
         Traceback (most recent call last):
-        etl.errors.ConfigurationError: this source needs the package no_such_driver. Next: ...
+        etl.errors.ConfigurationError: this source needs no_such_driver. Next: ...
     """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ConfigurationError(
-            f"this source needs the package {name.partition('.')[0]}",
-            next_step=f"pip install 'nightly-etl[{extra}]', or -r requirements-{extra}.txt in a "
-            "checkout",
-            code="driver_missing",
-        ) from error
+    return libraries.library(name, needed_by="this source", extra=extra)
 
 
 _TYPE = re.compile(r"\s*([a-z0-9_ ]*[a-z0-9_])\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?")
