@@ -4,7 +4,7 @@ The table gets them, nullable; later loads fill them. A file without them leaves
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -24,8 +24,6 @@ from etl.warehouse.own_cleaning import cleaning_of, made_up, problems_of_cleanin
 from etl.warehouse.own_history import with_memory
 from etl.warehouse.own_loads import identifier
 from etl.warehouse.own_tables import find_table, require_names
-
-Transform = Callable[[pa.RecordBatch], LoadBlock]
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ MEAN, MEDIAN, MODE, FORWARD = "mean", "median", "mode", "forward"
 STRATEGIES = (MEAN, MEDIAN, MODE, FORWARD)
 # What is done with an outlier.
 COUNT, MAKE_MISSING, CLIP, REJECT = "count", "missing", "clip", "reject"
-ACTIONS = (COUNT, MAKE_MISSING, CLIP, REJECT)
 FIRST, LAST = "first", "last"
 
 

@@ -24,7 +24,6 @@ from etl.sources.changes.log_records import LogRecord, Value
 _KEY = "key "  # before the name of a column: it is that of the change, not of the row
 _NUMBER_WIDTH, _LSN_DIGITS = 20, 20
 _KINDS = {"c": ROW, "u": ROW, "d": REMOVED, "t": CLEARED}
-_POSTGRESQL = "PostgreSQL"
 
 
 @dataclass(frozen=True)
@@ -198,6 +197,30 @@ class CapturedChanges:
 
 
 @dataclass(frozen=True)
+class _Order:
+    """By what the changes of a table are in order: queries for its bounds and for a part of it."""
+
+    bounds: str
+    window: str
+
+
+_BY_NUMBER = _Order(
+    "SELECT NULL, max(change_id) FROM {changes}",
+    "change_id > {first} AND change_id <= {last}",
+)
+_ORDERS = {  # of engines that several write at once
+    "PostgreSQL": _Order(
+        "SELECT NULL, pg_snapshot_xmin(pg_current_snapshot())::text",
+        "transaction_id >= '{first}'::xid8 AND transaction_id < '{last}'::xid8",
+    ),
+}
+
+
+def _order_of(table: FeedTable) -> _Order:
+    return _ORDERS.get(table.engine, _BY_NUMBER)
+
+
+@dataclass(frozen=True)
 class ChangeTable:
     """A table that triggers fill, or comparisons of snapshots; see docs/change-feeds.md.
 
@@ -214,10 +237,7 @@ class ChangeTable:
 
     def bounds(self, table: FeedTable) -> str:
         """Return the query for the number before the first change, and that of the newest."""
-        if table.engine == _POSTGRESQL:
-            return "SELECT NULL, pg_snapshot_xmin(pg_current_snapshot())::text"
-        changes = quoted_table(table.change_table)
-        return f"SELECT NULL, max(change_id) FROM {changes}"  # noqa: S608  # a name
+        return _order_of(table).bounds.format(changes=quoted_table(table.change_table))
 
     def bounds_of(self, table: FeedTable, row: Sequence[Any]) -> tuple[str, str]:
         """Return both as positions; nothing is ever missing, unless somebody deletes it."""
@@ -225,10 +245,7 @@ class ChangeTable:
 
     def changes(self, table: FeedTable, position: str, newest: str) -> str:
         """Return the query for the changes after a position."""
-        first, last = int(position), int(newest)
-        window = f"change_id > {first} AND change_id <= {last}"
-        if table.engine == _POSTGRESQL:
-            window = f"transaction_id >= '{first}'::xid8 AND transaction_id < '{last}'::xid8"
+        window = _order_of(table).window.format(first=int(position), last=int(newest))
         own = text_literal(table.name)
         return f"""SELECT operation, changed_at, old_row, new_row
 FROM {quoted_table(table.change_table)} WHERE table_name = {own} AND {window}
