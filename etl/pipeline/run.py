@@ -46,7 +46,6 @@ from etl.quality.rules import RowRule
 from etl.reports.business import BUSINESS, business_figures, write_business
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.reports.quality import write_report
-from etl.schema.tables import STAR_TABLES
 from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
 from etl.sources.declared import files_of
@@ -142,7 +141,7 @@ def _run(config: Config, args: Arguments, record: RunRecord) -> RunSummary:
             as_left = is_as_left(config)
             own = own_loads(db, config)
             plan = kept(db, config, lambda: plan_run(db, config, args, own))
-            record.plan, record.tables = plan, (*STAR_TABLES, *tables_of(own))
+            record.plan, record.tables = plan, tuple(tables_of(own))
         with log_context(run_id=plan.run_id), _failure_logged():
             logger.info(
                 "run %s: %s, %s", plan.run_id, plan.mode, plan.window,
