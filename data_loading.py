@@ -47,7 +47,7 @@ from etl.settings.config import ProcessingConfig
 from etl.settings.history_options import HistoryOptions
 from etl.sources.window import EVERYTHING
 from etl.warehouse.gate import Examined, pass_gate
-from etl.warehouse.intake import Intake, stage_source
+from etl.warehouse.intake import Intake, from_blocks, stage_source
 from etl.warehouse.own_history import find_for_mode, with_versions
 from etl.warehouse.own_tables import (
     loaded_part,
@@ -449,7 +449,7 @@ def _intake(
     db: DatabaseManager, table: Table, parts: Iterable[Records], failures: _Failures
 ) -> Intake:
     return Intake(
-        _blocks(db, table, parts),
+        from_blocks(_blocks(db, table, parts)),
         failures,
         originals=lambda losers: _set_aside(table, losers, DUPLICATE, ""),
         refusal=lambda refused, reason, _field: _set_aside(table, refused, REFUSED, reason),

@@ -118,6 +118,13 @@ class _Counting:
             return
         self.bins.update(_bins(known.cast(pa.float64()).to_numpy(zero_copy_only=False)))
 
+    def include(self, other: "_Counting") -> None:
+        self.rows += other.rows
+        self.nulls += other.nulls
+        self.bins.update(other.bins)
+        if len(self.values) <= _MOST_COUNTED:
+            self.values.update(other.values)
+
     @property
     def sketch(self) -> Sketch:
         if self.is_text and len(self.values) <= _MOST_VALUES:
@@ -165,6 +172,11 @@ class Sketching:
         for name, counting in self._columns.items():
             column = block.column(name)
             counting.look(column.cast(pa.string()) if counting.is_text else column)
+
+    def include(self, other: "Sketching") -> None:
+        """Add what was counted of the records that come next."""
+        for name, counting in self._columns.items():
+            counting.include(other._columns[name])
 
     @property
     def sketches(self) -> dict[str, Sketch]:

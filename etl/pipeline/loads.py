@@ -7,6 +7,7 @@ source that fails does not stop the others.
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,14 +24,12 @@ from etl.history.traced import Lineage, LineageFile
 from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.pipeline.context import RunContext
 from etl.pipeline.progress import CHECKING, DUPLICATES, MERGING
-from etl.pipeline.read_ahead import ReadAhead
-from etl.pipeline.reading import start_reading
+from etl.pipeline.reading import Readers, Starting, start_reading
 from etl.pipeline.set_aside import duplicate_records, load_of, refused_records, rejected_file
 from etl.pipeline.sources import Source
 from etl.pipeline.stages import EXTRACTION, LOADING, TRANSFORMATION
 from etl.pipeline.unchanged import Recognised, input_of, recognise, restate
 from etl.rejects import RejectedFile, file_name
-from etl.rules.blocks import LoadBlock
 from etl.rules.cleaning import CLIP, COUNT, MAKE_MISSING
 from etl.rules.declared import MADE_UP
 from etl.sources.several import SourceFile
@@ -38,33 +37,37 @@ from etl.sources.watch import with_proven_order
 from etl.warehouse import apply as warehouse
 from etl.warehouse.cleaning import OUTLIERS
 from etl.warehouse.gate import Examined, pass_gate
-from etl.warehouse.intake import Intake, Tally, stage_source
+from etl.warehouse.intake import Fill, Intake, Tally, stage_source
 from etl.warehouse.transactions import load_staged
 from etl.words import counted
 
 logger = logging.getLogger(__name__)
 
-_Readers = dict[str, ReadAhead[LoadBlock]]
 _Loaded = tuple[SourceOutcome, Applied]
 
 
-def run_loads(run: RunContext) -> tuple[tuple[SourceOutcome, ...], Applied]:
-    """Load the sources and return how each fared; only errors of the run itself are raised."""
+def run_loads(
+    run: RunContext, start: Starting = start_reading
+) -> tuple[tuple[SourceOutcome, ...], Applied]:
+    """Load the sources and return how each fared; only errors of the run itself are raised.
+
+    Args:
+        run: the run.
+        start: begins to read a source.
+    """
     run.metrics.record_totals(read=0, rejected=0)  # records are those of sources
     run.stages.start(EXTRACTION, TRANSFORMATION)
     recognised = {source.name: recognise(run, source) for source in run.sources}
-    readers = {
-        source.name: start_reading(run, source)
-        for source in run.sources
-        if not recognised[source.name]
-    }
+    readers = Readers(run, start)
+    for source in run.sources:
+        if not recognised[source.name]:
+            readers.begin(source)
     refresh = run.plan.full_refresh and not run.args.dry_run
     load = _refresh_all if refresh else partial(_load_each, recognised=recognised)
     try:
         outcomes, applied = load(run, readers)
     finally:
-        for reader in readers.values():
-            reader.close()
+        readers.close()
         run.stages.end(EXTRACTION, TRANSFORMATION, LOADING)
     outcomes = [
         _with_findings(source, outcome)
@@ -143,7 +146,7 @@ def _lineage_file(file: SourceFile) -> LineageFile:
 
 
 def _load_each(
-    run: RunContext, readers: _Readers, *, recognised: Mapping[str, Recognised | None]
+    run: RunContext, readers: Readers, *, recognised: Mapping[str, Recognised | None]
 ) -> tuple[Sequence[SourceOutcome], Applied]:
     outcomes, total, previewed = list[SourceOutcome](), Applied(), list[Staged]()
     for source in run.sources:
@@ -159,15 +162,14 @@ def _load_each(
 
 
 def _skipped(
-    source: Source, outcomes: Iterable[Staged | SourceOutcome], readers: _Readers
+    source: Source, outcomes: Iterable[Staged | SourceOutcome], readers: Readers
 ) -> _Loaded | None:
     """Leaves a source out when one that it needs was not loaded in this run."""
     missing = [each for each in outcomes if isinstance(each, SourceOutcome)
                and not each.loaded and each.source in source.needs]  # fmt: skip
     if not missing:
         return None
-    if reader := readers.pop(source.name, None):
-        reader.close()
+    readers.leave(source)
     names = " and ".join(each.source for each in missing)
     message = f"{source.name} refers to {names}, not loaded in this run; the next run loads it"
     logger.warning("skipped: %s", message, extra={"source": source.name, **IN_SUMMARY})
@@ -189,10 +191,10 @@ def _restate_source(run: RunContext, source: Source, same: Recognised | None) ->
 
 
 def _load_source(
-    run: RunContext, source: Source, readers: _Readers, previewed: list[Staged]
+    run: RunContext, source: Source, readers: Readers, previewed: list[Staged]
 ) -> _Loaded:
     staged = _stage(run, source, readers, waiting=previewed)
-    if not readers:  # it was the last one to be read
+    if not readers.waiting:  # it was the last one to be read
         run.stages.end(EXTRACTION, TRANSFORMATION)
     if isinstance(staged, SourceOutcome):
         return staged, Applied()
@@ -208,7 +210,7 @@ def _load_source(
     return _loaded(run, source, staged, applied=applied), applied
 
 
-def _refresh_all(run: RunContext, readers: _Readers) -> tuple[Sequence[SourceOutcome], Applied]:
+def _refresh_all(run: RunContext, readers: Readers) -> tuple[Sequence[SourceOutcome], Applied]:
     results: list[Staged | SourceOutcome] = []
     staged: list[Staged] = []
     for source in run.sources:
@@ -246,7 +248,7 @@ class _Attempt:
 
 
 def _stage(
-    run: RunContext, source: Source, readers: _Readers, *, waiting: Sequence[Staged]
+    run: RunContext, source: Source, readers: Readers, *, waiting: Sequence[Staged]
 ) -> Staged | SourceOutcome:
     """Stage a source, anew from its beginning when a transient error interrupts it.
 
@@ -279,14 +281,13 @@ def _stage(
         run.metrics.record_totals(read=tally.read, rejected=tally.all_rejected)
 
 
-def _stage_once(run: RunContext, source: Source, readers: _Readers, attempt: _Attempt) -> Staged:
+def _stage_once(run: RunContext, source: Source, readers: Readers, attempt: _Attempt) -> Staged:
     attempt.tally, attempt.duplicates = Tally(), 0
-    reader = readers.pop(source.name, None) or start_reading(run, source)
+    reading = readers.take(source)
     rejects = rejected_file(run, source)
     try:
-        with reader:
-            blocks = run.progress.taken_in(source.name, reader, lambda: source.feed.meter)
-            intake = _intake(run, source, blocks, rejects)
+        with closing(reading):
+            intake = _intake(run, source, reading.fill, rejects)
             run.db.revive()
             staged = stage_source(load_of(run), source.table, replace(intake, tally=attempt.tally))
             attempt.duplicates = staged.rows_duplicate
@@ -299,11 +300,9 @@ def _stage_once(run: RunContext, source: Source, readers: _Readers, attempt: _At
     return replace(staged, notes={**source.skipped, **+source.watch.counts, **staged.notes})
 
 
-def _intake(
-    run: RunContext, source: Source, blocks: Iterator[LoadBlock], rejects: RejectedFile
-) -> Intake:
+def _intake(run: RunContext, source: Source, fill: Fill, rejects: RejectedFile) -> Intake:
     return Intake(
-        blocks, rejects, partial(duplicate_records, source), partial(refused_records, source),
+        fill, rejects, partial(duplicate_records, source), partial(refused_records, source),
         cleaning=source.cleaning, repeated=partial(duplicate_records, source),
         window=source.window, partial=source.partial, staged=_staged_before(run),
         moment=source.moment,

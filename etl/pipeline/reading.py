@@ -1,9 +1,10 @@
-"""Reading a source: extracted by one thread, transformed by others, a few blocks ahead."""
+"""Reading a source on this machine: extracted by one thread, transformed by others, ahead."""
 
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from etl.findings import REJECT_RATE
 from etl.monitoring.logs import log_context
@@ -15,33 +16,100 @@ from etl.pipeline.stages import EXTRACTION, TRANSFORMATION
 from etl.rules.blocks import Block, LoadBlock
 from etl.warehouse.early_gate import EarlyGate
 from etl.warehouse.gate import finding_of
+from etl.warehouse.intake import Fill, from_blocks
 
 # What may wait of each source between reading and loading: so much of the sources that come later
 # is read while the load leaves a processor idle. More gained nothing (tried: 32, 64, 128 MiB).
 READ_AHEAD_BYTES = 16 * 2**20
 
 
-def start_reading(run: RunContext, source: Source) -> ReadAhead[LoadBlock]:
-    """Begin to read and transform a source."""
+@dataclass(frozen=True)
+class Reading:
+    """A source that is being read.
+
+    Attributes:
+        fill: stages its records.
+        close: stops reading it; may be called again.
+    """
+
+    fill: Fill
+    close: Callable[[], None]
+
+
+class Starting(Protocol):
+    """What begins to read and transform a source."""
+
+    def __call__(self, run: RunContext, source: Source) -> Reading:
+        """Begin."""
+
+
+class Readers:
+    """The sources of a run that are read already, or will be.
+
+    Args:
+        run: the run.
+        start: begins to read a source.
+    """
+
+    def __init__(self, run: RunContext, start: Starting) -> None:
+        self._run, self._start = run, start
+        self._begun: dict[str, Reading] = {}
+
+    def begin(self, source: Source) -> None:
+        """Begin to read a source, before it is wanted."""
+        self._begun[source.name] = self._start(self._run, source)
+
+    def take(self, source: Source) -> Reading:
+        """Return a source that is read from its beginning; whoever takes it closes it."""
+        return self._begun.pop(source.name, None) or self._start(self._run, source)
+
+    def leave(self, source: Source) -> None:
+        """Stop reading a source that nobody wants any more."""
+        if reading := self._begun.pop(source.name, None):
+            reading.close()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are some that were begun and not taken yet."""
+        return bool(self._begun)
+
+    def close(self) -> None:
+        """Stop reading all that was not taken."""
+        for reading in self._begun.values():
+            reading.close()
+
+
+class Measures(Protocol):
+    """Takes what stages did."""
+
+    def add(self, stage_name: str, *, seconds: float, record_count: int, error_count: int) -> None:
+        """Add to what a stage did."""
+
+
+def start_reading(run: RunContext, source: Source) -> Reading:
+    """Begin to read and transform a source in threads of this process."""
     with log_context(source=source.name):
-        return ReadAhead(
+        ahead = ReadAhead(
             lambda: _transformed(run, source), f"transform-{source.name}",
             size=lambda block: block.nbytes, room=READ_AHEAD_BYTES,
         )  # fmt: skip
+    taken = run.progress.taken_in(source.name, ahead, lambda: source.feed.meter)
+    return Reading(from_blocks(taken), ahead.close)
 
 
 def _transformed(run: RunContext, source: Source) -> Iterator[LoadBlock]:
     """The blocks of a source, transformed while the next one is read by another thread."""
     with ReadAhead(lambda: _extracted(run, source), f"read-{source.name}", room=1) as blocks:
         threads = threads_of(run.config.processing.workers)
-        yield from in_order(partial(_transform, run, source), blocks, threads=threads)
+        yield from in_order(partial(transform, source, run.metrics), blocks, threads=threads)
 
 
-def _transform(run: RunContext, source: Source, block: Block) -> LoadBlock:
+def transform(source: Source, metrics: Measures, block: Block) -> LoadBlock:
+    """Apply the rules of a source to a block of it, and measure that."""
     started = time.perf_counter()
     with log_context(stage=TRANSFORMATION):
         transformed = source.transform(block.records)
-    run.metrics.add(
+    metrics.add(
         TRANSFORMATION, seconds=time.perf_counter() - started,
         record_count=block.records.num_rows, error_count=transformed.rejected.num_rows,
     )  # fmt: skip
@@ -51,8 +119,8 @@ def _transform(run: RunContext, source: Source, block: Block) -> LoadBlock:
 
 def _extracted(run: RunContext, source: Source) -> Iterator[Block]:
     """The blocks of a source, up to the one after which its reject limit cannot be met."""
-    gate = _early_gate(run, source)
-    blocks = _measured(run, source)
+    gate = early_gate(run, source)
+    blocks = measured(source, run.metrics)
     for block in blocks:
         yield block
         error = gate.look(block) if gate else None
@@ -61,13 +129,15 @@ def _extracted(run: RunContext, source: Source) -> Iterator[Block]:
             raise error
 
 
-def _early_gate(run: RunContext, source: Source) -> EarlyGate | None:
+def early_gate(run: RunContext, source: Source) -> EarlyGate | None:
+    """Return what gives a source up before its end; None where it passes whatever is rejected."""
     gate = EarlyGate(source.name, run.limits_of(source).max_reject_rate)
     accepted = finding_of(source.name, REJECT_RATE, "").is_accepted(run.args.accept)
     return None if accepted or source.partial else gate
 
 
-def _measured(run: RunContext, source: Source) -> Generator[Block, None, None]:
+def measured(source: Source, metrics: Measures) -> Generator[Block, None, None]:
+    """Read the blocks of a source, and measure that."""
     blocks = None
     while True:
         started, read, errors = time.perf_counter(), 0, 1
@@ -77,7 +147,7 @@ def _measured(run: RunContext, source: Source) -> Generator[Block, None, None]:
                 block = next(blocks, None)
             read, errors = (block.rows, block.rejected.num_rows) if block else (0, 0)
         finally:  # a source that cannot be read counts as one error
-            run.metrics.add(
+            metrics.add(
                 EXTRACTION, seconds=time.perf_counter() - started, record_count=read,
                 error_count=errors,
             )  # fmt: skip

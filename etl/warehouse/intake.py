@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -72,6 +72,14 @@ class Tally:
         if self.sketching:
             self.sketching.look(block.accepted)
 
+    def include(self, other: "Tally") -> None:
+        """Add the totals of the part of the source that comes next; its faults are not counted."""
+        self.notes.update(other.notes)
+        for name in ("read", "unparsed", "rejected", "examined", "returns", "returned"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        if self.sketching and other.sketching:
+            self.sketching.include(other.sketching)
+
     def count_faults(self, rejected: pa.RecordBatch) -> None:
         """Count the reasons of a block of rejected records, of very many the most frequent."""
         self.faults.update(faults_of(rejected))
@@ -99,7 +107,8 @@ class Intake:
     """What is to be staged of a source.
 
     Attributes:
-        blocks: the source, transformed.
+        fill: stages the records of the source, gives the rejected ones to `rejects`, and counts
+            both.
         rejects: takes the rejected records and the duplicates.
         originals: finds the records of duplicates as the source wrote them.
         refusal: likewise of records that the database refuses, with the reason and the column
@@ -116,7 +125,7 @@ class Intake:
         moment: as of when the records hold, where that is another one than that of the run.
     """
 
-    blocks: Iterable[LoadBlock]
+    fill: "Fill"
     rejects: Rejects
     originals: Originals
     refusal: Refusal
@@ -129,6 +138,45 @@ class Intake:
     tally: Tally = field(default_factory=Tally)
     on_read: Callable[[], None] = field(default=lambda: None)
     moment: datetime | None = None
+
+    def reject(self, staging: Staging, rejected: pa.RecordBatch) -> None:
+        """Keep rejected records, their keys and their reasons."""
+        staging.append_rejected_keys(rejected)
+        self.rejects.write(rejected)
+        self.tally.count_faults(rejected)
+
+
+# Fills a staging with the records of an intake.
+Fill = Callable[[Staging, Intake], None]
+
+
+def from_blocks(blocks: Iterable[LoadBlock]) -> Fill:
+    """Return what stages blocks, one after the other."""
+
+    def fill(staging: Staging, intake: Intake) -> None:
+        for block in blocks:
+            intake.tally.add(block)
+            for rejected in stage_block(staging, block, intake.refusal, intake.tally):
+                intake.reject(staging, rejected)
+
+    return fill
+
+
+def stage_block(
+    staging: Staging, block: LoadBlock, refusal: Refusal, tally: Tally
+) -> Iterator[pa.RecordBatch]:
+    """Stage a block, and yield what is rejected of it: by the database first, then by the rules.
+
+    Args:
+        staging: takes the accepted records.
+        block: the block, which was counted.
+        refusal: finds the records that the database does not take as the source wrote them.
+        tally: counts these.
+    """
+    for refused in staging.append(block.accepted):
+        tally.rejected += refused.rows.num_rows
+        yield refusal(pa.Table.from_batches([refused.rows]), refused.reason, "")
+    yield block.rejected
 
 
 def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
@@ -147,9 +195,7 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
     staging.begin()
     tally.sketching = None if intake.partial else Sketching(table)
     with staging.filling():
-        for block in intake.blocks:
-            tally.add(block)
-            _stage_block(staging, block, intake=intake, tally=tally)
+        intake.fill(staging, intake)
     intake.on_read()
     staging.verify()
     folded = staging.fold(intake.reached()) if table.feed else None
@@ -174,20 +220,6 @@ def stage_source(load: Load, table: Table, intake: Intake) -> Staged:
     )
 
 
-def _stage_block(staging: Staging, block: LoadBlock, *, intake: Intake, tally: Tally) -> None:
-    for refused in staging.append(block.accepted):
-        tally.rejected += refused.rows.num_rows
-        rows = pa.Table.from_batches([refused.rows])
-        _reject(staging, intake.refusal(rows, refused.reason, ""), intake)
-    _reject(staging, block.rejected, intake)
-
-
-def _reject(staging: Staging, rejected: pa.RecordBatch, intake: Intake) -> None:
-    staging.append_rejected_keys(rejected)
-    intake.rejects.write(rejected)
-    intake.tally.count_faults(rejected)
-
-
 def _set_duplicates_aside(staging: Staging, intake: Intake) -> int:
     losers = staging.remove_duplicates()
     if losers is None:
@@ -206,7 +238,7 @@ def _clean(load: Load, staging: Staging, intake: Intake) -> int:
             intake.rejects.write(intake.repeated(found.rows, found.reason))
         else:
             intake.tally.rejected += found.rows.num_rows
-            _reject(staging, intake.refusal(found.rows, found.reason, found.field), intake)
+            intake.reject(staging, intake.refusal(found.rows, found.reason, found.field))
     return duplicates
 
 
@@ -223,7 +255,7 @@ def _reject_without_parent(staging: Staging, intake: Intake) -> None:
             if found.num_rows:
                 intake.tally.rejected += found.num_rows
                 reasons = _without_parent(column, parent, found)
-                _reject(staging, intake.refusal(found, reasons, column.name), intake)
+                intake.reject(staging, intake.refusal(found, reasons, column.name))
             if not (itself and found.num_rows):
                 break
 

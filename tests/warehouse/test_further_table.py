@@ -15,7 +15,7 @@ from etl.rejects import reject_block
 from etl.rules.blocks import LoadBlock
 from etl.schema.tables import CUSTOMER_DIM, STAR_TABLES, Column, Kind, Role, Table
 from etl.sources.window import EVERYTHING
-from etl.warehouse.intake import Intake, stage_source
+from etl.warehouse.intake import Intake, from_blocks, stage_source
 from etl.warehouse.staging import known_rows
 from etl.warehouse.tables import create_tables
 from etl.warehouse.transactions import Limits, Load, load_staged
@@ -64,7 +64,7 @@ def load(db: DatabaseManager, items: list[Item], mode: str = INCREMENTAL) -> App
     plan = RunPlan(audit.next_run_id(db, now), "test", mode, EVERYTHING, now)
     run = Load(db, plan, Limits(batch_rows=2), lambda *_: None, tables=TABLES)
     audit.begin_run(db, plan)
-    intake = Intake([block], Rejects(), lambda _: reject_block((), []),
+    intake = Intake(from_blocks([block]), Rejects(), lambda _: reject_block((), []),
                     lambda *_: reject_block((), []))  # fmt: skip
     staged = stage_source(run, ITEM, intake)
     return load_staged(run, [staged])

@@ -36,7 +36,7 @@ from etl.schema.versioned import NEVER, ended_key_table, versioned
 from etl.schema.versions import Versions
 from etl.sources.window import EVERYTHING
 from etl.warehouse.apply import preview
-from etl.warehouse.intake import Intake, stage_source
+from etl.warehouse.intake import Intake, from_blocks, stage_source
 from etl.warehouse.tables import create_tables
 from etl.warehouse.transactions import Limits, Load, load_staged
 from etl.warehouse.versions import end_versions
@@ -143,7 +143,8 @@ class Warehouse:
         block = LoadBlock(accepted, reject_block((), refused), {})
         nothing = reject_block((), [])
         return stage_source(run, self.table, Intake(
-            [block], Rejects(), lambda _: nothing, lambda *_: nothing, moment=day))  # fmt: skip
+            from_blocks([block]), Rejects(), lambda _: nothing, lambda *_: nothing, moment=day,
+        ))  # fmt: skip
 
     def remove(self, keys: Sequence[tuple[str, datetime]]) -> int:
         wanted = ended_key_table(self.table)

@@ -29,7 +29,7 @@ from etl.rules.declared import Declaration
 from etl.schema.tables import STAR_TABLES, Column, Feed, Kind, Table
 from etl.sources.changes.debezium import EventForm, read_events
 from etl.sources.window import EVERYTHING
-from etl.warehouse.intake import Intake, stage_source
+from etl.warehouse.intake import Intake, from_blocks, stage_source
 from etl.warehouse.tables import create_tables
 from etl.warehouse.transactions import Limits, Load, load_staged
 
@@ -155,7 +155,7 @@ class Target:
         self.path.write_text("".join(f"{json.dumps(e)}\n" for e in events), encoding="utf-8")
         run = self._run()
         audit.begin_run(self.db, run.plan)
-        intake = Intake(self._blocks(), Rejects(), _no_records, _no_refusals)
+        intake = Intake(from_blocks(self._blocks()), Rejects(), _no_records, _no_refusals)
         applied = load_staged(run, [stage_source(run, self.table, intake)])
         audit.require_balance(self.db, run.plan.run_id)
         return applied.of(self.table)
