@@ -1,25 +1,20 @@
-"""What the warehouse remembers of its runs: history, counts, watermark, checks.
+"""What the warehouse remembers of its runs: their history and the counts of their loads.
 
-Counts and watermark are written in the transaction of the load they speak of, so that they are
-there exactly when the rows are.
+Counts are written in the transaction of the load they speak of, so that they are there exactly
+when the rows are.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-import pyarrow as pa
-
-from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
-from etl.engines.dialect import (
-    quoted,
-)
+from etl.engines.dialect import quoted
 from etl.errors import LoadingError
+from etl.history.audit_rows import cut, insert_rows, write_row, write_rows
 from etl.history.runs import (
     BACKFILL,
     ONE_DATE,
@@ -29,19 +24,7 @@ from etl.history.runs import (
     RunPlan,
     run_id_after,
 )
-from etl.schema.arrow import arrow_schema
-from etl.schema.tables import (
-    ETL_COLUMN_CHANGE,
-    ETL_LOAD,
-    ETL_POSITION,
-    ETL_RUN,
-    ETL_SETTING,
-    ETL_WATERMARK,
-    Column,
-    Feed,
-    Kind,
-    Table,
-)
+from etl.schema.tables import ETL_COLUMN_CHANGE, ETL_LOAD, ETL_RUN, Table
 from etl.sources.window import EVERYTHING, Window
 
 RUNNING = "running"
@@ -84,7 +67,7 @@ def begin_run(db: DatabaseManager, plan: RunPlan) -> None:
         "status": RUNNING,
         "started_at": plan.started_at,
     }
-    _insert(db, ETL_RUN, row)
+    write_row(db, ETL_RUN, row)
 
 
 def finish_run(
@@ -96,11 +79,6 @@ def finish_run(
         'UPDATE "etl_run" SET "status" = ?, "finished_at" = ?, "error" = ? WHERE "run_id" = ?;',
         (status, finished_at, cut(error, width) or None, run_id),
     )
-
-
-def cut(text: str, units: int) -> str:
-    """Return the text cut to so many UTF-16 units, as a server counts them."""
-    return text.encode("utf-16-le", "replace")[: 2 * units].decode("utf-16-le", "ignore")
 
 
 def last_success(db: DatabaseManager) -> datetime | None:
@@ -287,7 +265,7 @@ def _write_again(
         f'DELETE FROM {quoted(table.name)} WHERE "run_id" = ? AND "table_name" IN ({marks});',  # noqa: S608  # our own names
         (run_id, *names),
     )
-    _insert_all(db, table, rows)
+    write_rows(db, table, rows)
 
 
 def batches_done(db: DatabaseManager, run_id: str, table_name: str) -> int:
@@ -345,179 +323,6 @@ def _whole_params(table: Table) -> tuple[object, ...]:
     return (*READS_WHOLE_SOURCES, *window)
 
 
-def read_watermark(db: DatabaseManager, table: Table) -> datetime | None:
-    """Return up to which time runs have read the records of a table; None before the first."""
-    reached = read_watermarks(db).get(table.name)
-    return reached.time if reached and reached.number is None else None
-
-
-def read_number(db: DatabaseManager, table: Table) -> int | None:
-    """Return the largest number by which runs have read a table; None before the first."""
-    reached = read_watermarks(db).get(table.name)
-    return reached.number if reached else None
-
-
-@dataclass(frozen=True)
-class Reached:
-    """How far the records of a table have been read.
-
-    Attributes:
-        time: the newest record; beside a number the moment at which that was reached.
-        run_id: the run that has read it.
-        number: the largest one, where records are read by number; None: the time says it.
-    """
-
-    time: datetime
-    run_id: str
-    number: int | None = None
-
-
-def read_watermarks(db: DatabaseManager, *, upgraded: bool = True) -> dict[str, Reached]:
-    """Return by table how far it has been read.
-
-    Args:
-        db: the warehouse.
-        upgraded: whether it has the column of numbers already.
-    """
-    number = '"largest_number"' if upgraded else "NULL"
-    rows = db.query(
-        f'SELECT "table_name", "watermark", "run_id", {number} FROM "etl_watermark";'  # noqa: S608  # one of two constants
-    )
-    return {table: Reached(*reached) for table, *reached in rows}
-
-
-def forget(db: DatabaseManager, table: Table, table_name: str) -> None:
-    """Delete what an audit table says of a table."""
-    db.execute(f'DELETE FROM "{table.name}" WHERE "table_name" = ?;', (table_name,))  # noqa: S608  # our own table
-
-
-def move_watermark(
-    db: DatabaseManager, plan: RunPlan, table: Table, reached: datetime | None
-) -> None:
-    """Move the watermark of a table, never back.
-
-    Args:
-        db: the warehouse, in the transaction of the load.
-        plan: the run.
-        table: the table.
-        reached: the newest record read that does not lie in the future; None: there is none.
-    """
-    known = read_watermark(db, table)
-    if reached is None or (known is not None and known >= reached):
-        return
-    _reach(db, table.name, Reached(reached, plan.run_id))
-
-
-def move_number(db: DatabaseManager, plan: RunPlan, table: Table, largest: int | None) -> None:
-    """Move the largest number that was read of a table, never back.
-
-    Args:
-        db: the warehouse, in the transaction of the load.
-        plan: the run.
-        table: the table.
-        largest: of the records read; None: there are none.
-    """
-    known = read_number(db, table)
-    if largest is not None and (known is None or largest > known):
-        _reach(db, table.name, Reached(plan.started_at, plan.run_id, largest))
-
-
-def _reach(db: DatabaseManager, table_name: str, reached: Reached) -> None:
-    db.execute('DELETE FROM "etl_watermark" WHERE "table_name" = ?;', (table_name,))
-    _insert(db, ETL_WATERMARK, {
-        "table_name": table_name, "watermark": reached.time, "run_id": reached.run_id,
-        "largest_number": reached.number,
-    })  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ReadTo:
-    """How far the changes of a table have been read.
-
-    Attributes:
-        position: of the newest change; empty before the first.
-        cleared: of the newest change that emptied the table; empty: there was none.
-        run_id: the run that read it.
-    """
-
-    position: str = ""
-    cleared: str = ""
-    run_id: str = ""
-
-
-def read_positions(db: DatabaseManager) -> dict[str, ReadTo]:
-    """Return by table how far its changes have been read."""
-    rows = db.query('SELECT "table_name", "position", "cleared", "run_id" FROM "etl_position";')
-    return {name: ReadTo(position, cleared or "", run) for name, position, cleared, run in rows}
-
-
-def read_position(db: DatabaseManager, table: Table) -> ReadTo:
-    """Return how far the changes of a table have been read."""
-    return read_positions(db).get(table.name, ReadTo())
-
-
-def move_position(db: DatabaseManager, plan: RunPlan, table: Table, read_to: ReadTo) -> None:
-    """Move the position of a table; of a feed in any order never back.
-
-    Args:
-        db: the warehouse, in the transaction of the load.
-        plan: the run.
-        table: the table.
-        read_to: how far the run has read.
-    """
-    known = read_position(db, table) if table.feed is Feed.ANY_ORDER else ReadTo()
-    position = max(known.position, read_to.position)
-    if not position:
-        return
-    forget(db, ETL_POSITION, table.name)
-    cleared = max(known.cleared, read_to.cleared) or None
-    row = {"table_name": table.name, "position": position, "cleared": cleared}
-    _insert(db, ETL_POSITION, row | {"run_id": plan.run_id})
-
-
-def record_settings(
-    db: DatabaseManager, plan: RunPlan, table: Table, settings: Mapping[str, str]
-) -> None:
-    """Record the settings with which a run computes rows of a table.
-
-    A run that computes every row of it anew replaces what earlier runs have recorded.
-
-    Args:
-        db: the warehouse, in the transaction of the load.
-        plan: the run.
-        table: the table.
-        settings: by name, the value as text.
-    """
-    if plan.full_refresh or not (table.window or plan.is_partial):
-        db.execute('DELETE FROM "etl_setting" WHERE "table_name" = ?;', (table.name,))
-    if not settings:
-        return
-    same = " OR ".join('("setting" = ? AND "value" = ?)' for _ in settings)
-    places = (part for place in settings.items() for part in place)
-    db.execute(
-        f'DELETE FROM "etl_setting" WHERE "table_name" = ? AND ({same});',  # noqa: S608  # marks
-        (table.name, *places),
-    )
-    _insert_all(db, ETL_SETTING, [
-        {"table_name": table.name, "setting": setting, "value": value, "run_id": plan.run_id}
-        for setting, value in settings.items()
-    ])  # fmt: skip
-
-
-def read_settings(db: DatabaseManager) -> dict[str, dict[str, list[str]]]:
-    """Return the settings that computed the rows: by table and setting, the values, oldest first.
-
-    More than one value means that some rows were computed with each of them.
-    """
-    found: dict[str, dict[str, list[str]]] = {}
-    for table_name, setting, value in db.query(
-        'SELECT "table_name", "setting", "value" FROM "etl_setting" '
-        'ORDER BY "table_name", "setting", "run_id";'
-    ):
-        found.setdefault(table_name, {}).setdefault(setting, []).append(value)
-    return found
-
-
 def expected_rows(db: DatabaseManager, table: Table) -> int:
     """Return how many rows the audited loads of all runs should have left in a table."""
     counted = "rows_inserted + rows_inferred - rows_removed"
@@ -527,67 +332,3 @@ def expected_rows(db: DatabaseManager, table: Table) -> int:
             (table.name,),
         )
     )
-
-
-def replace_row(db: DatabaseManager, table: Table, row: Mapping[str, object]) -> None:
-    """Write a row of an audit table in place of the one with its key, in the caller's transaction.
-
-    Args:
-        db: the warehouse, in a transaction.
-        table: the table.
-        row: the row, whole.
-    """
-    same = " AND ".join(f"{quoted(name)} = ?" for name in table.key)
-    place = tuple(row[name] for name in table.key)
-    db.execute(f"DELETE FROM {quoted(table.name)} WHERE {same};", place)  # noqa: S608  # our own names
-    _insert(db, table, row)
-
-
-def replace_rows(
-    db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]], *, by: Sequence[str]
-) -> None:
-    """Write rows of an audit table in place of those like them, so that it may be done twice.
-
-    Args:
-        db: the open warehouse, outside a transaction.
-        table: the table.
-        rows: its new rows.
-        by: the columns in which those are like them that go.
-    """
-    same = " AND ".join(f"{quoted(name)} = ?" for name in by)
-    with db.transaction():
-        for place in {tuple(row[name] for name in by) for row in rows}:
-            db.execute(f"DELETE FROM {quoted(table.name)} WHERE {same};", place)  # noqa: S608  # our own names
-        insert_rows(db, table, rows)
-
-
-def insert_rows(db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write rows of an audit table; texts are cut to their columns, empty ones are left out."""
-    schema = arrow_schema(table.columns)
-    fitting = [{c.name: _fitting(c, row.get(c.name)) for c in table.columns} for row in rows]
-    db.append(table, pa.RecordBatch.from_pylist(fitting, schema=schema))
-
-
-def _fitting(column: Column, value: object) -> object:
-    if column.kind is Kind.TEXT and value is not None:
-        text = cut(str(value), column.width)
-        return text if text or column.required else None
-    if column.kind is Kind.DECIMAL and value is not None:
-        return Decimal(str(value)).quantize(Decimal(1).scaleb(-column.scale))
-    return value
-
-
-def _insert_all(db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert rows, as many with a statement as a server takes parameters."""
-    many = _MOST_PARAMETERS // len(table.columns)
-    for start in range(0, len(rows), many):
-        part = rows[start : start + many]
-        values = [row.get(name) for row in part for name in table.names]
-        db.execute(sql_dialects.insert_rows(table, len(part)), values)
-
-
-_MOST_PARAMETERS = 2000  # SQL Server takes 2,100 with a statement
-
-
-def _insert(db: DatabaseManager, table: Table, row: Mapping[str, object]) -> None:
-    db.execute(sql_dialects.insert_row(table), [row.get(name) for name in table.names])

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from etl.engines.database import DatabaseManager
-from etl.history import audit as run_history
+from etl.history import audit_rows
 from etl.history.audit import LOADED
 from etl.history.outcomes import Reject
 from etl.history.runs import LoadCounts, utc_now
@@ -81,9 +81,9 @@ def record_lineage(db: DatabaseManager, run_id: str, lineage: Mapping[str, Linea
         tell(each, logging.DEBUG)
     if lineage:
         rows = [_row(each, run_id) for each in lineage.values()]
-        run_history.replace_rows(db, ETL_LINEAGE, rows, by=ETL_LINEAGE.key)
+        audit_rows.replace_rows(db, ETL_LINEAGE, rows, by=ETL_LINEAGE.key)
     if files := [row for each in lineage.values() for row in _file_rows(each, run_id)]:
-        run_history.replace_rows(db, ETL_LINEAGE_FILE, files, by=ETL_LINEAGE_FILE.key)
+        audit_rows.replace_rows(db, ETL_LINEAGE_FILE, files, by=ETL_LINEAGE_FILE.key)
 
 
 def extracted_at(db: DatabaseManager, table: Table) -> datetime | None:

@@ -13,7 +13,7 @@ from etl.cloud.paths import FORMS, cloud_path
 from etl.engines.database import DatabaseManager
 from etl.errors import ConfigurationError
 from etl.findings import FINDINGS, NO_RECORDS, unknown_names
-from etl.history import audit
+from etl.history import audit, settings_used, watermarks
 from etl.history.outcomes import SourceOutcome
 from etl.history.read_keys import oldest_kept, read_since
 from etl.history.records import missed_runs, record_missed
@@ -94,7 +94,7 @@ def _window_of_table(
     db: DatabaseManager, args: Arguments, table: Table, *, lag_days: int
 ) -> Window:
     """The records of a table that are asked for: of a plain run, those since its last one."""
-    watermark = audit.read_watermark(db, table)
+    watermark = watermarks.read_watermark(db, table)
     window = window_of(args, watermark=watermark, lag_days=lag_days)
     if mode_of(args) == INCREMENTAL and table.key:
         for missed in audit.windows_to_reload(db, table):
@@ -158,7 +158,7 @@ def _going_on(run: RunContext, own: OwnLoad) -> OwnLoad:
     """A feed of changes, from where the last load of it has ended."""
     if own.changes is None:
         return own
-    position = "" if run.plan.full_refresh else audit.read_position(run.db, own.table).position
+    position = "" if run.plan.full_refresh else watermarks.read_position(run.db, own.table).position
     return replace(own, records=own.changes.after(position))
 
 
@@ -175,7 +175,7 @@ def _own_window(run: RunContext, own: OwnLoad) -> AnyWindow:
 
 def _numbers(run: RunContext, own: OwnLoad) -> Numbers:
     """The records of a load that are asked for by number."""
-    reached = audit.read_number(run.db, own.table) if run.plan.mode == INCREMENTAL else None
+    reached = watermarks.read_number(run.db, own.table) if run.plan.mode == INCREMENTAL else None
     window = since_number(reached, own.options.lag_ids)
     if own.table.key or reached is None:
         return window
@@ -274,7 +274,7 @@ def require_accepted(accepted: Sequence[str], own: Sequence[OwnLoad]) -> None:
 def notices_of_settings(run: RunContext) -> Iterator[str]:
     """Yield which settings of the rules differ from those that earlier rows were computed with."""
     present = rule_settings(run.config)
-    for table, settings in audit.read_settings(run.db).items():
+    for table, settings in settings_used.read_settings(run.db).items():
         for name, values in settings.items():
             value = present.get(table, {}).get(name)
             others = [other or "none" for other in values if other != value]

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from etl.engines.database import DatabaseManager
-from etl.history import audit
+from etl.history import audit_rows
 from etl.history.audit import SUCCESS
 from etl.history.runs import RunPlan, run_id_after
 from etl.history.sketches import VALUES, Sketch, distance, mean_of
@@ -113,7 +113,7 @@ def look_for_drift(
     rows = [_row(plan, table, name, sketch) for table, columns in sketches.items()
             for name, sketch in columns.items()]  # fmt: skip
     if rows:
-        audit.replace_rows(db, ETL_DISTRIBUTION, rows, by=["run_id"])
+        audit_rows.replace_rows(db, ETL_DISTRIBUTION, rows, by=["run_id"])
     db.execute(_FORGET, (oldest,))
     found = (
         _anomaly(table, name, (sketch, earlier.get((table, name), [])), limit)

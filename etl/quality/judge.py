@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Dict
 
 from etl.engines.database import DatabaseManager
-from etl.history import audit as run_history
+from etl.history import audit_rows
 from etl.history.runs import REPROCESS, Applied, RunPlan, utc_now
 from etl.monitoring.logs import IN_SUMMARY
 from etl.quality.anomalies import (
@@ -87,7 +87,7 @@ def judge(
         *_anomalies(db, plan, applied, quality["scores"]),
         *look_for_drift(db, plan, asked.sketches, asked.drift),
     ]
-    run_history.replace_rows(db, ETL_QUALITY, list(_rows(plan, quality)), by=["run_id"])
+    audit_rows.replace_rows(db, ETL_QUALITY, list(_rows(plan, quality)), by=["run_id"])
     _log(quality["checks"], anomalies)
     return Judged(quality, anomalies)
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from etl.engines import ddl
 from etl.engines.database import DatabaseManager
-from etl.history.audit import read_position
 from etl.history.runs import Applied, Folded, LoadCounts, Staged
+from etl.history.watermarks import read_position
 from etl.schema.tables import Feed, Table, removed_table
 from etl.schema.versioned import ended_key_table
 from etl.warehouse import changes_sql, staging_sql

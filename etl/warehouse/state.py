@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.errors import ConfigurationError
-from etl.history import audit
+from etl.history import audit_rows, watermarks
 from etl.schema.tables import (
     ETL_INPUT,
     ETL_POSITION,
@@ -89,9 +89,11 @@ def read_states(db: DatabaseManager, config: Config) -> tuple[SourceState, ...]:
     """
     known = read_catalog(db, [ETL_WATERMARK.name]).columns
     columns = known.get(ETL_WATERMARK.name, {})
-    reached = audit.read_watermarks(db, upgraded="largest_number" in columns) if columns else {}
+    reached = (
+        watermarks.read_watermarks(db, upgraded="largest_number" in columns) if columns else {}
+    )
     by_cursor = [_with(state, reached.get(state.table)) for state in _by_cursor(config)]
-    positions = audit.read_positions(db) if ETL_POSITION.name in known else {}
+    positions = watermarks.read_positions(db) if ETL_POSITION.name in known else {}
     feeds = _of_changes(config)
     changes = [_read_to(state, positions.get(state.table)) for state in feeds]
     return (*by_cursor, *changes)
@@ -103,12 +105,12 @@ def _of_changes(config: Config) -> Iterator[SourceState]:
             yield SourceState(name, load.table, str(load.source.type), 0)
 
 
-def _read_to(state: SourceState, read_to: audit.ReadTo | None) -> SourceState:
-    known = read_to or audit.ReadTo()
+def _read_to(state: SourceState, read_to: watermarks.ReadTo | None) -> SourceState:
+    known = read_to or watermarks.ReadTo()
     return replace(state, reached=known.position or None, run_id=known.run_id)
 
 
-def _with(state: SourceState, reached: audit.Reached | None) -> SourceState:
+def _with(state: SourceState, reached: watermarks.Reached | None) -> SourceState:
     if reached is None:
         return state
     end = reached.time if reached.number is None else reached.number
@@ -153,6 +155,6 @@ def forget_state(db: DatabaseManager, state: SourceState) -> None:
     known = read_catalog(db, tables).columns
     with db.transaction():
         for name in tables.keys() & known.keys():
-            audit.forget(db, tables[name], state.table)
+            audit_rows.forget(db, tables[name], state.table)
         if keys in known:
             db.execute(f"DELETE FROM {quoted(keys)};")  # noqa: S608  # our own table

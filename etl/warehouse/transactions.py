@@ -17,7 +17,7 @@ import pyarrow as pa
 from etl.engines.database import DatabaseManager
 from etl.errors import HeldBackError, LoadingError
 from etl.history import audit as run_history
-from etl.history import inputs
+from etl.history import inputs, settings_used, watermarks
 from etl.history.inputs import KnownInput
 from etl.history.read_keys import KEPT_DAYS, forget_read_keys, record_read_keys
 from etl.history.runs import Applied, Input, LoadCounts, RunPlan, Staged, utc_now
@@ -246,24 +246,24 @@ def _record_reading(load: Load, staged: Staged) -> None:
     if table.window and load.plan.moves_watermark:
         _move_on(load, staged)
     if staged.folded:
-        read_to = run_history.ReadTo(staged.folded.position, staged.folded.cleared)
-        run_history.move_position(load.db, load.plan, table, read_to)
+        read_to = watermarks.ReadTo(staged.folded.position, staged.folded.cleared)
+        watermarks.move_position(load.db, load.plan, table, read_to)
     _mark_recovered(load, table)
 
 
 def _move_on(load: Load, staged: Staged) -> None:
     db, plan, table = load.db, load.plan, staged.table
     if counts_up(table):
-        run_history.move_number(db, plan, table, staging.largest_staged(db, table, staged.rows))
+        watermarks.move_number(db, plan, table, staging.largest_staged(db, table, staged.rows))
         return
     newest = staging.newest_staged(db, table, staged.rows, now=plan.started_at)
-    run_history.move_watermark(db, plan, table, newest)
+    watermarks.move_watermark(db, plan, table, newest)
 
 
 def _record_settings(load: Load, staged: Staged) -> None:
     settings = load.settings.get(staged.table.name)
     if settings and staged.rows_read > staged.rows_rejected:
-        run_history.record_settings(load.db, load.plan, staged.table, settings)
+        settings_used.record_settings(load.db, load.plan, staged.table, settings)
 
 
 def _mark_recovered(load: Load, table: Table) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from etl.engines import ddl
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
-from etl.history.audit import replace_row
+from etl.history.audit_rows import replace_row
 from etl.history.runs import Applied, Folded, LoadCounts, Staged
 from etl.schema.tables import ETL_SNAPSHOT, Table
 from etl.warehouse import versions_sql as sql

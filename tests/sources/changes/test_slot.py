@@ -194,7 +194,7 @@ main(sys.argv[1:])
 @pytest.mark.parametrize(
     ("place", "is_loaded"),
     [
-        ("etl.history.audit.move_position", False),  # before the commit
+        ("etl.history.watermarks.move_position", False),  # before the commit
         ("etl.sources.changes.slot.SlotRecords.loaded", True),  # before the slot forgets
     ],
 )
