@@ -18,17 +18,19 @@ from etl.rules.values import (
     COUNTRY_CODE,
     DIGIT,
     EMAIL,
+    EXTENSION,
+    FOREIGN_DIGITS,
     FULL_DIGITS,
     FULL_NUMBER,
     INTEGER_BITS,
     LOCAL_DIGITS,
+    STANDARD_NUMBER,
     decimal_of,
     integer_of,
     is_whole,
     local_template,
     name_of,
     number_of,
-    phone_of,
     utf16_length,
 )
 from etl.schema.tables import (
@@ -157,14 +159,35 @@ def clean_phone(
     if not odd.true_count:
         return _plain_phones(text, default_area_code)
     phones, valid = _plain_phones(pc.if_else(odd, None, text), default_area_code)
-    others = text.filter(odd)
-    numbers = by_distinct(others, lambda each: phone_of(each, default_area_code)[0], pa.string())
-    full = by_distinct(others, lambda each: phone_of(each, default_area_code)[1], pa.bool_())
+    numbers, full = _odd_phones(text.filter(odd), default_area_code)
     return pc.replace_with_mask(phones, odd, numbers), pc.replace_with_mask(valid, odd, full)
 
 
-# A country code other than 1, or an extension.
-_ODD_PHONE = r"^\+[^0-9]*[02-9]|[xX]"
+# A country code other than 1.
+_FOREIGN = r"^\+[^0-9]*[02-9]"
+# That, or an extension.
+_ODD_PHONE = _FOREIGN + "|[xX]"
+_EXTENSION = f"^(?i:{EXTENSION.pattern})$"
+_STANDARD = f"^(?:{STANDARD_NUMBER})$"
+
+
+def _odd_phones(text: pa.Array, default_area_code: str | None) -> tuple[pa.Array, pa.Array]:
+    """The phone numbers that are foreign or may have an extension, as `phone_of` reads them."""
+    foreign = pc.match_substring_regex(text, _FOREIGN)
+    parts = pc.extract_regex(pc.if_else(foreign, None, text), _EXTENSION)
+    number, extension = (pc.struct_field(parts, name) for name in ("number", "extension"))
+    phones, full = _plain_phones(pc.coalesce(number, text), default_area_code)
+    twice = pc.fill_null(pc.match_substring_regex(number, _EXTENSION), False)
+    extended = pc.and_not(pc.match_substring_regex(phones, _STANDARD), twice)
+    with_extension = pc.binary_join_element_wise(phones, extension, " ext ")
+    phones = pc.if_else(pc.is_null(extension), phones, pc.if_else(extended, with_extension, text))
+    full = pc.and_(full, pc.or_(pc.is_null(extension), extended))
+    return pc.if_else(foreign, text, phones), pc.if_else(foreign, _may_be_foreign(text), full)
+
+
+def _may_be_foreign(text: pa.Array) -> pa.Array:
+    counts = np.diff(_digits_of(text)[1])
+    return pa.array((counts >= FOREIGN_DIGITS.start) & (counts < FOREIGN_DIGITS.stop))
 
 
 def _plain_phones(text: pa.Array, default_area_code: str | None) -> tuple[pa.Array, pa.Array]:

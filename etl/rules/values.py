@@ -198,6 +198,7 @@ def phone_of(text: str, default_area_code: str | None = None) -> tuple[str | Non
 
 # With a country code, as E.164 counts them; fewer than 8 are none of a subscriber.
 FOREIGN_DIGITS = range(8, 16)
+STANDARD_NUMBER = r"(?:\([0-9]{3}\) )?[0-9]{3}-[0-9]{4}"
 EXTENSION = re.compile(
     r"(?P<number>.*[0-9)])[ ,;]*(?:extension|ext|x)[.: ]*(?P<extension>[0-9]{1,6})", re.IGNORECASE
 )
@@ -220,7 +221,7 @@ def is_foreign(text: str) -> bool:
 
 def _is_standard(number: str) -> bool:
     """Whether a number was brought into its standard form."""
-    return re.fullmatch(r"(\([0-9]{3}\) )?[0-9]{3}-[0-9]{4}", number) is not None
+    return re.fullmatch(STANDARD_NUMBER, number) is not None
 
 
 def _filled_in(template: str, digits: str) -> str:

@@ -175,6 +175,9 @@ def test_a_column_of_addresses_is_cleaned_and_judged_like_its_values(
         ("5551234", "555-1234", False),
         (" 555-1234 ", "555-1234", False),
         ("555-1234 x5", "555-1234 ext 5", False),
+        ("55-1234 x1 x2", "55-1234 x1 x2", False),
+        ("555x1234 555 ext. 1", "(555) 123-4555 ext 1", True),
+        ("+49 30 901820", "+49 30 901820", True),
         (" ext. 7 ", "ext. 7", False),
         ("\u0665\u0665\u0665\u0661\u0662\u0663\u0664",) * 2 + (False,),
         (" ", None, False),
@@ -196,7 +199,9 @@ def test_a_default_area_code_completes_seven_digits_only() -> None:
 
 
 @given(
-    columns(texts(["1", "5", "555", "1234", "-", " ", "x", "\u0665", "é", "\x00"])),
+    columns(
+        texts(["1", "5", "555", "1234", "-", " ", "x", " EXT.", "+", "\n", "\u0665", "é", "\x00"])
+    ),
     st.sampled_from([None, "425"]),
 )
 def test_a_column_of_numbers_is_formatted_like_its_values(
