@@ -18,7 +18,7 @@ from pipeline_runs import Project, command, read_csv
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.files import PART
-from etl.history import audit
+from etl.history import watermarks
 from etl.history.summary import RunSummary
 
 NAMES = ("read", "inserted", "updated", "unchanged", "rejected", "duplicate", "vanished", "removed")
@@ -213,7 +213,7 @@ def test_the_watermark_moves_with_its_load_or_not_at_all(
         raise LoadingError("no room")
 
     with monkeypatch.context() as patched:
-        patched.setattr(audit, "move_watermark", fails)
+        patched.setattr(watermarks, "move_watermark", fails)
         (source,) = project.run("--only", "sold")["sources"]
     assert source["status"] == "failed"
     assert project.query("SELECT * FROM sold") == []

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
-from etl.history import audit
+from etl.history import audit, watermarks
 from etl.history.runs import INCREMENTAL, LoadCounts, RunPlan, utc_now
 from etl.rules.blocks import LoadBlock
 from etl.rules.changes import transform_changes
@@ -198,7 +198,7 @@ def test_events_in_any_order_twice_and_interrupted_make_the_target_equal_the_sou
         if is_interrupted:
             before = target.rows()
             with pytest.MonkeyPatch.context() as patch, pytest.raises(LoadingError):
-                patch.setattr(audit, "move_position", _interrupted)
+                patch.setattr(watermarks, "move_position", _interrupted)
                 target.load([*events, {"op": "t", "source": {"lsn": 0}}])
             assert target.rows() == before
         counts = target.load(events)
