@@ -16,8 +16,9 @@ from etl.rules.declared import read_keys, transform_declared
 from etl.schema.tables import Kind
 from etl.settings.config import Config
 from etl.sources.csv_header import listed
-from etl.sources.declared import files_of
-from etl.sources.gaps import SeenNumbers, gaps_in_words
+from etl.sources.declared import Records, files_of
+from etl.sources.division import division_of
+from etl.sources.gaps import SeenNumbers
 from etl.sources.watch import Watch
 from etl.sources.window import AnyWindow, Numbers, is_everything
 from etl.warehouse.own_cleaning import cleaning_of, made_up
@@ -75,9 +76,13 @@ def _own_feed(own: OwnLoad, window: AnyWindow, watch: Watch) -> Feed:
     def originals(losers: pa.Table) -> pa.Table:
         return own.records.originals(losers, columns)
 
+    def read(records: Records) -> Iterator[Block]:
+        return _blocks(replace(own, records=records), window, watch)
+
     feed = Feed(
-        lambda: _blocks(own, window, watch), originals, own.records.place,
-        own.records.asked(window), trace=own.records.trace, files=files_of(own.records),
+        lambda: read(own.records), originals, own.records.place, own.records.asked(window),
+        trace=own.records.trace, files=files_of(own.records),
+        division=division_of(own.records, read),
     )  # fmt: skip
     changes = own.changes
     if changes is None:
@@ -99,8 +104,8 @@ def _blocks(own: OwnLoad, window: AnyWindow, watch: Watch) -> Iterator[Block]:
         yield replace(block, records=records, rejected=_shaped(block.rejected, columns))
     if dates:
         watch.end_dates(listed(dates))
-    if seen is not None and (gaps := seen.gaps()):
-        watch.warnings[gaps_in_words(str(own.options.cursor), gaps)] = None
+    if seen is not None:
+        watch.see_numbers(str(own.options.cursor), seen)
 
 
 def _numbers_seen(own: OwnLoad, window: AnyWindow) -> SeenNumbers | None:

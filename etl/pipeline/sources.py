@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat, extra_names
 from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.declared import CsvRecords, JsonRecords, Records, files_of, holds_json
+from etl.sources.division import FileDivision, division_of
 from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape
@@ -80,6 +82,7 @@ class Feed:
         rows: how many rows of a query were read; a file is measured by its trace.
         reached: says how far a feed of changes has been read.
         loaded: lets it forget what has been loaded up to a position.
+        division: how it is read in pieces; None: as a whole.
     """
 
     read: Callable[[], Iterator[Block]]
@@ -92,6 +95,7 @@ class Feed:
     rows: Meter = field(default_factory=Meter)
     reached: Callable[[], str] = str
     loaded: Callable[[str], None] = field(default=lambda _position: None)
+    division: FileDivision | None = None
 
     @property
     def traced(self) -> FileTrace | None:
@@ -307,10 +311,11 @@ def _customers(config: Config, window: Window, watch: Watch) -> Feed:
         records = _json_records(config, "customers", CUSTOMER_COLUMNS)
         return _feed_of(records, CUSTOMER_COLUMNS, window, watch)
     files, written = _files(config, "customers"), csv_format_of(config, "customers")
+    read = partial(read_customers, csv_format=written, watch=watch)
     return Feed(
-        lambda: read_customers(files, csv_format=written, watch=watch),
-        _csv_originals(files, CUSTOMER_COLUMNS, written),
+        lambda: read(files), _csv_originals(files, CUSTOMER_COLUMNS, written),
         _place(config, "customers"), trace=files.only_trace, files=files,
+        division=FileDivision(read),
     )  # fmt: skip
 
 
@@ -319,12 +324,14 @@ def _products(config: Config, window: Window, watch: Watch) -> Feed:
         return _feed_of(other, PRODUCT_COLUMNS, window, watch)
     files, options = _files(config, "products"), config.files.pipeline.source("products")
     records = options.records or PRODUCTS
+    read = partial(read_products, records=records, extra=options.extra, watch=watch)
     return Feed(
-        lambda: read_products(files, records=records, extra=options.extra, watch=watch),
+        lambda: read(files),
         lambda losers: files.originals(
             _rows_of(losers), lambda path, rows: read_product_originals(path, rows, records)
         ),
         _place(config, "products"), trace=files.only_trace, files=files,
+        division=FileDivision(read),
     )  # fmt: skip
 
 
@@ -389,7 +396,7 @@ def _json_records(config: Config, name: str, columns: tuple[str, ...]) -> JsonRe
 
 
 def _feed_of(records: Records, columns: tuple[str, ...], window: Window, watch: Watch) -> Feed:
-    def blocks() -> Iterator[Block]:
+    def blocks(records: Records) -> Iterator[Block]:
         dates = [name for name in _DATES if name in columns]
         watch.begin()
         for block in records.blocks(columns, window, watch):
@@ -400,8 +407,8 @@ def _feed_of(records: Records, columns: tuple[str, ...], window: Window, watch: 
             watch.end_dates(name)
 
     return Feed(
-        blocks, lambda losers: records.originals(losers, columns), records.place,
-        trace=records.trace, files=files_of(records),
+        lambda: blocks(records), lambda losers: records.originals(losers, columns), records.place,
+        trace=records.trace, files=files_of(records), division=division_of(records, blocks),
     )  # fmt: skip
 
 
@@ -424,10 +431,11 @@ def _sales(config: Config, window: Window, watch: Watch) -> Feed:
 
 def _sales_file(config: Config, window: Window, watch: Watch) -> Feed:
     files, reading = _files(config, "sales"), _sales_reading(config, watch)
+    read = partial(read_sales_files, window=window, reading=reading)
     return Feed(
-        lambda: read_sales_files(files, window, reading),
-        _csv_originals(files, SALES_COLUMNS, reading.csv_format),
+        lambda: read(files), _csv_originals(files, SALES_COLUMNS, reading.csv_format),
         _place(config, "sales"), trace=files.only_trace, left_out=reading.left_out, files=files,
+        division=FileDivision(read),
     )  # fmt: skip
 
 

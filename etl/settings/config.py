@@ -4,7 +4,7 @@ Defaults hold where no layer gives a value. The .env files lie in the project fo
 paths count from there, so that a cron line works from any directory.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -323,6 +323,7 @@ class FileConfig(_Section):
 
     _pipeline: PipelineFile | None = PrivateAttr(None)
     _days: tuple[date, date] | None = PrivateAttr(None)
+    _chosen: Mapping[str, tuple[Path, ...]] = PrivateAttr({})
 
     input_dir: Place = _setting(
         "data/input", "folder of the source files, here or in a cloud: s3://bucket/folder")
@@ -396,7 +397,8 @@ class FileConfig(_Section):
         Args:
             source: customers, products or sales.
         """
-        return self._paths(source, getattr(self, f"{source}_file"))
+        chosen = self._chosen.get(source)
+        return chosen or self._paths(source, getattr(self, f"{source}_file"))
 
     def place_of(self, source: str) -> Path:
         """Return the path of a built-in source as it is set, for people."""
@@ -447,6 +449,12 @@ class FileConfig(_Section):
         """Return the same settings for a run of these days."""
         copy = self.model_copy()
         copy._days = (first, last)
+        return copy
+
+    def choosing(self, source: str, paths: Sequence[Path]) -> Self:
+        """Return the same settings by which a built-in source has these files, come what may."""
+        copy = self.model_copy()
+        copy._chosen = {**self._chosen, source: tuple(paths)}
         return copy
 
 
@@ -720,6 +728,10 @@ class Config:
     def for_days(self, first: date, last: date) -> "Config":
         """Return the same settings for a run of these days, which `{date}` in a path stands for."""
         return replace(self, files=self.files.for_days(first, last))
+
+    def choosing(self, source: str, paths: Sequence[Path]) -> "Config":
+        """Return the same settings by which a built-in source has these files, come what may."""
+        return replace(self, files=self.files.choosing(source, paths))
 
     def secret(self, name: str) -> SecretStr | None:
         """Return the value of a secret setting, declared or named in `pipeline.toml`.

@@ -10,7 +10,7 @@ from etl.schema.arrow import text_schema
 from etl.schema.source_columns import CUSTOMER_COLUMNS
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks, read_csv_rows
 from etl.sources.files import FileTrace
-from etl.sources.several import SourceFiles
+from etl.sources.several import SourceFile, SourceFiles
 from etl.sources.watch import Watch
 
 
@@ -40,9 +40,9 @@ def read_customers(
     watch.begin()
     files = path if isinstance(path, SourceFiles) else SourceFiles.of(path, trace=trace)
 
-    def read_one(path: Path, trace: FileTrace) -> Iterator[Block]:
+    def read_one(file: SourceFile) -> Iterator[Block]:
         return read_csv_blocks(
-            path, CUSTOMER_COLUMNS, csv_format=csv_format, trace=trace, watch=watch
+            file.path, CUSTOMER_COLUMNS, csv_format=csv_format, trace=file.trace, watch=watch
         )
 
     for block in files.read(read_one, watch):

@@ -101,8 +101,12 @@ class CsvRecords(_OfFiles):
     def blocks(self, columns: Sequence[str], _window: AnyWindow, watch: Watch) -> Iterator[Block]:
         """Read the files; all of them, whatever the window."""
         yield from self.files.read(
-            lambda path, trace: read_csv_blocks(
-                path, tuple(columns), csv_format=self.csv_format, trace=trace, watch=watch
+            lambda file: read_csv_blocks(
+                file.path,
+                tuple(columns),
+                csv_format=self.csv_format,
+                trace=file.trace,
+                watch=watch,
             ),
             watch,
         )
@@ -130,7 +134,9 @@ class JsonRecords(_OfFiles):
     def blocks(self, columns: Sequence[str], _window: AnyWindow, watch: Watch) -> Iterator[Block]:
         """Read the files; all of them, whatever the window."""
         yield from self.files.read(
-            lambda path, trace: read_flat_json(path, columns, self.form, trace=trace, watch=watch),
+            lambda file: read_flat_json(
+                file.path, columns, self.form, trace=file.trace, watch=watch
+            ),
             watch,
         )
 

@@ -19,6 +19,7 @@ from etl.schema.arrow import text_schema
 from etl.sources.csv_header import comparable, listed
 from etl.sources.files import FileTrace
 from etl.sources.json_reader import JsonItem, JsonShape, read_json_items
+from etl.sources.noticed import Members
 from etl.sources.watch import Watch
 
 # Records per block: as Python objects they take some kilobytes each.
@@ -153,12 +154,10 @@ class _Flattener:
                 f"{path} has members that the table lacks: {listed(extra)}",
                 next_step='remove them, or set extra = "report" for this source',
             )
-        if extra:
-            watch.facts[f"members that are not loaded: {listed(extra)}"] = None
-        found = {*self._column_of.values(), *self._defaults}
-        lacking = [column for column in self._columns if column not in found]
-        if lacking and self._column_of:
-            watch.warnings[f"no record has {listed(lacking)}; rename names it in the file"] = None
+        found = {column for column in self._column_of.values() if column} | self._defaults.keys()
+        watch.see_members(
+            Members(tuple(extra), self._columns, frozenset(found), bool(self._column_of))
+        )
 
     def _members(self, item: JsonItem) -> dict[str, object]:
         if not isinstance(item.value, dict):

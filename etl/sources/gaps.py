@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 _SHOWN = 5
 _Ints = NDArray[np.int64]
+# First and last number of each run of numbers without a gap, as pickles.
+Spans = tuple[tuple[int, int], ...]
 
 
 class SeenNumbers:
@@ -32,7 +34,10 @@ class SeenNumbers:
     def see(self, numbers: pa.Array) -> None:
         """Note the numbers of a block; what is null counts for nothing."""
         block = np.unique(numbers.drop_null().to_numpy(zero_copy_only=False))
-        starts, ends = np.concatenate([self._starts, block]), np.concatenate([self._ends, block])
+        self._add(block, block)
+
+    def _add(self, starts: _Ints, ends: _Ints) -> None:
+        starts, ends = np.concatenate([self._starts, starts]), np.concatenate([self._ends, ends])
         if not len(starts):
             return
         order = np.argsort(starts, kind="stable")
@@ -40,6 +45,23 @@ class SeenNumbers:
         begins = np.flatnonzero(np.concatenate([[True], starts[1:] > reached[:-1] + 1]))
         self._starts = starts[begins]
         self._ends = reached[np.append(begins[1:] - 1, len(starts) - 1)]
+
+    def spans(self) -> Spans:
+        """Return what was seen, to be seen again by another one.
+
+        Example:
+            >>> seen, other = SeenNumbers(), SeenNumbers()
+            >>> seen.see(pa.array([3, 1, 2, 7], pa.int64()))
+            >>> other.see_spans(seen.spans())
+            >>> other.spans()
+            ((1, 3), (7, 7))
+        """
+        return tuple(zip(self._starts.tolist(), self._ends.tolist(), strict=True))
+
+    def see_spans(self, spans: Spans) -> None:
+        """Note all numbers that another one has seen."""
+        pairs = np.array(spans, np.int64).reshape(-1, 2)
+        self._add(pairs[:, 0], pairs[:, 1])
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return the first and last number of each gap."""

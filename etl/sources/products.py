@@ -19,7 +19,8 @@ from etl.schema.source_columns import PRODUCT_COLUMNS
 from etl.sources.csv_header import listed
 from etl.sources.files import FileTrace
 from etl.sources.json_reader import JsonItem, JsonShape, read_json_items
-from etl.sources.several import SourceFiles
+from etl.sources.noticed import Members
+from etl.sources.several import SourceFile, SourceFiles
 from etl.sources.watch import Watch
 
 PRODUCTS = "products"
@@ -72,16 +73,18 @@ def read_products(
     watch.begin()
     files = path if isinstance(path, SourceFiles) else SourceFiles.of(path, trace=trace)
 
-    def read_one(path: Path, trace: FileTrace) -> Iterator[Block]:
+    def read_one(file: SourceFile) -> Iterator[Block]:
         members: dict[str, object] = {_EXTRACT_DATE: None}
-        kept = further_members(path, records) if extra == "keep" else ()
+        kept = further_members(file.path, records) if extra == "keep" else ()
         found = dict[str, None]()
-        items = read_json_items(path, _shape(records), trace=trace, members=members, watch=watch)
+        items = read_json_items(
+            file.path, _shape(records), trace=file.trace, members=members, watch=watch
+        )
         for batch in _in_batches(items):
             found.update(dict.fromkeys(n for item in batch for n in _further(item.value)))
             yield _product_block(batch, kept)
-        _report(path, [name for name in found if name not in kept], extra, watch)
-        trace.extracted_at = _moment(members[_EXTRACT_DATE])
+        _report(file.path, [name for name in found if name not in kept], extra, watch)
+        file.trace.extracted_at = _moment(members[_EXTRACT_DATE])
 
     yield from files.read(read_one, watch)
 
@@ -92,8 +95,7 @@ def _report(path: Path, names: Sequence[str], extra: Extra, watch: Watch) -> Non
         what = f"{path}: products have members that no column has: {listed(names)}"
         step = 'remove them, or set extra = "report" for this source'
         raise ValidationError(what, next_step=step)
-    if names:
-        watch.facts[f"members that are not loaded: {listed(names)}"] = None
+    watch.see_members(Members(tuple(names)))
 
 
 def further_members(path: Path, records: str = PRODUCTS) -> tuple[str, ...]:

@@ -31,10 +31,9 @@ from etl.rules.dates import looks_like_serial, read_timestamps
 from etl.rules.texts import NULL_WORDS, is_null_word
 from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
-from etl.sources.files import FileTrace
 from etl.sources.meter import ROWS, Meter
 from etl.sources.servers import ServerQuery, open_query
-from etl.sources.several import SourceFiles
+from etl.sources.several import SourceFile, SourceFiles
 from etl.sources.watch import Watch
 from etl.sources.window import Window
 
@@ -46,6 +45,7 @@ CSV_SCHEME = "csv:///"
 SETTING = "SALES_DB_CONNECTION_STRING"
 _SHOWN_CHARACTERS = 40  # of a status that is none
 _MOST_STATUSES = 20  # that are counted by name; more of them are no statuses
+_MOST_STATUSES_OF_A_PART = 10_000  # which of them have a name is seen when all parts are there
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,24 @@ class SalesReading:
     def leave_out(self, status: object, sales: int) -> None:
         """Count sales of another status."""
         shown = str(status or "").strip()[:_SHOWN_CHARACTERS] or "(none)"
-        if shown not in self.left_out and len(self.left_out) >= _MOST_STATUSES:
-            shown = "(others)"
-        self.left_out[shown] += sales
+        partial = self.watch is not None and self.watch.partial
+        most = _MOST_STATUSES_OF_A_PART if partial else _MOST_STATUSES
+        count_by_name(self.left_out, shown, sales, most)
+
+
+def count_by_name(
+    left_out: Counter[str], status: str, sales: int, most: int = _MOST_STATUSES
+) -> None:
+    """Count sales of a status, or of others where so many have a name already.
+
+    Example:
+        >>> left_out = Counter({"open": 1})
+        >>> count_by_name(left_out, "lost", 2, most=1)
+        >>> dict(left_out)
+        {'open': 1, '(others)': 2}
+    """
+    named = status in left_out or len(left_out) < most
+    left_out[status if named else "(others)"] += sales
 
 
 DEFAULT_READING = SalesReading()
@@ -424,10 +439,10 @@ def read_sales_files(
     reading.left_out.clear()
     reading = replace(reading, watch=reading.watch or Watch())
 
-    def read_one(path: Path, trace: FileTrace) -> Iterator[Block]:
+    def read_one(file: SourceFile) -> Iterator[Block]:
         return read_csv_blocks(
-            path, SALES_COLUMNS, besides=("status",), csv_format=reading.csv_format, trace=trace,
-            watch=reading.watch,
+            file.path, SALES_COLUMNS, besides=("status",), csv_format=reading.csv_format,
+            trace=file.trace, watch=reading.watch,
         )  # fmt: skip
 
     return _read_texts(lambda: files.read(read_one, reading.watch or Watch()), window, reading)

@@ -5,7 +5,7 @@ is the row in that file.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,9 +19,10 @@ from etl.rejects import ROWS_OF_A_FILE, places
 from etl.rules.blocks import Block
 from etl.sources.files import FileTrace
 from etl.sources.meter import Meter
+from etl.sources.noticed import in_common
+from etl.sources.pieces import Cut
 from etl.sources.watch import Watch
 
-ReadOne = Callable[[Path, FileTrace], Iterator[Block]]
 _BLOCKING = (ExtractionError, ValidationError, FileNotFoundError)
 
 
@@ -33,11 +34,17 @@ class SourceFile:
         path: the file.
         trace: what was read of it.
         rows: how many of its records were read.
+        cut: the part of it that is read; None: all of it.
     """
 
     path: Path
     trace: FileTrace = field(default_factory=FileTrace)
     rows: int = 0
+    cut: Cut | None = None
+
+
+# Reads a file or a part of it, and fills its trace.
+ReadOne = Callable[[SourceFile], Iterator[Block]]
 
 
 def _size_of(file: SourceFile) -> int:
@@ -52,9 +59,11 @@ class SourceFiles:
 
     Attributes:
         files: at least one.
+        only: number of the one that is read; None: all are.
     """
 
     files: tuple[SourceFile, ...]
+    only: int | None = None
 
     @classmethod
     def of(cls, *paths: Path, trace: FileTrace | None = None) -> "SourceFiles":
@@ -66,6 +75,17 @@ class SourceFiles:
         """
         files = tuple(map(SourceFile, paths))
         return cls((replace(files[0], trace=trace), *files[1:]) if trace else files)
+
+    def part(self, number: int, cut: Cut | None) -> "SourceFiles":
+        """Return the same files, of which one is read, or a part of it; nothing is read yet.
+
+        Args:
+            number: of the file, from 0.
+            cut: the part; None: all of it.
+        """
+        files = [SourceFile(file.path) for file in self.files]
+        files[number].cut = cut
+        return SourceFiles(tuple(files), number)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -109,7 +129,7 @@ class SourceFiles:
         """Read all of them as one source.
 
         Args:
-            read_one: reads a file, and fills its trace.
+            read_one: reads each.
             watch: notices what each is like; it has begun.
 
         Raises:
@@ -117,24 +137,26 @@ class SourceFiles:
         """
         found: dict[str, tuple[str, ...]] = {}
         for number, file in enumerate(self.files):
+            if self.only not in {None, number}:
+                continue
             file.rows = 0
             try:
-                for block in read_one(file.path, file.trace):
+                for block in read_one(file):
                     file.rows += block.rows
                     yield _moved(block, number) if self.names else block
             except _BLOCKING as error:
                 raise self._all_faults(number, error, read_one) from error
             found[file.path.name] = tuple(watch.facts)
             watch.facts.clear()
-        watch.facts.update(dict.fromkeys(_in_common(found)))
+        watch.facts.update(dict.fromkeys(in_common(found)))
 
     def _all_faults(self, number: int, first: Exception, read_one: ReadOne) -> Exception:
         """The fault, together with those that the beginnings of the later files show."""
         faults = [str(first)]
-        for file in self.files[number + 1 :]:
+        for file in self.files[number + 1 :] if self.only is None else ():
             try:
                 with suppress(StopIteration):
-                    next(read_one(file.path, FileTrace()))
+                    next(read_one(SourceFile(file.path)))
             except _BLOCKING as error:
                 faults.append(str(error))
             except ETLError:
@@ -169,12 +191,3 @@ def _moved_rows(records: pa.RecordBatch, above: int) -> pa.RecordBatch:
     place = records.schema.get_field_index("source_row")
     rows = pc.add(records.column(place), pa.scalar(above, pa.int64()))
     return records.set_column(place, records.schema.field(place), rows)
-
-
-def _in_common(found: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    """What all files are like, or what each is like where they differ."""
-    if len(set(found.values())) <= 1:
-        yield from next(iter(found.values()), ())
-        return
-    for name, facts in found.items():
-        yield f"{name}: {', '.join(facts) or 'as expected'}"

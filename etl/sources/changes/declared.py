@@ -72,7 +72,7 @@ class EventRecords:
         """Read the files, all of them: what was loaded before is recognised by its position."""
         self.left_out.clear()
         read = partial(read_events, columns=columns, form=self.form, left_out=self.left_out)
-        yield from self.files.read(lambda path, trace: read(path, trace=trace), watch)
+        yield from self.files.read(lambda file: read(file.path, trace=file.trace), watch)
 
     def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:
         """Return them as they were staged."""

@@ -1,0 +1,182 @@
+"""A source in pieces that other processes read, and what they found put together again.
+
+The process that has the source divides it and passes on a recipe, by which any other process makes
+the same source again, for a piece of it alone. What it yields are blocks as ever; what it notices
+comes back as an outcome.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import cast
+
+from etl.pipeline.kept_columns import keeping
+from etl.pipeline.own_sources import own_sources
+from etl.pipeline.sources import Feed, Source, sources_of
+from etl.rules.dates import DateOrder
+from etl.schema.tables import Table
+from etl.settings.config import Config
+from etl.sources.declared import Records, files_of
+from etl.sources.files import FileTrace
+from etl.sources.own_records import own_records
+from etl.sources.pieces import TARGET_BYTES, FilePart, Piece, PieceOutcome, in_order
+from etl.sources.sales import count_by_name
+from etl.sources.window import AnyWindow, Window
+from etl.warehouse.own_loads import OwnLoad
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that another process needs to make a source again; it pickles, with the secrets in it.
+
+    Attributes:
+        name: of the source.
+        config: the settings, with the files that were chosen.
+        window: of the records asked for.
+        table: what it is loaded into.
+        own: the declared load; None: the source is built in.
+    """
+
+    name: str
+    config: Config
+    window: AnyWindow
+    table: Table
+    own: OwnLoad | None = None
+
+    def source(self, piece: Piece, order: DateOrder | None = None) -> Source:
+        """Make the source again, of a piece alone.
+
+        Its watch notices the piece; what only the whole can say is left to `take_outcomes`.
+
+        Args:
+            piece: the piece.
+            order: of day and month, where other pieces have proven one.
+
+        Raises:
+            ConfigurationError: the settings do not hold in this process.
+        """
+        whole = self._whole()
+        whole.watch.partial = True
+        if order is not None and whole.watch.dates.order is None:
+            whole.watch.dates = replace(whole.watch.dates, order=order)
+        return replace(whole, feed=_feed_of_part(whole.feed, piece))
+
+    def _whole(self) -> Source:
+        if self.own is not None:
+            own = self.own
+            if files_of(own.records) is None:
+                records = own_records(self.config, self.name, own.options)
+                own = replace(own, records=records)
+            return own_sources((own,), self.config, {self.name: self.window})[0]
+        found = sources_of(self.config, cast(Window, self.window))
+        source = next(each for each in found if each.name == self.name)
+        return keeping(source, self.table, self.config.pipeline)
+
+
+def recipe_of(source: Source, config: Config, own: Sequence[OwnLoad] = ()) -> Recipe:
+    """Return the recipe of a source.
+
+    Args:
+        source: the source, as a run reads it.
+        config: the settings of the run.
+        own: the declared loads of the run.
+    """
+    load = next((each for each in own if each.name == source.name), None)
+    if load is not None and files_of(load.records) is None:
+        load = replace(load, records=cast(Records, None))  # it holds locks; made anew from options
+    files = source.feed.files
+    if load is None and files is not None:
+        config = config.choosing(source.name, [file.path for file in files.files])
+    return Recipe(source.name, config, source.window, source.table, load)
+
+
+def pieces_of(source: Source, target_bytes: int = TARGET_BYTES) -> tuple[Piece, ...]:
+    """Divide a source.
+
+    Files are read once for that, in bounded memory, and their traces are filled. What cannot be
+    cut is one piece; whoever reads it says what is wrong with it, if something is.
+
+    Args:
+        source: the source.
+        target_bytes: about how many bytes a piece has.
+
+    Returns:
+        At least one piece, in the order of the source.
+    """
+    if source.table.feed or source.partial:
+        return (Piece(source.name, 0, here=True),)
+    division, files = source.feed.division, source.feed.files
+    if division is None or files is None:
+        return (Piece(source.name, 0),)
+    parts = division.parts(files, target_bytes)
+    return tuple(Piece(source.name, number, part) for number, part in enumerate(parts))
+
+
+def _feed_of_part(feed: Feed, piece: Piece) -> Feed:
+    part, division = piece.part, feed.division
+    if isinstance(part, FilePart) and division is not None and feed.files is not None:
+        files = feed.files.part(part.number, part.cut)
+        return replace(feed, read=lambda: division.read(files), files=files, trace=files.only_trace)
+    return feed
+
+
+# --- what was found ------------------------------------------------------------------------
+
+
+def outcome_of(part: Source, piece: Piece) -> PieceOutcome:
+    """Return what the reading of a piece has found, once it has ended.
+
+    Args:
+        part: the source that `Recipe.source` has made.
+        piece: the piece.
+    """
+    feed, trace, rows = part.feed, None, 0
+    if isinstance(piece.part, FilePart) and feed.files is not None:
+        file = feed.files.files[piece.part.number]
+        trace, rows = file.trace, file.rows
+    return PieceOutcome(
+        piece.number, part.watch.noticed(piece.file), rows, dict(feed.left_out), trace
+    )
+
+
+def take_outcomes(
+    source: Source, pieces: Sequence[Piece], outcomes: Sequence[PieceOutcome]
+) -> None:
+    """Notice all that the readings of the pieces have found, as if the source had been read here.
+
+    Args:
+        source: that was divided.
+        pieces: all of them.
+        outcomes: one for each.
+
+    Raises:
+        OrderProvenError: together the pieces prove an order of day and month in which some were
+            not read, see `to_read_again`; the watch of the source has it.
+        HeldBackError: together they prove both orders.
+        ValueError: a piece has no outcome, or more than one.
+    """
+    found = in_order(pieces, outcomes)
+    feed = source.feed
+    feed.left_out.clear()
+    for file in feed.files.files if feed.files else ():
+        file.rows = 0
+    for piece, outcome in found:
+        for status, count in outcome.left_out.items():
+            count_by_name(feed.left_out, status, count)
+        if isinstance(piece.part, FilePart) and feed.files is not None:
+            file = feed.files.files[piece.part.number]
+            file.rows += outcome.rows
+            _fill(file.trace, outcome.trace)
+    source.watch.merge([outcome.noticed for _, outcome in found])
+
+
+def _fill(trace: FileTrace, found: FileTrace | None) -> None:
+    for each in fields(FileTrace) if found else ():
+        value = getattr(found, each.name)
+        if value is not None and each.name != "meter":
+            setattr(trace, each.name, value)
+
+
+def to_read_again(source: Source, outcomes: Sequence[PieceOutcome]) -> tuple[int, ...]:
+    """Return the numbers of the pieces whose dates were read in another order than proven."""
+    order = source.watch.dates.order
+    return tuple(each.number for each in outcomes if not each.noticed.fits(order))
