@@ -105,7 +105,7 @@ def indexes_after(connection: psycopg.Connection, rows: pa.Table) -> None:
 
 def filling_query() -> str:
     """The query by which a load finds what it makes after filling a table."""
-    postgresql = import_module("etl.engines.postgresql").POSTGRESQL
+    postgresql = import_module("etl.engines.postgresql_dialect").POSTGRESQL
     return str(postgresql.indexes.format(quoted=f'"{SALES_FACT.name}"'))
 
 

@@ -28,7 +28,7 @@ from pyarrow import csv
 from server_load import COLUMNS, FIRST, RERUN, Comparison, Dlt, Place, Ratio, Tool
 
 from etl.engines.dialect import listed
-from etl.engines.postgresql import POSTGRESQL
+from etl.engines.postgresql_dialect import POSTGRESQL
 
 sys.path.append(str(ROOT / "tests"))
 

@@ -196,7 +196,7 @@ def add_column(dialect: Dialect, table: Table, column: Column) -> str:
     """DDL that adds a column to a table that stays: with its default, or empty.
 
     Example:
-        >>> from etl.engines.postgresql import POSTGRESQL
+        >>> from etl.engines.postgresql_dialect import POSTGRESQL
         >>> from etl.engines.sql_server import SQL_SERVER
         >>> from etl.schema.tables import CUSTOMER_DIM, ETL_LOAD
         >>> add_column(POSTGRESQL, CUSTOMER_DIM, CUSTOMER_DIM.column("phone"))

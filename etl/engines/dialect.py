@@ -384,7 +384,7 @@ def clear(dialect: Dialect, name: str) -> str:
     """Empty a staging table of whatever an earlier attempt or a killed run has left.
 
     Example:
-        >>> from etl.engines.postgresql import POSTGRESQL
+        >>> from etl.engines.postgresql_dialect import POSTGRESQL
         >>> clear(POSTGRESQL, "stage_sales_fact")
         'TRUNCATE TABLE "stage_sales_fact";'
     """

@@ -27,12 +27,12 @@ from pipeline_runs import Project, ended, linger, linger_until, start
 from postgres_server import PostgresServer, binaries
 from server_projects import Tables, assert_balanced, project_in, staged_rows
 
-from etl.engines import postgresql
-from etl.engines import postgresql as postgresql_engine
+from etl.engines import postgresql_client
 from etl.engines.database import DatabaseManager
 from etl.engines.ddl import create_temporary, temporary_table
 from etl.engines.engine import Access
-from etl.engines.postgresql import POSTGRESQL
+from etl.engines.postgresql_dialect import POSTGRESQL
+from etl.engines.postgresql_reader import amount_of
 from etl.errors import LoadingError
 from etl.monitoring.health.report import pipeline_health_check
 from etl.quality.rules import set_rule_count, set_rules
@@ -76,8 +76,8 @@ def test_a_run_can_begin_as_soon_as_the_one_before_has_ended(database: str) -> N
 def test_a_run_and_its_alerts_connect_once_each(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect = Mock(wraps=postgresql_engine.connect)
-    monkeypatch.setattr(postgresql_engine, "connect", connect)
+    connect = Mock(wraps=postgresql_client.connect)
+    monkeypatch.setattr("etl.engines.postgresql.connect", connect)
     assert project.run()["exit_code"] == 0
     assert connect.call_count <= 2
 
@@ -297,7 +297,7 @@ def test_amounts_of_type_money_are_read_exactly(project: Project, database: str)
     ],
 )  # fmt: skip
 def test_an_amount_of_any_locale_is_read(text: str, digits: int, amount: str) -> None:
-    assert postgresql_engine.amount_of(text, digits) == Decimal(amount)
+    assert amount_of(text, digits) == Decimal(amount)
 
 
 def test_a_sales_database_that_is_not_as_it_should_be_is_reported(
@@ -401,7 +401,7 @@ def test_without_its_driver_it_says_what_to_install(
     def missing() -> None:
         raise ImportError("No module named 'psycopg'")
 
-    monkeypatch.setattr(postgresql, "client", missing)
+    monkeypatch.setattr("etl.engines.postgresql_client.client", missing)
     with pytest.raises(LoadingError, match=r"pip install -r requirements-postgresql.txt"):
         project.run()
 

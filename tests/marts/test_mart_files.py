@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from etl.engines.duckdb import DUCKDB
-from etl.engines.postgresql import POSTGRESQL
+from etl.engines.postgresql_dialect import POSTGRESQL
 from etl.engines.sql_server import SQL_SERVER
 from etl.marts.files import MartError, mart_paths, read_mart
 from etl.marts.plan import MartPlan, plan_marts

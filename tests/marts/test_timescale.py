@@ -17,7 +17,7 @@ from pipeline_runs import Project, command
 
 from etl.engines.database import DatabaseManager
 from etl.engines.duckdb import DUCKDB
-from etl.engines.postgresql import POSTGRESQL
+from etl.engines.postgresql_dialect import POSTGRESQL
 from etl.errors import EXIT_OK, EXIT_USAGE, ConfigurationError
 from etl.marts.timescale import AGGREGATES, aggregate_query, hypertable, policies, timescale_script
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from etl.engines.dialect import quoted
 from etl.engines.engine import translated_errors
-from etl.engines.postgresql import client, connect, server_cursor
+from etl.engines.postgresql_client import client, connect, server_cursor
 from etl.errors import ExtractionError
 from etl.rules.blocks import Block
 from etl.rules.records import BadValueError

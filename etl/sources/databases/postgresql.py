@@ -14,7 +14,7 @@ from pyarrow import csv
 
 from etl.engines.dialect import quoted
 from etl.engines.engine import translated_errors
-from etl.engines.postgresql import SCHEMES, client, connect, server_cursor, with_values
+from etl.engines.postgresql_client import SCHEMES, client, connect, server_cursor, with_values
 from etl.errors import ExtractionError
 from etl.schema.tables import Kind
 from etl.sources.databases.asked import Asked, Moment
