@@ -7,8 +7,8 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.engines.dialect import quoted
-from etl.schema.tables import Column, Kind, Role, Table
+from etl.engines.dialect import Dialect, quoted
+from etl.schema.tables import WIDEST_TEXT, Column, Kind, Role, Table
 
 _DAY_ZERO = (date(2000, 1, 1) - date(1970, 1, 1)).days
 _MICROSECONDS_A_DAY = 86_400_000_000
@@ -16,6 +16,9 @@ _MICROSECONDS_A_DAY = 86_400_000_000
 
 # Texts are hashed; the sum of floating-point numbers depends on their order.
 _NOT_SUMMED = (Kind.TEXT, Kind.DOUBLE)
+
+# The longest text of a number or a time.
+NUMBER_WIDTH = 41
 
 # What servers hash of a text: SQL Server UTF-16, Babelfish UTF-8.
 ENCODINGS = ("utf-16-le", "utf-8")
@@ -109,7 +112,9 @@ def probe_encoding() -> str:
     return f"SELECT HASHBYTES('SHA2_256', N'{PROBE}');"
 
 
-def server_checksum(table: Table, stage: str, *, where: str = '"run_id" = ?') -> str:
+def server_checksum(
+    dialect: Dialect, table: Table, stage: str, *, where: str = '"run_id" = ?'
+) -> str:
     """Return the query for what the server holds of staged rows, in figures. Parameter: the run.
 
     It has one row: how many rows; the sum of the first four bytes of each row's SHA-256 over
@@ -117,21 +122,42 @@ def server_checksum(table: Table, stage: str, *, where: str = '"run_id" = ?') ->
     days, of timestamps seconds and then microseconds. For SQL Server.
 
     Args:
+        dialect: the engine's.
         table: the table into which the records will be merged.
         stage: the staging table.
         where: which rows count.
     """
     columns = table.with_role(Role.SOURCE)
-    figures = [_hash(columns), *(figure for c in columns for figure in _sql_figures(c))]
+    figures = [_hash(dialect, columns), *(figure for c in columns for figure in _sql_figures(c))]
     sums = ",\n    ".join(f"sum(CAST({figure} AS DECIMAL(38, 0)))" for figure in figures)
     return f"SELECT count(*),\n    {sums}\nFROM {quoted(stage)} WHERE {where};"
 
 
-def _hash(columns: Iterable[Column]) -> str:
-    texts = [f"coalesce({quoted(c.name)}, N'')" for c in columns if c.kind is Kind.TEXT]
-    joined = " + N'|' + ".join(texts) or "N''"
-    first_bytes = f"SUBSTRING(HASHBYTES('SHA2_256', {joined}), 1, 4)"
+def _hash(dialect: Dialect, columns: Iterable[Column]) -> str:
+    texts = [c for c in columns if c.kind is Kind.TEXT]
+    joined = " + N'|' + ".join(_filled(dialect, c) for c in texts) or "N''"
+    whole = " + ".join([*long_start(texts), joined])
+    first_bytes = f"SUBSTRING(HASHBYTES('SHA2_256', {whole}), 1, 4)"
     return f"CAST({first_bytes} AS INT)"
+
+
+def _filled(dialect: Dialect, column: Column) -> str:
+    # texts of two collations cannot be put together (SQL Server's errors 451 and 468)
+    exact = dialect.exact if column.collation else ""
+    return f"coalesce({quoted(column.name)}{exact}, N'')"
+
+
+def long_start(columns: Iterable[Column]) -> list[str]:
+    """Return what a text has to begin with that is put together of columns.
+
+    SQL Server cuts it off at the widest text that has a width, unless a part of it has none.
+
+    Example:
+        >>> long_start([Column("note", "", Kind.TEXT, width=4000)] * 2), long_start([])
+        (["CAST(N'' AS NVARCHAR(MAX))"], [])
+    """
+    whole = sum(max(column.width, NUMBER_WIDTH) + 1 for column in columns)
+    return ["CAST(N'' AS NVARCHAR(MAX))"] if whole > WIDEST_TEXT else []
 
 
 def _sql_figures(column: Column) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ class BulkStaging:
         ]  # fmt: skip
         if (held := [int(figure or 0) for figure in tags]) != sent_tags:
             return f"rows and tags {held} where {sent_tags} were sent"
-        query = checksums.server_checksum(self._table, stage, where=_UNPROVEN)
+        query = checksums.server_checksum(self._db.dialect, self._table, stage, where=_UNPROVEN)
         found = [int(figure or 0) for figure in self._db.query(query, place)[0]]
         return "" if found == [*sent] else f"figures {found} where {sent} were sent"
 

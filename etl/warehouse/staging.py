@@ -201,7 +201,8 @@ class Staging:
         self._refresh_statistics()
         if not self._checksum:
             return
-        row = self._db.query(checksums.server_checksum(self.table, self.rows), (self.run_id,))[0]
+        query = checksums.server_checksum(self._db.dialect, self.table, self.rows)
+        row = self._db.query(query, (self.run_id,))[0]
         found = [int(figure or 0) for figure in row]
         if found != self._checksum:
             raise LoadingError(

@@ -4,6 +4,7 @@
 one batch of it.
 """
 
+from etl.engines.checksums import NUMBER_WIDTH, long_start
 from etl.engines.ddl import create_temporary_as
 from etl.engines.dialect import (
     Dialect,
@@ -17,7 +18,7 @@ from etl.engines.dialect import (
     same_key,
     temporary,
 )
-from etl.schema.tables import CHANGE_POSITION, Role, Table
+from etl.schema.tables import CHANGE_POSITION, Column, Kind, Role, Table
 from etl.schema.versioned import IS_CURRENT
 
 DUPLICATES = "duplicate_row"
@@ -191,15 +192,21 @@ def rows_state(dialect: Dialect, table: Table) -> str:
     Parameters: those of `live_rows`.
     """
     columns = table.with_role(Role.SOURCE)
-    texts = ", N'|', ".join(_text_or_mark(column.name) for column in columns)
+    values = ", N'|', ".join(_text_or_mark(dialect, column) for column in columns)
+    texts = ", ".join([*long_start(columns), values])
     figure = dialect.row_state.format(columns=listed(columns), texts=texts)
     return f"""SELECT count(*), coalesce(sum(CAST({figure} AS DECIMAL(38, 0))), 0)
 FROM {quoted_table(table.name)} AS target WHERE {live_rows(dialect, table)};"""
 
 
-def _text_or_mark(name: str) -> str:
+def _text_or_mark(dialect: Dialect, column: Column) -> str:
+    own = f"target.{quoted(column.name)}"
+    shown = {
+        Kind.TEXT: f"{own}{dialect.exact}",  # texts of two collations cannot be put together
+        Kind.DOUBLE: f"CONVERT(NVARCHAR({NUMBER_WIDTH}), {own}, 3)",  # with all digits
+    }.get(column.kind, f"CAST({own} AS NVARCHAR({NUMBER_WIDTH}))")
     # NCHAR(0), which stands in no row: so that an empty text is not the same as none
-    return f"coalesce(CAST(target.{quoted(name)} AS NVARCHAR(4000)), NCHAR(0))"
+    return f"coalesce({shown}, NCHAR(0))"
 
 
 def count_live_without_parent(dialect: Dialect, table: Table) -> str:

@@ -1,0 +1,1 @@
+DELETE FROM "customer_value" WHERE "customer_id" IN (SELECT "grain" FROM "#mart_grain");

@@ -1,0 +1,1 @@
+DELETE FROM "product_performance" WHERE "product_id" IN (SELECT "grain" FROM "#mart_grain");

@@ -1,0 +1,1 @@
+DELETE FROM "sales_wide" WHERE "customer_id" IN (SELECT "grain" FROM "#mart_grain");

@@ -1,0 +1,1 @@
+SELECT count(*) FROM "customer_value" WHERE "customer_id" IN (SELECT "grain" FROM "#mart_grain");

@@ -1,0 +1,1 @@
+SELECT count(*) FROM "daily_revenue" WHERE "day" IN (SELECT "grain" FROM "#mart_grain");

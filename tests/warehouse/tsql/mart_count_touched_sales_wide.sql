@@ -1,0 +1,1 @@
+SELECT count(*) FROM "sales_wide" WHERE "customer_id" IN (SELECT "grain" FROM "#mart_grain");

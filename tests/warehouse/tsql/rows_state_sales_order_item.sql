@@ -1,0 +1,2 @@
+SELECT count(*), coalesce(sum(CAST(CAST(SUBSTRING(HASHBYTES('SHA2_256', CONCAT(CAST(N'' AS NVARCHAR(MAX)), coalesce(target."order_id" COLLATE Latin1_General_100_BIN2, NCHAR(0)), N'|', coalesce(CAST(target."line" AS NVARCHAR(41)), NCHAR(0)), N'|', coalesce(CONVERT(NVARCHAR(41), target."weight", 3), NCHAR(0)), N'|', coalesce(target."note" COLLATE Latin1_General_100_BIN2, NCHAR(0)))), 1, 8) AS BIGINT) AS DECIMAL(38, 0))), 0)
+FROM "sales"."order_item" AS target WHERE 1 = 1;
