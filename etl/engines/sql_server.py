@@ -154,11 +154,12 @@ END;
 CLOSE notes;
 DEALLOCATE notes;"""
 
-_COMMENTED = """SELECT o.name, COALESCE(c.name, N'')
-FROM sys.extended_properties AS p JOIN sys.objects AS o ON o.object_id = p.major_id
-LEFT JOIN sys.columns AS c ON c.object_id = p.major_id AND c.column_id = p.minor_id
+# By functions: joined with the views of the catalog it takes half of a run on a relative of the
+# server, whose views are views of views.
+_COMMENTED = """SELECT OBJECT_NAME(p.major_id), COALESCE(COL_NAME(p.major_id, p.minor_id), N'')
+FROM sys.extended_properties AS p
 WHERE p.class = 1 AND p.name = N'MS_Description'
-    AND SCHEMA_NAME(o.schema_id) IN ({seen});"""
+    AND OBJECT_SCHEMA_NAME(p.major_id) IN ({seen});"""
 
 # Where an unqualified name is made, and where it is looked for.
 _OWN, _SEEN = "SCHEMA_NAME()", "SCHEMA_NAME(), N'dbo'"

@@ -1,5 +1,4 @@
-SELECT o.name, COALESCE(c.name, N'')
-FROM sys.extended_properties AS p JOIN sys.objects AS o ON o.object_id = p.major_id
-LEFT JOIN sys.columns AS c ON c.object_id = p.major_id AND c.column_id = p.minor_id
+SELECT OBJECT_NAME(p.major_id), COALESCE(COL_NAME(p.major_id, p.minor_id), N'')
+FROM sys.extended_properties AS p
 WHERE p.class = 1 AND p.name = N'MS_Description'
-    AND SCHEMA_NAME(o.schema_id) IN (SCHEMA_NAME(), N'dbo');
+    AND OBJECT_SCHEMA_NAME(p.major_id) IN (SCHEMA_NAME(), N'dbo');
