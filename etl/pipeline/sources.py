@@ -61,7 +61,7 @@ from etl.sources.sales import (
     sales_breaker,
     sales_query,
 )
-from etl.sources.several import SourceFiles
+from etl.sources.several import SourceFile, SourceFiles
 from etl.sources.watch import Watch, with_proven_order
 from etl.sources.window import EVERYTHING, AnyWindow, Window
 
@@ -328,7 +328,7 @@ def _products(config: Config, window: Window, watch: Watch) -> Feed:
     return Feed(
         lambda: read(files),
         lambda losers: files.originals(
-            _rows_of(losers), lambda path, rows: read_product_originals(path, rows, records)
+            _rows_of(losers), lambda file, rows: read_product_originals(file.path, rows, records)
         ),
         _place(config, "products"), trace=files.only_trace, files=files,
         division=FileDivision(read),
@@ -352,8 +352,8 @@ def _rows_of(losers: pa.Table) -> pa.Array:
 def _csv_originals(
     files: SourceFiles, columns: tuple[str, ...], written: CsvFormat
 ) -> Callable[[pa.Table], pa.Table]:
-    def of_a_file(path: Path, rows: pa.Array) -> pa.Table:
-        return read_csv_originals(path, columns, rows=rows, csv_format=written)
+    def of_a_file(file: SourceFile, rows: pa.Array) -> pa.Table:
+        return read_csv_originals(file, columns, rows=rows, csv_format=written)
 
     return lambda losers: files.originals(_rows_of(losers), of_a_file)
 

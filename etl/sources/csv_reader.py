@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from etl.errors import ExtractionError, ValidationError
-from etl.rejects import MALFORMED, reject_schema
+from etl.rejects import MALFORMED, reject_block, reject_schema
 from etl.rules.blocks import Block
 from etl.rules.checks import DECIMAL_COMMA
 from etl.rules.texts import has_decimal_comma
@@ -50,6 +50,7 @@ from etl.sources.csv_lines import (
     whole_lines,
     width_reason,
 )
+from etl.sources.csv_places import RowPlaces
 from etl.sources.files import (
     FileTrace,
     content_chunks,
@@ -192,19 +193,57 @@ def _has_name(name: str) -> bool:
 
 
 def read_csv_rows(
-    path: Path, columns: tuple[str, ...], only_rows: Ints, *, csv_format: CsvFormat = PLAIN
+    path: Path,
+    columns: tuple[str, ...],
+    only_rows: Ints,
+    *,
+    csv_format: CsvFormat = PLAIN,
+    trace: FileTrace | None = None,
 ) -> Iterator[Block]:
     """Read single rows of a CSV file, see `read_csv_blocks`.
 
     Args:
         path: the file.
         columns: the source's columns.
-        only_rows: the source rows that are wanted; the others are found, but not taken apart, and
-            malformed ones are left out.
+        only_rows: the source rows that are wanted, in order; the others are found, but not taken
+            apart, and malformed ones are left out.
         csv_format: how the file is written.
+        trace: of an earlier reading, which may know where the rows are.
     """
+    known = _at_places(path, columns, only_rows, trace.places) if trace else None
+    if known is not None:
+        return iter([known])
     target = _Target(path, columns, (), csv_format, Watch())
     return _read_blocks(target, _Reader(target, only_rows), None)
+
+
+@dataclass
+class CsvPlaces:
+    """Where the rows of a file that was read to its end are, and its columns."""
+
+    layout: "_Layout"
+    rows: RowPlaces
+
+
+def _at_places(
+    path: Path, columns: tuple[str, ...], only_rows: Ints, places: object
+) -> Block | None:
+    """The good records of some rows; None when they are not known, or no longer there."""
+    if not isinstance(places, CsvPlaces):
+        return None
+    with open_source(path) as file:
+        text = places.rows.texts(file, only_rows)
+    if text is None or _first_bad_byte(text) is not None:
+        return None
+    layout = places.layout.narrowed(columns)
+    try:
+        arrays, wrong = layout.parse(text)
+    except pa.ArrowInvalid:
+        return None
+    if wrong or any(len(each) != len(only_rows) for each in arrays):
+        return None
+    records = layout.batch(only_rows, arrays)
+    return Block(records, reject_block(columns, []), records.num_rows)
 
 
 def _read_blocks(
@@ -219,12 +258,16 @@ def _read_blocks(
         encoding = marked_encoding(content) or target.csv_format.encoding
         is_utf8 = _known_encoding(path, encoding, target.csv_format) in _UTF8
         total = size_of(file) if is_utf8 and content is file else None
+        if trace is not None and is_utf8 and content is file:
+            reader.remember_places()
         pieces = content_chunks(file, content, path, size=size, trace=trace)
         for piece, last in pieces if is_utf8 else _utf8_pieces(pieces, target, encoding):
             for part, is_last in _parts_of_few_lines(piece):
                 block = reader.feed(part, last=last and is_last)
                 if block is not None:
                     yield replace(block, most_to_come=total and reader.most_to_come(total))
+        if trace is not None:
+            trace.places = reader.places
 
 
 def _parts_of_few_lines(piece: bytes) -> Iterator[tuple[bytes, bool]]:
@@ -342,6 +385,11 @@ class _Layout:
     header: bytes
     defaults: Mapping[str, str]
 
+    def narrowed(self, names: tuple[str, ...]) -> "_Layout":
+        """Return where some of the columns stand."""
+        positions = {name: place for name, place in self.positions.items() if name in names}
+        return replace(self, names=names, positions=positions)
+
     def parse(self, text: bytes) -> tuple[list[pa.Array], list[tuple[int, int]]]:
         """Take records apart, with Arrow.
 
@@ -454,6 +502,18 @@ class _Reader:
         self._rest = b""
         self._row = 1  # of the first line of `_rest`
         self._offset = 0  # of `_rest` in the file
+        self._places: RowPlaces | None = None
+
+    def remember_places(self) -> None:
+        """Begin to remember where rows are: these bytes are those of the file."""
+        self._places = RowPlaces()
+
+    @property
+    def places(self) -> CsvPlaces | None:
+        """Where the rows are that were read; None when that was not to be remembered."""
+        if self._layout is None or self._places is None:
+            return None
+        return CsvPlaces(self._layout, self._places)
 
     def feed(self, piece: bytes, *, last: bool) -> Block | None:
         """Take the next piece of the file; None when it completes no record."""
@@ -572,6 +632,9 @@ class _Reader:
         places = np.flatnonzero(sifted.is_record)
         faults = sifted.faults + _width_faults(places, wrong, layout.width)
         good = np.delete(places, [index for index, _ in wrong])
+        if self._places is not None:
+            starts = lines.starts[: len(sifted.is_row)][sifted.is_row]
+            self._places.add(self._row, self._offset, starts, sifted.used)
         self._forget(sifted.used, int(sifted.is_row.sum()))
         if not (good.size or faults):
             return None

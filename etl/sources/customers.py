@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from etl.rules.blocks import Block
@@ -52,16 +53,16 @@ def read_customers(
 
 
 def read_csv_originals(
-    path: Path, columns: tuple[str, ...], *, rows: pa.Array, csv_format: CsvFormat = PLAIN
+    file: SourceFile, columns: tuple[str, ...], *, rows: pa.Array, csv_format: CsvFormat = PLAIN
 ) -> pa.Table:
     """Read single records of a CSV file again, as they were written.
 
     Args:
-        path: the file.
+        file: the file, with what was remembered of it.
         columns: the source's columns.
         rows: the source rows that are wanted.
         csv_format: how the file is written.
     """
-    only = rows.to_numpy(zero_copy_only=False)
-    blocks = read_csv_rows(path, columns, only, csv_format=csv_format)
+    only = np.sort(rows.to_numpy(zero_copy_only=False))
+    blocks = read_csv_rows(file.path, columns, only, csv_format=csv_format, trace=file.trace)
     return pa.Table.from_batches([block.records for block in blocks], text_schema(columns))

@@ -115,8 +115,8 @@ class CsvRecords(_OfFiles):
         """Read single records of the files again."""
         return self.files.originals(
             losers["source_row"].combine_chunks(),
-            lambda path, rows: read_csv_originals(
-                path, tuple(columns), rows=rows, csv_format=self.csv_format
+            lambda file, rows: read_csv_originals(
+                file, tuple(columns), rows=rows, csv_format=self.csv_format
             ),
         )
 
@@ -144,7 +144,7 @@ class JsonRecords(_OfFiles):
         """Read single records of the files again."""
         return self.files.originals(
             losers["source_row"].combine_chunks(),
-            lambda path, rows: read_flat_json_rows(path, columns, self.form, rows),
+            lambda file, rows: read_flat_json_rows(file.path, columns, self.form, rows),
         )
 
 

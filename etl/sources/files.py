@@ -131,6 +131,7 @@ class FileTrace:
         modified_at: when the file was last written, UTC.
         extracted_at: when the file says that it was made.
         meter: how much of the file was read so far, filled all the time.
+        places: where its records are, if its reader remembers that.
     """
 
     bytes: int | None = None
@@ -138,6 +139,7 @@ class FileTrace:
     modified_at: datetime | None = None
     extracted_at: datetime | None = None
     meter: Meter = field(default_factory=Meter)
+    places: object = field(default=None, repr=False, compare=False)
 
     def see(self, file: BufferedReader) -> None:
         """Take down how much of a file was read."""

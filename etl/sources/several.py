@@ -163,7 +163,9 @@ class SourceFiles:
                 pass  # what is noticed of its dates does not count, since nothing is loaded
         return first if len(faults) == 1 else ExtractionError(" | ".join(faults))
 
-    def originals(self, rows: pa.Array, find: Callable[[Path, pa.Array], pa.Table]) -> pa.Table:
+    def originals(
+        self, rows: pa.Array, find: Callable[[SourceFile, pa.Array], pa.Table]
+    ) -> pa.Table:
         """Find records as they stand in their files.
 
         Args:
@@ -175,7 +177,7 @@ class SourceFiles:
         for number, file in enumerate(self.files):
             wanted = within.filter(pc.equal(numbers, number))
             if len(wanted) or len(self.files) == 1:
-                found = find(file.path, wanted)
+                found = find(file, wanted)
                 row = pc.add(found["source_row"], number * ROWS_OF_A_FILE)
                 parts.append(found.set_column(0, "source_row", row))
         return pa.concat_tables(parts)
