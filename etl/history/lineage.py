@@ -10,6 +10,7 @@ from typing import Any
 from etl.engines.database import DatabaseManager
 from etl.history import audit_rows
 from etl.history.audit import LOADED
+from etl.history.dead_letters import Letters
 from etl.history.outcomes import Reject
 from etl.history.runs import LoadCounts, utc_now
 from etl.history.sketches import Sketch
@@ -105,12 +106,14 @@ class Ledger:
         rejects: by source, how many records were rejected per error class and field.
         notices: what a person should know of them, but need not do anything about.
         sketches: by table and column, how the records are distributed.
+        letters: by table, the rejected records that are to be kept.
     """
 
     lineage: dict[str, Lineage] = field(default_factory=dict)
     rejects: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     sketches: dict[str, dict[str, Sketch]] = field(default_factory=dict)
+    letters: dict[str, Letters] = field(default_factory=dict)
 
     def rejected(self) -> tuple[Reject, ...]:
         """Return the rejected records by source, error class and field, the most frequent first.

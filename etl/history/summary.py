@@ -31,6 +31,7 @@ from etl.history.entries import (
     row_counts_in,
 )
 from etl.history.judged import Anomaly, Check
+from etl.history.letter_counts import LetterCounts
 from etl.history.mart_outcomes import MartOutcome
 from etl.history.measured import Measured, Stage
 from etl.history.outcomes import Reason, Reject, SourceOutcome, TableCounts
@@ -57,6 +58,7 @@ class RunSummary(Mapping[str, Any]):
         dimension_scores: of each table, by dimension.
         rejects: rejected records by reason; None when unknown.
         marts: how each fared; none when none were to be built.
+        dead_letters: by source, how many rejected records are kept; empty where there are none.
         exported: paths.
         page: path of the page over the latest runs; empty when none is written.
         in_history: whether the warehouse knows how the run ended.
@@ -87,6 +89,7 @@ class RunSummary(Mapping[str, Any]):
     rejects: tuple[Reject, ...] | None = None
     lineage: tuple[Lineage, ...] = ()
     marts: tuple[MartOutcome, ...] = ()
+    dead_letters: tuple[LetterCounts, ...] = ()
     exported: tuple[str, ...] = ()
     page: str = ""
     in_history: bool = False
@@ -207,6 +210,7 @@ class RunSummary(Mapping[str, Any]):
             "rejects": None if self.rejects is None else [r.as_dict() for r in self.rejects],
             "lineage": [each.as_dict() for each in self.lineage],
             "marts": [each.as_dict() for each in self.marts],
+            "dead_letters": [each.as_dict() for each in self.dead_letters],
             "exported": list(self.exported),
             "page": self.page,
             "in_history": self.in_history,
@@ -259,6 +263,7 @@ class RunSummary(Mapping[str, Any]):
             rejects=_rejects(known.get("rejects")),
             lineage=lineage or tuple(_traced(t) for t in tables if t.source != UNKNOWN),
             marts=all_of(MartOutcome.from_dict, known.get("marts")),
+            dead_letters=all_of(LetterCounts.from_dict, known.get("dead_letters")),
             exported=all_of(name_of, known.get("exported")),
             page=name_of(known.get("page"), missing=""),
             in_history=known.get("in_history") is True,

@@ -29,6 +29,8 @@ examples:
       once more, after a person has seen that the customers held back are right
   python etl_pipeline.py --reprocess-rejected data/output/dev/rejected/customers_corrected.csv
       the rejected records of that file, after a person has corrected them
+  python etl_pipeline.py --reprocess-rejected
+      all rejected records that are open, by the rules and settings of today
   python etl_pipeline.py init exports/customers.csv exports/products.ndjson exports/orders.csv
       how these files could be loaded: writes pipeline.toml and .env, then shows a dry run
   python etl_pipeline.py --dry-run --json
@@ -146,8 +148,9 @@ def _add_care(group: argparse._ArgumentGroup) -> None:
         "finding, customers for all of a source; may be given several times",
     )  # fmt: skip
     group.add_argument(
-        "--reprocess-rejected", metavar="FILE",
-        help="load the records of a rejected file that were corrected, and nothing else",
+        "--reprocess-rejected", nargs="?", const=EVERY_REJECT, metavar="FILE",
+        help="load the records of a rejected file that were corrected, and nothing else; without "
+        "a file, try all rejected records that are open once more (DEAD_LETTERS=table)",
     )  # fmt: skip
 
 
@@ -245,6 +248,10 @@ class _PrintCompletion(argparse.Action):
         parser.exit()
 
 
+# Of --reprocess-rejected: no file, but all records that are open.
+EVERY_REJECT = ""
+
+
 @dataclass(frozen=True)
 class Arguments:
     """What is asked of a run; each has the default of the command line."""
@@ -337,8 +344,9 @@ def arguments_of_run(args: Arguments) -> str:
     """
     words: list[str] = []
     for name in ("date", "start_date", "end_date", "full_refresh", "reprocess_rejected"):
-        if value := getattr(args, name):
-            words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+        value = getattr(args, name)
+        if value is not None and value is not False:
+            words += [f"--{name.replace('_', '-')}", *([] if value in (True, "") else [value])]
     words += ["--no-skip"] if args.no_skip else []
     words += ["--validate"] if args.validate else []
     words += [] if args.marts is None else ["--marts" if args.marts else "--no-marts"]

@@ -80,6 +80,8 @@ class RunContext:
             max_removed_rate=processing.max_removed_rate,
             max_placeholder_rate=processing.max_placeholder_rate,
             correction_days=processing.correction_days,
+            letter_attempts=processing.dead_letter_attempts,
+            letter_limit=processing.dead_letter_limit,
         )
 
     def limits_of(self, source: Source) -> Limits:

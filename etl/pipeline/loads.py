@@ -25,7 +25,14 @@ from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.pipeline.context import RunContext
 from etl.pipeline.progress import CHECKING, DUPLICATES, MERGING
 from etl.pipeline.reading import Readers, Starting, start_reading
-from etl.pipeline.set_aside import duplicate_records, load_of, refused_records, rejected_file
+from etl.pipeline.set_aside import (
+    SetAside,
+    duplicate_records,
+    load_of,
+    refused_records,
+    rejected_file,
+    set_aside,
+)
 from etl.pipeline.sources import Source
 from etl.pipeline.stages import EXTRACTION, LOADING, TRANSFORMATION
 from etl.pipeline.unchanged import Recognised, input_of, recognise, restate
@@ -287,7 +294,7 @@ def _stage_once(run: RunContext, source: Source, readers: Readers, attempt: _Att
     rejects = rejected_file(run, source)
     try:
         with closing(reading):
-            intake = _intake(run, source, reading.fill, rejects)
+            intake = _intake(run, source, reading.fill, set_aside(run, source, rejects))
             run.db.revive()
             staged = stage_source(load_of(run), source.table, replace(intake, tally=attempt.tally))
             attempt.duplicates = staged.rows_duplicate
@@ -300,7 +307,7 @@ def _stage_once(run: RunContext, source: Source, readers: Readers, attempt: _Att
     return replace(staged, notes={**source.skipped, **+source.watch.counts, **staged.notes})
 
 
-def _intake(run: RunContext, source: Source, fill: Fill, rejects: RejectedFile) -> Intake:
+def _intake(run: RunContext, source: Source, fill: Fill, rejects: SetAside) -> Intake:
     return Intake(
         fill, rejects, partial(duplicate_records, source), partial(refused_records, source),
         cleaning=source.cleaning, repeated=partial(duplicate_records, source),

@@ -18,10 +18,11 @@ from etl.history.outcomes import SourceOutcome
 from etl.history.read_keys import oldest_kept, read_since
 from etl.history.records import missed_runs, record_missed
 from etl.history.runs import FULL_REFRESH, INCREMENTAL, REPROCESS, RunPlan, utc_now
-from etl.pipeline.arguments import Arguments, mode_of, window_of
+from etl.pipeline.arguments import EVERY_REJECT, Arguments, mode_of, window_of
 from etl.pipeline.context import RunContext
 from etl.pipeline.kept_columns import keeping, star_tables
 from etl.pipeline.own_sources import own_sources
+from etl.pipeline.retrying import sources_to_retry
 from etl.pipeline.sources import Source, corrected_source, read_anew, rule_settings, sources_of
 from etl.quality.rules import newest_sale
 from etl.rules.record_keys import record_keys
@@ -39,6 +40,7 @@ from etl.sources.window import (
     hull,
     since_number,
 )
+from etl.warehouse.own_history import with_memory
 from etl.warehouse.own_loads import OwnLoad
 from etl.warehouse.own_tables import open_tables
 from etl.warehouse.staging import known_texts
@@ -106,7 +108,8 @@ def _window_of_table(
 def planned_sources(run: RunContext) -> tuple[Source, ...]:
     """Return the sources that a run reads."""
     if run.plan.mode == REPROCESS:
-        return (_corrected(run),)
+        every = run.args.reprocess_rejected == EVERY_REJECT
+        return sources_to_retry(run, lambda: _known(run)) if every else (_corrected(run),)
     own = [_going_on(run, each) for each in run.own if _is_read(run, each)]
     tables = {table.source: table for table in star_tables(run.db, run.config)}
     declared = sources_of(run.config, run.plan.window)
@@ -226,11 +229,17 @@ def _rejected_path(run: RunContext) -> Path:
 
 
 def _source_named(run: RunContext, name: str) -> Source:
+    return next(source for source in _known(run) if source.name == name)
+
+
+def _known(run: RunContext) -> tuple[Source, ...]:
+    """All sources that there are, with everything that they have."""
     own = own_sources(
         run.own, run.config, {each.name: everything_of(each.table) for each in run.own}
     )
-    known = (*sources_of(run.config, EVERYTHING), *own)
-    return next(source for source in known if source.name == name)
+    built_in = (replace(source, table=with_memory(source.table, run.config))
+                for source in sources_of(run.config, EVERYTHING))  # fmt: skip
+    return (*built_in, *own)
 
 
 def _keys_as_texts(source: Source, records: pa.RecordBatch) -> pa.Array:

@@ -23,6 +23,7 @@ from etl.pipeline.arguments import Arguments, days_of, mode_of, window_of
 from etl.pipeline.context import RunContext, kept
 from etl.pipeline.kept_columns import star_tables
 from etl.pipeline.left import is_as_left, note_as_left
+from etl.pipeline.letter_report import report_letters
 from etl.pipeline.loads import run_loads
 from etl.pipeline.marts import build_marts
 from etl.pipeline.planning import notices_of_settings, plan_run, planned_sources, sales_not_read
@@ -245,6 +246,7 @@ def _load_and_validate(run: RunContext, findings: Findings) -> RunSummary:
     run.kept(partial(fill_calendar, run.db))
     run.kept(partial(record_lineage, run.db, run.plan.run_id, run.ledger.lineage))
     run.kept(partial(audit.require_balance, run.db, run.plan.run_id))
+    report_letters(run, findings)
     findings.notices += _found(run, lambda: notices_of_settings(run))
     findings.attention += _found(run, lambda: sales_not_read(run, outcomes))
     findings.attention += _found(run, lambda: _faulty_versions(run))

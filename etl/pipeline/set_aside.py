@@ -6,12 +6,20 @@ They go into the rejected file with the values that the source wrote.
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.errors import ExtractionError
+from etl.history.dead_letters import (
+    NO_LETTERS,
+    Letters,
+    NewLetters,
+    Origin,
+    TriedLetters,
+)
 from etl.pipeline.context import RunContext
 from etl.pipeline.sources import Source, rule_settings
 from etl.rejects import DUPLICATE, REFUSED, VALUE_CHARACTERS, RejectedFile, reject_schema
@@ -27,20 +35,60 @@ def load_of(run: RunContext) -> Load:
     """Return what the warehouse needs to know of a run to load its sources."""
     settings = rule_settings(run.config)
     return Load(run.db, run.plan, run.limits, partial(_refuse, run), settings,
-                tuple(tables_of(run.own)))  # fmt: skip
+                tuple(tables_of(run.own)), run.ledger.letters)  # fmt: skip
 
 
 def _refuse(run: RunContext, table: Table, refused: pa.Table, reason: str) -> None:
     """Add a record to the rejected file that is there, before that is committed."""
     (source,) = (source for source in run.sources if source.table is table)
-    rejects = rejected_file(run, source)
+    rejects, rejected = rejected_file(run, source), refused_records(source, refused, reason)
     try:
-        rejects.write(refused_records(source, refused, reason))
+        rejects.write(rejected)
+        if (letters := run.ledger.letters.get(table.name)) is not None:
+            letters.write(rejected)
         rejects.publish()
         run.ledger.rejects.setdefault(source.name, Counter()).update(rejects.reasons)
     finally:
         rejects.discard()
     logger.warning("%s: the database refused a record: %s", source.name, reason)
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """The rejected records of a source: those in its file, and those that are kept besides."""
+
+    file: RejectedFile
+    letters: Letters
+
+    def write(self, rejected: pa.RecordBatch) -> None:
+        """Add a block of them."""
+        self.file.write(rejected)
+        self.letters.write(rejected)
+
+
+def set_aside(run: RunContext, source: Source, file: RejectedFile) -> SetAside:
+    """Return what takes the rejected records of a source while it is read from its beginning."""
+    letters = _letters(run, source)
+    if letters is not NO_LETTERS:
+        run.ledger.letters[source.table.name] = letters
+    return SetAside(file, letters)
+
+
+def _letters(run: RunContext, source: Source) -> Letters:
+    if source.retry is not None:
+        return TriedLetters(source.table, source.retry)
+    if run.config.processing.dead_letters == "files":
+        return NO_LETTERS
+    files = source.feed.files
+    origin = Origin(
+        [str(file.path) for file in files.files] if files else [source.feed.path],
+        is_whole=source.snapshot and not source.partial,
+        date_order=lambda: source.watch.dates.order,
+    )
+    return NewLetters(
+        source.table, source.name, run_id=run.plan.run_id, now=run.plan.started_at, origin=origin,
+        most=run.limits.letter_limit,
+    )  # fmt: skip
 
 
 def rejected_file(run: RunContext, source: Source) -> RejectedFile:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from etl.cloud.objects import is_there
 from etl.errors import ConfigurationError
+from etl.history.dead_letters import Retry
 from etl.rules.blocks import Block, LoadBlock
 from etl.rules.business import PRODUCT_TEXTS, SALES_TEXTS, Rules
 from etl.rules.checks import DECIMAL_COMMA
@@ -32,7 +33,13 @@ from etl.schema.source_columns import (
     SALES_COLUMNS,
     SOURCE_COLUMNS,
 )
-from etl.schema.tables import CUSTOMER_DIM, ETL_SETTING, PRODUCT_DIM, SALES_FACT, Table
+from etl.schema.tables import (
+    CUSTOMER_DIM,
+    ETL_SETTING,
+    PRODUCT_DIM,
+    SALES_FACT,
+    Table,
+)
 from etl.settings.config import Config, masked_settings
 from etl.settings.pipeline_file import texts_of
 from etl.sources.corrected import CorrectedFile
@@ -139,6 +146,7 @@ class Source:
         moment: as of when its records hold, where its file has a day in its name.
         cleaning: what is done to the staged whole.
         made_up: by column, how values that are missing are made up, in words.
+        retry: the rejected records that it tries once more; None: they come from the source.
     """
 
     name: str
@@ -158,6 +166,7 @@ class Source:
     moment: datetime | None = None
     cleaning: Cleaning = NOTHING_TO_CLEAN
     made_up: Mapping[str, str] = field(default_factory=dict)
+    retry: Retry | None = None
 
     @property
     def after(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from etl.errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK
 from etl.history import audit
 from etl.history.judged import Anomaly, Check
+from etl.history.letter_counts import LetterCounts
 from etl.history.measured import Measured
 from etl.history.outcomes import SourceOutcome, TableCounts
 from etl.history.records import error_text, without_secrets
@@ -33,6 +34,7 @@ class Findings:
     Attributes:
         attention: what a person has to look at.
         notices: what a person should know, but need not do anything about.
+        letters: by source, how many rejected records are kept.
     """
 
     attention: list[str] = field(default_factory=list)
@@ -40,6 +42,7 @@ class Findings:
     exported: list[Path] = field(default_factory=list)
     judged: Judged = NOT_JUDGED
     marts: Marts = NO_MARTS
+    letters: tuple[LetterCounts, ...] = ()
 
 
 def summarize(
@@ -72,6 +75,7 @@ def summarize(
         notices=(*run.ledger.notices, *findings.notices),
         measured=Measured.from_dict(run.metrics.generate_summary_report()),
         marts=findings.marts.outcomes,
+        dead_letters=findings.letters,
         exported=tuple(map(str, findings.exported)),
         page="" if run.args.dry_run else str(run.output / DASHBOARD),
     )

@@ -27,6 +27,7 @@ REJECTED = "rejected"
 NO_SAMPLES: Samples = {}
 
 _RUNS_SHOWN = 20
+_LETTERS_SHOWN = 20
 # Runs can be opened one by one as long as they fit; the latest come first.
 _BYTES_OF_RUNS = 200_000
 
@@ -130,6 +131,7 @@ def _loaded(run: RunSummary, runs: trends.Runs, samples: Samples) -> dict[str, A
         "run": run, "graph": _graph(run), "routes": one_run.routes(run),
         "columns": one_run.changed_columns(run),
         "reasons": one_run.reasons(run, runs), "rejects": trends.rejects_trend(runs),
+        "letters": run.dead_letters[:_LETTERS_SHOWN],
         "samples": _samples(run, samples), "checks": checks_in_words(run.checks),
         "scores": scores(run.scores, run.dimension_scores),
         "trends": trends.quality_trends(run, runs), "stages": one_run.stages(run),

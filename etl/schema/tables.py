@@ -186,6 +186,7 @@ class Table:
 
 # The widest text that has a width; a wider column holds texts of any length.
 WIDEST_TEXT = 4000
+_ANY_WIDTH = 2**30 - 1  # UTF-16 code units of NVARCHAR(MAX)
 # NVARCHAR(50) keeps a clustered key at 100 bytes; SQL Server's limit for one is 900.
 KEY_WIDTH = 50
 
@@ -485,6 +486,38 @@ ETL_READ_KEY = Table(
     indexes=(Index(("table_name", "record_key"), "which runs have read a key"),),
 )  # fmt: skip
 
+ETL_DEAD_LETTER = Table(
+    "etl_dead_letter", "rejected records that are kept to be tried again (DEAD_LETTERS=table)",
+    ("letter_id",),
+    columns=(
+        _text("letter_id", "SHA-256 of the table and of what the record holds", width=64,
+              required=True, exact=True),
+        _TABLE_NAME,
+        _text("source", "customers, products, sales or a declared load", width=50, required=True),
+        _text("record_key", "key of the record, where it has one", width=400, exact=True),
+        _text("error_class", "why it was rejected when it was last tried, in a word", width=20,
+              required=True),
+        _text("field", "column to blame", width=128),
+        _text("reason", "in words", width=1000),
+        _text("source_file", "file that it was last read from", width=1000),
+        Column("source_row", "row of that file as a spreadsheet shows it", Kind.BIGINT),
+        Column("place", "row within all files of its source", Kind.BIGINT, required=True),
+        _text("record", "what the source wrote, as JSON", width=_ANY_WIDTH, required=True),
+        _text("date_order", "of day and month in its source, where that was known", width=20),
+        _time("first_seen", "when it was first rejected, UTC", required=True),
+        _text("first_run_id", "run that first rejected it", width=30, required=True, exact=True),
+        replace(_RUN_ID, description="newest run that read it from its source"),
+        _time("tried_at", "when it was last tried, UTC", required=True),
+        _text("tried_run_id", "run that last tried it", width=30, required=True, exact=True),
+        _number("attempts", "how many runs have tried it"),
+        _text("state", "open, person, resolved or superseded", width=10, required=True),
+        _time("closed_at", "when it was resolved or superseded, UTC"),
+        _text("closed_run_id", "run that loaded it, or that read a newer record", width=30,
+              exact=True),
+    ),
+    indexes=(Index(("table_name", "state"), "what is open of a table"),),
+)  # fmt: skip
+
 ETL_SETTING = Table(
     "etl_setting", "settings with which rows of a table were computed",
     ("table_name", "setting", "value"),
@@ -584,6 +617,7 @@ AUDIT_TABLES = (
     ETL_LOAD,
     ETL_COLUMN_CHANGE,
     ETL_READ_KEY,
+    ETL_DEAD_LETTER,
     ETL_QUALITY,
     ETL_DISTRIBUTION,
     ETL_LINEAGE,

@@ -30,6 +30,7 @@ from etl.settings.kinds import (
     Connection,
     Count,
     Days,
+    DeadLetters,
     Encoding,
     Encrypt,
     FileMode,
@@ -540,6 +541,17 @@ class ProcessingConfig(_Section):
     correction_days: Days = _setting(
         400, "days for which it is remembered which keys were rejected: for so long a rejected "
         "file can be corrected and read again")
+    dead_letters: DeadLetters = _setting(
+        "files", "where rejected records are kept: files alone, or also in the table "
+        "etl_dead_letter, from which --reprocess-rejected tries all that are open once more")
+    dead_letter_attempts: Positive = _setting(
+        3, "runs that try a rejected record before it stays for a person")
+    dead_letter_limit: Positive = _setting(
+        10000, "most rejected records of a table that are kept open; further ones stand in the "
+        "rejected file alone, and are reported")
+    dead_letter_days: Days = _setting(
+        90, "days after which resolved and superseded rejected records are deleted from "
+        "etl_dead_letter")
     max_placeholder_rate: Share = _setting(
         0.25, "largest share of the sales of a run whose customer or product nothing is known of; "
         "1: all of them. The first load may have any")

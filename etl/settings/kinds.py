@@ -163,6 +163,8 @@ Mode = Annotated[Literal["simulate", "send"], Kind(
     "simulate or send", lambda text, _: text.lower())]
 Returns = Annotated[Literal["reject", "load"], Kind(
     "reject or load", lambda text, _: text.lower())]
+DeadLetters = Annotated[Literal["files", "table"], Kind(
+    "files or table", lambda text, _: text.lower())]
 Address = Annotated[str, Kind("an e-mail address", _address)]
 Addresses = Annotated[tuple[str, ...], Kind("e-mail addresses, commas between", _addresses)]
 # fmt: on

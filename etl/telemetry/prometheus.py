@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from etl.files import write_atomically
 from etl.history.audit import HELD_BACK, LOADED, SKIPPED, SOURCE_FAILED, SUCCESS
+from etl.history.dead_letters import OPEN, PERSON
 from etl.history.summary import STATUSES
 from etl.telemetry.events import RunEnded
 
@@ -87,6 +88,19 @@ def _rejected(ended: RunEnded) -> Values:
     return iter(counted.items())
 
 
+def _letters(ended: RunEnded) -> Values:
+    for each in ended.run.dead_letters:
+        yield (each.source, OPEN), float(each.open)
+        yield (each.source, PERSON), float(each.person)
+
+
+def _letter_ages(ended: RunEnded) -> Values:
+    now = ended.run.finished_at
+    for each in ended.run.dead_letters:
+        if now and each.oldest:
+            yield (each.source,), (now - each.oldest).total_seconds()
+
+
 def _scores(ended: RunEnded) -> Values:
     return (((table,), score) for table, score in ended.run.scores.items())
 
@@ -143,6 +157,10 @@ FAMILIES = (
            _rows),
     Family("rejected_records", "records that the last run rejected", ("load", "error_class"),
            _rejected),
+    Family("dead_letters", "rejected records kept in the warehouse: open, or for a person",
+           ("load", "state"), _letters),
+    Family("dead_letter_age_seconds", "age of the oldest rejected record that is kept", ("load",),
+           _letter_ages),
     Family("quality_score", "0 to 100, after the last run", ("table",), _scores),
     Family("checks", "quality checks of the last run by how they ended", ("status",), _checks),
     Family("data_age_seconds", "age of the newest record, or of an export", ("check",),

@@ -18,7 +18,9 @@ from etl.engines.database import DatabaseManager
 from etl.errors import HeldBackError, LoadingError
 from etl.history import audit as run_history
 from etl.history import inputs, settings_used, watermarks
+from etl.history.dead_letters import Letters, Reading
 from etl.history.inputs import KnownInput
+from etl.history.kept_letters import read_again, settle_letters
 from etl.history.read_keys import KEPT_DAYS, forget_read_keys, record_read_keys
 from etl.history.runs import Applied, Input, LoadCounts, RunPlan, Staged, utc_now
 from etl.resilience.retry import retry_with_backoff
@@ -52,6 +54,8 @@ class Limits:
         max_removed_rate: largest share of a table's rows that a full refresh may remove.
         max_placeholder_rate: largest share of records that may need a placeholder.
         correction_days: for how many days it is remembered which keys were rejected.
+        letter_attempts: tries after which a rejected record stays for a person.
+        letter_limit: most rejected records of a table that are kept open.
         may_be_empty: columns that may come without any value where the table has some.
     """
 
@@ -63,6 +67,8 @@ class Limits:
     max_removed_rate: float = 1.0
     max_placeholder_rate: float = 1.0
     correction_days: int = KEPT_DAYS
+    letter_attempts: int = 3
+    letter_limit: int = 10_000
     may_be_empty: Sequence[str] = ()
 
 
@@ -74,6 +80,7 @@ class Load:
         refuse: takes the records that the database refuses, before that is committed.
         settings: by table, those that its rows are computed with, as texts.
         tables: those that there are, whose references must hold.
+        letters: by table, the rejected records that are to be kept.
     """
 
     db: DatabaseManager
@@ -82,6 +89,7 @@ class Load:
     refuse: Refuse
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     tables: Sequence[Table] = STAR_TABLES
+    letters: Mapping[str, Letters] = field(default_factory=dict)
 
     @cached_property
     def watch(self) -> Watch | None:
@@ -240,6 +248,7 @@ def _vanished(load: Load, staged: Staged, *, live: int | None, still_there: int)
 
 def _record_reading(load: Load, staged: Staged) -> None:
     record_read_keys(load.db, load.plan, staged, kept_days=load.limits.correction_days)
+    settle_letters(load.db, staged, load.letters.get(staged.table.name), _reading(load, staged))
     _remember(load, staged)
     _record_settings(load, staged)
     table = staged.table
@@ -249,6 +258,14 @@ def _record_reading(load: Load, staged: Staged) -> None:
         read_to = watermarks.ReadTo(staged.folded.position, staged.folded.cleared)
         watermarks.move_position(load.db, load.plan, table, read_to)
     _mark_recovered(load, table)
+
+
+def _reading(load: Load, staged: Staged) -> Reading:
+    return Reading(
+        load.plan.run_id, utc_now(), is_partial=staged.partial,
+        replaces=load.plan.full_refresh or warehouse.removes_unread(staged),
+        attempts=load.limits.letter_attempts, most=load.limits.letter_limit,
+    )  # fmt: skip
 
 
 def _move_on(load: Load, staged: Staged) -> None:
@@ -356,6 +373,7 @@ def _record_unchanged(load: Load, staged: Staged, known: KnownInput) -> None:
     db, table, run_id = load.db, staged.table, load.plan.run_id
     inputs.copy_read_keys(db, table, earlier=known.run_id, run_id=run_id)
     forget_read_keys(db, table, load.plan, load.limits.correction_days)
+    read_again(db, table, earlier=known.run_id, run_id=run_id)
     inputs.remember_input(db, table, run_id, known=known.input, state=known.state)
     _record_settings(load, staged)
     _mark_recovered(load, table)

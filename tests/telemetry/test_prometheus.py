@@ -65,8 +65,11 @@ def test_the_figures_are_those_of_the_summary(project: Project) -> None:
 
 
 def test_every_metric_has_a_value_after_a_run(project: Project) -> None:
+    project.settings["DEAD_LETTERS"] = "table"
     project.run()
-    assert {name for name, _ in figures_of(project)} == {family.name for family in FAMILIES}
+    found = figures_of(project)
+    assert {name for name, _ in found} == {family.name for family in FAMILIES}
+    assert one(found, "dead_letters", load="customers", state="person") == 4
 
 
 def test_a_run_that_fails_keeps_when_the_last_one_went_well(project: Project) -> None:

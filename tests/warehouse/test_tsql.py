@@ -28,7 +28,7 @@ from etl.engines import dialect as sql_dialects
 from etl.engines.schemas import Schemas
 from etl.engines.sql_server import SQL_SERVER
 from etl.engines.upsert import as_pair
-from etl.history import read_keys
+from etl.history import kept_letters, read_keys
 from etl.history.runs import READS_WHOLE_SOURCES
 from etl.marts.plan import plan_marts
 from etl.quality import rules as quality_rules
@@ -261,6 +261,8 @@ def _others() -> Iterator[tuple[str, str]]:
     for table in AUDIT_TABLES:
         yield f"insert_row_{table.name}", sql_dialects.insert_row(table)
     yield "forget_read_keys", read_keys.FORGET_READ_KEYS
+    yield "letter_keys", kept_letters.staged_keys_sql(SQL_SERVER, OWN, _stage(OWN), 2)
+    yield "letter_keys_removed", kept_letters.removed_keys_sql(SQL_SERVER, OWN, _stage(OWN), 2)
     yield "blockers", sql_server._BLOCKERS
     yield "newest_sale", quality_rules.newest_sale()
 
@@ -795,6 +797,7 @@ def test_the_schema_has_every_table_with_every_column() -> None:
 
 def test_every_text_has_a_size_that_fits_into_a_row() -> None:
     texts = "\n".join(STATEMENTS.values()).replace("CAST(N'' AS NVARCHAR(MAX))", "")
+    texts = texts.replace('"record" NVARCHAR(MAX)', "")  # a record of any source, whole
     sizes = re.findall(r"\bN?VARCHAR\b\s*\(?(\w*)", texts)
     assert all(size.isdigit() and 0 < int(size) <= 4000 for size in sizes)
 
@@ -916,7 +919,7 @@ def test_a_row_stays_on_its_page_but_for_one_long_text(table: Table) -> None:
     """8,060 bytes; a text pushed off the page leaves 24. A staged row is never pushed off."""
     widths = sorted(_bytes(column) for column in table.columns)
     assert sum(widths[:-1]) + 24 <= 8060
-    assert sum(widths) <= 8060 or table.name == "etl_run"
+    assert sum(widths) <= 8060 or table.name in ("etl_run", "etl_dead_letter")
 
 
 @pytest.mark.parametrize("table", STAR_TABLES, ids=lambda table: table.name)

@@ -13,12 +13,14 @@ from etl.engines.database import DatabaseManager
 from etl.engines.engine import Access
 from etl.engines.schemas import Schemas
 from etl.errors import ETLError
+from etl.history.kept_letters import count_letters
+from etl.history.runs import utc_now
 from etl.marts.plan import MartPlan, plan_marts
 from etl.monitoring.health.adopted import adopted_checks
 from etl.monitoring.health.files import may_access, shown_path, warehouse_file
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.monitoring.health.runs import error_checks, last_run_checks
-from etl.schema.tables import Table
+from etl.schema.tables import ETL_DEAD_LETTER, Table
 from etl.settings.config import Config
 from etl.warehouse.own_history import built_in_tables
 from etl.warehouse.own_loads import own_loads
@@ -58,6 +60,7 @@ def database_checks(config: Config) -> Iterator[Check]:
             ("adopted table", partial(adopted_checks, db, loaded)),
             ("permissions", partial(_permissions, db, path, loaded)),
             ("last run", partial(last_run_checks, db)),
+            ("rejected records", partial(_letters, db)),
             ("recent errors", partial(error_checks, db, config)),
         )
         for name, look in looks:
@@ -98,6 +101,15 @@ def _engine(db: DatabaseManager) -> Iterator[Check]:
     user = facts.get("used_by", "")
     message = f"in use by {user}: a run would wait or end" if user else "no other run works in it"
     yield Check("in use", WARNING if user else PASSED, user or None, message=message)
+
+
+def _letters(db: DatabaseManager) -> Iterator[Check]:
+    """The rejected records that are kept, where there are any."""
+    if ETL_DEAD_LETTER.name not in db.table_names():
+        return
+    for each in count_letters(db):
+        status = WARNING if each.person else PASSED
+        yield Check("rejected records", status, each.person, 0, each.words(utc_now()))
 
 
 def _latency(db: DatabaseManager) -> Iterator[Check]:

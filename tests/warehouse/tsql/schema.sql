@@ -159,6 +159,36 @@ CREATE TABLE "etl_read_key" (
 CREATE INDEX "ix_etl_read_key_table_name" ON "etl_read_key" ("table_name", "record_key");
 END;
 
+IF OBJECT_ID(N'etl_dead_letter', N'U') IS NULL
+BEGIN
+CREATE TABLE "etl_dead_letter" (
+    "letter_id" NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "source" NVARCHAR(50) NOT NULL,
+    "record_key" NVARCHAR(400) COLLATE Latin1_General_100_BIN2 NULL,
+    "error_class" NVARCHAR(20) NOT NULL,
+    "field" NVARCHAR(128) NULL,
+    "reason" NVARCHAR(1000) NULL,
+    "source_file" NVARCHAR(1000) NULL,
+    "source_row" BIGINT NULL,
+    "place" BIGINT NOT NULL,
+    "record" NVARCHAR(MAX) NOT NULL,
+    "date_order" NVARCHAR(20) NULL,
+    "first_seen" DATETIME2(6) NOT NULL,
+    "first_run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "tried_at" DATETIME2(6) NOT NULL,
+    "tried_run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "attempts" INT NOT NULL,
+    "state" NVARCHAR(10) NOT NULL,
+    "closed_at" DATETIME2(6) NULL,
+    "closed_run_id" NVARCHAR(30) COLLATE Latin1_General_100_BIN2 NULL,
+    CONSTRAINT "pk_etl_dead_letter" PRIMARY KEY ("letter_id")
+);
+-- what is open of a table
+CREATE INDEX "ix_etl_dead_letter_table_name" ON "etl_dead_letter" ("table_name", "state");
+END;
+
 IF OBJECT_ID(N'etl_quality', N'U') IS NULL
 BEGIN
 CREATE TABLE "etl_quality" (
@@ -542,6 +572,28 @@ FROM (VALUES
     (N'TABLE', N'etl_read_key', N'run_id', N'run; sorts by start'),
     (N'TABLE', N'etl_read_key', N'table_name', N'warehouse table'),
     (N'TABLE', N'etl_read_key', N'record_key', N'key of the record'),
+    (N'TABLE', N'etl_dead_letter', NULL, N'rejected records that are kept to be tried again (DEAD_LETTERS=table)'),
+    (N'TABLE', N'etl_dead_letter', N'letter_id', N'SHA-256 of the table and of what the record holds'),
+    (N'TABLE', N'etl_dead_letter', N'table_name', N'warehouse table'),
+    (N'TABLE', N'etl_dead_letter', N'source', N'customers, products, sales or a declared load'),
+    (N'TABLE', N'etl_dead_letter', N'record_key', N'key of the record, where it has one'),
+    (N'TABLE', N'etl_dead_letter', N'error_class', N'why it was rejected when it was last tried, in a word'),
+    (N'TABLE', N'etl_dead_letter', N'field', N'column to blame'),
+    (N'TABLE', N'etl_dead_letter', N'reason', N'in words'),
+    (N'TABLE', N'etl_dead_letter', N'source_file', N'file that it was last read from'),
+    (N'TABLE', N'etl_dead_letter', N'source_row', N'row of that file as a spreadsheet shows it'),
+    (N'TABLE', N'etl_dead_letter', N'place', N'row within all files of its source'),
+    (N'TABLE', N'etl_dead_letter', N'record', N'what the source wrote, as JSON'),
+    (N'TABLE', N'etl_dead_letter', N'date_order', N'of day and month in its source, where that was known'),
+    (N'TABLE', N'etl_dead_letter', N'first_seen', N'when it was first rejected, UTC'),
+    (N'TABLE', N'etl_dead_letter', N'first_run_id', N'run that first rejected it'),
+    (N'TABLE', N'etl_dead_letter', N'run_id', N'newest run that read it from its source'),
+    (N'TABLE', N'etl_dead_letter', N'tried_at', N'when it was last tried, UTC'),
+    (N'TABLE', N'etl_dead_letter', N'tried_run_id', N'run that last tried it'),
+    (N'TABLE', N'etl_dead_letter', N'attempts', N'how many runs have tried it'),
+    (N'TABLE', N'etl_dead_letter', N'state', N'open, person, resolved or superseded'),
+    (N'TABLE', N'etl_dead_letter', N'closed_at', N'when it was resolved or superseded, UTC'),
+    (N'TABLE', N'etl_dead_letter', N'closed_run_id', N'run that loaded it, or that read a newer record'),
     (N'TABLE', N'etl_quality', NULL, N'one row per run and check, and per score'),
     (N'TABLE', N'etl_quality', N'run_id', N'run; sorts by start'),
     (N'TABLE', N'etl_quality', N'name', N'the check, or the score'),
@@ -691,6 +743,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_run" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_load" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_column_change" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_read_key" TO etl_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_dead_letter" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_quality" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_distribution" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "etl_lineage" TO etl_loader;

@@ -1,0 +1,1 @@
+INSERT INTO "etl_dead_letter" ("letter_id", "table_name", "source", "record_key", "error_class", "field", "reason", "source_file", "source_row", "place", "record", "date_order", "first_seen", "first_run_id", "run_id", "tried_at", "tried_run_id", "attempts", "state", "closed_at", "closed_run_id") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
