@@ -13,7 +13,7 @@ import pytest
 from certificates import Certificates, make_certificates
 from cloud_servers import Cloud, azurite_server, moto_server
 from database_servers import stop_database_servers
-from engines import ENGINES, POSTGRESQL, SERVERS, SQL_SERVER, Engine, drop_databases, using
+from engines import POSTGRESQL, SERVERS, SQL_SERVER, Engine, drop_databases, engines_of, using
 from hypothesis import settings
 
 # no deadline: how long an example takes is a matter of the machine
@@ -23,7 +23,15 @@ SEARCHING = {"HISTORIES", "HOSTILE", "KILLS", "SEARCH"} & os.environ.keys()
 settings.load_profile("searching" if SEARCHING else "repeatable")
 
 
-@pytest.fixture(params=ENGINES, ids=lambda engine: engine.name, scope="module")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what asks for every engine on those that the test is for."""
+    if "every_engine" in metafunc.fixturenames:
+        found = engines_of(metafunc.function.__name__)
+        ids = [engine.name for engine in found]
+        metafunc.parametrize("every_engine", found, ids=ids, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def every_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """The test runs once on each engine."""
     with using(request.param) as engine:

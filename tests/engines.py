@@ -48,6 +48,11 @@ class Engine:
         raise NotImplementedError(f"{self.name} has a file for each project")
 
 
+@dataclass(frozen=True)
+class Lakehouse(Engine):
+    """Delta tables in a folder of each project."""
+
+
 class Server(Engine):
     """What tests need of a server besides."""
 
@@ -212,6 +217,28 @@ SQL_SERVER = SqlServer("SQL Server", "TEST_SQLSERVER_CONNECTION_STRING")
 POSTGRESQL = Postgres("PostgreSQL", "TEST_POSTGRESQL_CONNECTION_STRING")
 SERVERS = (POSTGRESQL, SQL_SERVER)
 ENGINES = (DUCKDB, *SERVERS)
+# It merges as DuckDB does, so only those tests run on it that show what publishing could spoil;
+# `LAKEHOUSE=all` runs all of them.
+LAKEHOUSE = Lakehouse("lakehouse")
+_ON_A_LAKEHOUSE = {
+    "test_days_in_any_order_end_like_one_full_refresh",
+    "test_a_second_run_changes_nothing",
+    "test_every_record_of_the_sample_is_accounted_for",
+    "test_a_dry_run_tells_what_a_run_would_do_and_writes_nothing",
+    "test_the_watermark_is_moved_by_plain_runs_only",
+    "test_a_declared_load_keeps_versions_from_its_first_run_to_a_full_refresh",
+    "test_after_any_nights_each_mart_is_what_a_plain_model_makes_of_the_tables",
+    "test_declared_loads_are_staged_checked_counted_and_rejected",
+    "test_a_full_refresh_over_emptied_files_removes_nothing",
+    "test_a_plain_run_takes_up_the_days_of_a_killed_one",
+}
+
+
+def engines_of(test: str) -> tuple[Engine, ...]:
+    """The engines on which a test of every engine runs."""
+    wanted = test in _ON_A_LAKEHOUSE or os.environ.get("LAKEHOUSE") == "all"
+    return (*ENGINES, LAKEHOUSE) if wanted else ENGINES
+
 
 _undo: list[Callable[[], None]] = []
 _current: list[Engine] = [DUCKDB]

@@ -87,6 +87,8 @@ class Project:
             self.settings.setdefault("SQL_SERVER_BULK", os.environ.get("TEST_SQLSERVER_BULK", "no"))
         if self.engine.is_server:
             self.settings["DB_CONNECTION_STRING"] = self.engine.new_database()
+        if self.engine is engines.LAKEHOUSE:
+            self.settings.setdefault("DB_CONNECTION_STRING", f"delta:///{self.lake}")
         self.write()
 
     def write(
@@ -100,8 +102,13 @@ class Project:
         write_sales(self.input, sales)
 
     @property
+    def lake(self) -> Path:
+        return self.output / "lake"
+
+    @property
     def warehouse(self) -> Path:
-        return self.output / "warehouse.duckdb"
+        folder = self.lake / "_work" if self.engine is engines.LAKEHOUSE else self.output
+        return folder / "warehouse.duckdb"
 
     @property
     def connection_string(self) -> str:

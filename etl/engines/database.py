@@ -137,6 +137,7 @@ class DatabaseManager:
             breaker_recovery_s=processing.breaker_recovery_seconds,
             schemas=Schemas.of(config),
             update_insert=config.database.sql_server_upsert == "update-insert",
+            cloud=config.clouds.access,
         )
         return cls(config.database.connection_string, access=access)
 
@@ -177,7 +178,16 @@ class DatabaseManager:
                 session.rollback()
         finally:
             self._in_transaction = False
+            self._close(session, exc_val)
+
+    @staticmethod
+    def _close(session: Session, error: BaseException | None) -> None:
+        try:
             session.close()
+        except LoadingError as second:
+            if error is None:
+                raise
+            logger.error("%s", second, exc_info=True)  # the first error is the one to be reported
 
     @property
     def session(self) -> Session:
@@ -287,6 +297,14 @@ class DatabaseManager:
         if self.engine.copy is None:
             raise LoadingError(f"{self.dialect.name} has no file that could be copied")
         self.engine.copy(self.session, path)
+
+    def publish(self) -> None:
+        """Let readers see what was committed, where that is not the same.
+
+        Raises:
+            LoadingError: it cannot be published now; the next run does it.
+        """
+        self.session.publish()
 
     def create_empty(self, table: Table) -> None:
         """Make an empty temporary table to use in place of a missing one, under its name.

@@ -235,6 +235,9 @@ class DuckdbSession:
         """Return true: an embedded engine lives as long as the process."""
         return True
 
+    def publish(self) -> None:
+        """Do nothing: what is committed is seen."""
+
     def blockers(self) -> list[Blocker]:
         """Return none: nobody else is let in."""
         return []

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from etl.cloud.access import BY_THEMSELVES, CloudAccess
 from etl.engines.dialect import Dialect
 from etl.engines.schemas import NO_SCHEMAS, Schemas
 from etl.errors import ETLError, LoadingError
@@ -81,6 +82,14 @@ class Session(Protocol):
 
         Raises:
             LoadingError: it may not; the next step names the right that it lacks.
+        """
+
+    def publish(self) -> None:
+        """Let readers see what was committed, where that is not the same.
+
+        Raises:
+            WarehouseInUseError: somebody else has published meanwhile.
+            LoadingError: it cannot be published now; the next run does it.
         """
 
     def close(self) -> None:
@@ -161,6 +170,7 @@ class Access:
         breaker_recovery_s: for how long, in seconds.
         schemas: in which the tables lie that are named without one.
         update_insert: on SQL Server rows are written by UPDATE and INSERT in place of MERGE.
+        cloud: how a cloud is reached, of a lakehouse there.
     """
 
     read_only: bool = False
@@ -174,6 +184,7 @@ class Access:
     breaker_recovery_s: float = 60.0
     schemas: Schemas = NO_SCHEMAS
     update_insert: bool = False
+    cloud: CloudAccess = BY_THEMSELVES
 
 
 DEFAULT_ACCESS = Access()

@@ -255,6 +255,9 @@ class PostgresSession:
             facts["used_by"] = f"another run{self._holder()}"
         return facts
 
+    def publish(self) -> None:
+        """Do nothing: what is committed is seen."""
+
     def blockers(self) -> list[Blocker]:
         """Return the other sessions that hold locks on tables of the database.
 

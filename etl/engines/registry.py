@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
-from etl.engines import duckdb, postgresql, sql_server
+from etl.engines import delta, duckdb, postgresql, sql_server
 from etl.engines.engine import Engine
 from etl.errors import ConfigurationError
 from etl.resilience.transient import register_codes
 
-ENGINES: tuple[Engine, ...] = (duckdb.ENGINE, postgresql.ENGINE, sql_server.ENGINE)
+ENGINES: tuple[Engine, ...] = (
+    duckdb.ENGINE,
+    delta.ENGINE,
+    postgresql.ENGINE,
+    sql_server.ENGINE,
+)
 
 for _engine in ENGINES:
     register_codes(_engine.codes)

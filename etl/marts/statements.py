@@ -219,7 +219,7 @@ def exact_quotient(dialect: Dialect, x: str, y: str, *, precision: int, scale: i
 
 
 # Engines whose whole numbers of 64 bits are worth a way of their own: ten times as fast on DuckDB.
-_SHORT = {"DuckDB": "BIGINT"}
+_SHORT = {"DuckDB": "BIGINT", "Delta Lake": "BIGINT"}
 _MOST_SHORT, _MOST_SHORT_QUOTIENT = 9, 12  # digits of what is divided, and with those behind it
 
 

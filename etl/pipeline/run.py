@@ -184,6 +184,7 @@ def _load(run: RunContext, findings: Findings) -> RunSummary:
     try:
         clear_leftovers(run.output, list(tables_of(run.own)))
         summary = _load_and_validate(run, findings)
+        run.db.publish()  # so that a run that is done can be seen to be
     except BaseException as error:
         _finish_failed(run, error)
         raise

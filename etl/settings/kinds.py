@@ -105,7 +105,8 @@ SchemaName = Annotated[str, Kind(
     "the name of a schema: letters, digits and _", _matching(r"[^\W\d]\w*"))]
 Secret = Annotated[SecretStr, Kind("text on one line", _one_line_secret, secret=True)]
 Connection = Annotated[SecretStr, Kind(
-    "duckdb:///path, duckdb:///:memory:, postgresql://... or an ODBC string Name=value;...",
+    "duckdb:///path, duckdb:///:memory:, delta:///path, postgresql://... or an ODBC string "
+    "Name=value;...",
     read_connection, secret=True)]
 Webhook = Annotated[SecretStr, Kind(
     "an address that begins with https://",
