@@ -283,11 +283,17 @@ def _in_schemas(schemas: Schemas) -> Dialect:
 
 # NOCOUNT: counts of rows are no result sets, behind which an error could hide. XACT_ABORT: an
 # error takes the whole transaction back. LOCK_TIMEOUT in ms: whoever blocks us for longer than a
-# minute gets error 1222, which is tried again. The others are ODBC's defaults, unless the
-# connection string has them otherwise (QuotedId=No, AnsiNPW=No).
+# minute gets error 1222, which is tried again. DEADLOCK_PRIORITY: a batch is tried again, and a
+# person's query is not. READ COMMITTED: another default would be kept from whoever had the
+# connection before. ARITHABORT: as in Management Studio, so that a plan looked at there is the one
+# that runs here. With the others it is what writing a table needs that has an indexed view or a
+# filtered index (error 1934); most are ODBC's defaults, unless the connection string has them
+# otherwise (QuotedId=No, AnsiNPW=No).
 _SETTINGS = (
-    "SET NOCOUNT ON; SET XACT_ABORT ON; SET LOCK_TIMEOUT 60000; SET QUOTED_IDENTIFIER ON; "
-    "SET ANSI_NULLS ON; SET ANSI_PADDING ON; SET ANSI_WARNINGS ON; SET CONCAT_NULL_YIELDS_NULL ON;"
+    "SET NOCOUNT ON; SET XACT_ABORT ON; SET LOCK_TIMEOUT 60000; SET DEADLOCK_PRIORITY LOW; "
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET QUOTED_IDENTIFIER ON; "
+    "SET ANSI_NULLS ON; SET ANSI_PADDING ON; SET ANSI_WARNINGS ON; SET ARITHABORT ON; "
+    "SET CONCAT_NULL_YIELDS_NULL ON; SET NUMERIC_ROUNDABORT OFF;"
 )
 
 # Named after the database: SQL Server keeps the locks of databases apart, its relatives may not.

@@ -13,7 +13,8 @@ from engines import DUCKDB, SQL_SERVER, Engine, using
 from pipeline_runs import Project
 from server_projects import project_in
 
-from data_loading import load_customers
+from data_loading import load_customers, load_sales
+from data_transformation import process_sales_transactions
 from etl.engines import odbc
 from etl.engines import sql_server as driver
 from etl.engines.database import DatabaseManager
@@ -140,6 +141,41 @@ def test_tables_in_another_schema_are_named_and_no_second_set_is_made(sql_server
         create_tables(db)
         db.execute("CREATE TABLE elsewhere.etl_run (run_id VARCHAR(30))")
         assert load_customers([{"customer_id": "C1"}], db)["inserted"] == 1  # it has its own
+
+
+def test_a_session_has_what_filtered_indexes_and_indexed_views_need(sql_server: Engine) -> None:
+    """SQL Server's error 1934, whatever a connection string asks for."""
+    wanted = {
+        "QUOTED_IDENTIFIER": 1, "ANSI_NULLS": 1, "ANSI_PADDING": 1, "ANSI_WARNINGS": 1,
+        "ARITHABORT": 1, "CONCAT_NULL_YIELDS_NULL": 1, "NUMERIC_ROUNDABORT": 0,
+    }  # fmt: skip
+    asked = ", ".join(f"CAST(SESSIONPROPERTY('{name}') AS INT)" for name in wanted)
+    connection = f"{sql_server.new_database()};QuotedId=No;AnsiNPW=No"
+    with DatabaseManager(connection) as db:
+        assert db.query(f"SELECT {asked}") == [tuple(wanted.values())]
+
+
+def test_keys_that_differ_in_case_alone_are_apart_in_every_table(sql_server: Engine) -> None:
+    """Those of customers, products and sales, in placeholders, references and statuses too."""
+    keys = [("T1", "c1", "p1"), ("t1", "C1", "P1"), ("T2", "c1", "P1")]
+    sales = [
+        {"transaction_id": sale, "customer_id": customer, "product_id": product, "quantity": 1,
+         "unit_price": 9, "transaction_date": datetime(2024, 1, 20, number)}
+        for number, (sale, customer, product) in enumerate(keys)
+    ]  # fmt: skip
+    rows = process_sales_transactions(sales, [], [])
+    with DatabaseManager(sql_server.new_database()) as db:
+        assert load_sales(rows, db)["inserted"] == 3
+        assert load_sales(rows, db)["unchanged"] == 3
+        query = "SELECT transaction_id, customer_id, product_id, customer_status FROM sales_fact"
+        assert sorted(db.query(query)) == [
+            ("T1", "c1", "p1", "First-time"), ("T2", "c1", "P1", "Repeat"),
+            ("t1", "C1", "P1", "First-time"),
+        ]  # fmt: skip
+        assert load_customers([{"customer_id": "c1", "name": "Ann"}], db)["updated"] == 1
+        names = "SELECT customer_id, name FROM customer_dim"
+        assert sorted(db.query(names)) == [("C1", None), ("c1", "Ann")]
+        assert db.value("SELECT count(*) FROM product_dim") == 2
 
 
 def test_the_driver_is_one_of_microsofts(sql_server: Engine) -> None:
