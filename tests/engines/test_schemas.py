@@ -103,6 +103,41 @@ def test_a_declared_load_has_a_schema_of_its_own_or_that_of_all(
         assert project.query(f"SELECT count(*) FROM {schema}.orders") == [(2,)]
 
 
+MARTS = ("daily_revenue", "monthly_active_customers", "customer_value", "cohorts",
+         "product_performance", "sales_wide")  # fmt: skip
+
+
+def test_marts_lie_in_the_schema_that_is_set_and_read_from_it(
+    project: Project, tmp_path: Path
+) -> None:
+    """The login's own schema has tables in the way; the second run builds what was touched."""
+    with DatabaseManager(project.connection_string) as db:
+        for name in ("sales_fact", "daily_revenue", "etl_touched"):
+            db.execute(f"CREATE TABLE {name} (something_else INT)")
+    with using(DUCKDB):
+        embedded = project_in(tmp_path / "embedded")
+    for each in (project, embedded):
+        each.settings["MARTS"] = "yes"
+        each.run()
+        sales = each.input / "sales_transactions.csv"
+        sales.write_text(sales.read_text("utf-8").replace(",completed", ",cancelled", 1), "utf-8")
+        customers = each.input / "customers.csv"
+        customers.write_text(customers.read_text("utf-8").replace("C002", "C902"), "utf-8")
+        assert {mart["status"] for mart in each.run("--full-refresh")["marts"]} == {"built"}
+        customers.write_text(customers.read_text("utf-8").replace("C902", "C002"), "utf-8")
+        assert "updated" in {mart["status"] for mart in each.run()["marts"]}
+    found = places(project)
+    in_the_way = {"sales_fact", "daily_revenue", "etl_touched"}
+    assert {found[name] for name in {*MARTS, "etl_mart"} - in_the_way} == {HERE}
+    for name in MARTS:
+        counted = embedded.query(f"SELECT count(*) FROM {name}")
+        assert project.query(f'SELECT count(*) FROM "{HERE}"."{name}"') == counted
+    revenue = 'SELECT "day", "revenue", "orders" FROM {} ORDER BY "day"'
+    assert project.query(revenue.format(f'"{HERE}"."daily_revenue"')) == embedded.query(
+        revenue.format("daily_revenue")
+    )
+
+
 def test_what_is_printed_gives_a_login_all_that_a_run_needs(
     project: Project, server: Server
 ) -> None:
