@@ -84,7 +84,9 @@ class Project:
         }
         self.engine = engines.current()
         if self.engine is engines.SQL_SERVER:
-            self.settings.setdefault("SQL_SERVER_BULK", os.environ.get("TEST_SQLSERVER_BULK", "no"))
+            for name, usual in (("BULK", "no"), ("UPSERT", "merge")):
+                asked = os.environ.get(f"TEST_SQLSERVER_{name}", usual)
+                self.settings.setdefault(f"SQL_SERVER_{name}", asked)
         if self.engine.is_server:
             self.settings["DB_CONNECTION_STRING"] = self.engine.new_database()
         if self.engine is engines.LAKEHOUSE:
