@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from types import MappingProxyType
 
 from etl.errors import ValidationError
@@ -119,14 +120,16 @@ def find_header(
         (2, ';', {'id': 0, 'email': 1})
     """
     options = options or HeaderOptions()
-    candidates = list(_candidates(lines, columns, options))
-    found = [candidate for candidate in candidates if not _missing(candidate, columns, options)]
-    if not found:
-        raise _no_header(candidates, columns, options)
-    first = [candidate for candidate in found if candidate.line == found[0].line]
-    header = max(first, key=lambda candidate: len(candidate.names))
-    _refuse_repeated(header, columns, options)
-    return header
+    others: list[Header] = []
+    for _, of_line in groupby(_candidates(lines, columns, options), key=lambda found: found.line):
+        candidates = list(of_line)
+        found = [each for each in candidates if not _missing(each, columns, options)]
+        if found:
+            header = max(found, key=lambda candidate: len(candidate.names))
+            _refuse_repeated(header, columns, options)
+            return header
+        others += candidates
+    raise _no_header(others, columns, options)
 
 
 def _candidates(

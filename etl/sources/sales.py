@@ -400,8 +400,10 @@ def _parts(block: Block, chunk_rows: int) -> Iterator[Block]:
 
 
 def _undated(records: pa.RecordBatch, undated: pa.Array) -> pa.RecordBatch:
-    rows = records.filter(undated).select(["source_row", *SALES_COLUMNS]).to_pylist()
-    return reject_block(SALES_COLUMNS, [_undated_row(row) for row in rows])
+    found = records.filter(undated).select(["source_row", *SALES_COLUMNS])
+    serial = looks_like_serial(found.column("transaction_date")).to_pylist()
+    rows = zip(found.to_pylist(), serial, strict=True)
+    return reject_block(SALES_COLUMNS, [_undated_row(*each) for each in rows])
 
 
 _NO_DATE = (
@@ -410,9 +412,8 @@ _NO_DATE = (
 )
 
 
-def _undated_row(row: dict[str, Any]) -> dict[str, object]:
+def _undated_row(row: dict[str, Any], serial: bool) -> dict[str, object]:
     value = row["transaction_date"]
-    serial = looks_like_serial(pa.array([value])).true_count
     return row | {
         "record_key": row["transaction_id"].strip(),
         "error_class": UNREADABLE if value.strip() else MISSING,
