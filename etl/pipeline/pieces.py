@@ -132,7 +132,7 @@ def outcome_of(part: Source, piece: Piece) -> PieceOutcome:
     feed, trace, rows = part.feed, None, 0
     if isinstance(piece.part, FilePart) and feed.files is not None:
         file = feed.files.files[piece.part.number]
-        trace, rows = file.trace, file.rows
+        trace, rows = replace(file.trace, places=None), file.rows
     return PieceOutcome(
         piece.number, part.watch.noticed(piece.file), rows, dict(feed.left_out), trace
     )
@@ -172,7 +172,7 @@ def take_outcomes(
 def _fill(trace: FileTrace, found: FileTrace | None) -> None:
     for each in fields(FileTrace) if found else ():
         value = getattr(found, each.name)
-        if value is not None and each.name != "meter":
+        if value is not None and each.name not in ("meter", "places"):
             setattr(trace, each.name, value)
 
 

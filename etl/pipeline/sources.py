@@ -43,11 +43,12 @@ from etl.schema.tables import (
 from etl.settings.config import Config, masked_settings
 from etl.settings.pipeline_file import texts_of
 from etl.sources.corrected import CorrectedFile
+from etl.sources.csv_cuts import CsvColumns
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat, extra_names
 from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.declared import CsvRecords, JsonRecords, Records, files_of, holds_json
-from etl.sources.division import FileDivision, division_of
+from etl.sources.division import FileDivision, csv_division, division_of
 from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape
@@ -62,6 +63,7 @@ from etl.sources.products import (
 from etl.sources.rest.declared import rest_records, statuses_of
 from etl.sources.rest.feeding import read_interface_sales
 from etl.sources.sales import (
+    SALES_BESIDES,
     SalesReading,
     read_sales,
     read_sales_files,
@@ -324,7 +326,7 @@ def _customers(config: Config, window: Window, watch: Watch) -> Feed:
     return Feed(
         lambda: read(files), _csv_originals(files, CUSTOMER_COLUMNS, written),
         _place(config, "customers"), trace=files.only_trace, files=files,
-        division=FileDivision(read),
+        division=csv_division(read, CsvColumns(CUSTOMER_COLUMNS, written)),
     )  # fmt: skip
 
 
@@ -417,7 +419,8 @@ def _feed_of(records: Records, columns: tuple[str, ...], window: Window, watch: 
 
     return Feed(
         lambda: blocks(records), lambda losers: records.originals(losers, columns), records.place,
-        trace=records.trace, files=files_of(records), division=division_of(records, blocks),
+        trace=records.trace, files=files_of(records),
+        division=division_of(records, columns, blocks),
     )  # fmt: skip
 
 
@@ -444,7 +447,7 @@ def _sales_file(config: Config, window: Window, watch: Watch) -> Feed:
     return Feed(
         lambda: read(files), _csv_originals(files, SALES_COLUMNS, reading.csv_format),
         _place(config, "sales"), trace=files.only_trace, left_out=reading.left_out, files=files,
-        division=FileDivision(read),
+        division=csv_division(read, CsvColumns(SALES_COLUMNS, reading.csv_format, SALES_BESIDES)),
     )  # fmt: skip
 
 

@@ -245,6 +245,23 @@ def _judge(
     return inner, faults, len(lines)
 
 
+def find_rows(lines: Lines, width: int, *, last: bool) -> tuple[Mask, int]:
+    """Find the lines that start a row, see `sift`.
+
+    Returns:
+        Of the lines that are done with, whether they start one; and how many bytes these are.
+    """
+    inner, _, done = _judge(lines, width, last=last)
+    return _row_starts(inner, done), int(lines.nexts[done - 1]) if done else 0
+
+
+def _row_starts(inner: Sequence[tuple[int, int]], count: int) -> Mask:
+    is_row = np.ones(count, dtype=np.bool_)
+    for start, stop in inner:
+        is_row[start:stop] = False
+    return is_row
+
+
 @dataclass(frozen=True)
 class Sifted:
     """Lines in which every quote has its match; the malformed records are set aside."""
@@ -267,9 +284,7 @@ def sift(lines: Lines, width: int, *, last: bool, skip: Sequence[int] = ()) -> S
         skip: lines that are no records, if they start a row.
     """
     inner, faults, done = _judge(lines, width, last=last)
-    is_row = np.ones(len(lines), dtype=np.bool_)
-    for start, stop in inner:
-        is_row[start:stop] = False
+    is_row = _row_starts(inner, len(lines))
     is_record = is_row & (lines.ends > lines.starts)
     malformed = [line for line, _ in faults]
     skipped = [line for line in skip if line < done and is_record[line]]
@@ -296,3 +311,14 @@ def limited(sifted: Sifted, lines: Lines, wanted: Mask) -> Sifted:
     pieces = zip(starts[chosen].tolist(), ends[chosen].tolist(), strict=True)
     good = b"".join(lines.data[start:end] for start, end in pieces)
     return replace(sifted, good=good, is_record=is_record, faults=[], skipped=[])
+
+
+def begun_before(sifted: Sifted, lines: Lines, size: int) -> Sifted:
+    """Keep only the rows that start within so many bytes, which end where a row does."""
+    if sifted.used <= size:
+        return sifted
+    count = int(np.searchsorted(lines.starts, size))
+    faults = [fault for fault in sifted.faults if fault[0] < count]
+    skipped = [line for line in sifted.skipped if line < count]
+    good = _without(lines, sorted([*(line for line, _ in faults), *skipped]), size)
+    return Sifted(good, sifted.is_row[:count], sifted.is_record[:count], faults, skipped, size)

@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from io import BytesIO, TextIOWrapper
+from io import BufferedReader, BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv as arrow_csv
 
 from etl.errors import ExtractionError, ValidationError
 from etl.rejects import MALFORMED, reject_block, reject_schema
@@ -34,6 +33,7 @@ from etl.sources.csv_header import (
     find_header,
     listed,
 )
+from etl.sources.csv_layout import KnownHeader, Layout
 from etl.sources.csv_lines import (
     ANY_WIDTH,
     COMMA,
@@ -41,7 +41,9 @@ from etl.sources.csv_lines import (
     Fault,
     Ints,
     Lines,
+    Mask,
     Record,
+    begun_before,
     count_lines,
     find_lines,
     limited,
@@ -60,6 +62,9 @@ from etl.sources.files import (
     text_chunks,
     undecodable,
 )
+from etl.sources.parts import part_chunks, refuse_another
+from etl.sources.pieces import Cut
+from etl.sources.several import SourceFile
 from etl.sources.watch import Watch
 
 # What is read at a time, and becomes a block. Larger ones are no faster (tried: 8 and 16 MiB), and
@@ -73,9 +78,7 @@ MOST_BLOCK_LINES = 200_000
 # Lines in which the header is looked for; it may itself run over several.
 HEADER_LINES = MOST_LINES_ABOVE + MOST_LINES
 
-_UTF8 = frozenset({"utf-8", "utf-8-sig"})
-_MARK, _BLANK, _PAREN = b"\xef ("
-_ROWS_AFFECTED = re.compile(rb"\([0-9]+ rows? affected\)")
+UTF8 = frozenset({"utf-8", "utf-8-sig"})
 
 
 @dataclass(frozen=True)
@@ -159,10 +162,31 @@ def read_csv_blocks(
         >>> block.rejected["raw_record"].to_pylist()
         ['"lost,C2']
     """
-    target = _Target(path, columns, besides, csv_format, watch or Watch())
-    if csv_format.keep_extra:
-        target = target.keeping(extra_names(path, (*columns, *besides), csv_format))
-    return _read_blocks(target, _Reader(target, None), trace)
+    target = Target(path, columns, besides, csv_format, watch or Watch()).with_kept()
+    return _read_blocks(target, Reader(target, None), trace)
+
+
+def read_csv_file(
+    file: SourceFile,
+    columns: tuple[str, ...],
+    *,
+    besides: tuple[str, ...] = (),
+    csv_format: CsvFormat = PLAIN,
+    watch: Watch | None = None,
+) -> Iterator[Block]:
+    """Read a CSV file of a source, or a part of it, see `read_csv_blocks`.
+
+    Args:
+        file: the file.
+        columns: the source's columns.
+        besides: further columns to read.
+        csv_format: how the file is written.
+        watch: notices what the file is like.
+    """
+    target = Target(file.path, columns, besides, csv_format, watch or Watch()).with_kept()
+    if file.cut is not None:
+        return _read_part(target, file.cut)
+    return _read_blocks(target, Reader(target, None), file.trace)
 
 
 def extra_names(
@@ -180,8 +204,8 @@ def extra_names(
         ExtractionError: it cannot be read.
         ValidationError: it lacks a column that is wanted.
     """
-    target = _Target(path, columns, (), replace(csv_format, refuse_extra=False), Watch())
-    with closing(_read_blocks(target, _Reader(target, None), None)) as blocks:
+    target = Target(path, columns, (), replace(csv_format, refuse_extra=False), Watch())
+    with closing(_read_blocks(target, Reader(target, None), None)) as blocks:
         next(blocks, None)
     names = {comparable(name): name for name in target.watch.extra if _has_name(name)}
     repeated = Counter(map(comparable, target.watch.extra))
@@ -213,15 +237,15 @@ def read_csv_rows(
     known = _at_places(path, columns, only_rows, trace.places) if trace else None
     if known is not None:
         return iter([known])
-    target = _Target(path, columns, (), csv_format, Watch())
-    return _read_blocks(target, _Reader(target, only_rows), None)
+    target = Target(path, columns, (), csv_format, Watch())
+    return _read_blocks(target, Reader(target, only_rows), None)
 
 
 @dataclass
 class CsvPlaces:
     """Where the rows of a file that was read to its end are, and its columns."""
 
-    layout: "_Layout"
+    layout: Layout
     rows: RowPlaces
 
 
@@ -247,7 +271,7 @@ def _at_places(
 
 
 def _read_blocks(
-    target: "_Target", reader: "_Reader", trace: FileTrace | None
+    target: "Target", reader: "Reader", trace: FileTrace | None
 ) -> Generator[Block, None, None]:
     path = target.path
     with open_source(path) as file:
@@ -256,7 +280,7 @@ def _read_blocks(
         if content is not file:
             target.watch.facts["compressed"] = None
         encoding = marked_encoding(content) or target.csv_format.encoding
-        is_utf8 = _known_encoding(path, encoding, target.csv_format) in _UTF8
+        is_utf8 = encoding_of(content, target) in UTF8
         total = size_of(file) if is_utf8 and content is file else None
         if trace is not None and is_utf8 and content is file:
             reader.remember_places()
@@ -270,6 +294,23 @@ def _read_blocks(
             trace.places = reader.places
 
 
+def _read_part(target: "Target", cut: Cut) -> Iterator[Block]:
+    """Read on behind the end of a part only as far as its last records need it to be judged."""
+    reader = Reader(target, None, cut)
+    size = min(target.csv_format.longest_line_bytes, MOST_READ_BYTES)
+    with open_source(target.path) as file:
+        refuse_another(target.path, cut.signature)
+        for piece, ends_part, last in part_chunks(file, target.path, cut, size=size):
+            for part, is_last in _parts_of_few_lines(piece):
+                block = reader.feed(part, last=last and is_last)
+                if block is not None:
+                    yield block
+            if ends_part:
+                reader.end_here()
+            if reader.is_done:
+                return
+
+
 def _parts_of_few_lines(piece: bytes) -> Iterator[tuple[bytes, bool]]:
     """A piece in parts of about `MOST_BLOCK_LINES` lines, and whether a part is the last one."""
     count = 1 + count_lines(piece) // MOST_BLOCK_LINES
@@ -279,7 +320,7 @@ def _parts_of_few_lines(piece: bytes) -> Iterator[tuple[bytes, bool]]:
 
 
 def _utf8_pieces(
-    pieces: Iterator[tuple[bytes, bool]], target: "_Target", encoding: str
+    pieces: Iterator[tuple[bytes, bool]], target: "Target", encoding: str
 ) -> Iterator[tuple[bytes, bool]]:
     """Read another encoding as UTF-8; what is UTF-8 already is checked later, block by block."""
     path, csv_format = target.path, target.csv_format
@@ -293,7 +334,7 @@ def _utf8_pieces(
 
 
 def _watched_for_utf8(
-    pieces: Iterator[tuple[bytes, bool]], target: "_Target", encoding: str
+    pieces: Iterator[tuple[bytes, bool]], target: "Target", encoding: str
 ) -> Iterator[tuple[bytes, bool]]:
     """Warn of a file that is read as another encoding, although all of it is UTF-8."""
     decoder, suspect, others = codecs.getincrementaldecoder("utf-8")(), True, False
@@ -320,6 +361,20 @@ def delimiter_byte(path: Path, delimiter: str) -> int:
     return ord(delimiter)
 
 
+def encoding_of(content: BufferedReader, target: "Target") -> str:
+    """Return the name of the encoding of a file, as Python calls it.
+
+    Args:
+        content: what is inside the file, at its first byte.
+        target: the file, and which encoding was given.
+
+    Raises:
+        ExtractionError: Python does not know it.
+    """
+    encoding = marked_encoding(content) or target.csv_format.encoding
+    return _known_encoding(target.path, encoding, target.csv_format)
+
+
 def _known_encoding(path: Path, encoding: str, csv_format: CsvFormat) -> str:
     try:
         TextIOWrapper(BytesIO(), encoding)  # refuses what is no text encoding, such as hex
@@ -339,7 +394,7 @@ def _as_utf8(text: str, path: Path, csv_format: CsvFormat) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Target:
+class Target:
     """What is wanted of which file."""
 
     path: Path
@@ -354,8 +409,11 @@ class _Target:
         options = self.csv_format.header
         return replace(options, optional=options.optional | self.csv_format.defaults.keys())
 
-    def keeping(self, names: tuple[str, ...]) -> "_Target":
-        """Return the same with further columns, which other files of the source may lack."""
+    def with_kept(self) -> "Target":
+        """Return the same with the columns that are kept besides, of this file."""
+        if not self.csv_format.keep_extra:
+            return self
+        names = extra_names(self.path, self.names, self.csv_format)
         return replace(self, besides=(*self.besides, *names))
 
     def report(self, header: Header) -> None:
@@ -371,111 +429,8 @@ class _Target:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """All columns that are read."""
         return (*self.columns, *self.besides)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where the wanted columns stand in the file."""
-
-    names: tuple[str, ...]
-    positions: Mapping[str, int]
-    width: int
-    delimiter: int
-    header: bytes
-    defaults: Mapping[str, str]
-
-    def narrowed(self, names: tuple[str, ...]) -> "_Layout":
-        """Return where some of the columns stand."""
-        positions = {name: place for name, place in self.positions.items() if name in names}
-        return replace(self, names=names, positions=positions)
-
-    def parse(self, text: bytes) -> tuple[list[pa.Array], list[tuple[int, int]]]:
-        """Take records apart, with Arrow.
-
-        Returns:
-            The wanted columns, and of each record left out for its number of fields its index
-            among all records and that number.
-        """
-        if not text:  # which Arrow refuses
-            return [pa.array([], pa.string()) for _ in self.positions], []
-        wrong: list[tuple[int, int]] = []
-
-        def skip(row: arrow_csv.InvalidRow) -> str:
-            wrong.append((row.number - 1, row.actual_columns))  # Arrow counts records from 1
-            return "skip"
-
-        if text.startswith(codecs.BOM_UTF8):
-            text = b"\n" + text  # at the very start Arrow would take it off
-        table = arrow_csv.read_csv(
-            pa.BufferReader(text),
-            # All in one block, and without threads, with which Arrow would not number the rows.
-            read_options=arrow_csv.ReadOptions(
-                use_threads=False, block_size=len(text) + 1, column_names=self._labels()
-            ),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=chr(self.delimiter), newlines_in_values=True, invalid_row_handler=skip
-            ),
-            convert_options=self._as_text(),
-        )
-        return [_one_array(column) for column in table.columns], wrong
-
-    def _labels(self) -> list[str]:
-        return [str(position) for position in range(self.width)]  # names in a file may repeat
-
-    def _as_text(self) -> arrow_csv.ConvertOptions:
-        wanted = [str(position) for position in self.positions.values()]
-        return arrow_csv.ConvertOptions(
-            include_columns=wanted,
-            column_types=dict.fromkeys(wanted, pa.string()),
-            check_utf8=False,  # done for the whole block, left-out columns included
-        )
-
-    def batch(self, rows: Ints, arrays: list[pa.Array]) -> pa.RecordBatch:
-        """Put the row numbers before the columns."""
-        found = dict(zip(self.positions, arrays, strict=True))
-        columns = [found[n] if n in found else self._default(n, len(rows)) for n in self.names]
-        names = ["source_row", *self.names]
-        return pa.RecordBatch.from_arrays([pa.array(rows, pa.int64()), *columns], names=names)
-
-    def _default(self, name: str, count: int) -> pa.Array:
-        return pa.repeat(pa.scalar(self.defaults.get(name, ""), pa.string()), count)
-
-    def no_records(self, lines: Lines, *, first: bool) -> list[int]:
-        """Find the lines that hold no record: empty ones, the header again, sqlcmd's own lines.
-
-        Args:
-            lines: the lines.
-            first: whether the first of them follows the header.
-        """
-        codes = np.frombuffer(lines.data, dtype=np.uint8)
-        begins, sizes = codes[lines.starts], lines.ends - lines.starts
-        marked = begins == _MARK
-        again = (sizes == len(self.header) + len(codecs.BOM_UTF8) * marked) & (
-            marked | (begins == self.header[0])
-        )
-        suspects = again | (begins == self.delimiter) | (begins == _BLANK) | (begins == _PAREN)
-        chosen = np.flatnonzero(suspects)
-        texts = zip(chosen.tolist(), lines.texts(chosen), strict=True)
-        found = [line for line, text in texts if self._is_no_record(text)]
-        return [*self._ruler(lines, np.flatnonzero(sizes)[:1]), *found] if first else found
-
-    def _is_no_record(self, text: bytes) -> bool:
-        mark = bytes([self.delimiter])
-        if mark in text and not text.translate(None, mark + b" \t"):
-            return True
-        again = text.removeprefix(codecs.BOM_UTF8) == self.header
-        return again or _ROWS_AFFECTED.fullmatch(text) is not None
-
-    def _ruler(self, lines: Lines, first: Ints) -> list[int]:
-        """The line after the header, when it is one of dashes."""
-        text = b"".join(lines.texts(first))
-        dashes = b"--" in text and not text.translate(None, bytes([self.delimiter]) + b"- ")
-        return [int(line) for line in first if dashes]
-
-
-def _one_array(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _first_bad_byte(data: bytes) -> int | None:
@@ -491,18 +446,27 @@ def _first_bad_byte(data: bytes) -> int | None:
     return None
 
 
-class _Reader:
-    """Turns the pieces of one file into blocks; keeps what a piece leaves unfinished."""
+class Reader:
+    """Turns the pieces of one file into blocks; keeps what a piece leaves unfinished.
 
-    def __init__(self, target: _Target, only_rows: Ints | None) -> None:
+    Args:
+        target: what is wanted of which file.
+        only_rows: the rows that are wanted; None: all.
+        cut: the part of the file that is read; None: all of it.
+    """
+
+    def __init__(self, target: Target, only_rows: Ints | None, cut: Cut | None = None) -> None:
         self._target, self._path = target, target.path
         self._format, self._only_rows = target.csv_format, only_rows
-        self._no_record_yet = True  # since the header
-        self._layout: _Layout | None = None
+        self._nothing_yet = True  # but empty lines, since the header
+        self._layout: Layout | None = None
         self._rest = b""
-        self._row = 1  # of the first line of `_rest`
-        self._offset = 0  # of `_rest` in the file
+        self._row = cut.first_row if cut else 1  # of the first line of `_rest`
+        self._offset = cut.start if cut else 0  # of `_rest` in the file
+        self._end: int | None = None  # of the part
         self._places: RowPlaces | None = None
+        if cut and isinstance(cut.known, KnownHeader):
+            self._layout, self._nothing_yet = cut.known.layout, cut.known.nothing_yet
 
     def remember_places(self) -> None:
         """Begin to remember where rows are: these bytes are those of the file."""
@@ -514,6 +478,15 @@ class _Reader:
         if self._layout is None or self._places is None:
             return None
         return CsvPlaces(self._layout, self._places)
+
+    def end_here(self) -> None:
+        """Take what has come so far for the part; what comes now only helps to judge its end."""
+        self._end = self._offset + len(self._rest)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing of the part is left to be judged."""
+        return self._end is not None and self._offset >= self._end
 
     def feed(self, piece: bytes, *, last: bool) -> Block | None:
         """Take the next piece of the file; None when it completes no record."""
@@ -546,7 +519,7 @@ class _Reader:
             raise self._line_too_long(self._row)
         return block
 
-    def _find_header(self, *, last: bool) -> _Layout | None:
+    def _find_header(self, *, last: bool) -> Layout | None:
         if not self._offset and self._rest.startswith(codecs.BOM_UTF8):
             self._forget(len(codecs.BOM_UTF8), 0)
         lines = self._split(last=last)
@@ -567,7 +540,7 @@ class _Reader:
         if self._target.csv_format.header.skip_rows is None:
             self._forget(int(lines.nexts[count - 1]) if count else 0, count)
 
-    def _read_header(self, lines: Lines, *, last: bool) -> _Layout | None:
+    def _read_header(self, lines: Lines, *, last: bool) -> Layout | None:
         count = min(len(lines), HEADER_LINES)
         texts = [text.decode(errors="replace") for text in lines.texts(np.arange(count))]
         try:
@@ -595,7 +568,7 @@ class _Reader:
     def _rows_of(self, lines: Lines) -> Ints:
         return np.arange(len(lines)) + self._row
 
-    def _take_header(self, lines: Lines, found: Header, header: Record) -> _Layout:
+    def _take_header(self, lines: Lines, found: Header, header: Record) -> Layout:
         size = int(lines.nexts[header.last_line])
         self._refuse_bad_bytes(lines.data[:size], lines, self._rows_of(lines))
         if header.fault:
@@ -603,7 +576,7 @@ class _Reader:
         text = lines.data[int(lines.starts[found.line]) : int(lines.ends[header.last_line])]
         self._forget(size, found.line + 1)
         self._target.report(found)
-        return _Layout(
+        return Layout(
             self._target.names, found.positions, len(header.fields), lines.delimiter,
             header=text, defaults=self._target.csv_format.defaults,
         )  # fmt: skip
@@ -617,12 +590,14 @@ class _Reader:
         self._offset += size
         self._row += rows
 
-    def _read_records(self, layout: _Layout, *, last: bool) -> Block | None:
+    def _read_records(self, layout: Layout, *, last: bool) -> Block | None:
         lines = self._split(last=last)
-        skip = layout.no_records(lines, first=self._no_record_yet)
+        skip = layout.no_records(lines, first=self._nothing_yet)
         sifted = sift(lines, layout.width, last=last, skip=skip)
+        if self._end is not None:
+            sifted = begun_before(sifted, lines, self._end - self._offset)
         self._target.watch.counts["skipped_rows"] += len(sifted.skipped)
-        self._no_record_yet = self._no_record_yet and not sifted.is_record.any()
+        self._nothing_yet = self._nothing_yet and not _any_filled(lines, len(sifted.is_row))
         rows = np.cumsum(sifted.is_row) + (self._row - 1)
         self._refuse_long_lines(lines, rows)
         self._refuse_bad_bytes(lines.data[: sifted.used], lines, rows)
@@ -632,15 +607,18 @@ class _Reader:
         places = np.flatnonzero(sifted.is_record)
         faults = sifted.faults + _width_faults(places, wrong, layout.width)
         good = np.delete(places, [index for index, _ in wrong])
-        if self._places is not None:
-            starts = lines.starts[: len(sifted.is_row)][sifted.is_row]
-            self._places.add(self._row, self._offset, starts, sifted.used)
+        self._remember(lines, sifted.is_row, sifted.used)
         self._forget(sifted.used, int(sifted.is_row.sum()))
         if not (good.size or faults):
             return None
         records = layout.batch(rows[good], arrays)
         rejected = _malformed(self._target.columns, lines, rows, faults)
         return Block(records, rejected, records.num_rows + rejected.num_rows)
+
+    def _remember(self, lines: Lines, is_row: Mask, used: int) -> None:
+        if self._places is not None:
+            starts = lines.starts[: len(is_row)][is_row]
+            self._places.add(self._row, self._offset, starts, used)
 
     def _refuse_long_lines(self, lines: Lines, rows: Ints) -> None:
         limit = self._format.longest_line_bytes
@@ -679,6 +657,11 @@ class _Reader:
         texts = [row[place] for row in rows for place in places if place < len(row)]
         commas = pc.any(has_decimal_comma(pa.array(texts, pa.string()))).as_py()
         return f". A number {DECIMAL_COMMA}, too" if commas else ""
+
+
+def _any_filled(lines: Lines, count: int) -> bool:
+    """Whether any of the first lines holds something."""
+    return bool((lines.ends[:count] > lines.starts[:count]).any())
 
 
 _TYPOGRAPHIC_QUOTES = re.compile(b"|".join(quote.encode() for quote in "\u201c\u201d\u201e"))

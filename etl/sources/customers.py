@@ -9,7 +9,7 @@ import pyarrow as pa
 from etl.rules.blocks import Block
 from etl.schema.arrow import text_schema
 from etl.schema.source_columns import CUSTOMER_COLUMNS
-from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks, read_csv_rows
+from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_file, read_csv_rows
 from etl.sources.files import FileTrace
 from etl.sources.several import SourceFile, SourceFiles
 from etl.sources.watch import Watch
@@ -42,9 +42,7 @@ def read_customers(
     files = path if isinstance(path, SourceFiles) else SourceFiles.of(path, trace=trace)
 
     def read_one(file: SourceFile) -> Iterator[Block]:
-        return read_csv_blocks(
-            file.path, CUSTOMER_COLUMNS, csv_format=csv_format, trace=file.trace, watch=watch
-        )
+        return read_csv_file(file, CUSTOMER_COLUMNS, csv_format=csv_format, watch=watch)
 
     for block in files.read(read_one, watch):
         watch.see_dates("registration_date", block.records.column("registration_date"))

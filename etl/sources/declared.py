@@ -10,7 +10,7 @@ import pyarrow as pa
 from etl.rules.blocks import Block
 from etl.schema.tables import Column
 from etl.sources.csv_look import look_at_csv, read_beginning
-from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
+from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_file
 from etl.sources.customers import read_csv_originals
 from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm, names_in_json, read_flat_json, read_flat_json_rows
@@ -101,12 +101,8 @@ class CsvRecords(_OfFiles):
     def blocks(self, columns: Sequence[str], _window: AnyWindow, watch: Watch) -> Iterator[Block]:
         """Read the files; all of them, whatever the window."""
         yield from self.files.read(
-            lambda file: read_csv_blocks(
-                file.path,
-                tuple(columns),
-                csv_format=self.csv_format,
-                trace=file.trace,
-                watch=watch,
+            lambda file: read_csv_file(
+                file, tuple(columns), csv_format=self.csv_format, watch=watch
             ),
             watch,
         )

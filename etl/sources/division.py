@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from etl.rules.blocks import Block
+from etl.sources.csv_cuts import CsvColumns, cut_csv
 from etl.sources.declared import CsvRecords, JsonRecords, Records
 from etl.sources.pieces import Cut, FilePart
 from etl.sources.several import SourceFile, SourceFiles
@@ -41,15 +42,34 @@ class FileDivision:
                 yield FilePart(number, file.path, cut)
 
 
+def csv_division(
+    read: Callable[[SourceFiles], Iterator[Block]], wanted: CsvColumns
+) -> FileDivision:
+    """Return how a source of CSV files is divided.
+
+    Args:
+        read: reads them.
+        wanted: what is read of them.
+    """
+    return FileDivision(read, lambda file, size: cut_csv(file, size, wanted))
+
+
 def division_of(
-    records: Records, read: Callable[[Records], Iterator[Block]]
+    records: Records, columns: Sequence[str], read: Callable[[Records], Iterator[Block]]
 ) -> FileDivision | None:
     """Return how records are divided; None: they are read as a whole.
 
     Args:
         records: of a source.
+        columns: of it.
         read: reads them as that source.
     """
-    if isinstance(records, CsvRecords | JsonRecords):
-        return FileDivision(lambda files: read(replace(records, files=files)))
-    return None
+    if not isinstance(records, CsvRecords | JsonRecords):
+        return None
+
+    def of_files(files: SourceFiles) -> Iterator[Block]:
+        return read(replace(records, files=files))
+
+    if isinstance(records, CsvRecords):
+        return csv_division(of_files, CsvColumns(tuple(columns), records.csv_format))
+    return FileDivision(of_files)

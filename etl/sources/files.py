@@ -370,6 +370,19 @@ def content_chunks(
         yield chunk, last
 
 
+def read_some(file: BufferedReader, path: Path, size: int) -> bytes:
+    """Read so many bytes of a file, fewer at its end.
+
+    Raises:
+        ExtractionError: the medium fails.
+    """
+    try:
+        return file.read(size)
+    except OSError as error:
+        what = f"{path} can be opened but not read: {error.strerror}"
+        raise ExtractionError(what, next_step="check the disk or the share") from error
+
+
 def byte_chunks(
     file: BufferedReader, path: Path, *, size: int, trace: FileTrace | None = None
 ) -> Iterator[tuple[bytes, bool]]:
@@ -389,11 +402,7 @@ def byte_chunks(
     """
     last, read, digest = False, 0, hashlib.sha256()
     while not last:
-        try:
-            chunk = file.read(size)
-        except OSError as error:
-            what = f"{path} can be opened but not read: {error.strerror}"
-            raise ExtractionError(what, next_step="check the disk or the share") from error
+        chunk = read_some(file, path, size)
         last = len(chunk) < size  # a buffered file comes up short only at its end
         if trace is not None:
             trace.see(file)

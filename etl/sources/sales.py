@@ -30,7 +30,7 @@ from etl.rules.checks import SERIAL
 from etl.rules.dates import looks_like_serial, read_timestamps
 from etl.rules.texts import NULL_WORDS, is_null_word
 from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
-from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_blocks
+from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_file
 from etl.sources.meter import ROWS, Meter
 from etl.sources.servers import ServerQuery, open_query
 from etl.sources.several import SourceFile, SourceFiles
@@ -43,6 +43,8 @@ ReadTexts = Callable[[], Iterator[Block]]
 UTC = "UTC"
 CSV_SCHEME = "csv:///"
 SETTING = "SALES_DB_CONNECTION_STRING"
+# What is read of a file besides its columns.
+SALES_BESIDES = ("status",)
 _SHOWN_CHARACTERS = 40  # of a status that is none
 _MOST_STATUSES = 20  # that are counted by name; more of them are no statuses
 _MOST_STATUSES_OF_A_PART = 10_000  # which of them have a name is seen when all parts are there
@@ -441,9 +443,9 @@ def read_sales_files(
     reading = replace(reading, watch=reading.watch or Watch())
 
     def read_one(file: SourceFile) -> Iterator[Block]:
-        return read_csv_blocks(
-            file.path, SALES_COLUMNS, besides=("status",), csv_format=reading.csv_format,
-            trace=file.trace, watch=reading.watch,
+        return read_csv_file(
+            file, SALES_COLUMNS, besides=SALES_BESIDES, csv_format=reading.csv_format,
+            watch=reading.watch,
         )  # fmt: skip
 
     return _read_texts(lambda: files.read(read_one, reading.watch or Watch()), window, reading)

@@ -10,13 +10,14 @@ import re
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from csv_model import HEADERS, TOKENS, model, model_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -618,99 +619,6 @@ def test_a_large_file_comes_in_blocks_of_about_the_block_size(tmp_path: Path) ->
 
 
 # ---------------------------------------------------------------- against the model
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What the model takes from the text: a record or a malformed one."""
-
-    fields: list[str]
-    found: int
-    lines: int
-    good: bool
-
-
-def model_lines(text: str) -> list[tuple[str, str]]:
-    """Cut text into lines, each with its line end."""
-    lines, line, at = [], "", 0
-    while at < len(text):
-        end = "\r\n" if text.startswith("\r\n", at) else text[at]
-        if end in ("\r\n", "\n", "\r"):
-            lines.append((line, end))
-            line, at = "", at + len(end)
-        else:
-            line, at = line + end, at + 1
-    return [*lines, (line, "")] if line else lines
-
-
-def model_record(lines: list[tuple[str, str]], width: int) -> Taken:
-    """Read the first record of some lines, character by character."""
-    fields: list[str] = []
-    value, state = "", "start"
-    for number, (line, end) in enumerate(lines[:50], start=1):
-        for character in line:
-            if state == "quoted":
-                if character == '"':
-                    state = "closed"
-                else:
-                    value += character
-            elif character == ",":
-                fields.append(value)
-                value, state = "", "start"
-                if number > 1 and len(fields) > width:
-                    return Taken(fields, len(fields), 1, good=False)
-            elif state == "closed":
-                if character != '"':
-                    return Taken(fields, len(fields) + 1, 1, good=False)
-                value, state = value + '"', "quoted"
-            elif state == "start" and character == '"':
-                state = "quoted"
-            else:
-                value, state = value + character, "plain"
-        if state != "quoted":
-            fields.append(value)
-            good = len(fields) == width
-            return Taken(fields, len(fields), number if good else 1, good)
-        value += end
-    return Taken(fields, len(fields) + 1, 1, good=False)
-
-
-def model(text: str, width: int) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
-    """Read text whose first line is a header."""
-    lines, row = model_lines(text)[1:], 2
-    good: list[tuple[object, ...]] = []
-    malformed: list[tuple[object, ...]] = []
-    while lines:
-        used = 1
-        if lines[0][0] and not ("," in lines[0][0] and not lines[0][0].strip(", \t")):
-            taken = model_record(lines, width)
-            used = taken.lines
-            if taken.good:
-                good.append((row, *taken.fields))
-            else:
-                malformed.append((row, lines[0][0], taken.found))
-        lines, row = lines[used:], row + 1
-    return good, malformed
-
-
-HEADERS = {1: "a", 2: "a,b", 3: "a,b,c"}
-TOKENS = [
-    '"',
-    '"',
-    '""',
-    ",",
-    ",",
-    '","',
-    "\n",
-    "\r",
-    "\r\n",
-    "x",
-    " ",
-    "\0",
-    "ü",
-    "\ufeff",
-    "x,y\n",
-]
 
 
 @pytest.fixture(scope="module")

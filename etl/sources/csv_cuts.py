@@ -1,0 +1,139 @@
+"""Cutting a CSV file where rows begin, so that each part can be read alone.
+
+The whole file is looked at for it, once and in bounded memory: which lines start a row depends on
+every quote before them. The lines are those of `csv_lines`, the header is found by the reader
+itself, so that a part is read as the same lines of the whole are.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from etl.errors import ExtractionError, ValidationError
+from etl.rules.blocks import Block
+from etl.sources.compressed import decompressed
+from etl.sources.csv_layout import KnownHeader, Layout
+from etl.sources.csv_lines import Ints, Lines, find_rows
+from etl.sources.csv_reader import UTF8, CsvFormat, Reader, Target, encoding_of
+from etl.sources.files import FileSignature, content_chunks, file_signature, open_source
+from etl.sources.pieces import Cut
+from etl.sources.several import SourceFile
+from etl.sources.watch import Watch
+
+_READ_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class CsvColumns:
+    """What is read of a CSV file; what a header is found by.
+
+    Attributes:
+        columns: of the source.
+        besides: further ones.
+        csv_format: how the file is written.
+    """
+
+    columns: tuple[str, ...]
+    csv_format: CsvFormat
+    besides: tuple[str, ...] = ()
+
+    def target(self, path: Path) -> Target:
+        """Return what is wanted of a file."""
+        return Target(path, self.columns, self.besides, self.csv_format, Watch()).with_kept()
+
+
+def cut_csv(file: SourceFile, target_bytes: int, wanted: CsvColumns) -> Sequence[Cut]:
+    """Cut a CSV file into parts, and fill its trace.
+
+    Args:
+        file: the file.
+        target_bytes: about how many bytes a part has; it is never less.
+        wanted: what is read of it.
+
+    Returns:
+        The parts in order; none where it cannot be cut: it is small, compressed or has a fault,
+        which reading it reports.
+    """
+    with suppress(ExtractionError, ValidationError, FileNotFoundError):
+        signature = file_signature(file.path)
+        if signature.size > target_bytes:
+            return _cut(file, target_bytes, wanted.target(file.path), signature)
+    return ()
+
+
+def _cut(
+    file: SourceFile, target_bytes: int, target: Target, signature: FileSignature
+) -> Sequence[Cut]:
+    with open_source(file.path) as opened:
+        content = decompressed(opened, file.path)
+        encoding = encoding_of(content, target)
+        if content is not opened or encoding not in UTF8:
+            return ()
+        cutter = _Cutter(target, target_bytes, encoding)
+        cutter.remember_places()
+        chunks = content_chunks(opened, content, file.path, size=_READ_BYTES, trace=file.trace)
+        for chunk, last in chunks:
+            cutter.feed(chunk, last=last)
+        file.trace.places = cutter.places
+    return tuple(cutter.cuts(signature))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a row begins: at which byte, its number, and what is known there."""
+
+    offset: int
+    row: int
+    known: KnownHeader | None = None
+
+
+class _Cutter(Reader):
+    """Reads a file for nothing but the places at which it can be cut.
+
+    Args:
+        target: what is wanted of which file.
+        size: of a part, in bytes, at least.
+        encoding: of the file.
+    """
+
+    def __init__(self, target: Target, size: int, encoding: str) -> None:
+        super().__init__(target, None)
+        self._size, self._encoding = size, encoding
+        self._begins = [_Place(0, 1)]
+
+    def cuts(self, signature: FileSignature) -> Iterator[Cut]:
+        """Yield the parts of the file, once all of it was read; none if there is but one."""
+        if len(self._begins) == 1:
+            return
+        places = [*self._begins, _Place(self._offset, self._row)]
+        for place, after in pairwise(places):
+            yield Cut(
+                place.offset, after.offset, place.row, after.row - place.row, signature,
+                place.known,
+            )  # fmt: skip
+
+    def _read_records(self, layout: Layout, *, last: bool) -> Block | None:
+        """Count the rows, and note where parts begin."""
+        lines = self._split(last=last)
+        is_row, used = find_rows(lines, layout.width, last=last)
+        filled = np.flatnonzero((lines.ends > lines.starts)[: len(is_row)])
+        self._note(layout, lines, np.flatnonzero(is_row), filled)
+        self._nothing_yet = self._nothing_yet and not filled.size
+        self._remember(lines, is_row, used)
+        self._forget(used, int(is_row.sum()))
+        return None
+
+    def _note(self, layout: Layout, lines: Lines, rows: Ints, filled: Ints) -> None:
+        starts = lines.starts[rows]
+        while True:
+            wanted = self._begins[-1].offset + self._size - self._offset
+            place = int(np.searchsorted(starts, wanted))
+            if place == len(starts):
+                return
+            nothing_yet = self._nothing_yet and not (filled < rows[place]).any()
+            known = KnownHeader(layout, nothing_yet, self._encoding)
+            self._begins.append(_Place(self._offset + int(starts[place]), self._row + place, known))
