@@ -1,16 +1,25 @@
 """Rejected records that are kept in the warehouse, and tried again."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from engines import Engine
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from pipeline_runs import Project, read_csv
 
-from etl.errors import ConfigurationError
+from etl.engines.database import DatabaseManager
+from etl.errors import ConfigurationError, LoadingError
+from etl.history.kept_letters import settle_letters
+from etl.history.runs import Staged
 from etl.history.summary import RunSummary
+from etl.warehouse import transactions
 
 pytestmark = pytest.mark.usefixtures("every_engine")
 
@@ -66,9 +75,12 @@ def write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
 
 @pytest.fixture
 def shop(tmp_path: Path, every_engine: Engine) -> Shop:
-    folder = tmp_path / "shop"
-    settings = {"PIPELINE_FILE": str(folder / "pipeline.toml"), "MAX_REJECT_RATE": "1"}
-    return Shop(folder, LOG_LEVEL="ERROR", DEAD_LETTERS="table", **settings)
+    return new_shop(tmp_path / "shop")
+
+
+def new_shop(folder: Path) -> Shop:
+    given = {"PIPELINE_FILE": str(folder / "pipeline.toml"), "MAX_REJECT_RATE": "1"}
+    return Shop(folder, LOG_LEVEL="ERROR", DEAD_LETTERS="table", **given)
 
 
 def counts(summary: RunSummary, table: str = "stock") -> tuple[int, ...]:
@@ -235,3 +247,113 @@ def test_what_is_kept_of_the_built_in_loads_is_tried_too(shop: Shop) -> None:
     ]  # fmt: skip
     (again_rejected,) = read_csv(shop.output / "rejected" / f"sales_{again['run_id']}.csv")
     assert again_rejected["quantity"] == "many"
+
+
+def test_a_key_that_a_new_setting_makes_readable_is_loaded(shop: Shop) -> None:
+    toml = shop.folder / "pipeline.toml"
+    toml.write_text("", "utf-8")
+    accept = ("--accept", "customers", "--only", "customers")
+    shop.write([{"customer_id": "NULL", "first_name": "Old"}, {"customer_id": "C1"}])
+    shop.run(*accept)
+    assert shop.letters() == [(None, "open", 1)]
+    toml.write_text('[sources.customers]\nnull_words = ["nil"]\n', "utf-8")
+    shop.run("--reprocess-rejected")
+    assert shop.letters() == [("NULL", "resolved", 2)]
+    assert shop.query("SELECT first_name FROM customer_dim WHERE customer_id = 'NULL'") == [
+        ("Old",)
+    ]
+
+
+def test_a_file_that_is_known_already_is_no_attempt(shop: Shop) -> None:
+    (shop.folder / "pipeline.toml").write_text("", "utf-8")
+    shop.write([{"customer_id": "C1"}, {"customer_id": "", "first_name": "Ann"}])
+    shop.run("--only", "customers")
+    second = shop.run("--only", "customers")
+    assert second["sources"][0]["unchanged_since"]
+    assert shop.letters('"run_id", "state", "attempts"') == [(second["run_id"], "open", 1)]
+    shop.write([{"customer_id": "C1"}])
+    shop.run("--only", "customers")
+    assert shop.letters() == [(None, "superseded", 1)]
+
+
+# --- nights, against a model ------------------------------------------------------------------
+
+STOCK = st.tuples(st.integers(1, 2), st.sampled_from("AB"), st.sampled_from([5, 6, 50]))
+
+
+@dataclass(frozen=True)
+class Night:
+    """What is delivered in a night, and what people and machines do after its run."""
+
+    stock: list[tuple[int, str, int]]
+    shelves: str
+    corrected: bool
+    killed: bool
+    retried: bool
+
+
+NIGHTS = st.lists(
+    st.builds(Night, st.lists(STOCK, min_size=1, max_size=4), st.sampled_from(["A", "AB"]),
+              st.booleans(), st.booleans(), st.booleans()),
+    min_size=1, max_size=3,
+)  # fmt: skip
+
+
+def live_through(shop: Shop, night: Night, newest: dict[int, int], known: set[str]) -> None:
+    """Does what happens in a night, and notes what is newest of each record, and which shelves."""
+    known |= set(night.shelves)
+    accept = "--accept stock --accept shelves"
+    if night.killed:
+        with killed():
+            shop.night(*night.stock, shelves=night.shelves, argv=accept)
+    shop.night(*night.stock, shelves=night.shelves, argv=accept)
+    newest |= {sku: pieces for sku, _, pieces in night.stock}
+    rejected = [(sku, pieces) for sku, shelf, pieces in night.stock
+                if pieces > 10 or shelf not in known]  # fmt: skip
+    if night.corrected and rejected:
+        path = sorted((shop.output / "rejected").glob("stock_*.csv"))[-1]
+        text = path.read_text("utf-8-sig").replace(",B,", ",A,").replace(",50,", ",7,")
+        path.write_text(text, "utf-8")
+        shop.retry("--reprocess-rejected", str(path))
+        newest |= {sku: min(pieces, 7) for sku, pieces in rejected}
+    if night.retried:
+        if night.killed:
+            with killed():
+                shop.retry("--reprocess-rejected")
+        shop.retry("--reprocess-rejected")
+
+
+@contextmanager
+def killed() -> Iterator[None]:
+    """Runs in it die just before they commit what they have loaded of stock."""
+    real = settle_letters
+
+    def dying(db: DatabaseManager, staged: Staged, *others: Any) -> None:
+        real(db, staged, *others)
+        if staged.table.name == "stock":
+            raise LoadingError("the machine went down")
+
+    with patch.object(transactions, "settle_letters", dying):
+        yield
+
+
+# an example is several runs
+@settings(max_examples=4, phases=[Phase.explicit, Phase.reuse, Phase.generate], deadline=None,
+          suppress_health_check=list(HealthCheck))  # fmt: skip
+@given(nights=NIGHTS)
+def test_in_the_end_the_newest_record_of_each_key_is_loaded(
+    nights: list[Night], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever was rejected, corrected, tried, killed and repeated on the way."""
+    shop = new_shop(tmp_path_factory.mktemp("nights"))
+    shop.settings["DEAD_LETTER_ATTEMPTS"] = "99"
+    newest, known = dict[int, int](), set[str]()
+    for night in nights:
+        live_through(shop, night, newest, known)
+    shop.night(shelves="AB", argv="--accept stock --accept shelves")
+    shop.retry("--reprocess-rejected", most=99)
+    assert shop.stock() == sorted(newest.items())
+    assert {state for _, state, _ in shop.letters()} <= {"resolved", "superseded"}
+    before = shop.letters("*")
+    shop.retry("--reprocess-rejected", most=99)
+    assert (shop.stock(), shop.letters("*")) == (sorted(newest.items()), before)
