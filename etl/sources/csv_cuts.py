@@ -113,7 +113,7 @@ class _Cutter(Reader):
         for place, after in pairwise(places):
             yield Cut(
                 place.offset, after.offset, place.row, after.row - place.row, signature,
-                place.known,
+                known=place.known,
             )  # fmt: skip
 
     def _read_records(self, layout: Layout, *, last: bool) -> Block | None:

@@ -130,10 +130,7 @@ class JsonRecords(_OfFiles):
     def blocks(self, columns: Sequence[str], _window: AnyWindow, watch: Watch) -> Iterator[Block]:
         """Read the files; all of them, whatever the window."""
         yield from self.files.read(
-            lambda file: read_flat_json(
-                file.path, columns, self.form, trace=file.trace, watch=watch
-            ),
-            watch,
+            lambda file: read_flat_json(file, columns, self.form, watch=watch), watch
         )
 
     def originals(self, losers: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from etl.rules.blocks import Block
 from etl.sources.csv_cuts import CsvColumns, cut_csv
 from etl.sources.declared import CsvRecords, JsonRecords, Records
+from etl.sources.json_cuts import cut_json_lines
 from etl.sources.pieces import Cut, FilePart
 from etl.sources.several import SourceFile, SourceFiles
 
@@ -72,4 +73,5 @@ def division_of(
 
     if isinstance(records, CsvRecords):
         return csv_division(of_files, CsvColumns(tuple(columns), records.csv_format))
-    return FileDivision(of_files)
+    shape = records.form.shape
+    return FileDivision(of_files, lambda file, size: cut_json_lines(file, size, shape))

@@ -436,7 +436,12 @@ def trace_file(path: Path) -> FileTrace:
 
 
 def text_chunks(
-    chunks: Iterator[tuple[bytes, bool]], path: Path, *, encoding: str, next_step: str
+    chunks: Iterator[tuple[bytes, bool]],
+    path: Path,
+    *,
+    encoding: str,
+    next_step: str,
+    start: int = 0,
 ) -> Iterator[tuple[str, bool]]:
     """Decode pieces of a file; a character may be cut by the border between two of them.
 
@@ -445,6 +450,7 @@ def text_chunks(
         path: the file's name, for messages.
         encoding: a text encoding that Python knows.
         next_step: what to do when a byte does not decode.
+        start: where the first of them begins in the file, in bytes.
 
     Yields:
         Each piece as text, and whether it is the last one; any may be empty.
@@ -453,7 +459,7 @@ def text_chunks(
         ExtractionError: a byte does not decode.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
-    read = 0
+    read = start
     for chunk, last in chunks:
         read += len(chunk)
         try:

@@ -17,9 +17,9 @@ from etl.rules.blocks import Block
 from etl.rules.records import BadValueError, storable
 from etl.schema.arrow import text_schema
 from etl.sources.csv_header import comparable, listed
-from etl.sources.files import FileTrace
-from etl.sources.json_reader import JsonItem, JsonShape, read_json_items
+from etl.sources.json_reader import JsonItem, JsonShape, read_json_items, read_json_part
 from etl.sources.noticed import Members
+from etl.sources.several import SourceFile
 from etl.sources.watch import Watch
 
 # Records per block: as Python objects they take some kilobytes each.
@@ -44,20 +44,14 @@ class JsonForm:
 
 
 def read_flat_json(
-    path: Path,
-    columns: Sequence[str],
-    form: JsonForm,
-    *,
-    trace: FileTrace | None = None,
-    watch: Watch | None = None,
+    file: SourceFile, columns: Sequence[str], form: JsonForm, *, watch: Watch | None = None
 ) -> Iterator[Block]:
-    r"""Read a JSON file block by block.
+    r"""Read a JSON file, or a part of it, block by block.
 
     Args:
-        path: the file, perhaps compressed.
+        file: the file, perhaps compressed.
         columns: those that are wanted.
         form: how the records are found and named.
-        trace: is filled with what was read.
         watch: notices what the file is like.
 
     Raises:
@@ -71,16 +65,22 @@ def read_flat_json(
         ...     path = Path(folder, "orders.ndjson")
         ...     _ = path.write_text('{"Order ID": 1, "customer": {"id": "C1"}}\n{"Order ID": 2}')
         ...     form = JsonForm(JsonShape("orders"), {"customer.id": "customer_id"})
-        ...     (block,) = read_flat_json(path, ["order_id", "customer_id"], form)
+        ...     file, columns = SourceFile(path), ["order_id", "customer_id"]
+        ...     (block,) = read_flat_json(file, columns, form)
         >>> block.records.to_pydict()
         {'source_row': [1, 2], 'order_id': ['1', '2'], 'customer_id': ['C1', None]}
     """
     watch = watch or Watch()
     flattener = _Flattener(tuple(columns), form)
-    items = read_json_items(path, form.shape, trace=trace, watch=watch)
-    for batch in _in_batches(items):
+    for batch in _in_batches(_items(file, form.shape, watch)):
         yield flattener.block(batch)
-    flattener.report(path, watch)
+    flattener.report(file.path, watch)
+
+
+def _items(file: SourceFile, shape: JsonShape, watch: Watch) -> Iterator[JsonItem]:
+    if file.cut is not None:
+        return read_json_part(file.path, file.cut, watch)
+    return read_json_items(file.path, shape, trace=file.trace, watch=watch)
 
 
 def read_flat_json_rows(

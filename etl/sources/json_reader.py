@@ -17,6 +17,8 @@ from pathlib import Path
 from etl.errors import ExtractionError, ValidationError
 from etl.sources.compressed import decompressed
 from etl.sources.files import FileTrace, content_chunks, marked_encoding, open_source, text_chunks
+from etl.sources.parts import part_alone, refuse_another
+from etl.sources.pieces import Cut
 from etl.sources.watch import Watch
 
 # A longer value is given up, like a CSV line: it must be in memory whole, several times over while
@@ -33,6 +35,8 @@ _NUMBER_MARGIN = 2
 _WHITE_SPACE = " \t\n\r"
 _NO_SPACE = re.compile(r"[^ \t\n\r]")
 _NUMBER_STARTS = frozenset("-0123456789")
+_LINES = "JSON Lines"
+_PART_BYTES = 2**20
 _UNTERMINATED = "unterminated string"  # how the decoder calls a text without an end, anywhere
 
 _KINDS = {"[": "an array", '"': "a text", "t": "true", "f": "false", "n": "null", "{": "an object"}
@@ -124,6 +128,63 @@ def read_json_items(
     if others is not None:
         with _opened(path, chunk_chars, trace, watch) as window:
             yield from _read_anew(window, shape, others, watch)
+
+
+def read_json_part(path: Path, cut: Cut, watch: Watch | None = None) -> Iterator[JsonItem]:
+    """Read the records of a part of JSON Lines, see `read_json_items`.
+
+    Args:
+        path: the file.
+        cut: the part.
+        watch: notices what the file is like.
+    """
+    (watch or Watch()).facts[_LINES] = None
+    with open_source(path) as file:
+        refuse_another(path, cut.signature)
+        chunks = part_alone(file, path, cut, size=_PART_BYTES)
+        texts = text_chunks(
+            chunks, path, encoding="utf-8", next_step=_SAVE_AS_UTF8, start=cut.start
+        )
+        window = _Window(path, (text for text, _ in texts), line=cut.line)
+        window.items = cut.first_row - 1
+        if not cut.start:
+            window.drop_byte_order_mark()
+        yield from _lines(window)
+
+
+def holds_json_lines(path: Path, shape: JsonShape) -> bool:
+    """Return whether a file holds JSON Lines, which its first record shows.
+
+    Args:
+        path: the file.
+        shape: what is known of the document.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ExtractionError: it cannot be read so far.
+        ValidationError: it is no JSON document.
+    """
+    with _opened(path, _PART_BYTES, None, Watch()) as window:
+        items = _items(window, shape, {}, Watch())
+        try:
+            next(items)
+        except StopIteration as end:
+            return end.value is not None and end.value.lines
+    return False
+
+
+def count_values(text: bytes) -> int | None:
+    """Return how many JSON values stand in a text, one behind the other; None: it is no JSON.
+
+    Example:
+        >>> count_values(b'{"a": "} {"} {"b": 1}'), count_values(b"{} {")
+        (2, None)
+    """
+    try:
+        window = _Window(Path(), iter([text.decode()]))
+        return sum(1 for _ in _lines(window))
+    except (ExtractionError, UnicodeDecodeError):
+        return None
 
 
 @contextmanager
@@ -227,11 +288,8 @@ def _read_anew(
     window: "_Window", shape: JsonShape, others: _Others, watch: Watch
 ) -> Iterator[JsonItem]:
     if others.lines:
-        watch.facts["JSON Lines"] = None
-        while window.peek():
-            value = window.value()
-            window.items += 1
-            yield JsonItem(window.items, value)
+        watch.facts[_LINES] = None
+        yield from _lines(window)
     elif shape.id_member and others.all_objects and others.like_records:
         watch.facts[f"JSON object keyed by {shape.id_member}"] = None
         window.take("{")
@@ -241,6 +299,13 @@ def _read_anew(
         yield from _under_other_key(window, others.arrays[0])
     else:
         raise _key_missing(window.path, shape.array_key, others)
+
+
+def _lines(window: "_Window") -> Iterator[JsonItem]:
+    while window.peek():
+        value = window.value()
+        window.items += 1
+        yield JsonItem(window.items, value)
 
 
 def _under_other_key(window: "_Window", wanted: str) -> Iterator[JsonItem]:
@@ -356,9 +421,10 @@ class _Window:
     Args:
         path: the file, for messages.
         chunks: its text.
+        line: number of the first one.
     """
 
-    def __init__(self, path: Path, chunks: Iterator[str]) -> None:
+    def __init__(self, path: Path, chunks: Iterator[str], *, line: int = 1) -> None:
         self.path = path
         self.array: str | None = (
             None  # the key of the array while in it, and the items read: for messages
@@ -367,7 +433,7 @@ class _Window:
         self._chunks = chunks
         self._text = ""
         self._at = 0
-        self._line, self._column = 1, 1  # of the first character of `_text`
+        self._line, self._column = line, 1  # of the first character of `_text`
 
     def drop_byte_order_mark(self) -> None:
         if self._more(1) and self._text.startswith("\ufeff"):

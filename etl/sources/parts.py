@@ -39,6 +39,20 @@ def part_chunks(
         yield chunk, at == cut.end, last
 
 
+def part_alone(
+    file: BufferedReader, path: Path, cut: Cut, *, size: int
+) -> Iterator[tuple[bytes, bool]]:
+    """Read a part of a file piece by piece, see `part_chunks`.
+
+    Yields:
+        Each piece, and whether it is the last one of the part.
+    """
+    for chunk, ends_part, last in part_chunks(file, path, cut, size=size):
+        yield chunk, ends_part or last
+        if ends_part:
+            return
+
+
 def refuse_another(path: Path, before: FileSignature) -> None:
     """Refuse a file that is not the one that was looked at before.
 

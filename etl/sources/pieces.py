@@ -23,6 +23,7 @@ class Cut:
         first_row: of the file, as it stands at `start`.
         rows: how many rows are in it; records are not more.
         signature: of the file when it was cut.
+        line: number of the line there, from 1, where records are not counted by lines.
         known: what its reader had learnt of the file up to there; None at the beginning.
     """
 
@@ -31,6 +32,7 @@ class Cut:
     first_row: int
     rows: int
     signature: FileSignature
+    line: int = 1
     known: object = None
 
     def __str__(self) -> str:
