@@ -5,7 +5,7 @@ file stays the built-in `FileNotFoundError`, so that callers can catch what they
 """
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from etl.findings import Finding
 
@@ -49,6 +49,16 @@ class ETLError(Exception):
         super().__init__(text if choices or next_step else text.removesuffix("."))
         self.what, self.choices, self.next_step = what, choices, next_step
         self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what another process makes the same error of."""
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(kind: type[ETLError], texts: tuple[str, ...], known: dict[str, Any]) -> ETLError:
+    error = kind.__new__(kind, *texts)
+    error.__dict__.update(known)
+    return error
 
 
 def _sentence(part: str) -> str:

@@ -15,6 +15,7 @@ from cloud_servers import Cloud, azurite_server, moto_server
 from database_servers import stop_database_servers
 from engines import POSTGRESQL, SERVERS, SQL_SERVER, Engine, drop_databases, engines_of, using
 from hypothesis import settings
+from spark_cluster import Cluster, running_cluster
 
 # no deadline: how long an example takes is a matter of the machine
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -77,6 +78,13 @@ def azure() -> Iterator[Cloud]:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """Certificates for servers on loopback."""
     return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def spark_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Spark cluster of two workers on loopback, with the application of this process."""
+    with running_cluster(tmp_path_factory.mktemp("spark")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(params=["s3", "azure"])

@@ -55,8 +55,10 @@ ENVIRONMENTS = ("dev", "test", "prod")
 EXPORTS = ("csv", "parquet")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 GRAPHS = ("mermaid", "svg", "json")
+WHERE_READ = ("local", "spark")
 _CHOICES = {
     "env": ENVIRONMENTS, "export": EXPORTS, "log_level": LOG_LEVELS, "graph": GRAPHS,
+    "engine": WHERE_READ,
 }  # fmt: skip
 
 
@@ -105,6 +107,7 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     _add_choice(group)
     _add_care(group)
+    _add_machines(group)
     group.add_argument(
         "--marts", action=argparse.BooleanOptionalAction,
         help="build the marts after the load, or not (default: MARTS)",
@@ -130,6 +133,18 @@ def _add_choice(group: argparse._ArgumentGroup) -> None:
         "--from", metavar="NAME", action="append", dest="from_load",
         help="load this source and those that refer to it, such as after a correction; may be "
         "given several times",
+    )  # fmt: skip
+
+
+def _add_machines(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--engine", choices=WHERE_READ,
+        help="where sources are read, cleaned and staged: by this process, or by the machines of "
+        "a Spark cluster (default: ENGINE)",
+    )  # fmt: skip
+    group.add_argument(
+        "--spark-master", metavar="URL",
+        help="the cluster, such as spark://host:7077 or local[*] (default: SPARK_MASTER)",
     )  # fmt: skip
 
 
@@ -273,6 +288,8 @@ class Arguments:
     reprocess_rejected: str | None = None
     marts: bool | None = None
     export: str | None = None
+    engine: str | None = None
+    spark_master: str | None = None
     profile: str | None = None
     against: str | None = None
     key: tuple[str, ...] = ()
@@ -349,6 +366,8 @@ def arguments_of_run(args: Arguments) -> str:
             words += [f"--{name.replace('_', '-')}", *([] if value in (True, "") else [value])]
     words += ["--no-skip"] if args.no_skip else []
     words += ["--validate"] if args.validate else []
+    words += ["--engine", args.engine] if args.engine else []
+    words += ["--spark-master", args.spark_master] if args.spark_master else []
     words += [] if args.marts is None else ["--marts" if args.marts else "--no-marts"]
     for flag, names in (("--only", args.only), ("--skip", args.skip), ("--from", args.from_load)):
         words += [word for name in names for word in (flag, name)]

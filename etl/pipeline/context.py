@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from etl.engines.database import DatabaseManager
 from etl.history.lineage import Ledger
@@ -18,11 +18,32 @@ from etl.pipeline.workspace import REJECTED
 from etl.quality.rules import RowRule
 from etl.resilience.retry import retry_with_backoff
 from etl.settings.config import Config
+from etl.warehouse.intake import Fill
 from etl.warehouse.own_loads import OwnLoad
 from etl.warehouse.transactions import Limits
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A source that is being read.
+
+    Attributes:
+        fill: stages its records.
+        close: stops reading it; may be called again.
+    """
+
+    fill: Fill
+    close: Callable[[], None]
+
+
+class Starting(Protocol):
+    """What begins to read and transform a source."""
+
+    def __call__(self, run: "RunContext", source: Source) -> Reading:
+        """Begin."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +55,7 @@ class RunContext:
         own: the loads that the user has declared.
         rules: checks of its tables that the user has declared.
         as_left: nobody has written the warehouse since the last run has checked it.
+        start: begins to read a source, here or elsewhere.
         scratch: folder of its own for what engines spill.
         progress: what the run says of itself while it works.
     """
@@ -45,6 +67,7 @@ class RunContext:
     record: RunRecord
     metrics: ETLMetrics
     stages: Stages
+    start: Starting
     scratch: Path
     own: tuple[OwnLoad, ...] = ()
     as_left: bool = False

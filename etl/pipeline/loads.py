@@ -24,7 +24,7 @@ from etl.history.traced import Lineage, LineageFile
 from etl.monitoring.logs import IN_SUMMARY, log_context
 from etl.pipeline.context import RunContext
 from etl.pipeline.progress import CHECKING, DUPLICATES, MERGING
-from etl.pipeline.reading import Readers, Starting, start_reading
+from etl.pipeline.reading import Readers
 from etl.pipeline.set_aside import (
     SetAside,
     duplicate_records,
@@ -53,19 +53,12 @@ logger = logging.getLogger(__name__)
 _Loaded = tuple[SourceOutcome, Applied]
 
 
-def run_loads(
-    run: RunContext, start: Starting = start_reading
-) -> tuple[tuple[SourceOutcome, ...], Applied]:
-    """Load the sources and return how each fared; only errors of the run itself are raised.
-
-    Args:
-        run: the run.
-        start: begins to read a source.
-    """
+def run_loads(run: RunContext) -> tuple[tuple[SourceOutcome, ...], Applied]:
+    """Load the sources and return how each fared; only errors of the run itself are raised."""
     run.metrics.record_totals(read=0, rejected=0)  # records are those of sources
     run.stages.start(EXTRACTION, TRANSFORMATION)
     recognised = {source.name: recognise(run, source) for source in run.sources}
-    readers = Readers(run, start)
+    readers = Readers(run)
     for source in run.sources:
         if not recognised[source.name]:
             readers.begin(source)

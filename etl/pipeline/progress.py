@@ -3,9 +3,8 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from etl.rules.blocks import LoadBlock
 from etl.sources.meter import BYTES, Meter
 from etl.words import bytes_words, count_words, counted, seconds_words
 
@@ -15,7 +14,20 @@ WAITING = "waiting"
 
 _BEGUN_S = 1.0  # so long a step lasts before its speed says anything
 
-T = TypeVar("T", bound=LoadBlock)
+
+class Taken(Protocol):
+    """A part of a source: how many records it has, and how much was read with it."""
+
+    @property
+    def rows(self) -> int:
+        """Records read."""
+
+    @property
+    def position(self) -> int:
+        """How much of the source had been read, in the unit of its meter."""
+
+
+T = TypeVar("T", bound=Taken)
 
 
 @dataclass

@@ -1,14 +1,14 @@
 """Reading a source on this machine: extracted by one thread, transformed by others, ahead."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from etl.findings import REJECT_RATE
 from etl.monitoring.logs import log_context
-from etl.pipeline.context import RunContext
+from etl.pipeline.context import Reading, RunContext
 from etl.pipeline.in_order import in_order, threads_of
 from etl.pipeline.read_ahead import ReadAhead
 from etl.pipeline.sources import Source
@@ -16,31 +16,11 @@ from etl.pipeline.stages import EXTRACTION, TRANSFORMATION
 from etl.rules.blocks import Block, LoadBlock
 from etl.warehouse.early_gate import EarlyGate
 from etl.warehouse.gate import finding_of
-from etl.warehouse.intake import Fill, from_blocks
+from etl.warehouse.intake import from_blocks
 
 # What may wait of each source between reading and loading: so much of the sources that come later
 # is read while the load leaves a processor idle. More gained nothing (tried: 32, 64, 128 MiB).
 READ_AHEAD_BYTES = 16 * 2**20
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A source that is being read.
-
-    Attributes:
-        fill: stages its records.
-        close: stops reading it; may be called again.
-    """
-
-    fill: Fill
-    close: Callable[[], None]
-
-
-class Starting(Protocol):
-    """What begins to read and transform a source."""
-
-    def __call__(self, run: RunContext, source: Source) -> Reading:
-        """Begin."""
 
 
 class Readers:
@@ -48,20 +28,19 @@ class Readers:
 
     Args:
         run: the run.
-        start: begins to read a source.
     """
 
-    def __init__(self, run: RunContext, start: Starting) -> None:
-        self._run, self._start = run, start
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
         self._begun: dict[str, Reading] = {}
 
     def begin(self, source: Source) -> None:
         """Begin to read a source, before it is wanted."""
-        self._begun[source.name] = self._start(self._run, source)
+        self._begun[source.name] = self._run.start(self._run, source)
 
     def take(self, source: Source) -> Reading:
         """Return a source that is read from its beginning; whoever takes it closes it."""
-        return self._begun.pop(source.name, None) or self._start(self._run, source)
+        return self._begun.pop(source.name, None) or self._run.start(self._run, source)
 
     def leave(self, source: Source) -> None:
         """Stop reading a source that nobody wants any more."""

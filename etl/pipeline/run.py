@@ -26,6 +26,7 @@ from etl.pipeline.left import is_as_left, note_as_left
 from etl.pipeline.letter_report import report_letters
 from etl.pipeline.loads import run_loads
 from etl.pipeline.marts import build_marts
+from etl.pipeline.on_cluster import where_read
 from etl.pipeline.planning import notices_of_settings, plan_run, planned_sources, sales_not_read
 from etl.pipeline.profiling import profile_loads
 from etl.pipeline.progress import VALIDATING
@@ -137,6 +138,7 @@ def _run(config: Config, args: Arguments, record: RunRecord) -> RunSummary:
             # engines keep files there open to the end, so it is removed after they are closed
             parent = None if args.dry_run else config.files.environment_dir
             scratch = stack.enter_context(scratch_folder(parent))
+            start = stack.enter_context(where_read(config, args, scratch))
             older = older_warehouse(config)
             db = stack.enter_context(_warehouse(config, args, scratch))
             as_left = is_as_left(config)
@@ -149,7 +151,7 @@ def _run(config: Config, args: Arguments, record: RunRecord) -> RunSummary:
                 extra={"event": "run_start", "environment": plan.environment, "mode": plan.mode},
             )  # fmt: skip
             stages = Stages(metrics, record.stage_times)
-            run = RunContext(config, args, db, plan, record, metrics, stages, scratch,
+            run = RunContext(config, args, db, plan, record, metrics, stages, start, scratch,
                              own, as_left=as_left, rules=_own_rules(db, config, own))  # fmt: skip
             with shown(run.progress, bars=not args.json):
                 record.summary = _preview(run) if args.dry_run else _load(run, Findings(older))

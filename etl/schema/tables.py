@@ -774,6 +774,19 @@ def corrected_key_table(table: Table) -> Table:
     return Table("corrected_key", "keys that are read again", (), (key, _RUN_ID))
 
 
+# A row for each piece of a source that other processes may stage at present.
+STAGE_OPEN = Table(
+    "stage_open", "pieces of sources that other processes may stage", ("table_name", "piece"),
+    (
+        _TABLE_NAME,
+        Column("piece", "number of the piece", Kind.INTEGER, required=True),
+        _text("token", "of the reading in which they are staged", width=40, required=True,
+              exact=True),
+    ),
+    is_staging=True,
+)  # fmt: skip
+
+
 def staging_tables(loaded: Iterable[Table] = STAR_TABLES) -> Iterator[Table]:
     """Yield the permanent tables in which a server stages the records of loaded tables."""
     for table in (each for each in loaded if not each.computed):
@@ -781,3 +794,4 @@ def staging_tables(loaded: Iterable[Table] = STAR_TABLES) -> Iterator[Table]:
         yield rejected_key_table(table)
         if table.feed:
             yield removed_table(table)
+    yield STAGE_OPEN

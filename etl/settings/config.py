@@ -58,6 +58,7 @@ from etl.settings.kinds import (
     Upsert,
     WebAddress,
     Webhook,
+    WhereRead,
     kind_of,
 )
 from etl.settings.layers import MASK, Given, Layers, Setting, read_layers
@@ -574,6 +575,22 @@ class ProcessingConfig(_Section):
         "amounts; reject sets them aside, outside the reject limit")
 
 
+class ClusterConfig(_Section):
+    """Past one machine: where sources are read, cleaned and staged (docs/scaling.md)."""
+
+    engine: WhereRead = _setting(
+        "local", "local (this process) or spark (the machines of a Spark cluster): where sources "
+        "are read, cleaned and staged; the tables are the same")
+    spark_master: Text | None = _setting(
+        None, "master of the cluster, such as spark://host:7077 or local[*]; unset: as Spark's own "
+        "configuration says")
+    spark_scratch: Folder | None = _setting(
+        None, "folder that all machines of the cluster see, for rejected records and for what an "
+        "embedded warehouse is to take in; unset: a folder below OUTPUT_DIR")
+    spark_piece_mb: Positive = _setting(
+        64, "about how many megabytes of a source file one task of Spark reads")
+
+
 class LoggingConfig(_Section):
     """Logging: how much is written, and where."""
 
@@ -696,6 +713,7 @@ SECTIONS: dict[str, type[_Section]] = {
     "shops": ShopConfig,
     "clouds": CloudConfig,
     "processing": ProcessingConfig,
+    "cluster": ClusterConfig,
     "logging": LoggingConfig,
     "alerts": AlertConfig,
     "telemetry": TelemetryConfig,
@@ -717,6 +735,7 @@ class Config:
     shops: ShopConfig
     clouds: CloudConfig
     processing: ProcessingConfig
+    cluster: ClusterConfig
     logging: LoggingConfig
     alerts: AlertConfig
     telemetry: TelemetryConfig

@@ -158,6 +158,8 @@ Intent = Annotated[Literal["ReadWrite", "ReadOnly"], Kind(
     lambda text, _: {"readwrite": "ReadWrite", "readonly": "ReadOnly"}.get(text.lower(), text))]
 Upsert = Annotated[Literal["merge", "update-insert"], Kind(
     "merge or update-insert", lambda text, _: text.lower())]
+WhereRead = Annotated[Literal["local", "spark"], Kind(
+    "local or spark", lambda text, _: text.lower())]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Kind(
     "DEBUG, INFO, WARNING, ERROR or CRITICAL", lambda text, _: text.upper())]
 Mode = Annotated[Literal["simulate", "send"], Kind(

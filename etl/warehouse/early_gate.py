@@ -35,11 +35,21 @@ class EarlyGate:
         The share is smallest when all that can follow is good, so none is given up that the gate
         would let pass in the end.
         """
-        self.examined += block.examined
-        self.unparsed += block.rejected.num_rows
-        if block.most_to_come is None or self.unparsed < MOST_WANTED:
+        return self.count(block.examined, block.rejected.num_rows, block.most_to_come)
+
+    def count(self, examined: int, unparsed: int, to_come: int | None) -> HeldBackError | None:
+        """Count records, and return why the source need not be read on.
+
+        Args:
+            examined: how many there were.
+            unparsed: how many of them cannot be split into their fields.
+            to_come: how many more there can be; None where that is unknown.
+        """
+        self.examined += examined
+        self.unparsed += unparsed
+        if to_come is None or self.unparsed < MOST_WANTED:
             return None
-        least = self.unparsed / (self.examined + block.most_to_come)
+        least = self.unparsed / (self.examined + to_come)
         if least <= self.limit:
             return None
         return held_back(self.source, [finding_of(self.source, REJECT_RATE, self._message(least))])

@@ -20,7 +20,7 @@ from etl.rules.columns import as_text_column
 from etl.schema.tables import Column, Table
 from etl.sources.window import EVERYTHING, AnyWindow
 from etl.warehouse.cleaning import cleaned
-from etl.warehouse.staging import Staging
+from etl.warehouse.staging import Refused, Staging
 from etl.warehouse.transactions import Load
 
 # Given staged records, finds them as the source wrote them, as rejected records.
@@ -29,6 +29,13 @@ Repeated = Callable[[pa.Table, str], pa.RecordBatch]
 Refusal = Callable[[pa.Table, str | pa.Array, str], pa.RecordBatch]
 
 _KEPT_REASONS = 100  # a database's own messages may differ for every record
+
+
+class Accepting(Protocol):
+    """Takes accepted records."""
+
+    def append(self, accepted: pa.RecordBatch) -> list[Refused]:
+        """Append records; return those that the database does not take."""
 
 
 class Rejects(Protocol):
@@ -163,7 +170,7 @@ def from_blocks(blocks: Iterable[LoadBlock]) -> Fill:
 
 
 def stage_block(
-    staging: Staging, block: LoadBlock, refusal: Refusal, tally: Tally
+    staging: Accepting, block: LoadBlock, refusal: Refusal, tally: Tally
 ) -> Iterator[pa.RecordBatch]:
     """Stage a block, and yield what is rejected of it: by the database first, then by the rules.
 

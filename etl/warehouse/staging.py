@@ -6,15 +6,17 @@ the batch in which they will be merged. Over ODBC they are checked against a che
 drivers have been seen to change values silently.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from etl.engines import checksums, ddl
 from etl.engines import dialect as sql_dialects
@@ -40,6 +42,15 @@ from etl.warehouse import staging_sql, star_sql
 from etl.warehouse.bulk_staging import BulkStaging, bulk_of
 from etl.warehouse.changes import fold_changes
 from etl.warehouse.code_pages import CodePage, code_pages_of, without_unfit
+from etl.warehouse.shared_staging import (
+    WHOLE,
+    Share,
+    StagedShare,
+    keep_shares,
+    open_to,
+    remove_share,
+    shut,
+)
 
 _CHUNK_ROWS = 50_000  # of duplicates, read at a time
 _MANY_ROWS = 10_000  # of fewer, any plan will do
@@ -71,14 +82,19 @@ class Staging:
         table: the table into which they will be merged.
         run_id: the run.
         batch_rows: rows per batch, where the engine merges in batches.
+        share: the part that this process has in it.
     """
 
-    def __init__(self, db: DatabaseManager, table: Table, *, run_id: str, batch_rows: int) -> None:
+    def __init__(
+        self, db: DatabaseManager, table: Table, *, run_id: str, batch_rows: int,
+        share: Share = WHOLE,
+    ) -> None:  # fmt: skip
         self.table = table
         self.run_id = run_id
         self._db = db
         self._permanent = db.dialect.stages_permanently
         self._batch_rows = batch_rows
+        self._share = share
         self._layout = staging_table(table, permanent=self._permanent)
         self._rejected = rejected_key_table(table)
         self._removed = [removed_table(table)] if table.feed else []
@@ -96,7 +112,9 @@ class Staging:
         return self._rejected.name
 
     def begin(self) -> None:
-        """Make it empty, whatever an earlier attempt or a killed run has left."""
+        """Make it empty, whatever an earlier attempt or a killed run has left or still stages."""
+        if self._permanent:
+            shut(self._db, self.table)
         for table in (self._layout, self._rejected, *self._removed):
             if self._permanent:
                 self._db.clear(table.name)
@@ -159,7 +177,7 @@ class Staging:
             return
         parts, figures = list(self._in_batches(accepted)), self._figures(accepted)
         if not (self._bulk and self._bulk.send(accepted, parts, figures=figures)):
-            self._db.append_parts(self._layout, parts)
+            self._share.append(self._db, self._layout, parts)
         self._appended += accepted.num_rows
         if self._bulk and self._bulk.is_trusted:  # what is sent next begins a batch
             self._appended += -self._appended % self._batch_rows
@@ -175,14 +193,46 @@ class Staging:
         self, accepted: pa.RecordBatch
     ) -> Iterator[tuple[pa.RecordBatch, Mapping[str, object]]]:
         if not self._db.dialect.batched:
-            yield accepted, {"run_id": self.run_id, "batch": 0}
+            yield accepted, {"run_id": self.run_id, "batch": self._share.first_batch}
             return
         start = 0
         while start < accepted.num_rows:  # up to the end of a batch, then the next one
             number, filled = divmod(self._appended + start, self._batch_rows)
             rows = accepted.slice(start, self._batch_rows - filled)
-            yield rows, {"run_id": self.run_id, "batch": number}
+            yield rows, {"run_id": self.run_id, "batch": self._share.number(number)}
             start += rows.num_rows
+
+    def append_files(self, paths: Sequence[Path]) -> None:
+        """Append the records of Parquet files; of an embedded engine alone."""
+        names = [name for name in pq.read_schema(paths[0]).names if name in self._layout.names]
+        query = staging_sql.append_files(self.rows, names)
+        self._db.execute(query, ([str(path) for path in paths],))
+
+    @property
+    def staged(self) -> StagedShare:
+        """What this process has staged."""
+        return StagedShare(self._share.first_batch, self._appended, tuple(self._checksum))
+
+    def discard(self) -> None:
+        """Take out what this process has staged."""
+        remove_share(self._db, self.rows, self._share.first_batch)
+        self._appended, self._checksum = 0, []
+
+    def open_to(self, pieces: Iterable[int]) -> str:
+        """Let other processes stage pieces of the source; return what admits them."""
+        return open_to(self._db, self.table, pieces)
+
+    def close_to(self, shares: Sequence[StagedShare]) -> None:
+        """Let nobody else stage any more, and keep these shares alone.
+
+        Raises:
+            LoadingError: one of them is not there as it was staged.
+        """
+        shut(self._db, self.table)
+        keep_shares(self._db, self.rows, shares)
+        self._appended = sum(share.rows for share in shares)
+        figures = [share.figures for share in shares if share.figures]
+        self._checksum = [sum(column) for column in zip(*figures, strict=True)]
 
     def append_rejected_keys(self, rejected: pa.RecordBatch) -> None:
         """Keep the keys of rejected records: those have not vanished from the source."""

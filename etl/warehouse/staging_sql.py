@@ -4,6 +4,8 @@
 one batch of it.
 """
 
+from collections.abc import Sequence
+
 from etl.engines.checksums import NUMBER_WIDTH, long_start
 from etl.engines.ddl import create_temporary_as
 from etl.engines.dialect import (
@@ -87,6 +89,17 @@ def count_conflicting(dialect: Dialect, table: Table, rows: str) -> str:
     return f"""SELECT count(*) FROM {temporary(dialect, DUPLICATES)} AS d
 JOIN {quoted(rows)} AS s ON {_same_identity(table, "d", "s")}
 WHERE {differing};"""
+
+
+def append_files(rows: str, names: Sequence[str]) -> str:
+    """Return what appends Parquet files to a staging table. Parameter: their paths.
+
+    Args:
+        rows: the staging table.
+        names: columns that the files have.
+    """
+    columns = ", ".join(map(quoted, names))
+    return f"INSERT INTO {quoted(rows)} ({columns}) SELECT {columns} FROM read_parquet(?);"
 
 
 def select_rows_of_keys(dialect: Dialect, table: Table, keys: str) -> str:

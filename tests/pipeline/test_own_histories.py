@@ -24,6 +24,7 @@ from etl.pipeline.arguments import mode_of, parse_arguments
 from etl.pipeline.context import RunContext
 from etl.pipeline.loads import run_loads
 from etl.pipeline.planning import plan_run, planned_sources
+from etl.pipeline.reading import start_reading
 from etl.pipeline.stages import Stages
 from etl.sources import csv_reader, flat_json
 from etl.warehouse.own_loads import own_loads
@@ -120,7 +121,8 @@ def load(project: Project, db: DatabaseManager) -> dict[str, int]:
     own = own_loads(db, config)
     plan, metrics = plan_run(db, config, args, own), ETLMetrics()
     record = RunRecord(config, mode_of(args), plan.window)
-    run = RunContext(config, args, db, plan, record, metrics, Stages(metrics), project.folder, own)
+    run = RunContext(config, args, db, plan, record, metrics, Stages(metrics), start_reading,
+                     project.folder, own)  # fmt: skip
     outcomes, _ = run_loads(replace(run, sources=planned_sources(run)))
     assert [outcome.message for outcome in outcomes] == ["", ""]
     counts = outcomes[1].counts

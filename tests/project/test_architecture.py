@@ -40,7 +40,7 @@ ORDER = (
     {"etl.sources", "etl.transform"},
     {"etl.api_ingest", "etl.db_ingest", "etl.history"},
     {"etl.warehouse", "etl.reports", "etl.telemetry"},
-    {"etl.profile"},
+    {"etl.profile", "etl.cluster"},
     {"etl.data_quality"},
     {"etl.marts"},
     {"etl.monitoring"},

@@ -426,6 +426,16 @@ CREATE TABLE "rejected_sales_fact" (
 );
 END;
 
+IF OBJECT_ID(N'stage_open', N'U') IS NULL
+BEGIN
+CREATE TABLE "stage_open" (
+    "table_name" NVARCHAR(50) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    "piece" INT NOT NULL,
+    "token" NVARCHAR(40) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    CONSTRAINT "pk_stage_open" PRIMARY KEY ("table_name", "piece")
+);
+END;
+
 IF OBJECT_ID(N'sales_enriched', N'V') IS NULL
 EXEC(N'CREATE VIEW "sales_enriched" AS
 SELECT
@@ -760,3 +770,4 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_product_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "rejected_product_dim" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_sales_fact" TO etl_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON "rejected_sales_fact" TO etl_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "stage_open" TO etl_loader;
