@@ -1,7 +1,7 @@
 """Reads a source whole and in pieces, as other processes would, to compare the two."""
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from etl.settings.config import Config
 from etl.sources.pieces import Piece, PieceOutcome
 from etl.sources.watch import OrderProvenError, with_proven_order
 from etl.sources.window import EVERYTHING, Window
+from etl.warehouse.own_loads import OwnLoad
 
 Rows = list[dict[str, Any]]
 
@@ -72,12 +73,15 @@ def read_source(source: Source) -> Reading:
     return with_proven_order(once)
 
 
-def read_elsewhere(recipe: Recipe, piece: Piece, order: DateOrder | None) -> tuple[bytes, bytes]:
+def read_piece(
+    recipe: Recipe, piece: Piece, order: DateOrder | None = None
+) -> tuple[Reading, PieceOutcome]:
     """Read a piece with what has come through a pipe, and send back what would."""
     recipe, piece = pickle.loads(pickle.dumps((recipe, piece)))  # noqa: S301  # our own
     part = recipe.source(piece, order)
     found = read_source(part)
-    return pickle.dumps(found), pickle.dumps(outcome_of(part, piece))
+    outcome: PieceOutcome = pickle.loads(pickle.dumps(outcome_of(part, piece)))  # noqa: S301  # likewise
+    return found, outcome
 
 
 def read_in_pieces(source: Source, recipe: Recipe, pieces: Sequence[Piece]) -> Reading:
@@ -86,8 +90,7 @@ def read_in_pieces(source: Source, recipe: Recipe, pieces: Sequence[Piece]) -> R
     outcomes: dict[int, PieceOutcome] = {}
 
     def read(piece: Piece, order: DateOrder | None = None) -> None:
-        found, outcome = map(pickle.loads, read_elsewhere(recipe, piece, order))
-        readings[piece.number], outcomes[piece.number] = found, outcome
+        readings[piece.number], outcomes[piece.number] = read_piece(recipe, piece, order)
 
     for piece in reversed(pieces):  # in whichever order they come
         read(piece)
@@ -123,10 +126,17 @@ def assert_pieces_are_the_whole(
     config: Config, name: str, target_bytes: int, window: Window = EVERYTHING
 ) -> tuple[Piece, ...]:
     """Compare a built-in source with its pieces, which are returned."""
-    whole, divided = source_of(config, name, window), source_of(config, name, window)
+    return assert_divided(lambda: source_of(config, name, window), config, target_bytes)
+
+
+def assert_divided(
+    make: Callable[[], Source], config: Config, target_bytes: int, own: Sequence[OwnLoad] = ()
+) -> tuple[Piece, ...]:
+    """Compare a source with its pieces, which are returned."""
+    whole, divided = make(), make()
     expected = outcome_or_error(lambda: read_source(whole).ordered())
     pieces = pieces_of(divided, target_bytes)
-    recipe = recipe_of(divided, config)
+    recipe = recipe_of(divided, config, own)
     found = outcome_or_error(lambda: read_in_pieces(divided, recipe, pieces).ordered())
     assert found == expected
     if isinstance(expected, Reading):
@@ -134,7 +144,8 @@ def assert_pieces_are_the_whole(
     return pieces
 
 
-def outcome_or_error(work: Any) -> Any:
+def outcome_or_error(work: Callable[[], Any]) -> Any:
+    """What it returns, or which error it raises."""
     try:
         return work()
     except Exception as error:  # noqa: BLE001  # whatever it is, both must raise it
