@@ -50,19 +50,22 @@ def _samples(folder: Path, rejected_file: str) -> tuple[Sample, ...]:
     except (OSError, ValueError, csv.Error):
         return ()
     ordered = sorted(_by_turn(rows), key=lambda one: one[0])
-    return tuple(sample for _, sample in ordered[:_MOST_SAMPLES])
+    return tuple(_sample(row) for _, row in ordered[:_MOST_SAMPLES])
 
 
-def _by_turn(rows: list[dict[str, str]]) -> Iterator[tuple[tuple[bool, int], Sample]]:
+def _by_turn(rows: list[dict[str, str]]) -> Iterator[tuple[tuple[bool, int], dict[str, str]]]:
     """Each record with its turn: duplicates last, and first the first of each reason."""
     seen: dict[tuple[str, str], int] = {}
     for row in rows:
         error_class, field = _cell(row, "error_class"), _cell(row, "field")
         turn = seen[error_class, field] = seen.get((error_class, field), 0) + 1
-        value = _cell(row, "value") or _cell(row, "raw_record")
-        key, reason = _cell(row, "record_key"), _cell(row, "reason")
-        sample = Sample(_cell(row, "source_row"), key, field, value, reason)
-        yield (error_class == DUPLICATE, turn), sample
+        yield (error_class == DUPLICATE, turn), row
+
+
+def _sample(row: dict[str, str]) -> Sample:
+    value = _cell(row, "value") or _cell(row, "raw_record")
+    key, reason = _cell(row, "record_key"), _cell(row, "reason")
+    return Sample(_cell(row, "source_row"), key, _cell(row, "field"), value, reason)
 
 
 def _cell(row: dict[str, str], name: str) -> str:

@@ -93,7 +93,7 @@ def count_vanished(
 
 def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
     table = staged.table
-    if not table.key:
+    if not table.key or (_is_empty(db, table) and not staged.folded):
         return _Measured(_all_new(staged), {}, 0)
     row = db.query(star_sql.classify(db.dialect, table, staged.rows), live_params(staged))[0]
     found, inserted, updated, live, *columns = map(int, row)
@@ -110,6 +110,13 @@ def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
     )
     changes = zip(table.guarded, columns, strict=True)
     return _Measured(counts, {column.name: rows for column, rows in changes if rows}, live)
+
+
+def _is_empty(db: DatabaseManager, table: Table) -> bool:
+    """Whether a table holds nothing, and nobody can come between that and the writing."""
+    if db.dialect.batched:
+        return False
+    return not db.query(f"SELECT 1 FROM {sql_dialects.quoted_table(table.name)} LIMIT 1;")  # noqa: S608  # a table of ours
 
 
 # --- applying ----------------------------------------------------------------------------
