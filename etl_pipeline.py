@@ -63,6 +63,7 @@ from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
 from etl.pipeline.begin import begin_in, begin_with
 from etl.pipeline.graph import graph_text
+from etl.pipeline.marts import asked_marts
 from etl.pipeline.printed import print_summary
 from etl.pipeline.profiling import profile
 from etl.pipeline.serve import serve
@@ -233,7 +234,8 @@ def _reset_state(config: Config, args: Arguments) -> int:
 
 def _print_graph(config: Config, args: Arguments) -> int:
     with console.output():
-        print(graph_text(config, args.graph or ""))
+        marts = asked_marts(config, args).all
+        print(graph_text(config, args.graph or "", marts=marts))
     return EXIT_OK
 
 

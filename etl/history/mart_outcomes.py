@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from etl.history.audit import FAILED, SKIPPED
-from etl.history.entries import count_of, mapping_of, message_of, name_of, number_of
+from etl.history.entries import count_of, mapping_of, message_of, name_of, number_of, texts_of
 from etl.words import counted, seconds_words
 
 BUILT, UPDATED, CURRENT = "built", "updated", "unchanged"
@@ -17,9 +17,10 @@ class MartOutcome:
 
     Attributes:
         status: `built` whole, `updated` where the run touched it, `unchanged`, `failed`, or
-            `skipped` because one that it reads failed.
+            `skipped` because one that it reads failed, or was not loaded.
         rows: that it has now; None when it is not known.
         message: what went wrong, without secrets.
+        after: the loads and marts that fill what it reads.
     """
 
     name: str
@@ -27,6 +28,7 @@ class MartOutcome:
     rows: int | None = None
     seconds: float | None = None
     message: str = ""
+    after: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -42,7 +44,7 @@ class MartOutcome:
         """As JSON holds it."""
         return {
             "mart": self.name, "status": self.status, "rows": self.rows,
-            "seconds": self.seconds, "error": self.message,
+            "seconds": self.seconds, "error": self.message, "after": list(self.after),
         }  # fmt: skip
 
     @classmethod
@@ -52,6 +54,7 @@ class MartOutcome:
         return cls(
             name_of(known.get("mart")), name_of(known.get("status")), count_of(known.get("rows")),
             number_of(known.get("seconds")), message_of(known.get("error")),
+            texts_of(known.get("after")),
         )  # fmt: skip
 
 

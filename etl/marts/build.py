@@ -7,8 +7,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from etl.engines import ddl
 from etl.engines.database import DatabaseManager
@@ -56,37 +56,46 @@ class Builder:
         plan: the marts.
         run_id: the run whose loads are committed.
         retried: does a build again after an error that may pass.
+        wanted: the names of those to build; None for all.
+        missing: the loads of the run that did not come, by name, and how they fared.
     """
 
     db: DatabaseManager
     plan: MartPlan
     run_id: str
     retried: Retried
+    wanted: Collection[str] | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
     _failed: set[str] = field(default_factory=set)
 
     def build(self) -> tuple[MartOutcome, ...]:
-        """Build all that is not as the tables are.
+        """Build those that are wanted and not as the tables are.
 
         Raises:
             WarehouseInUseError: it was lost to another run.
         """
-        outcomes = [self._broken(each.name, each.error) for each in self.plan.broken]
-        if self.plan.marts:
+        broken = [each for each in self.plan.broken if self._is_wanted(each.name)]
+        outcomes = [self._broken(each.name, each.error) for each in broken]
+        marts = [mart for mart in self.plan.marts if self._is_wanted(mart.name)]
+        after = {node.name: node.after for node in self.plan.nodes}
+        if marts:
             _make_tables(self.db)
-        outcomes += [self._one(mart) for mart in self.plan.marts]
-        if self.plan.marts:
+        outcomes += [replace(self._one(m, after[m.name]), after=after[m.name]) for m in marts]
+        if marts:
             self._clean()
         return tuple(outcomes)
+
+    def _is_wanted(self, name: str) -> bool:
+        return self.wanted is None or name in self.wanted
 
     def _broken(self, name: str, error: ETLError) -> MartOutcome:
         self._failed.add(name)
         return MartOutcome(name, FAILED, seconds=0.0, message=str(error))
 
-    def _one(self, mart: Mart) -> MartOutcome:
+    def _one(self, mart: Mart, after: Sequence[str]) -> MartOutcome:
         started = time.perf_counter()
-        if failed := [name for name in mart.query.reads if name in self._failed]:
+        if words := self._lacks(after):
             self._failed.add(mart.name)
-            words = f"it reads {', '.join(failed)}"
             return MartOutcome(mart.name, SKIPPED, seconds=0.0, message=words)
         try:
             return self.retried(lambda: self._build(mart, started))
@@ -96,6 +105,14 @@ class Builder:
             self._failed.add(mart.name)
             seconds = round(time.perf_counter() - started, 3)
             return MartOutcome(mart.name, FAILED, seconds=seconds, message=str(error))
+
+    def _lacks(self, after: Sequence[str]) -> str:
+        """What a mart reads and was not filled in this run, in words; loads before marts."""
+        missing = [f"{name} ({self.missing[name]})" for name in after if name in self.missing]
+        if missing:
+            return f"not loaded in this run: {', '.join(missing)}"
+        failed = [name for name in after if name in self._failed]
+        return f"it reads {', '.join(failed)}" if failed else ""
 
     def _build(self, mart: Mart, started: float) -> MartOutcome:
         state, definition = _state_of(self.db, mart), _definition_of(mart)

@@ -7,6 +7,7 @@ from pathlib import Path
 from etl.engines.dialect import Dialect
 from etl.marts.columns import Shadow
 from etl.marts.files import MartError, MartFile, mart_paths, read_mart
+from etl.marts.graph import MartNode, after_of
 from etl.marts.queries import Broken, Query, queries_of
 from etl.marts.statements import Statements
 from etl.schema.tables import AUDIT_TABLES, MART_TABLES, Table, derived_tables
@@ -45,6 +46,16 @@ class MartPlan:
     marts: tuple[Mart, ...]
     broken: tuple[Broken, ...]
     loaded: tuple[Table, ...]
+
+    @property
+    def nodes(self) -> tuple[MartNode, ...]:
+        """The marts with the loads and marts that they read; broken ones without."""
+        loads = {table.name: table.source for table in self.loaded}
+        names = {mart.name for mart in self.marts}
+        return (
+            *(MartNode(each.name) for each in self.broken),
+            *(MartNode(mart.name, after_of(mart.query, loads, names)) for mart in self.marts),
+        )
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -122,17 +122,17 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
 def _add_choice(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--only", metavar="NAME", action="append",
-        help="load this source alone: customers, products, sales or a load of pipeline.toml; may "
-        "be given several times",
+        help="load this source alone: customers, products, sales or a load of pipeline.toml; or "
+        "build this mart; may be given several times",
     )  # fmt: skip
     group.add_argument(
         "--skip", metavar="NAME", action="append",
-        help="load all but this source; may be given several times",
+        help="load all but this source, or build all but this mart; may be given several times",
     )  # fmt: skip
     group.add_argument(
         "--from", metavar="NAME", action="append", dest="from_load",
-        help="load this source and those that refer to it, such as after a correction; may be "
-        "given several times",
+        help="load this source and those that refer to it, such as after a correction, with the "
+        "marts that read them, or this mart and those that read it; may be given several times",
     )  # fmt: skip
 
 
@@ -211,8 +211,8 @@ def _add_prints(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--graph", choices=GRAPHS,
-        help="print the loads and what each waits for, with how the last run went: as a diagram "
-        "for Mermaid, as a picture, or as data for a scheduler",
+        help="print the loads, with --marts the marts too, and what each waits for, with how the "
+        "last run went: as a diagram for Mermaid, as a picture, or as data for a scheduler",
     )  # fmt: skip
     group.add_argument("--print-schema", action="store_true", help="print the tables as SQL")
     group.add_argument(

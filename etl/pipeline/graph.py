@@ -7,6 +7,7 @@ from dataclasses import replace
 from etl.history.journal import read_entries
 from etl.history.records import journal_path
 from etl.history.summary import RunSummary
+from etl.marts.graph import mart_nodes
 from etl.reports.load_graph import Node, mermaid, svg, with_last_run
 from etl.schema.tables import STAR_TABLES
 from etl.settings.config import Config
@@ -55,21 +56,31 @@ def _declared(config: Config) -> Iterator[Node]:
             yield Node(name, load.table, tuple(dict.fromkeys([*built_in, *needs])), needs=needs)
 
 
-def graph_text(config: Config, form: str) -> str:
+def marts_of(config: Config) -> tuple[Node, ...]:
+    """Return the marts, each with the loads and marts that fill what it reads."""
+    loads = {node.table: node.name for node in loads_of(config)}
+    found = mart_nodes(config.base_dir, loads)
+    return tuple(Node(m.name, m.name, m.after, needs=m.after, is_mart=True) for m in found)
+
+
+def graph_text(config: Config, form: str, *, marts: bool = False) -> str:
     """Return the graph of the loads, with how each went in the last run.
 
     Args:
         config: the settings.
         form: one of `GRAPHS`.
+        marts: with the marts that are computed from them.
     """
     entries = read_entries(journal_path(config), most=_RUNS_LOOKED_AT)
     runs = [run for entry in entries if (run := RunSummary.from_dict(entry)).sources]
-    nodes = with_last_run(loads_of(config), runs[-1] if runs else None)
+    declared = (*loads_of(config), *(marts_of(config) if marts else ()))
+    nodes = with_last_run(declared, runs[-1] if runs else None)
     return _FORMS[form](nodes)
 
 
 def _as_json(nodes: Sequence[Node]) -> str:
-    return json.dumps({"loads": [node.as_dict() for node in nodes]}, indent=2)
+    loads, marts = ([n.as_dict() for n in nodes if n.is_mart is wanted] for wanted in (False, True))
+    return json.dumps({"loads": loads, "marts": marts}, indent=2)
 
 
 _FORMS = {"mermaid": mermaid, "svg": lambda nodes: str(svg(nodes, alone=True)), "json": _as_json}

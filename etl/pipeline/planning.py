@@ -18,6 +18,7 @@ from etl.history.outcomes import SourceOutcome
 from etl.history.read_keys import oldest_kept, read_since
 from etl.history.records import missed_runs, record_missed
 from etl.history.runs import FULL_REFRESH, INCREMENTAL, REPROCESS, RunPlan, utc_now
+from etl.marts.graph import mart_names
 from etl.pipeline.arguments import EVERY_REJECT, Arguments, mode_of, window_of
 from etl.pipeline.context import RunContext
 from etl.pipeline.kept_columns import keeping, star_tables
@@ -54,7 +55,8 @@ def plan_run(
     db: DatabaseManager, config: Config, args: Arguments, own: Sequence[OwnLoad] = ()
 ) -> RunPlan:
     """Make the tables that are missing, complete the history, and plan the run."""
-    require_only((*args.only, *args.skip, *args.from_load), own)
+    marts = mart_names(config.base_dir)
+    require_only((*args.only, *args.skip, *args.from_load), own, marts)
     require_accepted(args.accept, own)
     open_tables(db, [each.whole for each in own], star_tables(db, config))
     started_at = utc_now()
@@ -247,17 +249,17 @@ def _keys_as_texts(source: Source, records: pa.RecordBatch) -> pa.Array:
     return record_keys(source.table, {name: keys.column(name) for name in source.table.key})
 
 
-def require_only(only: Sequence[str], own: Sequence[OwnLoad]) -> None:
-    """Check that there are the sources which are asked for.
+def require_only(only: Sequence[str], own: Sequence[OwnLoad], marts: Sequence[str] = ()) -> None:
+    """Check that there are the sources and marts which are asked for.
 
     Raises:
         ConfigurationError: there is one of no such name.
     """
-    known = [*SOURCE_COLUMNS, *(each.name for each in own)]
+    known = [*SOURCE_COLUMNS, *(each.name for each in own), *marts]
     if odd := [name for name in only if name not in known]:
         near = get_close_matches(odd[0], known, n=1)
         raise ConfigurationError(
-            f"no source {', '.join(odd)}", choices=", ".join(known),
+            f"no source or mart {', '.join(odd)}", choices=", ".join(known),
             next_step=f"did you mean {near[0]}?" if near else "",
         )  # fmt: skip
 

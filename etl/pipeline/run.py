@@ -254,7 +254,7 @@ def _load_and_validate(run: RunContext, findings: Findings) -> RunSummary:
     findings.attention += _found(run, lambda: sales_not_read(run, outcomes))
     findings.attention += _found(run, lambda: _faulty_versions(run))
     findings.judged = _validate(run, applied)
-    findings.marts = build_marts(run)
+    findings.marts = build_marts(run, outcomes)
     findings.exported += _export(run, findings)
     profile_loads(run, outcomes)
     return summarize(run, outcomes, applied, findings)

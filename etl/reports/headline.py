@@ -14,6 +14,7 @@ from etl.history.audit import (
     SUCCESS,
 )
 from etl.history.judged import Check
+from etl.history.mart_outcomes import BUILT, CURRENT, UPDATED
 from etl.history.summary import RunSummary
 from etl.words import UNKNOWN, counted
 
@@ -111,5 +112,8 @@ def state_of_check(check: Check) -> str:
 
 
 def state_of_load(status: str) -> str:
-    """Return the state that the load of a source is shown in."""
-    return {"loaded": GOOD, "dry run": IDLE, HELD_BACK: WARN, SKIPPED: WARN}.get(status, BAD)
+    """Return the state that the load of a source, or a mart, is shown in."""
+    return {
+        "loaded": GOOD, "dry run": IDLE, HELD_BACK: WARN, SKIPPED: WARN,
+        **dict.fromkeys((BUILT, UPDATED, CURRENT), GOOD),
+    }.get(status, BAD)  # fmt: skip

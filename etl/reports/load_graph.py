@@ -1,19 +1,22 @@
 """The loads of a run as a graph: what each waits for, and how it went; for Mermaid and as SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
 from markupsafe import Markup
 
+from etl.history.mart_outcomes import MartOutcome
+from etl.history.outcomes import SourceOutcome
 from etl.history.summary import RunSummary
 from etl.reports.headline import state_of_load
 from etl.reports.page import escaped
 from etl.words import duration_words
 
-_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _EDGE = 176, 46, 56, 18, 1
-_CHARACTERS = 22  # that fit into a box
+_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _EDGE = 200, 46, 48, 18, 1
+_CHARACTERS = 24  # that fit into a box
+_INDENT = 15
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Node:
         state: good, warn, bad or idle; says the colour.
         words: how it went in the last run; empty when that is not known.
         needs: those of them without which it cannot be loaded.
+        is_mart: it is a mart, computed from what loads fill.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Node:
     state: str = "idle"
     words: str = ""
     needs: tuple[str, ...] = ()
+    is_mart: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON holds it, for a scheduler."""
@@ -45,20 +50,24 @@ class Node:
 
 
 def nodes_of(run: RunSummary) -> tuple[Node, ...]:
-    """Return the loads of a run, those that others wait for first."""
-    names = {source.source for source in run.sources}
-    return tuple(
-        Node(
-            source.source, source.table, tuple(name for name in source.after if name in names),
-            state_of_load(source.status), _words(run, source.table, source.status),
-        )
-        for source in run.sources
-    )  # fmt: skip
+    """Return the loads and marts of a run, those that others wait for first."""
+    names = {*(source.source for source in run.sources), *(mart.name for mart in run.marts)}
+    found = (*(_load(run, source) for source in run.sources), *map(_mart, run.marts))
+    return tuple(replace(node, after=tuple(n for n in node.after if n in names)) for node in found)
 
 
-def _words(run: RunSummary, table: str, status: str) -> str:
-    counts = run.table(table)
-    seconds = counts.seconds if counts else None
+def _load(run: RunSummary, source: SourceOutcome) -> Node:
+    counts = run.table(source.table)
+    words = _words(source.status, counts.seconds if counts else None)
+    return Node(source.source, source.table, source.after, state_of_load(source.status), words)
+
+
+def _mart(mart: MartOutcome) -> Node:
+    state, words = state_of_load(mart.status), _words(mart.status, mart.seconds)
+    return Node(mart.name, mart.name, mart.after, state, words, is_mart=True)
+
+
+def _words(status: str, seconds: float | None) -> str:
     return f"{status}, {duration_words(seconds)}" if seconds else status
 
 
@@ -80,11 +89,24 @@ def mermaid(nodes: Sequence[Node]) -> str:
     for node in nodes:
         label = f"{node.name}<br/>{node.words}" if node.words else node.name
         colour = "" if node.state == "idle" else f":::{node.state}"
-        lines.append(f'    {node.name}["{label}"]{colour}')
-    lines += [f"    {before} --> {node.name}" for node in nodes for before in node.after]
+        begin, end = ("([", "])") if node.is_mart else ("[", "]")
+        lines.append(f'    {node.name}{begin}"{label}"{end}{colour}')
+    lines += [f"    {before} --> {node.name}" for before, node in _arrows(nodes)]
     lines += [f"    classDef {state} stroke:{colour},stroke-width:2px"
               for state, colour in _COLOURS.items()]  # fmt: skip
     return "\n".join(lines)
+
+
+def _arrows(nodes: Sequence[Node]) -> Iterator[tuple[str, Node]]:
+    """What waits for what; of a mart without what it waits for by way of another one."""
+    above: dict[str, frozenset[str]] = {}
+    by_name = {node.name: node for node in nodes}
+    for name in TopologicalSorter({n.name: n.after for n in nodes}).static_order():
+        after = by_name[name].after
+        above[name] = frozenset(after).union(*(above[each] for each in after))
+    for node in nodes:
+        nearest = frozenset().union(*(above[each] for each in node.after)) if node.is_mart else ()
+        yield from ((before, node) for before in node.after if before not in nearest)
 
 
 _COLOURS = {"good": "#187636", "warn": "#8f5600", "bad": "#c02430"}
@@ -115,7 +137,7 @@ def svg(nodes: Sequence[Node], *, alone: bool = False) -> Markup:
     places = _places(nodes)
     width = max((x for x, _ in places.values()), default=0) + _WIDTH + _EDGE
     height = max((y for _, y in places.values()), default=0) + _HEIGHT + _EDGE
-    wires = [_wire(places[before], places[node.name]) for node in nodes for before in node.after]
+    wires = [_wire(places[before], places[node.name]) for before, node in _arrows(nodes)]
     boxes = [_box(node, *places[node.name]) for node in nodes]
     label = escaped("; ".join(_spoken(node) for node in nodes))
     return Markup(  # noqa: S704  # of figures, and of texts that are escaped
@@ -161,13 +183,13 @@ def _box(node: Node, x: int, y: int) -> str:
     lines = [line for line in (node.name, node.words) if line]
     first = y + _HEIGHT // 2 + 5 - 8 * (len(lines) - 1)
     texts = "".join(
-        f'<text x="{x + 12}" y="{first + 17 * place}" class="{("name", "soft")[place]}">'
+        f'<text x="{x + _INDENT}" y="{first + 17 * place}" class="{("name", "soft")[place]}">'
         f"{escaped(_short(line))}</text>"
         for place, line in enumerate(lines)
     )
     return (
         f'<g class="node {node.state}"><rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" '
-        f'rx="8"/>{texts}</g>'
+        f'rx="{_HEIGHT // 2 if node.is_mart else 8}"/>{texts}</g>'
     )
 
 

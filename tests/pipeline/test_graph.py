@@ -132,7 +132,7 @@ def test_a_part_of_the_loads_is_run(
 
 @pytest.mark.parametrize("flag", ["--only", "--skip", "--from"])
 def test_a_load_that_is_not_there_is_refused(tmp_path: Path, flag: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"no source store.*did you mean stores"):
+    with pytest.raises(ConfigurationError, match=r"no source or mart store.*did you mean stores"):
         small(tmp_path).run(flag, "store")
 
 
@@ -182,3 +182,84 @@ def test_the_page_shows_the_graph(tmp_path: Path) -> None:
     page = (project.output / "dashboard.html").read_text(encoding="utf-8")
     assert "Which load waits for which" in page
     assert page.count('class="node good"') == len(LOADS)
+
+
+# --- marts ---------------------------------------------------------------------------------------
+
+OWN_MARTS = {
+    "stores_per_region": ("SELECT regions_id, count(*) AS n FROM stores GROUP BY 1", ("stores",)),
+    "most": ("SELECT max(n) AS n FROM stores_per_region", ("stores_per_region",)),
+    "ordered": ("SELECT count(*) AS n FROM orders", ("orders",)),
+}
+BUNDLED = ("cohorts", "customer_value", "daily_revenue", "monthly_active_customers",
+           "product_performance", "sales_wide")  # fmt: skip
+
+
+def with_marts(folder: Path) -> Project:
+    """The declared loads, and three marts that read them, in place of those of the program."""
+    project = small(folder)
+    (folder / "marts").mkdir()
+    for name in BUNDLED:
+        (folder / "marts" / f"{name}.sql").write_text("-- not built\n", encoding="utf-8")
+    for name, (sql, _) in OWN_MARTS.items():
+        (folder / "marts" / f"{name}.sql").write_text(sql, encoding="utf-8")
+    return project
+
+
+def built(run: RunSummary) -> dict[str, str]:
+    return {mart.name: mart.status for mart in run.marts}
+
+
+def test_a_mart_is_skipped_with_what_reads_it_when_its_table_was_not_loaded(
+    tmp_path: Path,
+) -> None:
+    project = with_marts(tmp_path)
+    assert set(built(project.run("--marts")).values()) == {"built"}
+    (project.input / "stores.csv").unlink()
+    run = project.run("--marts")
+    assert built(run) == {"stores_per_region": "skipped", "most": "skipped", "ordered": "unchanged"}
+    assert "mart stores_per_region skipped: not loaded in this run: stores (failed)" in (
+        run.attention
+    )
+    assert "mart most skipped: it reads stores_per_region" in run.attention
+    assert project.query("SELECT n FROM stores_per_region") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("argv", "loads", "marts"),
+    [
+        (("--only", "most"), set(), {"most"}),
+        (("--only", "regions", "--only", "ordered"), {"regions"}, {"ordered"}),
+        (("--only", "regions"), {"regions"}, set()),
+        (("--from", "suppliers", "--marts"), {"suppliers", "orders"}, {"ordered"}),
+        (("--from", "suppliers"), {"suppliers", "orders"}, set()),
+        (("--from", "stores_per_region"), set(), {"stores_per_region", "most"}),
+        (("--only", "tills", "--marts", "--skip", "most"), {"tills"},
+         {"stores_per_region", "ordered"}),
+    ],
+)  # fmt: skip
+def test_a_part_of_the_marts_is_built(
+    tmp_path: Path, argv: tuple[str, ...], loads: set[str], marts: set[str]
+) -> None:
+    project = with_marts(tmp_path)
+    project.run("--marts")
+    run = project.run(*argv)
+    assert (set(statuses(run)), set(built(run))) == (loads, marts)
+    assert run.exit_code == 0
+
+
+def test_the_drawing_has_the_marts_with_how_they_were_built(tmp_path: Path) -> None:
+    project = with_marts(tmp_path)
+    project.run("--marts")
+    config = project.config()
+    lines = [line.strip() for line in graph_text(config, "mermaid", marts=True).splitlines()]
+    arrows = {tuple(line.split(" --> ")) for line in lines if " --> " in line}
+    assert {(before, name) for name, (_, after) in OWN_MARTS.items() for before in after} <= arrows
+    assert any(re.fullmatch(r'most\(\["most<br/>built.*"\]\):::good', line) for line in lines)
+    page = (project.output / "dashboard.html").read_text(encoding="utf-8")
+    assert page.count('class="node good"') == len(LOADS) + len(OWN_MARTS)
+    found = json.loads(graph_text(config, "json", marts=True))
+    assert {each["name"]: tuple(each["after"]) for each in found["marts"]}.items() >= {
+        name: after for name, (_, after) in OWN_MARTS.items()
+    }.items()
+    assert "most" not in graph_text(config, "mermaid")
