@@ -5,6 +5,7 @@ an open transaction has left and always closes. Outside `transaction()` each sta
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -101,6 +102,9 @@ class DatabaseManager:
             counts=is_transient,
         )  # fmt: skip
         self._session: Session | None = None
+        self._run: DatabaseManager | None = None  # the connection that has taken the warehouse
+        self._others: set[DatabaseManager] = set()  # those beside it
+        self._asked = threading.Lock()  # whether it is still there, by those
         self._in_transaction = False
         self._replaced: dict[str, str] = {}
         self._statement = ""  # that failed last
@@ -152,17 +156,63 @@ class DatabaseManager:
         waited_s = 0.0
         while True:
             try:
-                return self._breaker.call(self.engine.open, self.connection_string, self.access)
+                return self._opened()
             except WarehouseInUseError as error:
-                if waited_s >= lock_wait_s:
+                if waited_s >= lock_wait_s and not self._others:  # those keep others out, and us
                     raise
                 if not waited_s:
                     logger.info("waiting up to %g s: %s", lock_wait_s, error)
             except CircuitOpenError as error:
                 raise LoadingError(str(error)) from error
-            pause_s = min(_LOOK_S, lock_wait_s - waited_s)
+            left_s = lock_wait_s - waited_s
+            pause_s = min(_LOOK_S, left_s) if left_s > 0 else _LOOK_S
             self._sleep(pause_s)
             waited_s += pause_s
+
+    def _opened(self) -> Session:
+        """A connection; one beside the run's own counts if that was there all the while."""
+        run = self._run
+        if run is None:
+            return self._breaker.call(self.engine.open, self.connection_string, self.access)
+        with run._asked:
+            run.revive()
+            session = self._breaker.call(self.engine.open, self.connection_string, self.access)
+            if run.session.is_alive():
+                run._others.add(self)
+                return session
+        session.close()  # for a moment the warehouse was nobody's
+        return self._opened()
+
+    def _leave(self) -> None:
+        if self._run is not None:
+            self._run._others.discard(self)
+
+    def beside(self) -> "DatabaseManager":
+        """Return a further connection to the warehouse, for a load that works beside others.
+
+        This one has taken the warehouse, and is used for nothing else while there are others.
+
+        Raises:
+            LoadingError: the engine has one writer.
+        """
+        if not self.engine.many_writers:
+            raise LoadingError(f"{self.dialect.name} has one writer")
+        access = replace(self.access, beside=True)
+        other = DatabaseManager(self.connection_string, access=access, sleep=self._sleep)
+        other._run, other._breaker = self, self._breaker
+        return other
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether other connections of the same run may load at the same time."""
+        return self.access.beside
+
+    def cancel_beside(self) -> None:
+        """Ask the statements to end that those beside this one run, where that can be asked."""
+        for other in tuple(self._others):
+            session = other._session
+            if self.engine.cancel is not None and session is not None:
+                self.engine.cancel(session)
 
     def __exit__(
         self,
@@ -179,6 +229,7 @@ class DatabaseManager:
         finally:
             self._in_transaction = False
             self._close(session, exc_val)
+            self._leave()
 
     @staticmethod
     def _close(session: Session, error: BaseException | None) -> None:
@@ -214,6 +265,7 @@ class DatabaseManager:
             return False
         with suppress(Exception):  # there is nothing left to close properly
             self.session.close()
+        self._leave()
         self._in_transaction = False
         self._session = self._connect(max(self.access.lock_wait_s, _GHOST_S))
         return True

@@ -82,8 +82,9 @@ class Dialect:
         batched: whether a source is merged in batches, a transaction each; else in one.
         checksummed: whether what the server holds of staged rows is checked against a checksum.
         indexes: query for the indexes and keys of the table `{quoted}` that may be made once it is
-            filled, as pairs of statements, to drop and to make, those first that depend on
-            others; no rows for a table of others, or that others name. Empty: it does not pay.
+            filled: the statements to drop and to make each, and whether they lock another table;
+            those first that depend on others; no rows for a table of others, or that others name.
+            Empty: it does not pay.
         adopts: what is particular to tables that a load did not make.
         schemas: where tables lie whose names have no schema.
     """

@@ -171,6 +171,7 @@ class Access:
         schemas: in which the tables lie that are named without one.
         update_insert: on SQL Server rows are written by UPDATE and INSERT in place of MERGE.
         cloud: how a cloud is reached, of a lakehouse there.
+        beside: another connection of this run has taken the warehouse; this one joins it.
     """
 
     read_only: bool = False
@@ -185,6 +186,7 @@ class Access:
     schemas: Schemas = NO_SCHEMAS
     update_insert: bool = False
     cloud: CloudAccess = BY_THEMSELVES
+    beside: bool = False
 
 
 DEFAULT_ACCESS = Access()
@@ -239,6 +241,9 @@ class Engine:
         in_schemas: its SQL for tables in schemas that are named; None: it has no use for them.
         bulk: connects for bulk copies into permanent tables of a warehouse; None where there is no
             such way.
+        many_writers: whether several connections can load a warehouse at once.
+        cancel: asks the statement to end that another thread runs on a connection; None where
+            that cannot be asked, so that its end is waited for.
     """
 
     dialect: Dialect
@@ -252,6 +257,8 @@ class Engine:
     codes: ErrorCodes = NO_CODES
     in_schemas: Callable[[Schemas], Dialect] | None = None
     bulk: Callable[[str], Any] | None = None
+    many_writers: bool = False
+    cancel: Callable[[Any], None] | None = None
 
     def dialect_in(self, schemas: Schemas) -> Dialect:
         """Return its SQL for a warehouse whose tables lie in these schemas."""

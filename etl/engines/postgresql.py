@@ -26,24 +26,29 @@ from etl.errors import LoadingError, WarehouseInUseError
 from etl.schema.tables import Table
 from etl.settings.connection_strings import url_parts
 
+_CANCEL_TIMEOUT_S = 5.0
 # Whoever blocks us for longer than a minute makes error 55P03, which is tried again.
 _SETTINGS = "SET lock_timeout = '60s'; SET client_min_messages = warning;"
 # The server notices within this time that a process which waits for it has gone, and takes back
 # its lock. Some systems cannot know; then the lock ends with the statement.
 _NOTICE_THE_DEAD = "SET client_connection_check_interval = '5s';"
 
-# One lock a schema, since each schema can hold a warehouse of its own. The number is any that
-# others are unlikely to use: the letters "etl_".
+# One lock a schema, since each schema can hold a warehouse of its own. The numbers are any that
+# others are unlikely to use: the letters "etl_". Loads that work side by side share a second one:
+# where the connection that has the first is lost, they keep other runs out until they are done.
 _CURRENT = "current_schema()"
-_LOCK = f"{int.from_bytes(b'etl_')}, hashtext({_CURRENT})"
+_OWN, _SHARED = int.from_bytes(b"etl_"), int.from_bytes(b"etl+")
+_LOCK, _LOADS = (f"{number}, hashtext({_CURRENT})" for number in (_OWN, _SHARED))
 _TAKE_LOCK = f"SELECT pg_try_advisory_lock({_LOCK});"
+_NO_LOADS = f"SELECT pg_try_advisory_lock({_LOADS}), pg_advisory_unlock({_LOADS});"
+_JOIN = f"SELECT pg_try_advisory_lock_shared({_LOADS});"
 _GIVE_BACK_LOCK = "SELECT pg_advisory_unlock_all();"
 _LOCK_HOLDERS = f"""SELECT a.pid, a.usename, a.client_addr::text
 FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND a.pid <> pg_backend_pid()
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (l.classid::bigint, l.objid::bigint) = ({int.from_bytes(b"etl_")},
-        hashtext({_CURRENT})::bigint & 4294967295);"""  # noqa: S608  # a constant
+    AND l.classid::bigint IN ({_OWN}, {_SHARED})
+    AND l.objid::bigint = hashtext({_CURRENT})::bigint & 4294967295;"""  # noqa: S608  # a constant
 # Who has locks on tables, and the last statement of each. Whoever blocked us is among them: a lock
 # on a row comes with one on its table. (pg_blocking_pids knows it only while somebody waits.)
 _BLOCKERS = """SELECT DISTINCT a.pid, a.usename, a.client_addr::text, c.relname, a.query
@@ -96,7 +101,9 @@ class PostgresSession:
                 session.execute(search_path(access.schemas))
             with suppress(LoadingError):
                 session.execute(_NOTICE_THE_DEAD)
-            if not access.read_only:
+            if access.beside:
+                session._join()
+            elif not access.read_only:
                 session._require_writable()
                 session._take_lock()
         except BaseException:
@@ -129,8 +136,15 @@ class PostgresSession:
         return "default_transaction_read_only is on" if default == "on" else ""
 
     def _take_lock(self) -> None:
-        if not self.query(self._of_schema(_TAKE_LOCK))[0][0]:
+        if not (self._gets(_TAKE_LOCK) and self._gets(_NO_LOADS)):
             raise WarehouseInUseError.by_another_run(self._holder())
+
+    def _join(self) -> None:
+        if not self._gets(_JOIN):
+            raise WarehouseInUseError.by_another_run(self._holder())
+
+    def _gets(self, lock: str) -> bool:
+        return bool(self.query(self._of_schema(lock))[0][0])
 
     def _of_schema(self, sql: str) -> str:
         """A statement about the lock of the schema that is set, which may be missing yet."""
@@ -238,6 +252,11 @@ class PostgresSession:
         with suppress(LoadingError), errors_as_sentences():
             self._connection.rollback()
 
+    def cancel(self) -> None:
+        """Ask the statement to end that another thread runs; one that is over stays done."""
+        with suppress(LoadingError), errors_as_sentences():
+            self._connection.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
+
     def is_alive(self) -> bool:
         """Return whether the connection still answers."""
         try:
@@ -304,4 +323,6 @@ ENGINE = Engine(
     reader=PostgresReader,
     codes=CODES,
     in_schemas=in_schemas,
+    many_writers=True,
+    cancel=PostgresSession.cancel,
 )

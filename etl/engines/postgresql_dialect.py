@@ -8,7 +8,7 @@ from etl.engines.schemas import Schemas
 from etl.schema.tables import Kind
 
 # Foreign keys first, and the keys that they need last.
-_INDEXES = """SELECT "drop", "make" FROM (
+_INDEXES = """SELECT "drop", "make", "rank" = 1 FROM (
 SELECT CASE c.contype WHEN 'f' THEN 1 ELSE 3 END AS "rank", c.conname AS "name",
     format('ALTER TABLE %s DROP CONSTRAINT %I;', c.conrelid::regclass, c.conname) AS "drop",
     format('ALTER TABLE %s ADD CONSTRAINT %I %s;', c.conrelid::regclass, c.conname,

@@ -306,6 +306,13 @@ SELECT @result;"""
 _LOCK_IS_FREE = f"""DECLARE @resource NVARCHAR(255) = N'{LOCK_NAME} ' + DB_NAME();
 SELECT APPLOCK_TEST(N'public', @resource, N'Exclusive', N'Session');"""
 
+# Loads that work side by side share a second lock: where the connection that has the first is
+# lost, they keep other runs out until they are done.
+_JOIN, _NO_LOADS = (
+    text.replace(f"'{LOCK_NAME} '", f"'{LOCK_NAME} loads '").replace("'Exclusive'", mode)
+    for text, mode in ((_TAKE_LOCK, "'Shared'"), (_LOCK_IS_FREE, "'Exclusive'"))
+)
+
 # Who holds it; needs a permission that a least-privilege login lacks.
 _LOCK_HOLDER = f"""SELECT s.session_id, s.host_name, s.login_name
 FROM sys.dm_tran_locks AS l JOIN sys.dm_exec_sessions AS s ON s.session_id = l.request_session_id
@@ -388,7 +395,9 @@ class SqlServerSession:
         try:
             session.execute(_SETTINGS)
             session._require_exact()
-            if not access.read_only:
+            if access.beside:
+                session._join()
+            elif not access.read_only:
                 session._take_lock()
         except BaseException:
             session.close()
@@ -407,7 +416,11 @@ class SqlServerSession:
             )
 
     def _take_lock(self) -> None:
-        if self.query(_TAKE_LOCK)[0][0] < 0:
+        if self.query(_TAKE_LOCK)[0][0] < 0 or not self.query(_NO_LOADS)[0][0]:
+            raise WarehouseInUseError.by_another_run(self._holder())
+
+    def _join(self) -> None:
+        if self.query(_JOIN)[0][0] < 0:
             raise WarehouseInUseError.by_another_run(self._holder())
 
     def _holder(self) -> str:
@@ -738,4 +751,5 @@ ENGINE = Engine(
     codes=CODES,
     in_schemas=_in_schemas,
     bulk=BulkCopy,
+    many_writers=True,
 )

@@ -115,6 +115,14 @@ class Ledger:
     sketches: dict[str, dict[str, Sketch]] = field(default_factory=dict)
     letters: dict[str, Letters] = field(default_factory=dict)
 
+    def add(self, other: "Ledger") -> None:
+        """Take over what another one has learnt of other sources."""
+        self.lineage |= other.lineage
+        self.rejects |= other.rejects
+        self.notices += other.notices
+        self.sketches |= other.sketches
+        self.letters |= other.letters
+
     def rejected(self) -> tuple[Reject, ...]:
         """Return the rejected records by source, error class and field, the most frequent first.
 

@@ -107,6 +107,13 @@ class RunContext:
             letter_limit=processing.dead_letter_limit,
         )
 
+    def apart(self, db: DatabaseManager) -> "RunContext":
+        """Return the same for one load that works beside others, over a connection of its own.
+
+        What it learns of its source is to be added to the ledger of the run.
+        """
+        return replace(self, db=db, record=replace(self.record, ledger=Ledger()))
+
     def limits_of(self, source: Source) -> Limits:
         """How far the load of a source goes: it may have limits of its own."""
         return replace(self.limits, **source.limits)

@@ -6,8 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from etl import process
+
 T = TypeVar("T")
 
+# How often a consumer looks whether the run was asked to end, which reaches the main thread alone.
+_LOOK_S = 1.0
 # How long closing waits for a reader that is inside an engine, in seconds.
 _CLOSE_S = 2
 
@@ -55,8 +59,10 @@ class ReadAhead(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         while True:
+            process.raise_if_asked()
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._ended)
+                while not self._changed.wait_for(lambda: self._waiting or self._ended, _LOOK_S):
+                    process.raise_if_asked()
                 if not self._waiting:
                     break
                 item = self._waiting.popleft()

@@ -5,6 +5,7 @@ that feeds it is over.
 """
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +34,8 @@ _STARTS = {
 class Stages:
     """Reports the stages of a run; each is started and ended once, however often it is asked.
 
+    Safe to share by threads.
+
     Args:
         metrics: measures them.
         times: takes when each began and ended.
@@ -43,24 +46,27 @@ class Stages:
         self._times = {} if times is None else times
         self._running: list[str] = []
         self._seen: set[str] = set()
+        self._lock = threading.Lock()
 
     def start(self, *names: str) -> None:
         """Report that stages start."""
-        for name in names:
-            if name not in self._seen:
-                self._seen.add(name)
-                self._running.append(name)
-                self._times[name] = (now := utc_now(), now)
-                _log(name, _STARTS[name], event="stage_start")
+        with self._lock:
+            for name in names:
+                if name not in self._seen:
+                    self._seen.add(name)
+                    self._running.append(name)
+                    self._times[name] = (now := utc_now(), now)
+                    _log(name, _STARTS[name], event="stage_start")
 
     def end(self, *names: str) -> None:
         """Report that stages are over, with what they did; those that never started are not."""
         stages = self._metrics.generate_summary_report()["stages"]
-        for name in names:
-            if name in self._running:
-                self._running.remove(name)
-                self._times[name] = (self._times[name][0], utc_now())
-                _log_end(name, stages.get(name, {}))
+        with self._lock:
+            for name in names:
+                if name in self._running:
+                    self._running.remove(name)
+                    self._times[name] = (self._times[name][0], utc_now())
+                    _log_end(name, stages.get(name, {}))
 
 
 def _log_end(name: str, figures: dict[str, float]) -> None:

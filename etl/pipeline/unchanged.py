@@ -178,18 +178,11 @@ def restate(
     run.metrics.record_totals(read=counts.rows_read, rejected=counts.rows_rejected)
     run.metrics.add(LOADING, seconds=time.perf_counter() - started,
                     record_count=counts.rows_read, error_count=0)  # fmt: skip
-    since = same.known.input.since
-    logger.info(
-        "%s: unchanged since run %s, not loaded again: %d read, %d unchanged, %d rejected, "
-        "%d duplicates", source.name, since, counts.rows_read, counts.rows_unchanged,
-        counts.rows_rejected, counts.rows_duplicate,
-        extra={"source": source.name, "stage": LOADING},
-    )  # fmt: skip
     path = _rejected_path(run, source, run.plan.run_id)
     outcome = SourceOutcome(
         source.name, source.table.name, LOADED, counts,
         rejected_file=str(path) if is_there(path) else "", notes=facts["notes"],
-        skipped=dict(source.feed.left_out), unchanged_since=since,
+        skipped=dict(source.feed.left_out), unchanged_since=same.known.input.since,
     )  # fmt: skip
     return outcome, applied
 

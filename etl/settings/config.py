@@ -511,6 +511,10 @@ class ProcessingConfig(_Section):
     workers: Count = _setting(
         0, "processors that a run uses: threads for the rules of a source and of the embedded "
         "engine; 0: all that there are. The tables are the same with any number")
+    load_workers: Positive = _setting(
+        1, "loads that work at the same time on PostgreSQL and SQL Server, each over a connection "
+        "of its own; those that may write the same table never do. DuckDB has one writer: there, "
+        "in a dry run and in a full refresh they are loaded one after the other")
     max_retries: Count = _setting(
         3, "further attempts after an error that may pass, such as a deadlock")
     retry_backoff_factor: Number = _setting(

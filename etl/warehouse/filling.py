@@ -26,7 +26,8 @@ def filling(db: DatabaseManager, table: Table, rows: int) -> Iterator[None]:
     """Do the block while an empty table has neither indexes nor keys, if that pays.
 
     It is left as it is where rows are few, the table holds some, another one names it, somebody
-    reads it now, or this login does not own it.
+    reads it now, or this login does not own it. Where other loads work at the same time, its
+    references stay: to drop one, or to make it, locks the other table too.
 
     Args:
         db: the warehouse, in a transaction.
@@ -45,7 +46,9 @@ def _take_down(db: DatabaseManager, table: Table) -> Sequence[str]:
     """Drop indexes and keys; return what makes them again."""
     place = db.dialect.quoted_place(table.name)
     query = db.dialect.indexes.format(quoted=place)
-    found = db.query(query) if query and _is_empty(db, place) else []
+    rows = db.query(query) if query and _is_empty(db, place) else []
+    found = [(drop, make) for drop, make, locks_another in rows
+             if not (locks_another and db.is_beside)]  # fmt: skip
     if not found or not _locked(db, place):
         return ()
     for drop, _ in found:
