@@ -290,11 +290,17 @@ def _counts(figures: Sequence[Any]) -> LoadCounts:
 
 def newest_load(db: DatabaseManager, table: Table) -> LoadCounts | None:
     """Return what the newest run that read records for a table counted; None before it."""
-    newest = db.value(
-        'SELECT max("run_id") FROM "etl_load" WHERE "table_name" = ? AND "rows_read" > 0;',
-        (table.name,),
-    )
-    return load_counts(db, newest, table.name) if newest else None
+    return newest_loads(db).get(table.name)
+
+
+def newest_loads(db: DatabaseManager) -> dict[str, LoadCounts]:
+    """Return by table what the newest run that read records for it counted."""
+    columns = ", ".join(f"l.{quoted(name)}" for name, _ in _ZEROS)
+    rows = db.query(f"""SELECT l."table_name", {columns} FROM "etl_load" AS l
+JOIN (SELECT "table_name", max("run_id") AS "run_id" FROM "etl_load"
+    WHERE "rows_read" > 0 GROUP BY "table_name") AS n
+    ON n."table_name" = l."table_name" AND n."run_id" = l."run_id";""")  # noqa: S608  # our own columns
+    return {name: _counts(figures) for name, *figures in rows}
 
 
 _ZEROS = tuple(asdict(LoadCounts()).items())
@@ -323,12 +329,11 @@ def _whole_params(table: Table) -> tuple[object, ...]:
     return (*READS_WHOLE_SOURCES, *window)
 
 
-def expected_rows(db: DatabaseManager, table: Table) -> int:
-    """Return how many rows the audited loads of all runs should have left in a table."""
+def expected_rows(db: DatabaseManager) -> dict[str, int]:
+    """Return by table how many rows the audited loads of all runs should have left in it.
+
+    Of a table that no load has touched there is nothing.
+    """
     counted = "rows_inserted + rows_inferred - rows_removed"
-    return int(
-        db.value(
-            f'SELECT coalesce(sum({counted}), 0) FROM "etl_load" WHERE "table_name" = ?;',  # noqa: S608  # a constant
-            (table.name,),
-        )
-    )
+    query = f'SELECT "table_name", sum({counted}) FROM "etl_load" GROUP BY "table_name";'  # noqa: S608  # a constant
+    return {name: int(rows) for name, rows in db.query(query)}

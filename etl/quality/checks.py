@@ -155,10 +155,14 @@ def quality_checks(
         own: rules beside the built-in ones.
         sums: by table and column, the sum of the source and that of its rows.
     """
+    looking = _Looking(
+        db, now, scope, run_history.expected_rows(db), run_history.newest_loads(db),
+        run_history.newest_run(db), sums,
+    )  # fmt: skip
     found = [
         each
         for table in STAR_TABLES
-        for each in _of_table(db, table, now, scope, sums.get(table.name, {}))
+        for each in _of_table(looking, table)
         if not demanding or each.rule.severity in DEMANDING
     ]
     found += [_own_rule(db, rule) for rule in own]
@@ -190,30 +194,48 @@ def _in_words(found: _Found) -> str:
 # --- counting ----------------------------------------------------------------------------
 
 
-def _of_table(
-    db: DatabaseManager, table: Table, now: datetime, scope: Scope, sums: Sums
-) -> Iterator[_Found]:
-    rows, *by_rule = _row_rules(db, table, now, scope)
+@dataclass(frozen=True)
+class _Looking:
+    """What all rules are checked with.
+
+    Attributes:
+        expected: rows that the audited loads have left, by table.
+        loads: what the newest load of each table counted.
+        newest: the run that began last.
+    """
+
+    db: DatabaseManager
+    now: datetime
+    scope: Scope
+    expected: Mapping[str, int]
+    loads: Mapping[str, LoadCounts]
+    newest: run_history.PastRun | None
+    sums: Mapping[str, Sums]
+
+
+def _of_table(looking: _Looking, table: Table) -> Iterator[_Found]:
+    db = looking.db
+    rows, *by_rule = _row_rules(db, table, looking)
     yield rows
-    yield _accounted(db, table)
-    yield _summed(table, sums)
+    yield _accounted(table, looking.loads.get(table.name, LoadCounts()))
+    yield _summed(table, looking.sums.get(table.name, {}))
     yield from by_rule
     for rule in quality_rules.set_rules(db.dialect):
         if rule.table is table:
-            yield _set_rule(db, rule, rows.checked, scope)
-    yield from _timeliness(db, table, now)
+            yield _set_rule(db, rule, rows.checked, looking.scope)
+    yield from _timeliness(looking, table)
 
 
-def _row_rules(db: DatabaseManager, table: Table, now: datetime, scope: Scope) -> Iterator[_Found]:
+def _row_rules(db: DatabaseManager, table: Table, looking: _Looking) -> Iterator[_Found]:
     """One pass over the table: how many rows it has, and what its row rules say."""
-    rules = quality_rules.ROW_RULES[table.name]
+    rules, now, scope = quality_rules.ROW_RULES[table.name], looking.now, looking.scope
     keep_it = _kept_since(db, table, scope)
     looked_at = [rule for rule in rules if rule not in keep_it]
     query = quality_rules.count_broken_rows(db.dialect, table, looked_at)
     (row,) = db.query(query, _moments(now, sum(rule.params for rule in looked_at)))
     rows, *counts = map(int, row)
     figures = dict(zip((rule.name for rule in looked_at), _pairs(counts), strict=True))
-    yield _row_count(db, table, rows)
+    yield _row_count(table, rows, looking.expected.get(table.name, 0))
     for rule in rules:
         if rule in keep_it:
             yield _Found(rule, rows, 0, whole_at=scope.whole_at[rule.full_name])
@@ -286,6 +308,7 @@ def _keys(rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
 
 
 def _set_rule(db: DatabaseManager, rule: SetRule, rows: int, scope: Scope) -> _Found:
+    # one statement each: together they took a server longer to compile
     if scope.since is not None:
         query = quality_rules.set_rule_count_since(rule)
         if not db.value(query, (scope.since,) * rule.moments):
@@ -295,8 +318,7 @@ def _set_rule(db: DatabaseManager, rule: SetRule, rows: int, scope: Scope) -> _F
     return _Found(rule, rows, wrong, examples=examples)
 
 
-def _row_count(db: DatabaseManager, table: Table, rows: int) -> _Found:
-    expected = run_history.expected_rows(db, table)
+def _row_count(table: Table, rows: int, expected: int) -> _Found:
     wrong = abs(rows - expected)
     message = f"{table.name} has {rows:,} rows, its audited loads left {expected:,}"
     if rows < expected:
@@ -304,8 +326,7 @@ def _row_count(db: DatabaseManager, table: Table, rows: int) -> _Found:
     return _Found(quality_rules.row_count_rule(table), rows, wrong, message)
 
 
-def _accounted(db: DatabaseManager, table: Table) -> _Found:
-    load = run_history.newest_load(db, table) or LoadCounts()
+def _accounted(table: Table, load: LoadCounts) -> _Found:
     lost = abs(load.rows_read - load.accounted)
     return _Found(quality_rules.accounted_rule(table), load.rows_read, lost)
 
@@ -313,12 +334,12 @@ def _accounted(db: DatabaseManager, table: Table) -> _Found:
 # --- timeliness --------------------------------------------------------------------------
 
 
-def _timeliness(db: DatabaseManager, table: Table, now: datetime) -> Iterator[_Found]:
+def _timeliness(looking: _Looking, table: Table) -> Iterator[_Found]:
     """How old the data are at the end of what the newest run was asked for, or by now.
 
     A run for a day long past is not late for that.
     """
-    newest = run_history.newest_run(db)
+    db, now, newest = looking.db, looking.now, looking.newest
     end = min(newest.window.end, now) if newest else now
     if table is quality_rules.EXTRACT_AGE.table:
         made = lineage.extracted_at(db, table)
@@ -371,7 +392,8 @@ def scores(
     Of a table, the mean over its dimensions; of a source, the share of the records of its newest
     load that were not rejected.
     """
-    loads = {table.source: run_history.newest_load(db, table) for table in STAR_TABLES}
+    newest = run_history.newest_loads(db)
+    loads = {table.source: newest.get(table.name) for table in STAR_TABLES}
     sources = {
         source: round(100 * (1 - load.rows_rejected / load.rows_read), 2)
         for source, load in loads.items()

@@ -390,6 +390,7 @@ def _quality() -> Iterator[tuple[str, str]]:
     for rule in quality_rules.set_rules(SQL_SERVER):
         name = rule.full_name.replace(".", "_")
         yield f"quality_{name}", quality_rules.set_rule_count(rule)
+        yield f"quality_since_{name}", quality_rules.set_rule_count_since(rule)
         yield f"examples_{name}", quality_rules.set_rule_examples(rule)
 
 
