@@ -82,7 +82,7 @@ def _own_feed(own: OwnLoad, window: AnyWindow, watch: Watch) -> Feed:
     feed = Feed(
         lambda: read(own.records), originals, own.records.place, own.records.asked(window),
         trace=own.records.trace, files=files_of(own.records),
-        division=division_of(own.records, columns, read),
+        division=division_of(own.records, columns, read, window=window),
     )  # fmt: skip
     changes = own.changes
     if changes is None:

@@ -5,20 +5,32 @@ the same source again, for a piece of it alone. What it yields are blocks as eve
 comes back as an outcome.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import cast
 
+from etl.errors import ExtractionError
 from etl.pipeline.kept_columns import keeping
 from etl.pipeline.own_sources import own_sources
 from etl.pipeline.sources import Feed, Source, sources_of
+from etl.rules.blocks import Block
 from etl.rules.dates import DateOrder
 from etl.schema.tables import Table
 from etl.settings.config import Config
 from etl.sources.declared import Records, files_of
+from etl.sources.division import FileDivision, QueryDivision
 from etl.sources.files import FileTrace
+from etl.sources.meter import ROWS, Meter
 from etl.sources.own_records import own_records
-from etl.sources.pieces import TARGET_BYTES, FilePart, Piece, PieceOutcome, in_order
+from etl.sources.pieces import (
+    TARGET_BYTES,
+    FilePart,
+    Part,
+    Piece,
+    PieceOutcome,
+    QueryPart,
+    in_order,
+)
 from etl.sources.sales import count_by_name
 from etl.sources.window import AnyWindow, Window
 from etl.warehouse.own_loads import OwnLoad
@@ -104,19 +116,33 @@ def pieces_of(source: Source, target_bytes: int = TARGET_BYTES) -> tuple[Piece, 
     """
     if source.table.feed or source.partial:
         return (Piece(source.name, 0, here=True),)
-    division, files = source.feed.division, source.feed.files
-    if division is None or files is None:
-        return (Piece(source.name, 0),)
-    parts = division.parts(files, target_bytes)
+    parts = _parts_of(source.feed, target_bytes) or (None,)
     return tuple(Piece(source.name, number, part) for number, part in enumerate(parts))
 
 
+def _parts_of(feed: Feed, target_bytes: int) -> Sequence[Part]:
+    if isinstance(feed.division, FileDivision) and feed.files is not None:
+        return tuple(feed.division.parts(feed.files, target_bytes))
+    if isinstance(feed.division, QueryDivision):
+        return feed.division.parts(target_bytes)
+    return ()
+
+
 def _feed_of_part(feed: Feed, piece: Piece) -> Feed:
-    part, division = piece.part, feed.division
-    if isinstance(part, FilePart) and division is not None and feed.files is not None:
+    part, division, rows = piece.part, feed.division, Meter(ROWS)
+    if isinstance(part, FilePart) and isinstance(division, FileDivision) and feed.files:
         files = feed.files.part(part.number, part.cut)
         return replace(feed, read=lambda: division.read(files), files=files, trace=files.only_trace)
+    if isinstance(part, QueryPart) and isinstance(division, QueryDivision):
+        return replace(feed, read=lambda: _counted(division.read(part), rows), rows=rows)
     return feed
+
+
+def _counted(blocks: Iterator[Block], meter: Meter) -> Iterator[Block]:
+    meter.done = 0
+    for block in blocks:
+        meter.done += block.examined
+        yield block
 
 
 # --- what was found ------------------------------------------------------------------------
@@ -129,7 +155,7 @@ def outcome_of(part: Source, piece: Piece) -> PieceOutcome:
         part: the source that `Recipe.source` has made.
         piece: the piece.
     """
-    feed, trace, rows = part.feed, None, 0
+    feed, trace, rows = part.feed, None, part.feed.rows.done
     if isinstance(piece.part, FilePart) and feed.files is not None:
         file = feed.files.files[piece.part.number]
         trace, rows = replace(file.trace, places=None), file.rows
@@ -151,6 +177,7 @@ def take_outcomes(
     Raises:
         OrderProvenError: together the pieces prove an order of day and month in which some were
             not read, see `to_read_again`; the watch of the source has it.
+        ExtractionError: the parts of a query gave fewer records than were counted before.
         HeldBackError: together they prove both orders.
         ValueError: a piece has no outcome, or more than one.
     """
@@ -166,7 +193,20 @@ def take_outcomes(
             file = feed.files.files[piece.part.number]
             file.rows += outcome.rows
             _fill(file.trace, outcome.trace)
+    _require_counted(found)
     source.watch.merge([outcome.noticed for _, outcome in found])
+
+
+def _require_counted(found: Sequence[tuple[Piece, PieceOutcome]]) -> None:
+    """The parts of a query are asked for one by one: what moves between them may be missed."""
+    counted = [piece.part.counted for piece, _ in found if isinstance(piece.part, QueryPart)]
+    read = sum(outcome.rows for _, outcome in found)
+    if counted and read < counted[0]:
+        raise ExtractionError(
+            f"{found[0][0].source}: {read} records came where {counted[0]} were counted; some "
+            "were changed or deleted while the parts of the query were read",
+            next_step="run again",
+        )
 
 
 def _fill(trace: FileTrace, found: FileTrace | None) -> None:

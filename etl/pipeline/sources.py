@@ -48,7 +48,7 @@ from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat, extra_names
 from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.declared import CsvRecords, JsonRecords, Records, files_of, holds_json
-from etl.sources.division import FileDivision, csv_division, division_of
+from etl.sources.division import Division, FileDivision, QueryDivision, csv_division, division_of
 from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape
@@ -67,7 +67,9 @@ from etl.sources.sales import (
     SalesReading,
     read_sales,
     read_sales_files,
+    read_sales_part,
     sales_breaker,
+    sales_extent,
     sales_query,
 )
 from etl.sources.several import SourceFile, SourceFiles
@@ -104,7 +106,7 @@ class Feed:
     rows: Meter = field(default_factory=Meter)
     reached: Callable[[], str] = str
     loaded: Callable[[str], None] = field(default=lambda _position: None)
-    division: FileDivision | None = None
+    division: Division | None = None
 
     @property
     def traced(self) -> FileTrace | None:
@@ -420,7 +422,7 @@ def _feed_of(records: Records, columns: tuple[str, ...], window: Window, watch: 
     return Feed(
         lambda: blocks(records), lambda losers: records.originals(losers, columns), records.place,
         trace=records.trace, files=files_of(records),
-        division=division_of(records, columns, blocks),
+        division=division_of(records, columns, blocks, window=window),
     )  # fmt: skip
 
 
@@ -438,6 +440,10 @@ def _sales(config: Config, window: Window, watch: Watch) -> Feed:
         lambda losers: losers.select(["source_row", *SALES_COLUMNS]),
         config.database.sales_display_name, sales_query(statuses=reading.statuses),
         left_out=reading.left_out, rows=reading.meter,
+        division=QueryDivision(
+            window, lambda: sales_extent(connection.get_secret_value(), window, reading),
+            lambda part: read_sales_part(connection.get_secret_value(), part, reading),
+        ),
     )  # fmt: skip
 
 

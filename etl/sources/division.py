@@ -1,14 +1,19 @@
 """How a source is divided: which parts it has, and how one of them is read."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from etl.errors import ETLError
 from etl.rules.blocks import Block
 from etl.sources.csv_cuts import CsvColumns, cut_csv
+from etl.sources.databases.records import DatabaseRecords
 from etl.sources.declared import CsvRecords, JsonRecords, Records
 from etl.sources.json_cuts import cut_json_lines
-from etl.sources.pieces import Cut, FilePart
+from etl.sources.partitions import Extent
+from etl.sources.pieces import Cut, FilePart, QueryPart
 from etl.sources.several import SourceFile, SourceFiles
+from etl.sources.window import AnyWindow
 
 # Cuts a file into parts of about so many bytes; none: it is one part.
 CutFile = Callable[[SourceFile, int], Sequence[Cut]]
@@ -43,6 +48,31 @@ class FileDivision:
                 yield FilePart(number, file.path, cut)
 
 
+@dataclass(frozen=True)
+class QueryDivision:
+    """How a query is divided, into windows within its own.
+
+    Attributes:
+        window: its own.
+        extent: asks what there is to divide; None: nothing can be.
+        read: reads a part.
+    """
+
+    window: AnyWindow
+    extent: Callable[[], Extent | None]
+    read: Callable[[QueryPart], Iterator[Block]]
+
+    def parts(self, target_bytes: int) -> Sequence[QueryPart]:
+        """Return the parts; none where it cannot be divided, or asked."""
+        with suppress(ETLError, OSError):
+            extent = self.extent()
+            return list(extent.parts(self.window, target_bytes)) if extent else ()
+        return ()
+
+
+Division = FileDivision | QueryDivision
+
+
 def csv_division(
     read: Callable[[SourceFiles], Iterator[Block]], wanted: CsvColumns
 ) -> FileDivision:
@@ -56,15 +86,24 @@ def csv_division(
 
 
 def division_of(
-    records: Records, columns: Sequence[str], read: Callable[[Records], Iterator[Block]]
-) -> FileDivision | None:
+    records: Records,
+    columns: Sequence[str],
+    read: Callable[[Records], Iterator[Block]],
+    *,
+    window: AnyWindow,
+) -> Division | None:
     """Return how records are divided; None: they are read as a whole.
 
     Args:
         records: of a source.
         columns: of it.
         read: reads them as that source.
+        window: which of them are asked for.
     """
+    if isinstance(records, DatabaseRecords):
+        return QueryDivision(
+            window, lambda: records.extent(window), lambda part: read(replace(records, part=part))
+        )
     if not isinstance(records, CsvRecords | JsonRecords):
         return None
 

@@ -113,7 +113,12 @@ def _database(config: Config, options: LoadOptions) -> DatabaseRecords:
         database_breaker(
             processing.breaker_failure_threshold, processing.breaker_recovery_seconds
         ),
+        split_by=_in_source(options, options.cursor or _only_key(options)),
     )  # fmt: skip
+
+
+def _only_key(options: LoadOptions) -> str:
+    return options.key[0] if len(options.key) == 1 else ""
 
 
 def _in_source(options: LoadOptions, column: str) -> str:

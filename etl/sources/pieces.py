@@ -61,13 +61,15 @@ class QueryPart:
     """Those records of a query that lie in a window within that of the source.
 
     Attributes:
-        first_row: the number of its first record.
-        rows: how many it had when it was divided.
+        number: among the parts, from 0; its records are numbered as those of such a file are.
+        counted: how many records all parts had when the query was divided.
+        nulls: whether records without a value in the column belong to it.
     """
 
     window: AnyWindow
-    first_row: int
-    rows: int
+    number: int
+    counted: int
+    nulls: bool = False
 
     def __str__(self) -> str:
         return str(self.window)
@@ -95,9 +97,8 @@ class Piece:
     @property
     def rows(self) -> int | None:
         """How many records it has at the most; None where that is unknown."""
-        if isinstance(self.part, FilePart):
-            return self.part.cut.rows if self.part.cut else None
-        return self.part.rows if self.part else None
+        cut = self.part.cut if isinstance(self.part, FilePart) else None
+        return cut.rows if cut else None
 
     @property
     def size(self) -> int | None:

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -32,8 +32,10 @@ from etl.rules.texts import NULL_WORDS, is_null_word
 from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_file
 from etl.sources.meter import ROWS, Meter
+from etl.sources.partitions import Extent
+from etl.sources.pieces import QueryPart
 from etl.sources.servers import ServerQuery, open_query
-from etl.sources.several import SourceFile, SourceFiles
+from etl.sources.several import SourceFile, SourceFiles, moved
 from etl.sources.watch import Watch
 from etl.sources.window import Window
 
@@ -149,6 +151,13 @@ WHERE transaction_date BETWEEN ? AND ?
     AND {_STATUS} IN ({_listed(statuses)});"""  # noqa: S608  # likewise
 
 
+def extent_query(statuses: Sequence[str] = (COMPLETED,)) -> str:
+    """Return the query for the first and last date of what `sales_query` gives, and its rows."""
+    return count_query(statuses).replace(
+        "COUNT(*)", "MIN(transaction_date), MAX(transaction_date), COUNT(*)", 1
+    )
+
+
 def left_out_query(statuses: Sequence[str] = (COMPLETED,)) -> str:
     """Return the query for how many sales of the window have another status, by status."""
     return f"""SELECT status, COUNT(*)
@@ -195,6 +204,32 @@ def read_sales(
         database = engine.file_of(connection_string)
         return _read_sales_duckdb(database, window, reading)
     return _read_sales_server(connection_string, window, reading)
+
+
+def sales_extent(connection_string: str, window: Window, reading: SalesReading) -> Extent | None:
+    """Return what a database server has to divide; None for a file.
+
+    Raises:
+        ExtractionError: it cannot be asked.
+    """
+    is_csv = connection_string.startswith(CSV_SCHEME)
+    if is_csv or engine_of(connection_string, SETTING).reader is None:
+        return None
+    named = (reading.watch or Watch()).dates.zone
+    query = sales_of(connection_string, window, reading.statuses, named)
+    query = replace(query, sql=extent_query(reading.statuses))
+    with closing(open_query(query, reading.breaker or sales_breaker())) as source:
+        first, last, rows = source.fetchmany(1)[0]
+    zone = ZoneInfo(named)
+    return Extent(_wall_clock(first, zone), _wall_clock(last, zone), int(rows))
+
+
+def read_sales_part(
+    connection_string: str, part: QueryPart, reading: SalesReading
+) -> Iterator[Block]:
+    """Stream the sales of a part of a window, see `read_sales`."""
+    for block in read_sales(connection_string, cast(Window, part.window), reading):
+        yield moved(block, part.number)
 
 
 def _numbered(records: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
@@ -272,10 +307,14 @@ _DATE = SALES_COLUMNS.index("transaction_date")
 
 def _in_zone(found: Sequence[Any], zone: ZoneInfo) -> Sequence[Any]:
     """The row, with the wall clock of the zone in place of a time with an offset."""
-    date = found[_DATE]
-    if not isinstance(date, datetime) or date.tzinfo is None:
-        return found
-    return (*found[:_DATE], date.astimezone(zone).replace(tzinfo=None), *found[_DATE + 1 :])
+    date = _wall_clock(found[_DATE], zone)
+    return found if date is found[_DATE] else (*found[:_DATE], date, *found[_DATE + 1 :])
+
+
+def _wall_clock(value: Any, zone: ZoneInfo) -> Any:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        return value
+    return value.astimezone(zone).replace(tzinfo=None)
 
 
 def _is_wanted(found: Sequence[Any], window: Window, reading: SalesReading) -> bool:

@@ -143,7 +143,7 @@ class SourceFiles:
             try:
                 for block in read_one(file):
                     file.rows += block.rows
-                    yield _moved(block, number) if self.names else block
+                    yield moved(block, number) if self.names else block
             except _BLOCKING as error:
                 raise self._all_faults(number, error, read_one) from error
             found[file.path.name] = tuple(watch.facts)
@@ -183,7 +183,13 @@ class SourceFiles:
         return pa.concat_tables(parts)
 
 
-def _moved(block: Block, number: int) -> Block:
+def moved(block: Block, number: int) -> Block:
+    """Return a block of a file with the rows that it has within the source.
+
+    Args:
+        block: the block.
+        number: of the file, from 0.
+    """
     above = number * ROWS_OF_A_FILE
     records, rejected = (_moved_rows(each, above) for each in (block.records, block.rejected))
     return replace(block, records=records, rejected=rejected, most_to_come=None)

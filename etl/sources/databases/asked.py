@@ -26,6 +26,7 @@ class Asked:
         start: its first value that is wanted; None: from the beginning.
         after: the first one that is not wanted any more; None: to the end.
         whole: the widest window there is, which replaces ends that are open.
+        nulls: whether records without a value of the cursor are wanted besides.
     """
 
     table: str = ""
@@ -34,6 +35,7 @@ class Asked:
     start: Moment | None = None
     after: Moment | None = None
     whole: tuple[Moment, Moment] = (EVERYTHING.start, EVERYTHING.end)
+    nulls: bool = False
 
     def within(self, window: AnyWindow) -> "Asked":
         """Return the same, for the records of a window alone.
@@ -85,7 +87,24 @@ class Asked:
         if not self.cursor:
             return []
         column, ends = quote(self.cursor), ((">=", self.start), ("<", self.after))
-        return [f"{column} {sign} ?" for sign, end in ends if end is not None]
+        found = [f"{column} {sign} ?" for sign, end in ends if end is not None]
+        return [f"({' AND '.join(found)} OR {column} IS NULL)"] if found and self.nulls else found
 
     def _table(self, quote: Quote) -> str:
         return ".".join(map(quote, self.table.split(".")))
+
+
+@dataclass(frozen=True)
+class AskedExtent(Asked):
+    """Asks for the first and last value of the cursor, and for how many records there are."""
+
+    def sql(self, quote: Quote = quoted) -> str:
+        """Return the SELECT, a question mark for each parameter.
+
+        Example:
+            >>> AskedExtent("orders", cursor="id").sql().split(" FROM ")[0]
+            'SELECT MIN("id") AS a, MAX("id") AS b, COUNT(*) AS c'
+        """
+        column = quote(self.cursor)
+        values = f"MIN({column}) AS a, MAX({column}) AS b, COUNT(*) AS c"
+        return f"SELECT {values} FROM ({super().sql(quote)}\n) AS {_ALIAS}"  # noqa: S608  # a quoted name

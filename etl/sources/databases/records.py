@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -15,9 +15,12 @@ from etl.rules.blocks import Block
 from etl.schema.arrow import text_schema
 from etl.schema.tables import Column
 from etl.sources.csv_header import comparable, listed
-from etl.sources.databases.asked import Asked
+from etl.sources.databases.asked import Asked, AskedExtent
 from etl.sources.databases.driver import Connection, Driver, Found, Target
 from etl.sources.databases.registry import driver_of
+from etl.sources.partitions import Extent
+from etl.sources.pieces import QueryPart
+from etl.sources.several import moved
 from etl.sources.watch import Watch
 from etl.sources.window import EVERYTHING, AnyWindow
 
@@ -36,6 +39,8 @@ class DatabaseRecords:
         what: of them, without a window.
         rename: name in the database = column.
         defaults: by column that the database may lack, its text.
+        split_by: the column by which it is divided; empty: none.
+        part: the part that is read; None: all of it.
     """
 
     target: Target
@@ -45,6 +50,8 @@ class DatabaseRecords:
     defaults: Mapping[str, str] = field(default_factory=dict)
     breaker: CircuitBreaker = field(default_factory=database_breaker)
     trace: None = None
+    split_by: str = ""
+    part: QueryPart | None = None
 
     def asked(self, window: AnyWindow) -> str:
         """Return what the database is asked."""
@@ -80,14 +87,36 @@ class DatabaseRecords:
             ExtractionError: the database cannot be reached, refuses, or goes on the way.
             ValidationError: it lacks a column, or has one that no text can be made of.
         """
-        asked, row = self.what.within(window), 1
+        asked, row = self._asked_for(window), 1
         with closing(self._connected()) as connection:
             found = connection.columns(asked)
             by_column = self._matched(columns, found)
             wanted = list(dict.fromkeys(by_column.values()))
             for texts in connection.blocks(asked, wanted):
-                yield self._block(texts, columns, by_column, row)
+                block = self._block(texts, columns, by_column, row)
+                yield moved(block, self.part.number) if self.part else block
                 row += texts.num_rows
+
+    def _asked_for(self, window: AnyWindow) -> Asked:
+        if self.part is None:
+            return self.what.within(window)
+        by = replace(self.what, cursor=self.split_by)
+        return replace(by.within(self.part.window), nulls=self.part.nulls)
+
+    def extent(self, window: AnyWindow) -> Extent | None:
+        """Return what there is to divide; None where nothing can be.
+
+        Raises:
+            ETLError: the database cannot be asked.
+        """
+        if self._driver.lacks or not self.split_by:
+            return None
+        asked_for = window if self.what.cursor else EVERYTHING
+        by = replace(self.what, cursor=self.split_by).within(asked_for)
+        asked = AskedExtent(by.table, by.query, by.cursor, by.start, by.after, by.whole)
+        with closing(self._connected()) as connection, closing(connection.values(asked)) as rows:
+            first, last, count = next(rows).values()
+        return Extent(first, last, int(count))
 
     def _block(
         self, texts: pa.RecordBatch, columns: Sequence[str], by_column: Mapping[str, Found],
