@@ -29,6 +29,7 @@ from etl.errors import (
 )
 from etl.history import audit as run_history
 from etl.history.judged import Check
+from etl.history.mart_outcomes import faults_in_words
 from etl.history.outcomes import SourceOutcome, TableCounts
 from etl.history.runs import utc_now
 from etl.history.summary import RunSummary
@@ -243,6 +244,8 @@ def _report_attention(run: Reporter, summary: RunSummary) -> None:
         if source.status != run_history.SKIPPED:  # the alert about the cause names what is loaded
             _report_source(run, source, summary)
     reported = {source.named_message for source in summary.failed_sources}
+    # likewise
+    reported |= {*faults_in_words(m for m in summary.marts if m.status == run_history.SKIPPED)}
     checks = summary.failed_checks
     if checks:
         _report_checks(run, checks)

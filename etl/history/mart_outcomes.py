@@ -1,6 +1,6 @@
 """How the marts of a run fared."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,3 +71,20 @@ def marts_words(outcomes: Iterable[MartOutcome]) -> str:
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     seconds = seconds_words(sum(each.seconds or 0 for each in marts))
     return f"{said} in {seconds}, {counted(sum(each.rows or 0 for each in marts), 'row')}"
+
+
+def faults_in_words(outcomes: Iterable[MartOutcome]) -> Iterator[str]:
+    """Yield what a person has to look at, those that fared alike in one line.
+
+    Example:
+        >>> list(faults_in_words([MartOutcome("a", SKIPPED, message="not loaded: sales"),
+        ...                       MartOutcome("b", SKIPPED, message="not loaded: sales")]))
+        ['marts a, b skipped: not loaded: sales']
+    """
+    alike: dict[tuple[str, str], list[MartOutcome]] = {}
+    for outcome in outcomes:
+        if outcome.failed:
+            alike.setdefault((outcome.status, outcome.message), []).append(outcome)
+    for (status, message), marts in alike.items():
+        names = ", ".join(mart.name for mart in marts)
+        yield marts[0].named_message if len(marts) == 1 else f"marts {names} {status}: {message}"

@@ -1,12 +1,12 @@
 """The marts of a run: built once its loads are committed, and never a reason to undo them."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from etl.errors import ETLError, WarehouseInUseError
 from etl.history.audit import FAILED
-from etl.history.mart_outcomes import MartOutcome
+from etl.history.mart_outcomes import MartOutcome, faults_in_words
 from etl.history.outcomes import SourceOutcome
 from etl.marts.build import Builder
 from etl.marts.graph import Asked, mart_names
@@ -37,17 +37,7 @@ class Marts:
     @property
     def attention(self) -> list[str]:
         """What a person has to look at."""
-        return list(_in_words(outcome for outcome in self.outcomes if outcome.failed))
-
-
-def _in_words(outcomes: Iterable[MartOutcome]) -> Iterator[str]:
-    """What went wrong with marts, those that fared alike in one line."""
-    alike: dict[tuple[str, str], list[MartOutcome]] = {}
-    for outcome in outcomes:
-        alike.setdefault((outcome.status, outcome.message), []).append(outcome)
-    for (status, message), marts in alike.items():
-        names = ", ".join(mart.name for mart in marts)
-        yield marts[0].named_message if len(marts) == 1 else f"marts {names} {status}: {message}"
+        return list(faults_in_words(self.outcomes))
 
 
 NO_MARTS = Marts()

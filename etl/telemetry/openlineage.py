@@ -25,7 +25,7 @@ from openlineage.client.facet_v2 import (
     schema_dataset,
 )
 
-from etl.errors import EXIT_ATTENTION, EXIT_OK
+from etl.errors import EXIT_ATTENTION, EXIT_OK, ETLError
 from etl.history.outcomes import SourceOutcome
 from etl.history.summary import RunSummary
 from etl.history.traced import Lineage
@@ -261,8 +261,11 @@ def _send(config: Config, events: list[RunEvent]) -> None:
     try:
         for event in events:
             client.emit(event)
-    finally:
+    except BaseException:
         client.close(timeout=_TIMEOUT_S)
+        raise
+    if not client.close(timeout=_TIMEOUT_S):
+        raise ETLError(f"not all events were taken within {_TIMEOUT_S:g} s")
 
 
 def transport_of(settings: TelemetryConfig) -> dict[str, Any]:
@@ -291,7 +294,8 @@ def _over_http(settings: TelemetryConfig) -> dict[str, Any]:
 
 def _to_kafka(settings: TelemetryConfig) -> dict[str, Any]:
     parts = urlsplit(settings.openlineage_url or "")
-    return {"type": "kafka", "topic": parts.path.strip("/"), "flush": True,
+    # sent together at the end: to flush each event waits for minutes where no broker is there
+    return {"type": "kafka", "topic": parts.path.strip("/"), "flush": False,
             "config": {"bootstrap.servers": parts.netloc}}  # fmt: skip
 
 

@@ -223,6 +223,9 @@ def test_a_mart_is_skipped_with_what_reads_it_when_its_table_was_not_loaded(
     )
     assert "mart most skipped: it reads stores_per_region" in run.attention
     assert project.query("SELECT n FROM stores_per_region") == [(1,)]
+    text = (project.logs / "alerts" / "email_alerts.log").read_text(encoding="utf-8")
+    subjects = re.findall(r"^Subject: (.*)$", text, re.MULTILINE)
+    assert len(subjects) == 1 and "Stores" in subjects[0]  # the cause alone
 
 
 @pytest.mark.parametrize(

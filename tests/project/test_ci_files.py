@@ -105,7 +105,7 @@ def test_each_version_is_tested_with_bulk_copy_and_without_it() -> None:
     matrix = job("sqlserver")["strategy"]["matrix"]
     assert matrix == {"version": ["2019", "2022", "2025"], "bulk": ["no", "yes"]}
     assert step_of_tests("sqlserver")["env"] == {"TEST_SQLSERVER_BULK": "${{ matrix.bulk }}"}
-    assert '("BULK", "no")' in RUNS and 'TEST_SQLSERVER_{name}' in RUNS
+    assert '("BULK", "no")' in RUNS and "TEST_SQLSERVER_{name}" in RUNS
 
 
 def test_the_table_of_the_benchmark_is_kept() -> None:

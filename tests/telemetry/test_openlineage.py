@@ -11,6 +11,7 @@ from pipeline_runs import Project
 from receivers import receiver
 from referencing import Registry, Resource
 
+from etl.telemetry import openlineage
 from etl.telemetry.openlineage import transport_of
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "input"
@@ -141,6 +142,16 @@ def test_kafka_is_given_broker_and_topic(project: Project) -> None:
     assert transport_of(project.config().telemetry) == {
         "type": "kafka",
         "topic": "lineage",
-        "flush": True,
+        "flush": False,
         "config": {"bootstrap.servers": "broker1:9092"},
     }
+
+
+def test_a_broker_that_is_not_there_holds_no_run_up(
+    project: Project, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("confluent_kafka", reason="the client of Kafka is not installed")
+    monkeypatch.setattr(openlineage, "_TIMEOUT_S", 0.2)
+    project.settings["OPENLINEAGE_URL"] = "kafka://127.0.0.1:1/lineage"
+    assert project.run().exit_code == 0
+    assert "OPENLINEAGE_URL: the run is not reported: not all events were taken" in caplog.text
