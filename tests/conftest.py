@@ -87,6 +87,16 @@ def spark_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
         yield cluster
 
 
+@pytest.fixture(params=["duckdb", "postgresql"])
+def target(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The engine of the warehouse that a cluster loads."""
+    if request.param == "duckdb":
+        yield "duckdb"
+        return
+    with using(POSTGRESQL):
+        yield "postgresql"
+
+
 @pytest.fixture(params=["s3", "azure"])
 def cloud(request: pytest.FixtureRequest) -> Cloud:
     """The test runs once on each cloud."""

@@ -14,7 +14,9 @@ import pytest
 
 from etl.cluster.targets import Mark
 from etl.pipeline import on_cluster
+from etl.pipeline.pieces import pieces_of
 
+PIECE_BYTES = 2_000  # so that the sample has a dozen pieces
 Do = Callable[[Any, Any, Mark], Any]
 
 
@@ -56,4 +58,5 @@ def instead_of_spark(patch: pytest.MonkeyPatch, elsewhere: Elsewhere) -> Elsewhe
 
     patch.setattr(on_cluster, "spark_application", started)
     patch.setattr(on_cluster, "require_spark", lambda: None)
+    patch.setattr(on_cluster, "pieces_of", lambda source, _bytes: pieces_of(source, PIECE_BYTES))
     return elsewhere

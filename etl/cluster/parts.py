@@ -5,6 +5,7 @@ in a folder that all machines see.
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -60,8 +61,9 @@ class PartFile:
         if self._file is None or self._writer is None:
             return
         try:
+            with suppress(Exception) if kind else nullcontext():
+                self._writer.close()  # also after an error: else it would write when it is deleted
             if kind is None:
-                self._writer.close()
                 self._file.commit()
         finally:
             self._file.discard()
