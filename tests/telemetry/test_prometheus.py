@@ -138,9 +138,43 @@ def test_the_alert_rules_name_metrics_that_there_are() -> None:
     rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"][0]["rules"]
     known = {f"nightly_etl_{family.name}" for family in FAMILIES}
     for rule in rules:
-        named = {word for word in known if word in rule["expr"]}
-        assert named, rule["alert"]
+        named = set(re.findall(r"nightly_etl_\w+", rule["expr"]))
+        assert named and named <= known, rule["alert"]
         assert rule["annotations"]["runbook"].partition("#")[0] == "docs/operations.md"
+
+
+PROMTOOL = shutil.which("promtool") or ""
+SERIES = """
+rule_files: [{rules}]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+{series}
+    alert_rule_test:
+{alerts}
+"""
+FIRE = {  # by alert: the figures for which it fires after half an hour, and for which it does not
+    "NightlyEtlFailed": ('run_status{status="killed"}', "1x60", "0x60"),
+    "NightlyEtlAttention": ('run_status{status="attention"}', "1x60", "0x60"),
+    "NightlyEtlLoadMissing": ('load_last_success_timestamp_seconds{load="a"}', "-95000x60", "0x60"),
+    "NightlyEtlChecksFailed": ('checks{status="failed"}', "2x60", "0x60"),
+    "NightlyEtlSlow": ("run_duration_seconds", "601x25 9000x60", "601x60"),
+}
+
+
+def fires(tmp_path: Path, which: int) -> subprocess.CompletedProcess[str]:
+    """What promtool says: that all alerts fire for figures of that kind, or that none does."""
+    series = "".join(f"      - {{series: 'nightly_etl_{each[0]}', values: '{each[which]}'}}\n"
+                     for each in FIRE.values())  # fmt: skip
+    alerts = "".join(
+        f"      - {{eval_time: 30m, alertname: {name}, exp_alerts: []}}\n" for name in FIRE
+    )
+    path = tmp_path / "rules_test.yml"
+    path.write_text(SERIES.format(rules=RULES, series=series, alerts=alerts), encoding="utf-8")
+    return subprocess.run(
+        [PROMTOOL, "test", "rules", str(path)], capture_output=True, text=True, check=False
+    )
 
 
 def test_the_dashboard_asks_for_metrics_and_labels_that_there_are() -> None:
@@ -155,9 +189,6 @@ def test_the_dashboard_asks_for_metrics_and_labels_that_there_are() -> None:
         assert set(used) <= labels[name], panel["title"]
 
 
-PROMTOOL = shutil.which("promtool") or ""
-
-
 @pytest.mark.skipif(not PROMTOOL, reason="promtool is not installed")
 def test_prometheus_itself_takes_the_figures_and_the_rules(project: Project) -> None:
     project.run()
@@ -167,3 +198,13 @@ def test_prometheus_itself_takes_the_figures_and_the_rules(project: Project) -> 
             [PROMTOOL, "check", *arguments], input=given, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not PROMTOOL, reason="promtool is not installed")
+def test_each_alert_rule_fires_for_its_figures_and_for_no_others(tmp_path: Path) -> None:
+    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"][0]["rules"]
+    assert {rule["alert"] for rule in rules} == FIRE.keys()
+    quiet = fires(tmp_path, 2)
+    assert quiet.returncode == 0, quiet.stdout
+    loud = fires(tmp_path, 1)
+    assert set(re.findall(r"alertname: (\w+)", loud.stdout + loud.stderr)) == FIRE.keys()
