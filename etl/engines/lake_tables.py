@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from etl.cloud.paths import is_cloud
 from etl.engines.dialect import quoted_table
 from etl.engines.lake_parts import Division, Part, WrittenFile, tag_of
 from etl.engines.lake_place import LakePlace, delta
@@ -135,8 +136,8 @@ class Lake:
         gone = [file for tag, file in there.items() if tag not in wanted]
         if not new and not gone:
             return now.version
-        added = [division.write(part, self.place) for part in new]
         with said(division.table):
+            added = [division.write(part, self.place) for part in new]
             now.found.create_write_transaction(
                 [*map(_added, added), *(_removed(*file) for file in gone)], "append", now.schema,
                 commit_properties=_properties(note),
@@ -147,10 +148,9 @@ class Lake:
         self, division: Division, parts: Sequence[Part], now: LakeTable | None, note: str
     ) -> int:
         """Makes a table, or one with other columns in the place of it."""
-        added = [division.write(part, self.place) for part in parts]
-        if now is None:
-            self._make_folder(division.table)
         with said(division.table):
+            self._make_folder(division.table)
+            added = [division.write(part, self.place) for part in parts]
             delta("deltalake.transaction").create_table_with_add_actions(
                 self.place.uri(division.table), _schema_of(division), list(map(_added, added)),
                 mode="error" if now is None else "overwrite",
@@ -165,9 +165,9 @@ class Lake:
             WarehouseInUseError: somebody else has committed meanwhile.
             LoadingError: it cannot be written.
         """
-        self._make_folder(name)
         version = _next(now)  # the library moves its object on to the commit
         with said(name):
+            self._make_folder(name)
             delta().write_deltalake(
                 self.place.uri(name) if now is None else now.found, rows,
                 mode="error" if now is None else "overwrite",
@@ -176,7 +176,7 @@ class Lake:
         return version
 
     def _make_folder(self, name: str) -> None:
-        if not self.place.options and not hasattr(self.place.root, "bucket"):
+        if not is_cloud(self.place.root):
             self.place.folder(name).mkdir(parents=True, exist_ok=True)
 
 
