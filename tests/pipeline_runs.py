@@ -133,7 +133,8 @@ class Project:
         return run_etl_pipeline(self.config(args.env), args)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with DatabaseManager(self.connection_string, access=Access(read_only=True)) as db:
+        access = Access(read_only=True, cloud=self.config().clouds.access)
+        with DatabaseManager(self.connection_string, access=access) as db:
             return db.query(sql)
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:

@@ -142,6 +142,7 @@ class DatabaseManager:
             schemas=Schemas.of(config),
             update_insert=config.database.sql_server_upsert == "update-insert",
             cloud=config.clouds.access,
+            keep_days=config.database.lake_keep_days,
         )
         return cls(config.database.connection_string, access=access)
 

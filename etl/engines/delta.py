@@ -120,7 +120,7 @@ def _to_write(place: LakePlace, access: Access) -> LakeSession:
     with ExitStack() as stack:
         session = _opened(place, access)
         stack.callback(session.connection.close)
-        book = LakeBook(_plain(session), Lake(place))
+        book = LakeBook(_plain(session), Lake(place, access.keep_days))
         book.settle()
         session.book = book
         stack.pop_all()

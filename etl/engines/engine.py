@@ -172,6 +172,7 @@ class Access:
         update_insert: on SQL Server rows are written by UPDATE and INSERT in place of MERGE.
         cloud: how a cloud is reached, of a lakehouse there.
         beside: another connection of this run has taken the warehouse; this one joins it.
+        keep_days: for how many days a lakehouse keeps what its older versions need; 0: for ever.
     """
 
     read_only: bool = False
@@ -187,6 +188,7 @@ class Access:
     update_insert: bool = False
     cloud: CloudAccess = BY_THEMSELVES
     beside: bool = False
+    keep_days: int = 30
 
 
 DEFAULT_ACCESS = Access()

@@ -29,10 +29,11 @@ logger = logging.getLogger(__name__)
 SCHEMA = "etl_lake"
 PUBLISHED = "etl_published"
 _KEPT = 1_000  # publications in `etl_published`
+_TIDIED = 10  # every so many versions of a table
 _RUN_TABLE, _AUDIT = "etl_run", "etl_"
 
 _OWN_TABLES = f"""CREATE SCHEMA IF NOT EXISTS {SCHEMA};
-CREATE TABLE IF NOT EXISTS {SCHEMA}.base (lake_id VARCHAR, version BIGINT);
+CREATE TABLE IF NOT EXISTS {SCHEMA}.base (lake_id VARCHAR, publication BIGINT);
 CREATE TABLE IF NOT EXISTS {SCHEMA}.held (table_name VARCHAR, version BIGINT);
 CREATE TABLE IF NOT EXISTS {SCHEMA}.changed (table_name VARCHAR);"""
 
@@ -185,7 +186,7 @@ class LakeBook:
     def is_current(self) -> bool:
         """Return whether the working copy has what was published last, or more."""
         self._last = last_publication(self._lake)
-        return self._base() == (self._last.lake_id, self._last.version) and not any(
+        return self._base() == (self._last.lake_id, self._last.number) and not any(
             self._foreign(name) for name in self._last.tables
         )
 
@@ -198,16 +199,16 @@ class LakeBook:
         self._db.execute(_OWN_TABLES)
         self._last = last_publication(self._lake)
         foreign = {name for name in self._last.tables if self._foreign(name)}
-        moved = self._base() != (self._last.lake_id, self._last.version)
+        moved = self._base() != (self._last.lake_id, self._last.number)
         if moved or foreign:
             self._load(self._behind(foreign, moved=moved), foreign)
 
     def _base(self) -> tuple[str, int]:
         try:
-            rows = self._db.query(f"SELECT lake_id, version FROM {SCHEMA}.base;")  # noqa: S608  # our own name
+            rows = self._db.query(f"SELECT lake_id, publication FROM {SCHEMA}.base;")  # noqa: S608  # our own name
         except LoadingError:  # read only, and nothing was ever noted
-            return "", -2
-        return rows[0] if rows else ("", -1)
+            return "", -1
+        return rows[0] if rows else ("", 0)
 
     def _foreign(self, name: str) -> bool:
         """Whether somebody else has written a table since it was published; that is reported."""
@@ -287,7 +288,7 @@ class LakeBook:
         for name, published in self._last.tables.items():
             held = (name, published.version)
             self._db.execute(f"INSERT INTO {SCHEMA}.held VALUES (?, ?);", held)  # noqa: S608  # our own name
-        base = (self._last.lake_id, self._last.version)
+        base = (self._last.lake_id, self._last.number)
         self._db.execute(f"INSERT INTO {SCHEMA}.base VALUES (?, ?);", base)  # noqa: S608  # our own name
         self._marks = None
 
@@ -329,7 +330,8 @@ class LakeBook:
         if not waiting:
             return
         now = self._lake.table(PUBLISHED)
-        if (now.version if now else -1) != self._last.version:
+        version = now.version if now else -1
+        if version != self._last.version and self._number() != self._last.number:
             raise WarehouseInUseError(
                 "another run has published in this lakehouse meanwhile",
                 next_step="see that only one run at a time loads it, and run again",
@@ -337,9 +339,23 @@ class LakeBook:
         note = f"publication {self._last.number + 1}"
         tables = {name: self._publish_table(name, waiting, note) for name in made}
         if tables != self._last.tables:
+            before = self._last.tables
             self._finish(tables, now, note)
+            self._tidy(name for name in tables if tables[name] != before.get(name))
         with self._transaction():
             self._settled()
+
+    def _tidy(self, written: Iterable[str]) -> None:
+        """Remove what old versions of tables needed, now and then; that never fails a run."""
+        due = [name for name in written if self._last.tables[name].version % _TIDIED == _TIDIED - 1]
+        for name in due:
+            try:
+                self._seen[name] = self._lake.tidy(name)
+            except LoadingError as error:
+                logger.warning("old files of %s are not removed: %s", name, error.what)
+
+    def _number(self) -> int:
+        return last_publication(self._lake).number
 
     def _publish_table(self, name: str, waiting: set[str], note: str) -> Published:
         if name not in waiting:
@@ -372,6 +388,8 @@ class LakeBook:
             recent = pa.compute.greater(self._last.kept["publication"], number - _KEPT)
             rows = pa.concat_tables([self._last.kept.filter(recent), rows])
         version = self._lake.write_whole(PUBLISHED, rows, now, note)
+        if version % _TIDIED == _TIDIED - 1:
+            self._lake.tidy(PUBLISHED)
         written = now or self._lake.table(PUBLISHED)
         self._last = Publication(written.id if written else "", version, number, tables, rows)
 

@@ -3,6 +3,7 @@
 A commit is made only onto the version that was looked at; when somebody else was faster, it fails.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,8 +18,10 @@ from etl.engines.lake_parts import Division, Part, WrittenFile, tag_of
 from etl.engines.lake_place import LakePlace, delta
 from etl.errors import ETLError, LoadingError, WarehouseInUseError
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # in errors of the library
 # Stands in each commit of ours.
 MARK = "nightly_etl"
+_FOR_EVER = 36_500  # days
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,15 @@ def commit_words(commit: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Lake:
-    """The Delta tables of a place."""
+    """The Delta tables of a place.
+
+    Attributes:
+        place: where they are.
+        keep_days: for how long what older versions need is kept; 0: for ever.
+    """
 
     place: LakePlace
+    keep_days: int = 0
 
     def table(self, name: str, version: int | None = None) -> LakeTable | None:
         """Return a version of a table, the newest by default; None where there is no such table.
@@ -154,6 +163,7 @@ class Lake:
             delta("deltalake.transaction").create_table_with_add_actions(
                 self.place.uri(division.table), _schema_of(division), list(map(_added, added)),
                 mode="error" if now is None else "overwrite",
+                configuration={"delta.logRetentionDuration": self._kept},
                 storage_options=dict(self.place.options), commit_properties=_properties(note),
             )  # fmt: skip
         return _next(now)
@@ -174,6 +184,26 @@ class Lake:
                 storage_options=dict(self.place.options), commit_properties=_properties(note),
             )  # fmt: skip
         return version
+
+    @property
+    def _kept(self) -> str:
+        return f"interval {self.keep_days or _FOR_EVER} days"
+
+    def tidy(self, name: str) -> int:
+        """Remove the files of a table that no version of the last days needs.
+
+        Returns:
+            The newest version then: the library notes what it does as versions of their own.
+        """
+        table = self.table(name)
+        if table is None or not self.keep_days:
+            return table.version if table else 0
+        with said(name):
+            table.found.vacuum(
+                self.keep_days * 24, dry_run=False, enforce_retention_duration=False, full=True,
+                commit_properties=_properties("tidied"),
+            )  # fmt: skip
+        return table.version
 
     def _make_folder(self, name: str) -> None:
         if not is_cloud(self.place.root):
@@ -225,7 +255,7 @@ def said(table: str) -> Iterator[None]:
     except ETLError:
         raise
     except (errors.DeltaError, OSError, ValueError) as error:
-        words = " ".join(str(error).split())
+        words = " ".join(_COLOURS.sub("", str(error)).split())
         raise LoadingError(
             f"{table} of the lakehouse cannot be read or written: {words}",
             next_step="check the folder, the credentials and the room on the disk, and run again; "

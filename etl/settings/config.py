@@ -234,6 +234,8 @@ class DatabaseConfig(_Section):
     read_copy: Folder | None = _setting(
         None, "file into which each run copies a DuckDB warehouse at its end, for BI tools: who "
         "has it open stops no run; unset: no copy")
+    lake_keep_days: Days = _setting(
+        30, "days for which a lakehouse keeps what its older versions need; 0: for ever")
     sales_db_connection_string: Connection | None = _setting(
         None, "database with the table sales_transactions: an ODBC string (without a driver, one "
         "for SQL Server is chosen), postgresql://... or duckdb:///path; unset reads SALES_FILE "

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -17,14 +18,21 @@ import duckdb
 import polars
 import pyarrow as pa
 import pytest
+from cloud_servers import Cloud
 from deltalake import DeltaTable
 from engines import LAKEHOUSE, using
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
+from model_runs import ENVIRONMENT
 from pipeline_runs import COMMAND, Project
 from server_projects import Tables, assert_balanced, project_in
 
+from etl.engines import lake_book, lake_parts
 from etl.engines.database import DatabaseManager
 from etl.engines.lake_book import PUBLISHED
 from etl.engines.lake_parts import Division
+from etl.engines.lake_place import lake_place
+from etl.engines.lake_tables import Lake
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.schema.tables import STAR_TABLES
 
@@ -183,10 +191,8 @@ etl_pipeline.main([])
 
 # Where it is killed, and whether the working copy is lost besides.
 KILLS = [
-    ("before", "customer_dim", False),
-    ("after", "sales_fact", False),  # its files are written; the dimensions are committed
-    ("after", "sales_fact", True),
-    ("before", "etl_published", True),
+    ("after", "sales_fact", True),  # its files are written; the dimensions are committed
+    ("before", "etl_published", False),
     ("after", "etl_published", False),
 ]
 
@@ -356,3 +362,220 @@ def test_of_two_at_the_same_time_one_publishes(project: Project, tmp_path: Path)
     with DatabaseManager(other) as two:  # what it could not publish is given up
         assert two.query(found) == [(7,)]
     assert_published(project)
+
+
+# --- columns and parts --------------------------------------------------------------------
+
+
+def test_a_new_column_of_a_declared_table_is_one_of_its_delta_table(project: Project) -> None:
+    orders = project.input / "orders.csv"
+    pipeline = project.folder / "pipeline.toml"
+    pipeline.write_text(
+        '[loads.orders]\nsource = { path = "orders.csv" }\ntable = "orders"\nkey = ["id"]\n'
+    )
+    project.settings["PIPELINE_FILE"] = str(pipeline)
+    orders.write_text("id,total\n1,2.50\n2,3.75\n")
+    project.run()
+    columns = 'columns = { id = "integer", total = "decimal(12,2)", note = "text(20)" }\n'
+    pipeline.write_text(pipeline.read_text() + columns)
+    orders.write_text("id,total,note\n1,2.50,new\n2,3.75,\n")
+    project.run()
+    delta = table(project, "orders")
+    found = [(row["id"], row["note"]) for row in delta.to_pyarrow_table().to_pylist()]
+    assert sorted(found) == [(1, "new"), (2, None)]
+    delta.load_as_version(0)
+    assert "note" not in delta.to_pyarrow_table().column_names
+    lose_the_copy(project)
+    before = table(project, "orders").version()
+    assert project.run().status == "success"  # its key, which stands in no file, is known
+    assert table(project, "orders").version() == before
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are divided as if they were large."""
+    monkeypatch.setattr(lake_parts, "PART_ROWS", 20)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_only_parts_that_differ_are_written_again(tmp_path: Path) -> None:
+    with lakehouse(tmp_path) as project:
+        project.run()
+        before = set(table(project, "sales_fact").file_uris())
+        sales = project.input / "sales_transactions.csv"
+        with sales.open("a", encoding="utf-8") as file:
+            file.write("T99999,C073,P005,2,252.99,0.00,2024-01-31 15:04:49,,completed\n")
+        project.run()
+        after = set(table(project, "sales_fact").file_uris())
+        assert len(before) == 31  # days
+        assert len(after - before) == len(before - after) == 1
+        assert_published(project)
+        lose_the_copy(project)
+        assert_published(project)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "transaction_date >= '2024-01-15 12:00:00'",
+        "transaction_date < '2024-01-03'",
+        "quantity > 2",
+        "quantity = 1",
+    ],
+)
+def test_readers_that_skip_files_by_their_bounds_find_all_rows(
+    tmp_path_factory: pytest.TempPathFactory, condition: str
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "skipped"
+    with lakehouse(folder) as project:
+        if not project.lake.exists():
+            project.run()
+        ((expected,),) = project.query(f"SELECT count(*) FROM sales_fact WHERE {condition}")
+        if "date" in condition:
+            column, sign, moment = condition.split(" ", 2)
+            condition = f"{column} {sign} arrow_cast({moment}, 'Timestamp(Microsecond, None)')"
+        found = pa.table(table(project, "sales_fact").scan(predicate=condition))
+        assert (found.num_rows, expected > 0) == (expected, True)
+
+
+def test_old_files_are_removed_with_the_tenth_version(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lake_book, "_TIDIED", 2)
+    kept: list[int] = []
+
+    def tidy(lake: Lake, name: str) -> int:
+        kept.append(lake.keep_days)
+        return 0
+
+    monkeypatch.setattr(Lake, "tidy", tidy)
+    project.settings["LAKE_KEEP_DAYS"] = "45"
+    project.run()
+    assert set(kept) == {45}
+
+
+# --- any nights ---------------------------------------------------------------------------
+
+ACCIDENTS = ("none", "none", "not published", "not published and lost", "lost", "another machine")
+night = st.tuples(
+    st.integers(0, 99),  # the sources
+    st.sampled_from([(), ("--full-refresh",), ("--date", "2024-01-10")]),
+    st.sampled_from(ACCIDENTS),
+    st.integers(0, 6),  # tables that are published before it fails
+)
+
+
+def write_sources(project: Project, seed: int) -> None:
+    drawn = random.Random(seed)  # noqa: S311  # no secret
+    customers = [
+        {"customer_id": f"C{n}", "first_name": drawn.choice("ab"), "segment": "premium",
+         "registration_date": f"202{drawn.randint(0, 3)}-01-01"}
+        for n in range(drawn.randint(4, 9))
+    ]  # fmt: skip
+    products = [
+        {"product_id": f"P{n}", "price": "10", "cost": str(drawn.randint(1, 3))} for n in range(4)
+    ]
+    sales = [
+        {"transaction_id": f"T{n}", "customer_id": f"C{drawn.randint(0, 9)}",
+         "product_id": f"P{drawn.randint(0, 4)}", "quantity": "1", "unit_price": "10",
+         "transaction_date": f"2024-01-{drawn.randint(1, 28):02}"}
+        for n in range(drawn.randint(8, 14))
+    ]  # fmt: skip
+    project.write(customers, products, sales)
+
+
+def run_badly(project: Project, argv: tuple[str, ...], published_first: int) -> None:
+    """The run loads, and fails after it has published some of its tables."""
+    whole, left = Lake.publish, iter(range(published_first))
+
+    def failing(*args: Any) -> Any:
+        if next(left, None) is None:
+            raise LoadingError("unplugged")
+        return whole(*args)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Lake, "publish", failing)
+        with pytest.raises(LoadingError, match="unplugged"):
+            project.run(*argv)
+
+
+NIGHTS = int(os.environ.get("LAKE_NIGHTS", "0"))
+
+
+@settings(
+    max_examples=max(NIGHTS, 1),
+    phases=[Phase.explicit, *([Phase.generate, Phase.shrink] if NIGHTS else [])],
+)
+@example(
+    nights=[
+        (1, (), "none", 0),
+        (2, (), "not published and lost", 2),
+        (3, ("--full-refresh",), "not published", 2),
+        (4, (), "another machine", 0),
+        (5, ("--date", "2024-01-10"), "lost", 0),
+    ]
+)
+@given(nights=st.lists(night, min_size=3, max_size=4))
+@pytest.mark.usefixtures("small_parts")
+def test_any_nights_end_like_those_of_a_warehouse_without_a_lake(
+    tmp_path_factory: pytest.TempPathFactory, nights: list[tuple[int, tuple[str, ...], str, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("nights")
+    plain = Project(folder / "plain", **ENVIRONMENT)
+    with using(LAKEHOUSE):
+        lake = Project(folder / "lake", **ENVIRONMENT)
+    here = lake.connection_string
+    waiting: list[tuple[int, tuple[str, ...]]] = []  # loaded here, and not published
+    for seed, argv, accident, tables in [*nights, (0, (), "none", 0)]:
+        if accident == "another machine":
+            waiting.clear()
+        work = f"?work={folder / 'other'}" if accident == "another machine" else ""
+        lake.settings["DB_CONNECTION_STRING"] = here + work
+        write_sources(lake, seed)
+        waiting.append((seed, argv))
+        if accident.startswith("not published"):
+            run_badly(lake, argv, tables)
+        else:
+            lake.run(*argv)
+            while waiting:
+                write_sources(plain, waiting[0][0])
+                plain.run(*waiting.pop(0)[1])
+            assert lake.tables() == plain.tables()
+            assert_published(lake)
+        if accident.endswith("lost"):
+            shutil.rmtree(lake.warehouse.parent, ignore_errors=True)
+            waiting.clear()
+
+
+# --- in a bucket --------------------------------------------------------------------------
+
+
+def test_a_lakehouse_in_a_bucket(s3: Cloud, tmp_path: Path, loaded: Project) -> None:
+    s3.new_bucket("lakehouse")
+    work = tmp_path / "work"
+    project = project_in(
+        tmp_path, DB_CONNECTION_STRING=f"delta+s3://lakehouse/shop?work={work}", **s3.settings
+    )
+    assert project.run().status == "success"
+    shutil.rmtree(work)
+    with using(LAKEHOUSE):
+        assert project.tables() == loaded.tables()
+    before = [key for key in s3.keys("lakehouse") if "_fact" in key or "_dim" in key]
+    assert project.run("--full-refresh").status == "success"
+    assert before == [key for key in s3.keys("lakehouse") if "_fact" in key or "_dim" in key]
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_of_two_commits_to_a_bucket_one_is_refused(s3: Cloud) -> None:
+    s3.new_bucket("lakerace")
+    access = s3.path("lakerace").access
+    lake = Lake(lake_place("delta+s3://lakerace/shop?work=unused", access))
+    rows = pa.table({"n": [1]})
+    lake.write_whole("counted", rows, None, "first")
+    one, two = lake.table("counted"), lake.table("counted")
+    lake.write_whole("counted", pa.table({"n": [2]}), one, "second")
+    with pytest.raises(WarehouseInUseError, match="somebody else has committed to counted"):
+        lake.write_whole("counted", pa.table({"n": [3]}), two, "third")
+    found = lake.table("counted")
+    assert found and found.blocks().read_all().to_pydict() == {"n": [2]}
