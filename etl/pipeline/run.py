@@ -284,7 +284,8 @@ def _validate(run: RunContext, applied: Applied) -> Judged:
     days = 0 if is_due else run.config.processing.full_check_days
     with measured(run.stages, run.metrics, VALIDATION) as counted:
         loaded = {t: s for t, s in run.ledger.sketches.items() if t in applied.counts}
-        asked = Asked(days, run.rules, run.config.pipeline.score_weights, loaded,
+        declared = tuple(own.table for own in run.own if own.table.name in applied.counts)
+        asked = Asked(days, run.rules, run.config.pipeline.score_weights, loaded, declared,
                       run.config.processing.max_drift)  # fmt: skip
         judged = run.kept(partial(judge, run.db, run.plan, applied, asked))
         counted["error_count"] = len(judged.failed)

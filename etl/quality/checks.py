@@ -131,7 +131,7 @@ def run_data_quality_checks(
     return {
         "passed": all(check.status != FAILED for check in checks),
         "checks": [check.as_dict() for check in checks],
-        "scores": scores(db_manager, dimensions, weights),
+        "scores": scores(db_manager, dimensions, weights, scope.declared),
         "dimension_scores": dimensions,
     }
 
@@ -161,7 +161,7 @@ def quality_checks(
     )  # fmt: skip
     found = [
         each
-        for table in STAR_TABLES
+        for table in (*STAR_TABLES, *scope.declared)
         for each in _of_table(looking, table)
         if not demanding or each.rule.severity in DEMANDING
     ]
@@ -216,19 +216,21 @@ class _Looking:
 def _of_table(looking: _Looking, table: Table) -> Iterator[_Found]:
     db = looking.db
     rows, *by_rule = _row_rules(db, table, looking)
-    yield rows
+    if table in STAR_TABLES:  # others may write the tables that users bring
+        yield rows
     yield _accounted(table, looking.loads.get(table.name, LoadCounts()))
-    yield _summed(table, looking.sums.get(table.name, {}))
+    sums = looking.sums.get(table.name, {})
+    if sums or table in STAR_TABLES:
+        yield _summed(table, sums)
     yield from by_rule
-    for rule in quality_rules.set_rules(db.dialect):
-        if rule.table is table:
-            yield _set_rule(db, rule, rows.checked, looking.scope)
+    for rule in quality_rules.set_rules_of(db.dialect, table):
+        yield _set_rule(db, rule, rows.checked, looking.scope)
     yield from _timeliness(looking, table)
 
 
 def _row_rules(db: DatabaseManager, table: Table, looking: _Looking) -> Iterator[_Found]:
     """One pass over the table: how many rows it has, and what its row rules say."""
-    rules, now, scope = quality_rules.ROW_RULES[table.name], looking.now, looking.scope
+    rules, now, scope = quality_rules.row_rules_of(table), looking.now, looking.scope
     keep_it = _kept_since(db, table, scope)
     looked_at = [rule for rule in rules if rule not in keep_it]
     query = quality_rules.count_broken_rows(db.dialect, table, looked_at)
@@ -271,8 +273,9 @@ def _own_rule(db: DatabaseManager, rule: RowRule) -> _Found:
 
 def _kept_since(db: DatabaseManager, table: Table, scope: Scope) -> list[RowRule]:
     """The rules that no row breaks which was written since the moment of the scope."""
-    rules = [rule for rule in quality_rules.ROW_RULES[table.name] if rule.is_partial]
-    if scope.since is None or not rules:
+    rules = [rule for rule in quality_rules.row_rules_of(table)
+             if rule.is_partial and scope.has_proven(rule)]  # fmt: skip
+    if not rules:
         return []
     query = quality_rules.count_broken_rows(db.dialect, table, rules, since=True)
     _, *counts = db.query(query, (scope.since,))[0]
@@ -288,7 +291,7 @@ def _row_rule(
 ) -> _Found:
     checked, wrong = figures
     found = _Found(rule, checked, wrong)
-    if found.figure > rule.threshold:
+    if found.figure > rule.threshold and rule.table.key:
         return replace(found, examples=_row_examples(db, rule, now))
     return found
 
@@ -309,7 +312,7 @@ def _keys(rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
 
 def _set_rule(db: DatabaseManager, rule: SetRule, rows: int, scope: Scope) -> _Found:
     # one statement each: together they took a server longer to compile
-    if scope.since is not None:
+    if scope.has_proven(rule):
         query = quality_rules.set_rule_count_since(rule)
         if not db.value(query, (scope.since,) * rule.moments):
             return _Found(rule, rows, 0, whole_at=scope.whole_at[rule.full_name])
@@ -386,14 +389,15 @@ def scores(
     db: DatabaseManager,
     dimensions: Mapping[str, Mapping[str, float]],
     weights: Mapping[str, float] = NO_WEIGHTS,
+    declared: Sequence[Table] = (),
 ) -> dict[str, float]:
     """Return how good the data are, 0 to 100, by the name of the source and of the table.
 
     Of a table, the mean over its dimensions; of a source, the share of the records of its newest
     load that were not rejected.
     """
-    newest = run_history.newest_loads(db)
-    loads = {table.source: newest.get(table.name) for table in STAR_TABLES}
+    newest, tables = run_history.newest_loads(db), (*STAR_TABLES, *declared)
+    loads = {table.source: newest.get(table.name) for table in tables}
     sources = {
         source: round(100 * (1 - load.rows_rejected / load.rows_read), 2)
         for source, load in loads.items()

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Dict
 
@@ -22,7 +22,7 @@ from etl.quality.checks import FAILED, PASSED, run_data_quality_checks
 from etl.quality.drift import Sketches, look_for_drift
 from etl.quality.rules import INFO, WARNING, RowRule
 from etl.quality.scope import scope_of
-from etl.schema.tables import ETL_QUALITY
+from etl.schema.tables import ETL_QUALITY, Table
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Asked:
         own: rules beside the built-in ones.
         weights: by dimension, how much it weighs in the score of a table.
         sketches: how the records of the tables that were loaded are distributed.
+        declared: tables of declared loads that were loaded.
         drift: the share of them that may lie elsewhere than usual; 0: nothing is looked for.
     """
 
@@ -61,6 +62,7 @@ class Asked:
     own: tuple[RowRule, ...] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
     sketches: Sketches = field(default_factory=dict)
+    declared: tuple[Table, ...] = ()
     drift: float = 0.0
 
 
@@ -80,6 +82,7 @@ def judge(
     """
     now = utc_now()
     scope = scope_of(db, plan, applied, whole_days=asked.whole_days, now=now)
+    scope = replace(scope, declared=asked.declared)
     quality = run_data_quality_checks(
         db, now=now, scope=scope, own=asked.own, weights=asked.weights, sums=applied.sums
     )

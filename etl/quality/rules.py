@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
-from etl.engines.dialect import Dialect, quoted, quoted_table
+from etl.engines.dialect import Dialect, quoted, quoted_table, record_key
 from etl.rules.business import (
     CATEGORY_ALIASES,
     INVENTORY_STATUSES,
@@ -243,31 +243,49 @@ ROW_RULES: dict[str, tuple[RowRule, ...]] = {
 _WRITTEN_SINCE = '"updated_date" >= ?'
 
 
-def _unique(table: Table) -> SetRule:
-    key, name = quoted(table.key[0]), quoted(table.name)
-    groups = f"GROUP BY {key} HAVING count(*) > 1"
+def _unique(dialect: Dialect, table: Table) -> SetRule:
+    name, shown = quoted_table(table.name), f'{record_key(dialect, table, "t")} AS "broken_key"'
+    columns = [f"t.{quoted(key)}" for key in table.key]
+    groups = f"GROUP BY {', '.join(columns)} HAVING count(*) > 1"
+    key, alone = columns[0], len(columns) == 1
     return SetRule(
         "unique", table, UNIQUENESS, CRITICAL, 0,
-        f"rows of {table.name} that share a {table.key[0]}",
-        query=f'SELECT {key} AS "broken_key" FROM {name} {groups}',
-        since=f'SELECT {key} AS "broken_key" FROM {name} '
-        f"WHERE {key} IN (SELECT {key} FROM {name} WHERE {_WRITTEN_SINCE}) {groups}",
+        f"rows of {table.name} that share a {' and '.join(table.key)}",
+        query=f"SELECT {shown} FROM {name} AS t {groups}",
+        since=f"SELECT {shown} FROM {name} AS t "
+        f"WHERE {key} IN (SELECT {key} FROM {name} AS t WHERE {_WRITTEN_SINCE}) {groups}",
         # a count of distinct keys is faster than groups of them
-        count=f"SELECT count({key}) - count(DISTINCT {key}) FROM {name};",
+        count=f"SELECT count({key}) - count(DISTINCT {key}) FROM {name} AS t;" if alone else "",
     )  # fmt: skip
 
 
 def _reference(table: Table, column: Column, parent: Table) -> SetRule:
     held = f"d.{quoted(parent.key[0])} = t.{quoted(column.name)}"
+    named = "" if column.required else f" AND t.{quoted(column.name)} IS NOT NULL"
     query = (
-        f'SELECT t.{quoted(table.key[0])} AS "broken_key" FROM {quoted(table.name)} AS t '
-        f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(parent.name)} AS d WHERE {held})"
+        f'SELECT t.{quoted((*table.key, column.name)[0])} AS "broken_key" '
+        f"FROM {quoted_table(table.name)} AS t "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {quoted_table(parent.name)} AS d WHERE {held}){named}"
     )
     return SetRule(
         column.name, table, INTEGRITY, CRITICAL, 0,
         f"rows of {table.name} with a {column.name} that {parent.name} lacks",
         query=query, since=f"{query} AND t.{_WRITTEN_SINCE}",
     )  # fmt: skip
+
+
+def declared_row_rules(table: Table) -> tuple[RowRule, ...]:
+    """Return the rules about single rows that follow from a declaration."""
+    return (_required(table),) if any(column.required for column in table.columns) else ()
+
+
+def declared_set_rules(dialect: Dialect, table: Table) -> tuple[SetRule, ...]:
+    """Return the rules about keys and references that follow from a declaration.
+
+    Of a key that keeps versions there may be several rows; these are checked apart.
+    """
+    unique = (_unique(dialect, table),) if table.key and not table.versions else ()
+    return (*unique, *(_reference(table, *found) for found in table.references))
 
 
 def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
@@ -286,8 +304,7 @@ def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
     )
     sold = f'SELECT "customer_id" FROM {sales} WHERE {_WRITTEN_SINCE}'
     return (
-        *(_unique(table) for table in STAR_TABLES),
-        *(_reference(table, *found) for table in STAR_TABLES for found in table.references),
+        *(rule for table in STAR_TABLES for rule in declared_set_rules(dialect, table)),
         SetRule(
             "profit", SALES_FACT, CONSISTENCY, ERROR, 0,
             "sales whose profit does not follow from the product's cost",
@@ -308,6 +325,18 @@ def partial_rules(dialect: Dialect) -> tuple[Rule, ...]:
     """Return the rules that need be checked only for what was written since they were proven."""
     rows = (rule for rules in ROW_RULES.values() for rule in rules if rule.is_partial)
     return (*rows, *set_rules(dialect))
+
+
+def row_rules_of(table: Table) -> tuple[RowRule, ...]:
+    """Return the rules about single rows of a table."""
+    return ROW_RULES.get(table.name) or declared_row_rules(table)
+
+
+def set_rules_of(dialect: Dialect, table: Table) -> tuple[SetRule, ...]:
+    """Return the rules about more than one row of a table."""
+    if table in STAR_TABLES:
+        return tuple(rule for rule in set_rules(dialect) if rule.table is table)
+    return declared_set_rules(dialect, table)
 
 
 # --- rules about a run, whose figures are computed elsewhere ---------------------------

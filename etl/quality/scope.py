@@ -13,8 +13,8 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.history import audit
 from etl.history.runs import Applied, RunPlan
-from etl.quality.rules import partial_rules
-from etl.schema.tables import SALES_FACT, STAR_TABLES
+from etl.quality.rules import Rule, partial_rules
+from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,16 @@ class Scope:
     Attributes:
         since: those written from this moment on, UTC; None: all.
         whole_at: by name of a rule, when it was last checked on the whole table.
+        declared: further tables that are checked, by what is declared of them.
     """
 
     since: datetime | None = None
     whole_at: Mapping[str, datetime] = field(default_factory=dict)
+    declared: tuple[Table, ...] = ()
+
+    def has_proven(self, rule: Rule) -> bool:
+        """Whether a rule need only be checked for what was written since."""
+        return self.since is not None and rule.full_name in self.whole_at
 
 
 EVERYTHING = Scope()

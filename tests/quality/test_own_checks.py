@@ -109,7 +109,9 @@ dimension = "completeness"
     summary = project.run("--only", "visits")
     found = check_named(summary, "visit.shops")
     assert (found["status"], found["value"], found["examples"]) == ("warning", 1, ["2"])
-    assert summary["quality"]["scores"]["visit"] == 50
+    dimensions = summary["quality"]["dimension_scores"]["visit"]
+    assert dimensions == {"reconciliation": 100, "completeness": 75, "uniqueness": 100}
+    assert summary["quality"]["scores"]["visit"] == 91.67
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 SELECT "broken_key" FROM (
     SELECT "broken_key", row_number() OVER (ORDER BY "broken_key") AS "place" FROM (
-        SELECT "product_id" AS "broken_key" FROM "product_dim" GROUP BY "product_id" HAVING count(*) > 1
+        SELECT t."product_id" AS "broken_key" FROM "product_dim" AS t GROUP BY t."product_id" HAVING count(*) > 1
     ) AS broken
 ) AS numbered WHERE "place" <= 10 ORDER BY "place";

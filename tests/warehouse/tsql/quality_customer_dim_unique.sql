@@ -1,1 +1,1 @@
-SELECT count("customer_id") - count(DISTINCT "customer_id") FROM "customer_dim";
+SELECT count(t."customer_id") - count(DISTINCT t."customer_id") FROM "customer_dim" AS t;

@@ -1,1 +1,1 @@
-SELECT count("product_id") - count(DISTINCT "product_id") FROM "product_dim";
+SELECT count(t."product_id") - count(DISTINCT t."product_id") FROM "product_dim" AS t;

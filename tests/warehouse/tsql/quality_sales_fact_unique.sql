@@ -1,1 +1,1 @@
-SELECT count("transaction_id") - count(DISTINCT "transaction_id") FROM "sales_fact";
+SELECT count(t."transaction_id") - count(DISTINCT t."transaction_id") FROM "sales_fact" AS t;
