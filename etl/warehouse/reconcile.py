@@ -1,6 +1,7 @@
 """The sums of a source against those of its rows in the table, once it is merged."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted, quoted_table, same_key
@@ -58,5 +59,6 @@ def reconcile(db: DatabaseManager, staged: Staged) -> dict[str, Sums]:
     }
 
 
-def _text(figure: object) -> str:
-    return "0" if figure is None else f"{figure}"
+def _text(figure: Decimal | int | None) -> str:
+    """Without zeros at its end: engines differ in how many of them a sum has."""
+    return f"{Decimal(figure or 0).normalize():f}"

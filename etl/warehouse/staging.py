@@ -441,6 +441,17 @@ def open_batches(db: DatabaseManager, table: Table) -> str:
     return one.name
 
 
+def keyed_rows(db: DatabaseManager, table: Table, *, rows: str, run_id: str) -> str:
+    """Copy all staged rows into a temporary table with their key, and return its name.
+
+    A staging table is kept in the order of the source. Each statement that joins all of it would
+    sort or hash it by the key anew, with memory for the declared width of every row.
+    """
+    into = open_batches(db, table)
+    db.execute(staging_sql.fill_whole(table, stage=rows, keyed=into), (run_id,))
+    return into
+
+
 def fill_batch(
     db: DatabaseManager, table: Table, *, rows: str, run_id: str, into: str, batch: Batch
 ) -> None:

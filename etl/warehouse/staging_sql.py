@@ -158,6 +158,19 @@ SELECT "source_row", {columns} FROM {quoted(stage)}
 WHERE "run_id" = ? AND "batch" = ? AND "source_row" BETWEEN ? AND ?;"""
 
 
+def fill_whole(table: Table, *, stage: str, keyed: str) -> str:
+    """Return what copies all staged rows into a table that has their key. Parameter: run.
+
+    Args:
+        table: the table into which they will be merged.
+        stage: the staging table.
+        keyed: the other one.
+    """
+    columns = listed(table.with_role(Role.SOURCE))
+    return f"""INSERT INTO {quoted(keyed)} ("source_row", {columns})
+SELECT "source_row", {columns} FROM {quoted(stage)} WHERE "run_id" = ?;"""
+
+
 # --- what the source still has -------------------------------------------------------------
 
 

@@ -201,7 +201,18 @@ def _require_staged(load: Load, staged: Staged, refused: int = 0) -> None:
         )
 
 
-def _refresh(load: Load, sources: Sequence[Staged]) -> Applied:
+def _with_key(load: Load, staged: Staged) -> Staged:
+    """A source as a full refresh joins it: with its key, where it else is merged in batches."""
+    if not _is_batched(load, staged):
+        return staged
+    run_id = load.plan.run_id
+    return replace(
+        staged, rows=staging.keyed_rows(load.db, staged.table, rows=staged.rows, run_id=run_id)
+    )
+
+
+def _refresh(load: Load, staged_sources: Sequence[Staged]) -> Applied:
+    sources = [_with_key(load, staged) for staged in staged_sources]
     vanished = Applied()
     for staged in sources:  # before they are removed
         vanished = vanished.plus(_vanished(load, staged, live=None, still_there=0))

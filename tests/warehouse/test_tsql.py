@@ -151,6 +151,7 @@ def _staging(table: Table) -> Iterator[tuple[str, str]]:
     yield "select_batches", staging_sql.select_batches(rows)
     yield "select_batch_rows", staging_sql.select_batch_rows(rows)
     yield "fill_batch", staging_sql.fill_batch(table, stage=rows, batch=one.name)
+    yield "fill_whole", staging_sql.fill_whole(table, stage=rows, keyed=one.name)
     yield "select_staged_row", staging_sql.select_staged_row(table, rows)
     keys = _temporary(key_table(table))
     yield "create_keys", ddl.create_temporary(SQL_SERVER, keys)
