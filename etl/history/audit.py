@@ -220,7 +220,7 @@ def record_load(db: DatabaseManager, run_id: str, applied: Applied) -> None:
     """
     touched = {name: counts for name, counts in applied.counts.items() if counts != LoadCounts()}
     if touched:
-        known = _counts_of(db, run_id)
+        known = _counts_of(db, run_id, tuple(touched))
         totals = {name: known.get(name, LoadCounts()).plus(c) for name, c in touched.items()}
         _write_again(db, ETL_LOAD, run_id, list(totals), [
             {"run_id": run_id, "table_name": name, **asdict(total)}
@@ -230,21 +230,27 @@ def record_load(db: DatabaseManager, run_id: str, applied: Applied) -> None:
         _add_column_changes(db, run_id, applied.column_changes)
 
 
-def _counts_of(db: DatabaseManager, run_id: str) -> dict[str, LoadCounts]:
-    """What a run has counted so far, by table."""
+def _counts_of(
+    db: DatabaseManager, run_id: str, names: Sequence[str] = ()
+) -> dict[str, LoadCounts]:
+    """What a run has counted so far, by table; of all where none are named."""
     columns = ", ".join(quoted(name) for name, _ in _ZEROS)
-    query = f'SELECT "table_name", {columns} FROM "etl_load" WHERE "run_id" = ?;'  # noqa: S608  # our own columns
-    return {name: _counts(figures) for name, *figures in db.query(query, (run_id,))}
+    query = f'SELECT "table_name", {columns} FROM "etl_load" WHERE "run_id" = ?{_of(names)};'  # noqa: S608  # our own columns
+    return {name: _counts(figures) for name, *figures in db.query(query, (run_id, *names))}
+
+
+def _of(names: Sequence[str]) -> str:
+    """Condition: rows of these tables; those of loads beside this one may be locked."""
+    return f' AND "table_name" IN ({", ".join("?" for _ in names)})' if names else ""
 
 
 def _add_column_changes(
     db: DatabaseManager, run_id: str, changes: Mapping[str, Mapping[str, int]]
 ) -> None:
-    known = db.query(
-        'SELECT "table_name", "column_name", "rows_changed" FROM "etl_column_change" '
-        'WHERE "run_id" = ?;', (run_id,)
-    )  # fmt: skip
-    changed = Counter({(table, column): rows for table, column, rows in known if table in changes})
+    select = 'SELECT "table_name", "column_name", "rows_changed" FROM "etl_column_change"'
+    query = f'{select} WHERE "run_id" = ?{_of(list(changes))};'
+    known = db.query(query, (run_id, *changes))
+    changed = Counter({(table, column): rows for table, column, rows in known})
     changed.update({(t, column): n for t, rows in changes.items() for column, n in rows.items()})
     _write_again(db, ETL_COLUMN_CHANGE, run_id, list(changes), [
         {"run_id": run_id, "table_name": name, "column_name": column, "rows_changed": rows}

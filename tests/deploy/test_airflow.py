@@ -6,6 +6,7 @@ AIRFLOW_PYTHON names the Python of an environment in which Airflow 3 is installe
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -103,3 +104,56 @@ def test_airflow_runs_the_loads_in_order_and_keeps_their_counts(home: Path) -> N
     loads = [[source["source"] for source in each["sources"]] for each in runs]
     assert sorted(loads[:2]) == [["customers"], ["products"]] and loads[2] == ["sales"]
     assert [each["exit_code"] for each in runs] == [0, 0, 0]
+    (kept,) = sqlite3.connect(home / "airflow.db").execute(
+        "SELECT value FROM xcom WHERE task_id = 'sales' AND key = 'return_value'"
+    )
+    counts = json.loads(kept[0]) if isinstance(kept[0], str) else kept[0]
+    counts = json.loads(counts) if isinstance(counts, str) else counts
+    assert counts["run_id"] == runs[2]["run_id"] and counts["rows_inserted"] == 327
+
+
+COMMAND = """import json, sys
+if sys.argv[1] == "-c":  # an alert
+    open("alerted", "a").write(sys.argv[-1])
+    sys.exit(0)
+code = int(open("code").read())
+status = "loaded" if code == 0 else open("status").read()
+print(json.dumps({
+    "run_id": "r1", "attention": ["look here"] if code else [],
+    "sources": [{"source": "sales", "table": "sales_fact", "status": status, "error": "e"}],
+    "tables": {"sales_fact": {"rows_read": 7}}}))
+sys.exit(code)
+"""
+OUTCOMES = """
+import pathlib, sys, types
+sys.path.insert(0, {folder!r})
+import nightly_etl
+for code, status in ((0, "loaded"), (3, "loaded"), (3, "failed"), (1, "failed"), (2, ""), (4, "")):
+    pathlib.Path("code").write_text(str(code))
+    pathlib.Path("status").write_text(status)
+    try:
+        print("FOUND", code, status, nightly_etl.load("sales")["rows_read"])
+    except Exception as error:
+        print("FOUND", code, status, type(error).__name__)
+nightly_etl.alert({{"task_instance": types.SimpleNamespace(dag_id="d", task_id="t")}})
+"""
+
+
+def test_the_exit_code_decides_what_airflow_does(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "etl_pipeline.py").write_text(COMMAND, encoding="utf-8")
+    more = {"NIGHTLY_ETL_HOME": str(tmp_path), "NIGHTLY_ETL_PYTHON": str(tmp_path / "python")}
+    # the command's own name stands first where Python is called with a file
+    (tmp_path / "python").write_text(
+        f'#!/bin/sh\ncase "$1" in -c) shift 2; exec {sys.executable} etl_pipeline.py -c "$@";; '
+        f'*) exec {sys.executable} "$@";; esac\n'
+    )
+    (tmp_path / "python").chmod(0o755)
+    done = subprocess.run(
+        [str(AIRFLOW), "-c", OUTCOMES.format(folder=str(home / "dags"))], cwd=tmp_path,
+        env=environment(home) | more, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert re.findall(r"^FOUND (.*)$", done.stdout, re.MULTILINE) == [
+        "0 loaded 7", "3 loaded 7", "3 failed AirflowFailException",
+        "1 failed AirflowException", "2  AirflowFailException", "4  AirflowException",
+    ], done.stdout + done.stderr  # fmt: skip
+    assert (tmp_path / "alerted").read_text() == "Airflow: d.t has failed"
