@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
+from uuid import uuid4
 
 from etl.cluster.targets import Mark
 from etl.errors import ConfigurationError, ETLError
@@ -89,6 +90,7 @@ class Spark(Generic[T, R]):
 
     def __init__(self, context: Any, log: Path) -> None:
         self._context, self._log = context, log
+        self._tag = f"nightly-etl-{uuid4().hex}"  # the application may have other jobs
 
     @property
     def at_once(self) -> int:
@@ -110,8 +112,9 @@ class Spark(Generic[T, R]):
         Raises:
             ClusterError: a task has failed as often as Spark tries it, or the cluster is gone.
         """
-        tasks = self._context.parallelize(list(items), len(items))
         try:
+            self._context.addJobTag(self._tag)  # of this thread
+            tasks = self._context.parallelize(list(items), len(items))
             results: list[R] = tasks.mapPartitions(partial(_do, work, self._tries)).collect()
         except Exception as error:  # noqa: BLE001  # py4j's own, not imported before it is needed
             raise self._failure(error, items) from None
@@ -139,10 +142,10 @@ class Spark(Generic[T, R]):
     def cancel(self) -> None:
         """Give up what is being done."""
         with suppress(Exception):  # it may be gone already
-            self._context.cancelAllJobs()
+            self._context.cancelJobsWithTag(self._tag)
 
 
-_REASON = re.compile(r"(?:Reason: |most recent failure: |SparkException: )(.*)")
+_REASON = re.compile(r".*(?:Reason: |most recent failure: |SparkException: )(.*)")
 
 
 def _cause(text: str) -> str:
@@ -185,7 +188,8 @@ def spark_application(master: str | None, log_dir: Path) -> Iterator[Spark[Any, 
         yield Spark(active, log)
         return
     with open_private(log, "a") as file:
-        context = _started(pyspark, master, log, file)
+        with _no_word_of_pandas():
+            context = _started(pyspark, master, log, file)
         try:
             yield Spark(context, log)
         finally:
@@ -196,8 +200,7 @@ def _started(pyspark: Any, master: str | None, log: Path, file: Any) -> Any:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     logging.getLogger("py4j").setLevel(logging.WARNING)  # it reports every connection
     try:
-        with _no_word_of_pandas():
-            gateways = library("pyspark.java_gateway", needed_by=NEEDED_BY, extra="spark")
+        gateways = library("pyspark.java_gateway", needed_by=NEEDED_BY, extra="spark")
         gateway = gateways.launch_gateway(popen_kwargs={"stdout": file, "stderr": file})
         conf = pyspark.SparkConf(_jvm=gateway.jvm)
         for name, value in _DEFAULTS.items():
@@ -205,7 +208,7 @@ def _started(pyspark: Any, master: str | None, log: Path, file: Any) -> Any:
         if master:
             conf.setMaster(master)
         conf.set("spark.executorEnv.PYTHONPATH", _python_path(conf))
-        with _signals_kept(), _no_word_of_pandas():
+        with _signals_kept():
             return pyspark.SparkContext(conf=conf, gateway=gateway)
     except Exception as error:  # noqa: BLE001  # likewise
         raise ClusterError(

@@ -23,7 +23,7 @@ from etl.pipeline.pieces import pieces_of, recipe_of, take_outcomes
 from etl.pipeline.piecework import PieceDone, Piecework
 from etl.pipeline.reading import early_gate, start_reading
 from etl.pipeline.sources import Source
-from etl.pipeline.workspace import scratch_folder
+from etl.pipeline.workspace import clear_leftovers, scratch_folder
 from etl.settings.config import Config
 from etl.sources.meter import Meter
 from etl.sources.pieces import Piece
@@ -55,7 +55,7 @@ class OnCluster:
             return start_reading(run, source)
         cluster = self.cluster()
         reading = _PiecesRead(run, source, pieces, cluster, self.folder)
-        return Reading(reading.fill, cluster.cancel)
+        return Reading(reading.fill, close=lambda: None)  # it ends with its last wave
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,7 @@ def _on_spark(config: Config, args: Arguments, scratch: Path) -> Iterator[Starti
     with ExitStack() as stack:
         if cluster.spark_scratch is not None:
             own = cluster.spark_scratch / config.environment
+            clear_leftovers(own)
             folder = stack.enter_context(scratch_folder(own))
         master = args.spark_master or cluster.spark_master
         start = partial(spark_application, master, config.logging.log_dir)
