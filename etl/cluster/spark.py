@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import threading
 import warnings
@@ -33,6 +34,7 @@ R = TypeVar("R")
 
 NEEDED_BY = "--engine spark"
 LOG = "spark.log"
+_ANSWER_S = 10.0
 _ROOT = Path(__file__).parents[2]
 # Set unless Spark's own configuration sets them.
 _DEFAULTS = {
@@ -95,7 +97,8 @@ class Spark(Generic[T, R]):
     @property
     def at_once(self) -> int:
         """How many tasks it has room for."""
-        return int(self._context.defaultParallelism)
+        with self._failures_in_words(()):
+            return int(self._context.defaultParallelism)
 
     @property
     def name(self) -> str:
@@ -112,13 +115,18 @@ class Spark(Generic[T, R]):
         Raises:
             ClusterError: a task has failed as often as Spark tries it, or the cluster is gone.
         """
-        try:
+        with self._failures_in_words(items):
             self._context.addJobTag(self._tag)  # of this thread
             tasks = self._context.parallelize(list(items), len(items))
             results: list[R] = tasks.mapPartitions(partial(_do, work, self._tries)).collect()
+            return results
+
+    @contextmanager
+    def _failures_in_words(self, items: Sequence[tuple[int, T]]) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:  # noqa: BLE001  # py4j's own, not imported before it is needed
             raise self._failure(error, items) from None
-        return results
 
     @property
     def _tries(self) -> int:
@@ -145,11 +153,14 @@ class Spark(Generic[T, R]):
             self._context.cancelJobsWithTag(self._tag)
 
 
+_STOPPED = "stopped SparkContext"
 _REASON = re.compile(r".*(?:Reason: |most recent failure: |SparkException: )(.*)")
 
 
 def _cause(text: str) -> str:
     """The one line of what Spark says that a person needs."""
+    if _STOPPED in text:
+        return "the Spark application has ended: its cluster is gone, or has ended it"
     found = [match.group(1).strip() for match in _REASON.finditer(text)]
     lines = [line for line in found if line] or [text.strip().partition("\n")[0]]
     return f"the Spark job failed: {lines[-1][:300].rstrip('.')}"
@@ -187,6 +198,7 @@ def spark_application(master: str | None, log_dir: Path) -> Iterator[Spark[Any, 
             )
         yield Spark(active, log)
         return
+    _require_master(master or "", log)
     with open_private(log, "a") as file:
         with _no_word_of_pandas():
             context = _started(pyspark, master, log, file)
@@ -194,6 +206,29 @@ def spark_application(master: str | None, log_dir: Path) -> Iterator[Spark[Any, 
             yield Spark(context, log)
         finally:
             _stop(pyspark, context)
+
+
+def _require_master(master: str, log: Path) -> None:
+    """Refuse a standalone master that nobody answers for; Spark would try for minutes."""
+    places = [place.rpartition(":") for place in master.removeprefix("spark://").split(",")]
+    if not master.startswith("spark://") or any(_answers(host, port) for host, _, port in places):
+        return
+    raise _not_started(master, "no master answers there", log)
+
+
+def _answers(host: str, port: str) -> bool:
+    with suppress(OSError, ValueError), socket.create_connection((host, int(port)), _ANSWER_S):
+        return True
+    return False
+
+
+def _not_started(master: str | None, cause: str, log: Path) -> ClusterError:
+    return ClusterError(
+        f"Spark does not start on {master or 'the master of its configuration'}: {cause}",
+        choices="local[*], spark://host:7077, yarn, k8s://https://host:port",
+        next_step=f"check --spark-master and that the master runs; {log} has what Spark says",
+        code="spark_not_started",
+    )
 
 
 def _started(pyspark: Any, master: str | None, log: Path, file: Any) -> Any:
@@ -211,13 +246,7 @@ def _started(pyspark: Any, master: str | None, log: Path, file: Any) -> Any:
         with _signals_kept():
             return pyspark.SparkContext(conf=conf, gateway=gateway)
     except Exception as error:  # noqa: BLE001  # likewise
-        raise ClusterError(
-            f"Spark does not start on {master or 'the master of its configuration'}: "
-            f"{_cause(str(error))}",
-            choices="local[*], spark://host:7077, yarn, k8s://https://host:port",
-            next_step=f"see {log}, and check --spark-master and that the master runs",
-            code="spark_not_started",
-        ) from None
+        raise _not_started(master, _cause(str(error)), log) from None
 
 
 @contextmanager

@@ -4,9 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pipeline_runs import Project
+from spark_cluster import free_port
 
+from etl.cluster import spark
 from etl.cluster.spark import ClusterError, Spark
 from etl.cluster.targets import Mark
+from etl.pipeline import on_cluster
 
 LOST = """An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.
 : org.apache.spark.SparkException: Job aborted due to stage failure: Task 1 in stage 0.0 failed 4 \
@@ -39,9 +43,9 @@ def work(item: str, mark: Mark, /) -> str:
 
 
 def failure(text: str) -> ClusterError:
-    spark = Spark[str, str](FailingContext(text), Path("logs/spark.log"))
+    failing = Spark[str, str](FailingContext(text), Path("logs/spark.log"))
     with pytest.raises(ClusterError) as error:
-        spark.run(work, [(0, "piece 1 of sales: a.csv"), (1, "piece 2 of sales: b.csv, bytes 3")])
+        failing.run(work, [(0, "piece 1 of sales: a.csv"), (1, "piece 2 of sales: b.csv, bytes 3")])
     return error.value
 
 
@@ -57,6 +61,32 @@ def test_a_lost_executor_is_named_with_the_piece_and_the_reason() -> None:
 def test_a_failure_that_names_no_task_is_shown_by_its_first_line() -> None:
     message = str(failure("SparkContext was shut down\n\tat java.lang.Thread"))
     assert message.startswith("the Spark job failed: SparkContext was shut down. ")
+
+
+def test_an_application_that_has_ended_is_said_to_have() -> None:
+    text = "An error occurred while calling o31.defaultParallelism.\n: java.lang.IllegalState"
+    message = str(failure(f"{text}Exception: Cannot call methods on a stopped SparkContext.\n"))
+    assert message.startswith("the Spark application has ended: its cluster is gone")
+
+
+def test_a_master_that_nobody_answers_for_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = f"spark://127.0.0.1:{free_port()}"
+    for room in (spark, on_cluster):
+        monkeypatch.setattr(room, "require_spark", NoApplication)
+    project = Project(tmp_path)
+    with pytest.raises(ClusterError, match=f"on {master}: no master answers there") as error:
+        project.run("--engine", "spark", "--spark-master", master)
+    assert error.value.exit_code == 1
+    assert "Choices: local[*], spark://host:7077" in str(error.value)
+
+
+class NoApplication:
+    """Stands for pyspark where nothing was started yet."""
+
+    class SparkContext:
+        _active_spark_context = None
 
 
 @pytest.mark.parametrize(
