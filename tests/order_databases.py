@@ -1,5 +1,6 @@
 """The same table of orders in each kind of database that can be read."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -133,7 +134,8 @@ def _mongodb(_folder: Path) -> Shop:
 
     def run(sql: str, rows: Sequence[Sequence[Any]]) -> None:
         table = sql.split()[2]
-        columns = ("id", "note", "total", "changed")
+        named = re.search(r"\((.*?)\) VALUES", sql)
+        columns = named[1].split(", ") if named else ("id", "note", "total", "changed")
         documents = [dict(zip(columns, row, strict=True)) for row in rows]
         server.client[name][table].insert_many(documents)
 

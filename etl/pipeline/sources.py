@@ -53,6 +53,7 @@ from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape
 from etl.sources.meter import Meter
+from etl.sources.own_records import database_records
 from etl.sources.products import (
     PRODUCT_PATHS,
     PRODUCTS,
@@ -302,6 +303,8 @@ def _watch(name: str, config: Config) -> Watch:
 
 def _feed(declared: _Declared, config: Config, window: Window, watch: Watch) -> Feed:
     options = config.pipeline.source(declared.name)
+    if options.connection:
+        return _database_feed(declared, config, watch)
     if not options.is_rest:
         return declared.feed(config, window, watch)
     try:
@@ -317,6 +320,17 @@ def _feed(declared: _Declared, config: Config, window: Window, watch: Watch) -> 
         records=lambda: read_interface_sales(records, declared.columns, window, watch),
     )  # fmt: skip
     return replace(feed, read=lambda: read_sales("", window, reading), left_out=reading.left_out)
+
+
+def _database_feed(declared: _Declared, config: Config, watch: Watch) -> Feed:
+    """A table, view or query of a database that has all records of the source."""
+    options = config.pipeline.source(declared.name)
+    try:
+        records = database_records(config, options)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"sources.{declared.name}: {error}") from error
+    feed = _feed_of(records, declared.columns, EVERYTHING, watch)
+    return replace(feed, query=records.asked(EVERYTHING))
 
 
 def _customers(config: Config, window: Window, watch: Watch) -> Feed:

@@ -756,7 +756,8 @@ class Config:
     def source_files(self) -> dict[str, tuple[Path, ...]]:
         """The files of the built-in sources that are read from files, by source."""
         sources = {name: self.pipeline.source(name) for name in BUILT_IN_LOADS}
-        elsewhere = {n for n, source in sources.items() if source.is_rest or not source.enabled}
+        elsewhere = {name for name, source in sources.items()
+                     if source.is_rest or source.connection or not source.enabled}  # fmt: skip
         if self.database.sales_db_connection_string is not None:
             elsewhere.add("sales")
         read = (name for name in BUILT_IN_LOADS if name not in elsewhere)

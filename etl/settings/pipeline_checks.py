@@ -125,6 +125,7 @@ def _odd_history(load: LoadOptions) -> Iterator[Problem]:
 
 def problems_of_source(name: str, source: BuiltInSource) -> Iterator[Problem]:
     """Yield what is wrong with the source of a built-in load."""
+    yield from _odd_database(name, source)
     if source.history is None:
         return
     table = next(each for each in STAR_TABLES if each.source == name)
@@ -136,6 +137,24 @@ def problems_of_source(name: str, source: BuiltInSource) -> Iterator[Problem]:
         if column not in table.names or column in table.key:
             names = [c.name for c in table.guarded if c.name != table.placeholder]
             yield ("history", "types"), f"{column!r} is no column{nearest(column, names)}"
+
+
+def _odd_database(name: str, source: BuiltInSource) -> Iterator[Problem]:
+    """What does not go together of a built-in source that is read from a database."""
+    asked = [part for part in ("table", "query") if getattr(source, part)]
+    others = [part for part in ("path", "type") if getattr(source, part)]
+    if (source.connection or asked) and name == "sales":
+        yield (
+            ("connection",),
+            "sales of a database are read by SALES_DB_CONNECTION_STRING: leave it out",
+        )
+    elif source.connection and (len(asked) != 1 or others):
+        found = " and ".join([*asked, *others]) or "none of them"
+        yield ("connection",), f"needs table or query, and no other source; found {found}"
+    elif asked and not source.connection:
+        yield (asked[0],), "needs connection, the name of a setting"
+    if "?" in source.query:
+        yield ("query",), f"{name} are read whole, so that no question mark stands for a time"
 
 
 def _odd_feed(load: LoadOptions) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from etl.errors import ConfigurationError
@@ -9,7 +10,7 @@ from etl.settings.change_options import FROM_FILES
 from etl.settings.config import Config
 from etl.settings.connection_strings import place_of
 from etl.settings.kinds import read_connection
-from etl.settings.pipeline_file import LoadOptions, SourceOptions
+from etl.settings.pipeline_file import LoadOptions, SourceOptions, texts_of
 from etl.sources.changes.own import changes_in_database, changes_in_files
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat
@@ -102,18 +103,31 @@ def _lacking(options: LoadOptions) -> dict[str, str]:
 
 
 def _database(config: Config, options: LoadOptions) -> DatabaseRecords:
-    source, processing = options.source, config.processing
-    connection = connection_of(config, source.connection)
+    records = database_records(config, options.source, _in_source(options, options.cursor or ""))
+    split_by = _in_source(options, options.cursor or _only_key(options))
+    return replace(records, defaults=_lacking(options), split_by=split_by)
+
+
+def database_records(config: Config, source: SourceOptions, cursor: str = "") -> DatabaseRecords:
+    """Return where the records of a source are read that is a table, view or query of a database.
+
+    Args:
+        config: the settings.
+        source: names the connection, and what is read.
+        cursor: the column of the database by which records are asked for.
+
+    Raises:
+        ConfigurationError: the connection is not set, or is none.
+    """
+    processing, connection = config.processing, connection_of(config, source.connection)
     zone = source.time_zone or processing.source_time_zone
     return DatabaseRecords(
         Target(connection, source.connection, zone, processing.chunk_rows),
-        place_of(connection, source.connection),
-        Asked(source.table, source.query, _in_source(options, options.cursor or "")),
-        source.rename, _lacking(options),
+        place_of(connection, source.connection), Asked(source.table, source.query, cursor),
+        source.rename, texts_of(source.defaults),
         database_breaker(
             processing.breaker_failure_threshold, processing.breaker_recovery_seconds
         ),
-        split_by=_in_source(options, options.cursor or _only_key(options)),
     )  # fmt: skip
 
 

@@ -3,11 +3,12 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Protocol
 
 from etl.cloud.objects import info_of
 from etl.cloud.paths import CloudPath, is_cloud
@@ -20,7 +21,7 @@ from etl.sources.changes.queried import QueriedChanges
 from etl.sources.changes.slot import SlotRecords
 from etl.sources.declared import files_of
 from etl.sources.files import file_signature, open_source
-from etl.sources.own_records import own_records
+from etl.sources.own_records import database_records, own_records
 from etl.sources.rest.declared import rest_records
 from etl.sources.sales import SETTING, read_sales, sales_of
 from etl.sources.servers import run_query
@@ -159,7 +160,11 @@ def file_checks(config: Config) -> Iterator[Check]:
 
 
 def own_source_checks(config: Config) -> Iterator[Check]:
-    """Open each file of a declared load, and ask each of its databases for its columns, once."""
+    """Open each file of a declared load, and ask each database for its columns, once."""
+    for name, source in config.pipeline.sources.items():
+        if source.connection and source.enabled:
+            look = partial(_database_source, name, config, source)
+            yield from guarded(f"{name} source", look)
     for name, options in config.pipeline.loads.items():
         if not options.source.is_rest:
             yield from guarded(f"{name} source", partial(_own_source, config, name, options))
@@ -177,9 +182,28 @@ def _own_source(config: Config, name: str, options: LoadOptions) -> Iterator[Che
         return
     if isinstance(records, QueriedChanges):
         records.look()
+    yield _connects(name, records)
+
+
+class Named(Protocol):
+    """Records whose source is asked for the names of its columns."""
+
+    @property
+    def place(self) -> str:
+        """Where they are, without secrets."""
+
+    def names(self) -> Sequence[str]:
+        """The names."""
+
+
+def _database_source(name: str, config: Config, source: SourceOptions) -> Iterator[Check]:
+    yield _connects(name, database_records(config, source))
+
+
+def _connects(name: str, records: Named) -> Check:
     found = len(records.names())
     message = f"{records.place} connects, and the query has {counted(found, 'column')}"
-    yield Check(f"{name} source", PASSED, found, message=message)
+    return Check(f"{name} source", PASSED, found, message=message)
 
 
 def _slot(name: str, records: SlotRecords) -> Iterator[Check]:
