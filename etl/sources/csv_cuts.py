@@ -18,8 +18,15 @@ from etl.rules.blocks import Block
 from etl.sources.compressed import decompressed
 from etl.sources.csv_layout import KnownHeader, Layout
 from etl.sources.csv_lines import Ints, Lines, find_rows
-from etl.sources.csv_reader import UTF8, CsvFormat, Reader, Target, encoding_of
-from etl.sources.files import FileSignature, content_chunks, file_signature, open_source
+from etl.sources.csv_reader import CsvFormat, Reader, Target, encoding_of, utf8_pieces
+from etl.sources.file_encoding import FileEncoding, file_encoding
+from etl.sources.files import (
+    FileSignature,
+    content_chunks,
+    file_signature,
+    marked_encoding,
+    open_source,
+)
 from etl.sources.pieces import Cut
 from etl.sources.several import SourceFile
 from etl.sources.watch import Watch
@@ -70,12 +77,16 @@ def _cut(
 ) -> Sequence[Cut]:
     with open_source(file.path) as opened:
         content = decompressed(opened, file.path)
-        encoding = encoding_of(content, target)
-        if content is not opened or encoding not in UTF8:
+        spelled = marked_encoding(content) or target.csv_format.encoding
+        encoding = file_encoding(encoding_of(content, target), content.peek(4)[:4])
+        if content is not opened or encoding is None:
             return ()
-        cutter = _Cutter(target, target_bytes, encoding)
-        cutter.remember_places()
         chunks = content_chunks(opened, content, file.path, size=_READ_BYTES, trace=file.trace)
+        cutter = _Cutter(target, target_bytes, encoding)
+        if encoding.is_utf8:
+            cutter.remember_places()
+        else:
+            chunks = utf8_pieces(chunks, target, spelled)
         for chunk, last in chunks:
             cutter.feed(chunk, last=last)
         file.trace.places = cutter.places
@@ -84,9 +95,10 @@ def _cut(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a row begins: at which byte, its number, and what is known there."""
+    """Where a row begins: at which byte of the file and of its text, and what is known there."""
 
     offset: int
+    at: int
     row: int
     known: KnownHeader | None = None
 
@@ -100,21 +112,27 @@ class _Cutter(Reader):
         encoding: of the file.
     """
 
-    def __init__(self, target: Target, size: int, encoding: str) -> None:
+    def __init__(self, target: Target, size: int, encoding: FileEncoding) -> None:
         super().__init__(target, None)
         self._size, self._encoding = size, encoding
-        self._begins = [_Place(0, 1)]
+        self._begins = [_Place(0, 0, 1)]
+        self._taken = encoding.mark  # bytes of the file before `_rest`
 
     def cuts(self, signature: FileSignature) -> Iterator[Cut]:
         """Yield the parts of the file, once all of it was read; none if there is but one."""
         if len(self._begins) == 1:
             return
-        places = [*self._begins, _Place(self._offset, self._row)]
+        places = [*self._begins, _Place(signature.size, self._offset, self._row)]
         for place, after in pairwise(places):
             yield Cut(
                 place.offset, after.offset, place.row, after.row - place.row, signature,
                 known=place.known,
+                warnings=() if place.offset else tuple(self._target.watch.warnings),
             )  # fmt: skip
+
+    def _forget(self, size: int, rows: int) -> None:
+        self._taken += self._encoding.size_of(self._rest[:size])
+        super()._forget(size, rows)
 
     def _read_records(self, layout: Layout, *, last: bool) -> Block | None:
         """Count the rows, and note where parts begin."""
@@ -130,10 +148,12 @@ class _Cutter(Reader):
     def _note(self, layout: Layout, lines: Lines, rows: Ints, filled: Ints) -> None:
         starts = lines.starts[rows]
         while True:
-            wanted = self._begins[-1].offset + self._size - self._offset
+            wanted = self._begins[-1].at + self._size - self._offset
             place = int(np.searchsorted(starts, wanted))
             if place == len(starts):
                 return
+            start = int(starts[place])
+            offset = self._taken + self._encoding.size_of(lines.data[:start])
             nothing_yet = self._nothing_yet and not (filled < rows[place]).any()
-            known = KnownHeader(layout, nothing_yet, self._encoding)
-            self._begins.append(_Place(self._offset + int(starts[place]), self._row + place, known))
+            known = KnownHeader(layout, nothing_yet, self._encoding.of_parts)
+            self._begins.append(_Place(offset, self._offset + start, self._row + place, known))

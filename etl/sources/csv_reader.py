@@ -54,6 +54,7 @@ from etl.sources.csv_lines import (
 )
 from etl.sources.csv_places import RowPlaces
 from etl.sources.files import (
+    UTF8,
     FileTrace,
     content_chunks,
     marked_encoding,
@@ -77,8 +78,6 @@ MOST_BLOCK_LINES = 200_000
 
 # Lines in which the header is looked for; it may itself run over several.
 HEADER_LINES = MOST_LINES_ABOVE + MOST_LINES
-
-UTF8 = frozenset({"utf-8", "utf-8-sig"})
 
 
 @dataclass(frozen=True)
@@ -285,7 +284,7 @@ def _read_blocks(
         if trace is not None and is_utf8 and content is file:
             reader.remember_places()
         pieces = content_chunks(file, content, path, size=size, trace=trace)
-        for piece, last in pieces if is_utf8 else _utf8_pieces(pieces, target, encoding):
+        for piece, last in pieces if is_utf8 else utf8_pieces(pieces, target, encoding):
             for part, is_last in _parts_of_few_lines(piece):
                 block = reader.feed(part, last=last and is_last)
                 if block is not None:
@@ -297,10 +296,10 @@ def _read_blocks(
 def _read_part(target: "Target", cut: Cut) -> Iterator[Block]:
     """Read on behind the end of a part only as far as its last records need it to be judged."""
     reader = Reader(target, None, cut)
-    size = min(target.csv_format.longest_line_bytes, MOST_READ_BYTES)
+    target.watch.warnings.update(dict.fromkeys(cut.warnings))
     with open_source(target.path) as file:
         refuse_another(target.path, cut.signature)
-        for piece, ends_part, last in part_chunks(file, target.path, cut, size=size):
+        for piece, ends_part, last in _utf8_part(target, cut, file):
             for part, is_last in _parts_of_few_lines(piece):
                 block = reader.feed(part, last=last and is_last)
                 if block is not None:
@@ -311,6 +310,32 @@ def _read_part(target: "Target", cut: Cut) -> Iterator[Block]:
                 return
 
 
+def _utf8_part(
+    target: "Target", cut: Cut, file: BufferedReader
+) -> Iterator[tuple[bytes, bool, bool]]:
+    """The bytes of a part and of what follows it, see `part_chunks`, as UTF-8."""
+    known = cut.known if isinstance(cut.known, KnownHeader) else None
+    encoding = known.encoding if known else marked_encoding(file) or target.csv_format.encoding
+    size = min(target.csv_format.longest_line_bytes, MOST_READ_BYTES)
+    chunks = part_chunks(file, target.path, cut, size=size)
+    if _known_encoding(target.path, encoding, target.csv_format) in UTF8:
+        yield from chunks
+        return
+    target = replace(target, watch=Watch()) if known else target  # the first part says it
+    ends: list[bool] = []
+    bare = _noting_ends(chunks, ends)
+    for data, last in utf8_pieces(bare, target, encoding, start=cut.start):
+        yield data, ends.pop(), last
+
+
+def _noting_ends(
+    chunks: Iterator[tuple[bytes, bool, bool]], ends: list[bool]
+) -> Iterator[tuple[bytes, bool]]:
+    for chunk, ends_part, last in chunks:
+        ends.append(ends_part)
+        yield chunk, last
+
+
 def _parts_of_few_lines(piece: bytes) -> Iterator[tuple[bytes, bool]]:
     """A piece in parts of about `MOST_BLOCK_LINES` lines, and whether a part is the last one."""
     count = 1 + count_lines(piece) // MOST_BLOCK_LINES
@@ -319,17 +344,24 @@ def _parts_of_few_lines(piece: bytes) -> Iterator[tuple[bytes, bool]]:
         yield piece[start : start + size], start + size >= len(piece)
 
 
-def _utf8_pieces(
-    pieces: Iterator[tuple[bytes, bool]], target: "Target", encoding: str
+def utf8_pieces(
+    pieces: Iterator[tuple[bytes, bool]], target: "Target", encoding: str, *, start: int = 0
 ) -> Iterator[tuple[bytes, bool]]:
-    """Read another encoding as UTF-8; what is UTF-8 already is checked later, block by block."""
+    """Read another encoding as UTF-8; what is UTF-8 already is checked later, block by block.
+
+    Args:
+        pieces: bytes of the file, and whether they are the last ones.
+        target: the file.
+        encoding: as it is marked or given.
+        start: where the bytes begin in the file.
+    """
     path, csv_format = target.path, target.csv_format
     known = _known_encoding(path, encoding, csv_format)
     target.watch.facts[encoding.upper() if known.startswith("utf") else encoding] = None
     if not known.startswith("utf"):
         pieces = _watched_for_utf8(pieces, target, encoding)
     step = csv_format.other_encoding
-    for text, last in text_chunks(pieces, path, encoding=encoding, next_step=step):
+    for text, last in text_chunks(pieces, path, encoding=encoding, next_step=step, start=start):
         yield _as_utf8(text, path, csv_format), last
 
 

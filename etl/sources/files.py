@@ -26,6 +26,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8"),
 )
+UTF8 = frozenset({"utf-8", "utf-8-sig"})  # as Python calls them
 _NARROW = (True, False, True, False)  # which bytes of two ASCII characters in UTF-16 are not 0
 _PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
 _TRACED_BYTES = 2**20

@@ -25,6 +25,7 @@ class Cut:
         signature: of the file when it was cut.
         line: number of the line there, from 1, where records are not counted by lines.
         known: what its reader had learnt of the file up to there; None at the beginning.
+        warnings: what only the whole file shows; the first part has them.
     """
 
     start: int
@@ -34,6 +35,7 @@ class Cut:
     signature: FileSignature
     line: int = 1
     known: object = None
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"bytes {self.start:,} to {self.end:,}"

@@ -16,7 +16,7 @@ from etl.errors import ExtractionError
 from etl.rules.blocks import Block
 from etl.sources.csv_cuts import CsvColumns, cut_csv
 from etl.sources.csv_lines import MOST_LINES
-from etl.sources.csv_reader import CsvFormat, read_csv_file
+from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_file
 from etl.sources.pieces import Cut
 from etl.sources.several import SourceFile
 from etl.sources.watch import Watch
@@ -43,8 +43,10 @@ def written(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-def cuts_of(path: Path, size: int, columns: tuple[str, ...] = ("a", "b")) -> Sequence[Cut]:
-    return cut_csv(SourceFile(path), size, CsvColumns(columns, CsvFormat()))
+def cuts_of(
+    path: Path, size: int, columns: tuple[str, ...] = ("a", "b"), form: CsvFormat = PLAIN
+) -> Sequence[Cut]:
+    return cut_csv(SourceFile(path), size, CsvColumns(columns, form))
 
 
 def read_whole(path: Path, columns: tuple[str, ...] = ("a", "b")) -> tuple[Found, int]:
@@ -230,3 +232,73 @@ def test_long_runs_of_lines_in_parts_are_read_as_the_whole(
 ) -> None:
     path = written(folder, "\n".join(["a,b", *lines]))
     assert_same(path, size)
+
+
+# ------------------------------------------------------------------------ other encodings
+
+
+def read_encoded(path: Path, cuts: Sequence[Cut | None], form: CsvFormat) -> tuple[Found, Watch]:
+    found, watch = Found(), Watch()
+    for cut in cuts:
+        file = SourceFile(path, cut=cut)
+        found.add(list(read_csv_file(file, ("a", "b"), csv_format=form, watch=watch)))
+    return found, watch
+
+
+WHOLE: Sequence[Cut | None] = (None,)
+ENCODINGS = ("cp1252", "iso-8859-15", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig")
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    tokens=st.lists(st.sampled_from([*TOKENS, "\U0001f600", "\u20ac"]), max_size=40),
+    encoding=st.sampled_from(ENCODINGS),
+    size=st.integers(1, 60),
+)
+def test_any_text_in_any_encoding_in_parts_is_read_as_the_whole(
+    folder: Path, tokens: list[str], encoding: str, size: int
+) -> None:
+    content = ("a,b\nx" + "".join(tokens)).encode(encoding, "replace")
+    path, form = written(folder, content), CsvFormat(encoding)
+    cuts = cuts_of(path, size, form=form)
+    (whole, seen), (parts, noticed) = (
+        read_encoded(path, each, form) for each in (WHOLE, cuts or WHOLE)
+    )
+    assert parts == whole
+    assert (noticed.facts, noticed.warnings, +noticed.counts) == (
+        seen.facts, seen.warnings, +seen.counts,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_each_of_these_encodings_is_cut(tmp_path: Path, encoding: str) -> None:
+    content = ("a,b\n" + '"x\ny",\u20ac\n' * 20).encode(encoding, "replace")
+    form = CsvFormat(encoding)
+    cuts = cuts_of(written(tmp_path, content), 1, form=form)
+    assert len(cuts) == 21
+    assert cuts[-1].end == len(content)
+
+
+def test_an_order_of_bytes_that_nothing_shows_is_not_guessed(tmp_path: Path) -> None:
+    path = written(tmp_path, "\u20ac,b\n1,2\n3,4\n".encode("utf-16-le"))
+    assert cuts_of(path, 1, ("\u20ac", "b"), CsvFormat("utf-16")) == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "shift_jis", "gb18030"])
+def test_an_encoding_whose_characters_have_no_places_is_one_part(
+    tmp_path: Path, encoding: str
+) -> None:
+    path = written(tmp_path, "a,b\n1,2\n3,4\n".encode(encoding))
+    assert cuts_of(path, 1, form=CsvFormat(encoding)) == ()
+
+
+@pytest.mark.parametrize("last", ["\u00fc".encode(), b"\xfc"])
+def test_only_the_whole_file_shows_that_it_is_another_encoding(tmp_path: Path, last: bytes) -> None:
+    path = written(tmp_path, b"a,b\n" + "1,\u00fc\n".encode() * 9 + b"2," + last + b"\n")
+    form = CsvFormat("cp1252")
+    cuts = cuts_of(path, 8, form=form)
+    assert len(cuts) > 3
+    _, noticed = read_encoded(path, cuts, form)
+    _, seen = read_encoded(path, WHOLE, form)
+    assert noticed.warnings == seen.warnings
+    assert bool(seen.warnings) == (len(last) > 1)
