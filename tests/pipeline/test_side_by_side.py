@@ -17,6 +17,7 @@ from etl.errors import LoadingError, WarehouseInUseError
 from etl.history.summary import RunSummary
 from etl.pipeline.schedule import run_in_order
 from etl.pipeline.side_by_side import _Threads
+from etl.warehouse.filling import LEAST_ROWS
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "input"
 # regions - stores - shifts - tills, and two facts that make placeholders of the same customers
@@ -208,3 +209,27 @@ def test_what_a_load_waits_for_ends_when_the_run_is_interrupted(postgresql: Engi
         threads.begin("sales")
         threads.finish(run.cancel_beside)
     assert len(errors) == 1
+
+
+@pytest.mark.usefixtures("postgresql")
+def test_first_loads_of_large_tables_with_one_parent_do_not_wait_for_each_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To drop and make a foreign key locks the other table, so those stay where loads share it."""
+    project = project_in(tmp_path, 4)
+    rows = "\n".join(f"{n},1" for n in range(LEAST_ROWS))
+    names = ("depots", "shops", "stalls")
+    text = [declared("regions")]
+    for name in names:
+        text.append(declared("stores").replace("stores", name))
+        (project.input / f"{name}.csv").write_text(f"id,regions_id\n{rows}\n")
+    (tmp_path / "pipeline.toml").write_text("\n".join(text))
+    with caplog.at_level(logging.INFO, "etl.warehouse.filling"):
+        summary = project.run(*only("regions", *names))
+    assert {source.status for source in summary.sources} == {"loaded"}
+    made = [m for m in caplog.messages if "made after filling" in m]
+    assert sorted(made) == [f"{name}: 1 indexes and keys made after filling it" for name in names]
+    keys = "SELECT count(*) FROM pg_constraint WHERE contype = '{}' AND conrelid = '{}'::regclass"
+    for name in names:
+        assert project.query(keys.format("f", name)) == [(1,)]
+        assert project.query(keys.format("p", name)) == [(1,)]
