@@ -15,6 +15,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 ROOT = Path(__file__).resolve().parent.parent
+DUCKDB_FILE = "duckdb:///{own}/warehouse.duckdb"
 _SHOWN_CHARACTERS = 4000
 
 
@@ -81,20 +82,23 @@ def run_measured(command: Sequence[str], log: Path, own: Mapping[str, str] = {})
     return Measured(seconds, cpu_s, usage.ru_maxrss * unit / 1e6)
 
 
-def run_pipeline(sources: Path, own: Path, arguments: Sequence[str] = ()) -> Measured:
+def run_pipeline(
+    sources: Path, own: Path, arguments: Sequence[str] = (), *, form: str = DUCKDB_FILE
+) -> Measured:
     """One run of the pipeline as a process.
 
     Args:
         sources: the folder of the three files.
         own: takes everything that it writes; the warehouse is `warehouse.duckdb` in it.
         arguments: of the command.
+        form: the connection string, `{own}` is the folder.
     """
     settings = {
         "INPUT_DIR": str(sources),
         "OUTPUT_DIR": str(own / "output"),
         "LOG_DIR": str(own / "logs"),
         "LOG_LEVEL": "ERROR",
-        "DB_CONNECTION_STRING": f"duckdb:///{own / 'warehouse.duckdb'}",
+        "DB_CONNECTION_STRING": form.format(own=own),
     }
     return run_measured(["etl_pipeline.py", "--json", *arguments], own / "log.txt", settings)
 
