@@ -202,6 +202,11 @@ class LakeBook:
         moved = self._base() != (self._last.lake_id, self._last.number)
         if moved or foreign:
             self._load(self._behind(foreign, moved=moved), foreign)
+        self._mark(self._newer())
+
+    def _newer(self) -> list[str]:
+        """The tables of which there is more than was published: somebody did not finish."""
+        return [n for n, last in self._last.tables.items() if self._seen[n] != last.version]
 
     def _base(self) -> tuple[str, int]:
         try:
@@ -233,7 +238,10 @@ class LakeBook:
         return False
 
     def _differ(self, table: LakeTable, version: int) -> bool:
-        before = self._lake.table(table.name, version)
+        try:
+            before = self._lake.table(table.name, version)
+        except LoadingError:  # its log is gone
+            return True
         return before is None or (before.files, before.schema) != (table.files, table.schema)
 
     def _behind(self, foreign: set[str], *, moved: bool) -> list[str]:
@@ -274,8 +282,6 @@ class LakeBook:
                 version = None if name in foreign else self._last.tables[name].version
                 self._load_table(name, version)
             self._settled()
-            # what is newer than the last publication was left by one that was not finished
-            self._mark(n for n, p in self._last.tables.items() if self._seen[n] != p.version)
         self._tables = None
         if names:
             logger.info("loaded from the lakehouse: %s", ", ".join(names))

@@ -28,7 +28,12 @@ PART_ROWS = 250_000  # a table with more of them is divided
 _SUFFIX = ".parquet"
 _WRITTEN_BY_LOADS = ("created_date", "updated_date", "valid_to")
 _TIMES = ("DATE", "TIMESTAMP")
-_UNITS = ("%Y", "%Y-%m", "%Y-%m-%d")
+# As whole numbers: texts of times would cost more than everything else.
+_UNITS = (
+    "year({name})",
+    "year({name}) * 100 + month({name})",
+    "year({name}) * 10000 + month({name}) * 100 + day({name})",
+)
 _RUN_ID, _RUN_UNITS = "run_id", (4, 6, 8)  # its year, month and day
 _STORED = {
     *("VARCHAR", "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE"),
@@ -64,8 +69,8 @@ class Part:
         """What the name of its file begins with.
 
         Example:
-            >>> Part("2024-01", 31, 255).tag
-            '2024-01_31_ff'
+            >>> Part("202401", 31, 255).tag
+            '202401_31_ff'
         """
         return f"{self.label}_{self.rows}_{self.checksum:x}"
 
@@ -74,8 +79,8 @@ def tag_of(path: str) -> str:
     """Return the tag in the name of a file; of a file of others its whole name.
 
     Example:
-        >>> tag_of("2024-01_31_ff_0a1b2c3d.parquet"), tag_of("part-0001.parquet")
-        ('2024-01_31_ff', 'part-0001.parquet')
+        >>> tag_of("202401_31_ff_0a1b2c3d.parquet"), tag_of("part-0001.parquet")
+        ('202401_31_ff', 'part-0001.parquet')
     """
     tag, _, rest = path.rpartition("_")
     return tag if tag.count("_") == 2 and rest.endswith(_SUFFIX) else path  # noqa: PLR2004
@@ -120,7 +125,7 @@ class Division:
             f"SELECT {self.label} AS part, count(*), sum(hash({listed}))::HUGEINT "  # noqa: S608  # our own names, quoted
             f"FROM {quoted_table(self.table)} GROUP BY part ORDER BY part;"
         )
-        return [Part(*row) for row in rows]
+        return [Part(str(label), int(count), int(checksum)) for label, count, checksum in rows]
 
     def write(self, part: Part, place: LakePlace) -> "WrittenFile":
         """Write the file of a part into the folder of its table.
@@ -192,7 +197,7 @@ def _spans(columns: tuple[StoredColumn, ...]) -> Iterator[str]:
             yield from (f"coalesce(left({name}, {digits}), 'none')" for digits in _RUN_UNITS)
             return
         if column.type in _TIMES and column.name not in _WRITTEN_BY_LOADS:
-            yield from (f"coalesce(strftime({name}, '{unit}'), 'none')" for unit in _UNITS)
+            yield from (f"coalesce({unit.format(name=name)}, 0)" for unit in _UNITS)
             return
 
 

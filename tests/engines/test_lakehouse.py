@@ -33,8 +33,9 @@ from etl.engines.lake_book import PUBLISHED
 from etl.engines.lake_parts import Division
 from etl.engines.lake_place import lake_place
 from etl.engines.lake_tables import Lake
-from etl.errors import LoadingError, WarehouseInUseError
+from etl.errors import ConfigurationError, LoadingError, WarehouseInUseError
 from etl.schema.tables import STAR_TABLES
+from etl_pipeline import pipeline_health_check
 
 STAR = [table.name for table in STAR_TABLES]
 
@@ -346,6 +347,22 @@ def test_two_machines_take_turns(project: Project, undisturbed: Tables, tmp_path
     assert_published(project)
 
 
+def test_what_another_machine_left_half_published_is_put_right(
+    project: Project, loaded: Project, tmp_path: Path
+) -> None:
+    here = project.connection_string
+    before = {path.name: path.read_bytes() for path in project.input.iterdir()}
+    another_night(project)
+    project.settings["DB_CONNECTION_STRING"] = f"{here}?work={tmp_path / 'other'}"
+    run_badly(project, (), published_first=2)
+    for name, content in before.items():
+        (project.input / name).write_bytes(content)
+    project.settings["DB_CONNECTION_STRING"] = here
+    project.run()
+    assert project.tables() == loaded.tables()
+    assert_published(project)
+
+
 def test_of_two_at_the_same_time_one_publishes(project: Project, tmp_path: Path) -> None:
     update = "UPDATE sales_fact SET quantity = {} WHERE transaction_id = 'T00001'"
     other = f"{project.connection_string}?work={tmp_path / 'other'}"
@@ -546,6 +563,29 @@ def test_any_nights_end_like_those_of_a_warehouse_without_a_lake(
         if accident.endswith("lost"):
             shutil.rmtree(lake.warehouse.parent, ignore_errors=True)
             waiting.clear()
+
+
+# --- how it is opened ---------------------------------------------------------------------
+
+
+def test_a_dry_run_into_a_new_lakehouse_makes_nothing(tmp_path: Path) -> None:
+    with lakehouse(tmp_path) as project:
+        assert project.run("--dry-run").status == "success"
+        assert not project.lake.exists()
+
+
+def test_the_health_of_a_lakehouse_is_checked(loaded: Project) -> None:
+    with using(LAKEHOUSE):
+        found = pipeline_health_check(loaded.config())
+    assert found["status"] != "failed", found
+
+
+def test_without_the_library_it_says_what_to_install(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "deltalake", None)
+    with pytest.raises(ConfigurationError, match=r"nightly-etl\[lakehouse\]"):
+        project.run()
 
 
 # --- in a bucket --------------------------------------------------------------------------
