@@ -63,7 +63,7 @@ class LakePlace:
         """Return the folder of a table.
 
         Example:
-            >>> lake_place("delta:///srv/lake").folder("dbo.orders").as_posix()
+            >>> lake_place("delta:////srv/lake").folder("dbo.orders").as_posix()
             '/srv/lake/dbo.orders'
         """
         return self.root / quote(table, safe="")
@@ -95,7 +95,7 @@ def lake_place(connection_string: str, access: CloudAccess = BY_THEMSELVES) -> L
         >>> lake_place("delta:////srv/lake").work.as_posix()
         '/srv/lake/_work/warehouse.duckdb'
         >>> lake_place("delta+s3://shop/lake?work=/tmp").work.as_posix()
-        '/tmp/lake-9cd1d6a3.duckdb'
+        '/tmp/lake-d00d2606.duckdb'
     """
     text, _, work = connection_string.partition(_WORK_MARK)
     root = _root(text, access)
