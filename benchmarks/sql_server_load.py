@@ -24,7 +24,7 @@ from server_load import COLUMNS, FIRST, RERUN, Comparison, Dlt, Place, Ratio, To
 
 from etl.engines import odbc
 from etl.engines.odbc import installed_drivers
-from etl.engines.sql_server import SQL_SERVER
+from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.schema.tables import Column, Kind
 from etl.settings.connection_strings import joined, masked, parse
 

@@ -37,7 +37,7 @@ from server_load import SEED, Place
 
 from etl.engines import odbc
 from etl.engines.dialect import quoted, sql_type
-from etl.engines.sql_server import SQL_SERVER
+from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.schema.tables import STAR_TABLES, Column, Kind, Role, Table
 
 _CONNECTION = "BENCHMARK_CONNECTION"

@@ -162,7 +162,7 @@ def create_temporary_as(dialect: Dialect, name: str, query: str) -> str:
     """Make a temporary table and fill it from a query without parameters.
 
     Example:
-        >>> from etl.engines.sql_server import SQL_SERVER
+        >>> from etl.engines.sql_server_dialect import SQL_SERVER
         >>> print(create_temporary_as(SQL_SERVER, "ones", 'SELECT 1 AS "one"'))
         SELECT * INTO "#ones" FROM (
         SELECT 1 AS "one"
@@ -197,7 +197,7 @@ def add_column(dialect: Dialect, table: Table, column: Column) -> str:
 
     Example:
         >>> from etl.engines.postgresql_dialect import POSTGRESQL
-        >>> from etl.engines.sql_server import SQL_SERVER
+        >>> from etl.engines.sql_server_dialect import SQL_SERVER
         >>> from etl.schema.tables import CUSTOMER_DIM, ETL_LOAD
         >>> add_column(POSTGRESQL, CUSTOMER_DIM, CUSTOMER_DIM.column("phone"))
         'ALTER TABLE "customer_dim" ADD COLUMN "phone" VARCHAR(50) NULL;'

@@ -240,7 +240,7 @@ def temporary(dialect: Dialect, name: str) -> str:
     """Return the name of a temporary table as an identifier.
 
     Example:
-        >>> from etl.engines.sql_server import SQL_SERVER
+        >>> from etl.engines.sql_server_dialect import SQL_SERVER
         >>> temporary(SQL_SERVER, "restated")
         '"#restated"'
     """
@@ -256,7 +256,7 @@ def sql_type(dialect: Dialect, column: Column) -> str:
     """Return the column's type in the engine's words.
 
     Example:
-        >>> from etl.engines.sql_server import SQL_SERVER
+        >>> from etl.engines.sql_server_dialect import SQL_SERVER
         >>> from etl.schema.tables import SALES_FACT
         >>> sql_type(SQL_SERVER, SALES_FACT.column("customer_id"))
         'NVARCHAR(50) COLLATE Latin1_General_100_BIN2'
@@ -315,7 +315,7 @@ def is_true(dialect: Dialect, expression: str) -> str:
     """Condition: the flag is set.
 
     Example:
-        >>> from etl.engines.sql_server import SQL_SERVER
+        >>> from etl.engines.sql_server_dialect import SQL_SERVER
         >>> is_true(SQL_SERVER, 'target."is_inferred"')
         'target."is_inferred" = 1'
     """

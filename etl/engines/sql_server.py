@@ -1,285 +1,36 @@
-"""SQL Server: a session with its settings, the application lock and fast inserts; its dialect."""
+"""SQL Server: a session, with its settings, the application lock and fast inserts."""
 
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
 
 import pyarrow as pa
 
-from etl.engines import adoption, odbc
+from etl.engines import odbc
 from etl.engines.bulk import BulkCopy
-from etl.engines.dialect import CATALOG, Dialect, quoted, quoted_table, text_literal
 from etl.engines.engine import Access, Blocker, Engine, Part, Place, table_of
-from etl.engines.odbc import OdbcReader, SqlType, odbc_errors
+from etl.engines.odbc import OdbcReader, odbc_errors
 from etl.engines.schemas import NO_SCHEMAS, Schemas
+from etl.engines.sql_server_codes import CODES
+from etl.engines.sql_server_dialect import SQL_SERVER, in_schemas
+from etl.engines.sql_server_inserts import (
+    ARRAY_BYTES,
+    flags_of_one_value,
+    input_size,
+    insert_text,
+    parameter_bytes,
+)
 from etl.errors import LoadingError, WarehouseInUseError
-from etl.resilience.transient import ErrorCodes, error_codes
-from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
+from etl.resilience.transient import error_codes
+from etl.schema.tables import Column, Table
 from etl.settings.connection_strings import parse
 
 LOCK_NAME = "etl_pipeline"
-
-# Numbers after which SQL Server or its client may succeed on another attempt. Sources, both on
-# learn.microsoft.com: [A] "Troubleshoot connectivity issues and other errors with Azure SQL
-# Database and Azure SQL Managed Instance", list of transient fault error codes; [B]
-# "SqlConfigurableRetryFactory", the transient errors of Microsoft's own client; [C] "Database
-# engine events and errors", whose texts say that it passes: a failover, or memory to wait for.
-# Listed there and left out on purpose, because on a server of one's own they mean a setting
-# that is wrong, or damage: 0, 20, 207, 926, 4060, 18456, 42108 (4060 is tried again on Azure, see
-# `odbc.refusal`). Driver timeouts (-2 in [B]) reach ODBC as the SQLSTATE HYT00.
-_TRANSIENT = frozenset(
-    {
-        64,  # [B] the network name is no longer available
-        233,  # [B] no process on the other end of the pipe
-        615,  # [A] a stale database id in the login cache
-        976,  # [C] a database of an availability group is not accessible at the moment
-        983,  # [C] its replica is changing its role
-        997,  # [B] overlapped I/O in progress during login
-        1204,  # [B] no lock resource at this time
-        1205,  # [B] deadlock victim
-        3906,  # [C] the database is read-only: the other replica has become the primary one
-        4221,  # [A] [B] replica not ready for login
-        8645,  # [C] waited too long for memory to run the query
-        8651,  # [C] not the least memory that the query needs
-        10053,  # [B] connection aborted by this host
-        10054,  # [B] connection reset by the server
-        10060,  # [B] connection attempt timed out
-        10928,  # [B] resource limit of the database reached
-        10929,  # [B] server too busy
-        40143,  # [B] service error, try again
-        40197,  # [A] [B] service down for an upgrade or a failover
-        40501,  # [A] [B] service busy
-        40540,  # [B] service error, try again
-        40613,  # [A] [B] database not available at the moment
-        42109,  # [B] SQL pool warming up
-        49918,  # [A] [B] not enough resources
-        49919,  # [A] [B] too many create or update operations
-        49920,  # [A] [B] too many operations
-    }
-)
-# Numbers of the FreeTDS driver itself (its header include/sybdb.h). A server that is killed
-# shows there as SQLSTATE 01000 with 20017, so the SQLSTATE alone is not enough.
-_TRANSIENT_FREETDS = frozenset(
-    {
-        20003,  # SYBETIME: timed out
-        20004,  # SYBEREAD: read failed
-        20006,  # SYBEWRIT: write failed
-        20009,  # SYBECONN: unable to connect
-        20017,  # SYBESEOF: unexpected end of file from the server
-        20047,  # SYBEDDNE: connection is dead
-    }
-)
-# Trying these again only delays the message, and may lock the account.
-_PERMANENT = frozenset(
-    {
-        20,  # the server does not support encryption; comes as 08001
-        911,  # there is no such database, and 916: no access to it; come as 08004
-        916,
-        18456,  # login failed; FreeTDS gives it the SQLSTATE 42000
-        -2146893019,  # SEC_E_UNTRUSTED_ROOT, a certificate nobody vouches for (Windows)
-        -2146893022,  # SEC_E_WRONG_PRINCIPAL, a certificate for another name (Windows)
-    }
-)
-# OpenSSL's words for the same two; Microsoft's driver gives them 08001 and no number but -1.
-_UNTRUSTED_CERTIFICATE = "certificate verify failed"
-
-CODES = ErrorCodes(
-    transient_numbers=_TRANSIENT | _TRANSIENT_FREETDS,
-    permanent_numbers=_PERMANENT,
-    permanent_words=frozenset({_UNTRUSTED_CERTIFICATE}),
-    lock_wait_numbers=frozenset({1222}),  # [B] lock request timed out
-    # its text, for drivers that lose the number; and a relative's, which gives another number
-    lock_wait_words=frozenset(
-        {"Lock request time out period exceeded", "canceling statement due to lock timeout"}
-    ),
-    # What a trigger raises to refuse a row: RAISERROR and THROW number from 50,000 on. The end
-    # keeps out relatives of SQL Server that give numbers of their own, in the millions, to others.
-    data_numbers=range(50_000, 1_000_000),
-)
-
-# CREATE SCHEMA too.
-_CREATE_SCHEMA = "IF SCHEMA_ID(N'{schema}') IS NULL\nEXEC(N'CREATE SCHEMA {quoted};');"
-
-_UNLESS_THERE = "IF OBJECT_ID(N'{name}', N'U') IS NULL\nBEGIN\nCREATE TABLE {quoted} {body}\nEND;"
-
-# TRUNCATE is hardly logged and gives all pages back, but needs the right to alter the table.
-# Without it: in parts, so that the log can be used again between them, and with a lock on the
-# table, which gives the pages of a heap back too.
-_CLEAR = """IF HAS_PERMS_BY_NAME(N'{name}', N'OBJECT', N'ALTER') = 1
-    TRUNCATE TABLE {quoted};
-ELSE
-    WHILE EXISTS (SELECT 1 FROM {quoted})
-        DELETE TOP (50000) FROM {quoted} WITH (TABLOCK);"""
-
-# With what a staging table now holds; the server does it by itself only when enough has changed.
-_STATISTICS = """IF HAS_PERMS_BY_NAME(N'{name}', N'OBJECT', N'ALTER') = 1
-    UPDATE STATISTICS {quoted};"""
-
-# CREATE VIEW wants to be alone in its batch.
-_CREATE_VIEW = "IF OBJECT_ID(N'{name}', N'V') IS NULL\nEXEC(N'CREATE VIEW {quoted} AS\n{query};');"
-
-# Descriptions where SQL Server's own tools, and those of others, look for them. A view that has one
-# has been given those of its columns too.
-_COMMENTS = """DECLARE @kind NVARCHAR(10), @name SYSNAME, @part SYSNAME, @note NVARCHAR(1000),
-    @schema SYSNAME;
-DECLARE notes CURSOR LOCAL STATIC FOR
-SELECT n."kind", OBJECT_NAME(OBJECT_ID(n."name")), n."part", n."note",
-    OBJECT_SCHEMA_NAME(OBJECT_ID(n."name"))
-FROM (VALUES
-{rows}
-) AS n ("kind", "name", "part", "note")
-WHERE OBJECT_ID(n."name") IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM sys.extended_properties AS p
-    WHERE p.class = 1 AND p.name = N'MS_Description' AND p.major_id = OBJECT_ID(n."name")
-        AND p.minor_id = COALESCE((SELECT c.column_id FROM sys.columns AS c
-            WHERE c.object_id = OBJECT_ID(n."name") AND c.name = n."part" AND n."kind" = N'TABLE'),
-            0));
-OPEN notes;
-FETCH NEXT FROM notes INTO @kind, @name, @part, @note, @schema;
-WHILE @@FETCH_STATUS = 0
-BEGIN
-    IF @part IS NULL
-        EXEC sp_addextendedproperty N'MS_Description', @note, N'SCHEMA', @schema, @kind, @name;
-    ELSE
-        EXEC sp_addextendedproperty N'MS_Description', @note, N'SCHEMA', @schema, @kind, @name,
-            N'COLUMN', @part;
-    FETCH NEXT FROM notes INTO @kind, @name, @part, @note, @schema;
-END;
-CLOSE notes;
-DEALLOCATE notes;"""
-
-# By functions: joined with the views of the catalog it takes half of a run on a relative of the
-# server, whose views are views of views.
-_COMMENTED = """SELECT OBJECT_NAME(p.major_id), COALESCE(COL_NAME(p.major_id, p.minor_id), N'')
-FROM sys.extended_properties AS p
-WHERE p.class = 1 AND p.name = N'MS_Description'
-    AND OBJECT_SCHEMA_NAME(p.major_id) IN ({seen});"""
-
-# Where an unqualified name is made, and where it is looked for.
-_OWN, _SEEN = "SCHEMA_NAME()", "SCHEMA_NAME(), N'dbo'"
-
-# Both are needed: the one in the database, the other in the schema.
-_MAY_CREATE = (
-    "HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE') "
-    "* HAS_PERMS_BY_NAME({own}, N'SCHEMA', N'ALTER')"
-)
-# A schema that is missing has to be made first; its maker owns it.
-_MAY_CREATE_IN = (
-    "HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE') "
-    "* COALESCE(HAS_PERMS_BY_NAME({own}, N'SCHEMA', N'ALTER'), "
-    "HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE SCHEMA'))"
-)
-_TABLE_NAMES = "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA IN ({seen});"
-
-
-def _catalog(own: str, seen: str) -> str:
-    return CATALOG.format(
-        also="",
-        visible=f"t.TABLE_SCHEMA IN ({seen})",
-        first=f"CASE WHEN t.TABLE_SCHEMA = {own} THEN 0 ELSE 1 END",
-    )
-
-
-SQL_SERVER = Dialect(
-    name="SQL Server",
-    long_text="NVARCHAR(MAX)",
-    types={
-        Kind.TEXT: "NVARCHAR({width})",
-        Kind.INTEGER: "INT",
-        Kind.BIGINT: "BIGINT",
-        Kind.DECIMAL: "DECIMAL({precision}, {scale})",
-        Kind.DOUBLE: "FLOAT(53)",
-        Kind.BOOLEAN: "BIT",
-        Kind.DATE: "DATE",
-        Kind.TIMESTAMP: "DATETIME2(6)",
-    },
-    exact=" COLLATE Latin1_General_100_BIN2",
-    true="1",
-    false="0",
-    # A collation may take a for A, and all take a trailing space for none, but not before a dot.
-    time_text="CONVERT(VARCHAR(26), CAST({time} AS DATETIME2(6)), 121)",
-    comparable="({text} + N'.') COLLATE Latin1_General_100_BIN2",
-    # Without a subquery, so that it can be part of an aggregate (SQL Server's error 130).
-    differs=(
-        "({x} <> {y} OR ({a} IS NULL AND {b} IS NOT NULL) OR ({a} IS NOT NULL AND {b} IS NULL))"
-    ),
-    whole_number="DECIMAL(24, 0)",
-    quotient="({x} - {x} % {y}) / {y}",  # so nothing is left behind the point to be rounded
-    computed_once="",
-    # HOLDLOCK alone deadlocks: two shared range locks, both to become exclusive.
-    locked=" WITH (HOLDLOCK, UPDLOCK)",
-    seeks="\nOPTION (LOOP JOIN)",
-    temporary_name="#{name}",
-    create_temporary="CREATE TABLE",
-    create_temporary_once=(
-        "IF OBJECT_ID(N'tempdb..{name}') IS NULL\nCREATE TABLE {quoted} {body}\n"
-        "TRUNCATE TABLE {quoted};"
-    ),
-    create_temporary_as="SELECT * INTO {name} FROM (\n{query}\n) AS made;",
-    create_missing=_UNLESS_THERE,
-    create_staging=_UNLESS_THERE,
-    create_view=_CREATE_VIEW,
-    comments=_COMMENTS,
-    commented=_COMMENTED.format(seen=_SEEN),
-    create_schema=_CREATE_SCHEMA,
-    create_index="CREATE INDEX",
-    clear=_CLEAR,
-    clear_temporary="TRUNCATE TABLE {quoted};",
-    refresh_statistics=_STATISTICS,
-    role="IF DATABASE_PRINCIPAL_ID(N'etl_loader') IS NULL\nCREATE ROLE etl_loader;",
-    grant="GRANT SELECT, INSERT, UPDATE, DELETE ON {quoted} TO etl_loader;",
-    grant_schema="",  # the right to the tables is enough
-    has_right="HAS_PERMS_BY_NAME(N'{name}', N'OBJECT', N'{right}')",
-    may_create=_MAY_CREATE.format(own=_OWN),
-    login="SUSER_SNAME()",
-    own_schema=_OWN,
-    table_names=_TABLE_NAMES.format(seen=_SEEN),
-    catalog=_catalog(_OWN, _SEEN),
-    remember_key="",
-    remembered_key="",
-    kinds={
-        "nvarchar": Kind.TEXT,
-        "varchar": Kind.TEXT,
-        "int": Kind.INTEGER,
-        "smallint": Kind.INTEGER,
-        "bigint": Kind.BIGINT,
-        "float": Kind.DOUBLE,
-        "decimal": Kind.DECIMAL,
-        "numeric": Kind.DECIMAL,
-        "bit": Kind.BOOLEAN,
-        "date": Kind.DATE,
-        "datetime2": Kind.TIMESTAMP,
-    },
-    row_state="CAST(SUBSTRING(HASHBYTES('SHA2_256', CONCAT({texts})), 1, 8) AS BIGINT)",
-    now="SYSUTCDATETIME()",
-    add_column="ALTER TABLE {table} ADD {column};",
-    adds_required=True,  # which gives the rows that are there the default
-    script_start="SET QUOTED_IDENTIFIER ON;",  # off in sqlcmd and in steps of SQL Server Agent
-    has_keys=True,
-    batched=True,
-    checksummed=True,  # ODBC drivers have been seen to change values silently
-    adopts=adoption.SQL_SERVER,
-)
-
-
-def _in_schemas(schemas: Schemas) -> Dialect:
-    own = f"N{text_literal(schemas.own)}" if schemas.own else _OWN
-    others = [f"N{text_literal(schema)}" for schema in schemas.named if schema != schemas.own]
-    seen = ", ".join([own if schemas.own else _SEEN, *others])
-    return replace(
-        SQL_SERVER, schemas=schemas, own_schema=own,
-        may_create=(_MAY_CREATE_IN if schemas.own else _MAY_CREATE).format(own=own),
-        table_names=_TABLE_NAMES.format(seen=seen),
-        catalog=_catalog(own, seen),
-        commented=_COMMENTED.format(seen=seen),
-    )  # fmt: skip
-
 
 # NOCOUNT: counts of rows are no result sets, behind which an error could hide. XACT_ABORT: an
 # error takes the whole transaction back. LOCK_TIMEOUT in ms: whoever blocks us for longer than a
@@ -363,9 +114,6 @@ _PROBED = (
 
 # Statements kept prepared; one load needs about half of them.
 _MAX_PREPARED = 32
-
-# The driver gets an array for each column of an insert; this bounds all of them, in bytes.
-_ARRAY_BYTES = 16 * 1024 * 1024
 
 
 class SqlServerSession:
@@ -525,12 +273,12 @@ class SqlServerSession:
         self, table: Table, block: pa.RecordBatch, constants: Mapping[str, object] | None = None
     ) -> None:
         """Append a block to a table: a plain INSERT, whose parameters go as arrays."""
-        flags, same = _flags_of_one_value(block), constants or {}
+        flags, same = flags_of_one_value(block), constants or {}
         names = [name for name in block.schema.names if name not in flags]
         sent = block.select(names)
         columns = [table.column(name) for name in (*names, *same)]
         sql = insert_text(table, columns, flags)
-        chunk_rows = max(1, _ARRAY_BYTES // sum(_parameter_bytes(c) for c in columns))
+        chunk_rows = max(1, ARRAY_BYTES // sum(parameter_bytes(c) for c in columns))
         with self._own_transaction():
             for start in range(0, block.num_rows, chunk_rows):
                 part = sent.slice(start, chunk_rows)
@@ -570,7 +318,7 @@ class SqlServerSession:
             cursor.fast_executemany = True
             # Declared, not asked for: of temporary tables the server says nothing, and pyodbc
             # would take VARCHAR(255).
-            cursor.setinputsizes([_input_size(column) for column in columns])
+            cursor.setinputsizes([input_size(column) for column in columns])
             cursor.executemany(sql, rows)
 
     @contextmanager
@@ -662,54 +410,6 @@ class SqlServerSession:
             self._connection.close()
 
 
-def insert_text(table: Table, columns: Sequence[Column], flags: Mapping[str, object]) -> str:
-    """Return the INSERT of one row, a parameter per column; flags are written out.
-
-    What differs from run to run is a parameter, so that the server knows the statement again and
-    keeps one plan for it.
-
-    Example:
-        >>> from etl.schema.tables import CUSTOMER_DIM
-        >>> insert_text(CUSTOMER_DIM, CUSTOMER_DIM.columns[:1], {"is_inferred": False})
-        'INSERT INTO "customer_dim" ("is_inferred", "customer_id") VALUES (0, ?);'
-    """
-    names = ", ".join([*map(quoted, flags), *(quoted(c.name) for c in columns)])
-    values = ", ".join([*map(_literal, flags.values()), *("?" for _ in columns)])
-    return f"INSERT INTO {quoted_table(table.name)} ({names}) VALUES ({values});"  # noqa: S608  # our own names
-
-
-def _literal(flag: object) -> str:
-    return str(int(flag)) if isinstance(flag, int) else "NULL"
-
-
-def _flags_of_one_value(block: pa.RecordBatch) -> dict[str, object]:
-    """Flags that are the same in all rows, which need not be sent with each of them."""
-    flags = (name for name in block.schema.names if pa.types.is_boolean(block[name].type))
-    found = {name: block[name].unique() for name in flags}
-    return {name: values[0].as_py() for name, values in found.items() if len(values) == 1}
-
-
-def _parameter_bytes(column: Column) -> int:
-    # UTF-16 and its end; other types take at most a number of 38 digits as text
-    return 2 * column.width + 2 if column.kind is Kind.TEXT else 48
-
-
-def _input_size(column: Column) -> tuple[int, int, int]:
-    """Type, size and scale of a parameter, as `setinputsizes` takes them."""
-    sizes = {
-        # a size of 0 is that of NVARCHAR(MAX)
-        Kind.TEXT: (SqlType.WVARCHAR, 0 if column.width > WIDEST_TEXT else column.width, 0),
-        Kind.INTEGER: (SqlType.INTEGER, 10, 0),
-        Kind.BIGINT: (SqlType.BIGINT, 19, 0),
-        Kind.DOUBLE: (SqlType.DOUBLE, 53, 0),
-        Kind.DECIMAL: (SqlType.DECIMAL, column.precision, column.scale),
-        Kind.BOOLEAN: (SqlType.BIT, 1, 0),
-        Kind.DATE: (SqlType.DATE, 10, 0),
-        Kind.TIMESTAMP: (SqlType.TIMESTAMP, 26, 6),
-    }
-    return sizes[column.kind]
-
-
 def _last_row(cursor: Any) -> Any:
     """The row of the last result set; a trigger may select as well, before it."""
     row = None
@@ -749,7 +449,7 @@ ENGINE = Engine(
     place=_place,
     reader=OdbcReader,
     codes=CODES,
-    in_schemas=_in_schemas,
+    in_schemas=in_schemas,
     bulk=BulkCopy,
     many_writers=True,
 )

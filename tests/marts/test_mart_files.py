@@ -6,7 +6,7 @@ import pytest
 
 from etl.engines.duckdb import DUCKDB
 from etl.engines.postgresql_dialect import POSTGRESQL
-from etl.engines.sql_server import SQL_SERVER
+from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.marts.files import MartError, mart_paths, read_mart
 from etl.marts.plan import MartPlan, plan_marts
 from etl.schema.tables import STAR_TABLES, Column, Kind, Table

@@ -21,7 +21,7 @@ import pytest
 from pipeline_runs import Project, command
 
 from etl.engines.database import DatabaseManager
-from etl.engines.sql_server import SQL_SERVER
+from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.history.runs import utc_now
 from etl.monitoring.health.files import space_check
 from etl.schema.source_columns import SALES_COLUMNS

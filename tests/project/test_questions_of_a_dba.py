@@ -9,7 +9,7 @@ from engines import Engine
 
 from etl.engines import adoption, sql_server
 from etl.engines.database import DatabaseManager
-from etl.engines.sql_server import SQL_SERVER
+from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.errors import LoadingError
 from etl.warehouse.tables import create_tables, permanent_tables
 

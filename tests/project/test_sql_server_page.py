@@ -10,7 +10,7 @@ from sqlglot import ErrorLevel, exp
 
 from etl.engines import odbc
 from etl.engines.database import DatabaseManager
-from etl.engines.sql_server import SQL_SERVER
+from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.errors import EXIT_OK, LoadingError
 from etl.pipeline.arguments import check_arguments, parse_arguments
 from etl.settings.config import Config, load_config, settings_table

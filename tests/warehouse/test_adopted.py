@@ -17,7 +17,7 @@ from data_loading import load_customers
 from etl.engines import ddl
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import sql_type
-from etl.engines.sql_server import SQL_SERVER
+from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.errors import LoadingError
 from etl.monitoring.health.adopted import of_feature
 from etl.monitoring.health.report import pipeline_health_check

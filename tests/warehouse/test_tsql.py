@@ -26,7 +26,8 @@ from sqlglot import ErrorLevel, exp
 from etl.engines import checksums, ddl, sql_server
 from etl.engines import dialect as sql_dialects
 from etl.engines.schemas import Schemas
-from etl.engines.sql_server import SQL_SERVER
+from etl.engines.sql_server_dialect import SQL_SERVER
+from etl.engines.sql_server_inserts import insert_text
 from etl.engines.upsert import as_pair
 from etl.history import kept_letters, read_keys
 from etl.history.runs import READS_WHOLE_SOURCES
@@ -135,8 +136,8 @@ def _staging(table: Table) -> Iterator[tuple[str, str]]:
     sent = [stage.column(c.name) for c in table.with_role(Role.SOURCE)]
     sent += [stage.column(name) for name in ("source_row", "run_id", "batch")]
     rows, one = stage.name, _temporary(batch_table(table))
-    yield "insert_staged", sql_server.insert_text(stage, sent, {})
-    yield "insert_rejected_key", sql_server.insert_text(rejected, rejected.columns, {})
+    yield "insert_staged", insert_text(stage, sent, {})
+    yield "insert_rejected_key", insert_text(rejected, rejected.columns, {})
     yield "clear_staging", sql_dialects.clear(SQL_SERVER, rows)
     yield "clear_batch", sql_dialects.clear_temporary(SQL_SERVER, one.name)
     yield "refresh_statistics", sql_dialects.refresh_statistics(SQL_SERVER, rows)

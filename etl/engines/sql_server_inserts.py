@@ -1,0 +1,61 @@
+"""The plain INSERT of many rows: its text, and how its parameters are declared to the driver."""
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from etl.engines.dialect import quoted, quoted_table
+from etl.engines.odbc import SqlType
+from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
+
+# The driver gets an array for each column of an insert; this bounds all of them, in bytes.
+ARRAY_BYTES = 16 * 1024 * 1024
+
+
+def insert_text(table: Table, columns: Sequence[Column], flags: Mapping[str, object]) -> str:
+    """Return the INSERT of one row, a parameter per column; flags are written out.
+
+    What differs from run to run is a parameter, so that the server knows the statement again and
+    keeps one plan for it.
+
+    Example:
+        >>> from etl.schema.tables import CUSTOMER_DIM
+        >>> insert_text(CUSTOMER_DIM, CUSTOMER_DIM.columns[:1], {"is_inferred": False})
+        'INSERT INTO "customer_dim" ("is_inferred", "customer_id") VALUES (0, ?);'
+    """
+    names = ", ".join([*map(quoted, flags), *(quoted(c.name) for c in columns)])
+    values = ", ".join([*map(_literal, flags.values()), *("?" for _ in columns)])
+    return f"INSERT INTO {quoted_table(table.name)} ({names}) VALUES ({values});"  # noqa: S608  # our own names
+
+
+def _literal(flag: object) -> str:
+    return str(int(flag)) if isinstance(flag, int) else "NULL"
+
+
+def flags_of_one_value(block: pa.RecordBatch) -> dict[str, object]:
+    """Return the flags that are the same in all rows, which need not be sent with each of them."""
+    flags = (name for name in block.schema.names if pa.types.is_boolean(block[name].type))
+    found = {name: block[name].unique() for name in flags}
+    return {name: values[0].as_py() for name, values in found.items() if len(values) == 1}
+
+
+def parameter_bytes(column: Column) -> int:
+    """Return how many bytes a parameter takes in the array of its column."""
+    # UTF-16 and its end; other types take at most a number of 38 digits as text
+    return 2 * column.width + 2 if column.kind is Kind.TEXT else 48
+
+
+def input_size(column: Column) -> tuple[int, int, int]:
+    """Return type, size and scale of a parameter, as `setinputsizes` takes them."""
+    sizes = {
+        # a size of 0 is that of NVARCHAR(MAX)
+        Kind.TEXT: (SqlType.WVARCHAR, 0 if column.width > WIDEST_TEXT else column.width, 0),
+        Kind.INTEGER: (SqlType.INTEGER, 10, 0),
+        Kind.BIGINT: (SqlType.BIGINT, 19, 0),
+        Kind.DOUBLE: (SqlType.DOUBLE, 53, 0),
+        Kind.DECIMAL: (SqlType.DECIMAL, column.precision, column.scale),
+        Kind.BOOLEAN: (SqlType.BIT, 1, 0),
+        Kind.DATE: (SqlType.DATE, 10, 0),
+        Kind.TIMESTAMP: (SqlType.TIMESTAMP, 26, 6),
+    }
+    return sizes[column.kind]
