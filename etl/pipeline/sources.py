@@ -48,7 +48,14 @@ from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_reader import CsvFormat, extra_names
 from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.declared import CsvRecords, JsonRecords, Records, files_of, holds_json
-from etl.sources.division import Division, FileDivision, QueryDivision, csv_division, division_of
+from etl.sources.division import (
+    Division,
+    FileDivision,
+    QueryDivision,
+    csv_division,
+    division_of,
+    uncut,
+)
 from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape
@@ -57,6 +64,7 @@ from etl.sources.own_records import database_records
 from etl.sources.products import (
     PRODUCT_PATHS,
     PRODUCTS,
+    cut_products,
     further_members,
     read_product_originals,
     read_products,
@@ -352,13 +360,14 @@ def _products(config: Config, window: Window, watch: Watch) -> Feed:
     files, options = _files(config, "products"), config.files.pipeline.source("products")
     records = options.records or PRODUCTS
     read = partial(read_products, records=records, extra=options.extra, watch=watch)
+    cut = partial(cut_products, records=records)  # which members are kept only the whole shows
     return Feed(
         lambda: read(files),
         lambda losers: files.originals(
             _rows_of(losers), lambda file, rows: read_product_originals(file.path, rows, records)
         ),
         _place(config, "products"), trace=files.only_trace, files=files,
-        division=FileDivision(read),
+        division=FileDivision(read, uncut if options.extra == "keep" else cut),
     )  # fmt: skip
 
 

@@ -31,13 +31,19 @@ _SEVERAL = re.compile(rb"\}[ \t\r]*\{")
 _SPACE = b" \t\r\n"
 
 
-def cut_json_lines(file: SourceFile, target_bytes: int, shape: JsonShape) -> Sequence[Cut]:
+def cut_json_lines(
+    file: SourceFile,
+    target_bytes: int,
+    shape: JsonShape,
+    members: dict[str, object] | None = None,
+) -> Sequence[Cut]:
     """Cut a file of JSON Lines into parts, and fill its trace.
 
     Args:
         file: the file.
         target_bytes: about how many bytes a part has; it is never less.
         shape: what is known of the document.
+        members: of the first record, see `read_json_items`.
 
     Returns:
         The parts in order; none where it cannot be cut: it is small, compressed, another document,
@@ -45,7 +51,7 @@ def cut_json_lines(file: SourceFile, target_bytes: int, shape: JsonShape) -> Seq
     """
     with suppress(ExtractionError, ValidationError, FileNotFoundError):
         signature = file_signature(file.path)
-        if signature.size > target_bytes and holds_json_lines(file.path, shape):
+        if signature.size > target_bytes and holds_json_lines(file.path, shape, members):
             return _cut(file, target_bytes, signature)
     return ()
 

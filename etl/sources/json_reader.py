@@ -152,12 +152,15 @@ def read_json_part(path: Path, cut: Cut, watch: Watch | None = None) -> Iterator
         yield from _lines(window)
 
 
-def holds_json_lines(path: Path, shape: JsonShape) -> bool:
+def holds_json_lines(
+    path: Path, shape: JsonShape, members: dict[str, object] | None = None
+) -> bool:
     """Return whether a file holds JSON Lines, which its first record shows.
 
     Args:
         path: the file.
         shape: what is known of the document.
+        members: of the first record, see `read_json_items`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -165,7 +168,7 @@ def holds_json_lines(path: Path, shape: JsonShape) -> bool:
         ValidationError: it is no JSON document.
     """
     with _opened(path, _PART_BYTES, None, Watch()) as window:
-        items = _items(window, shape, {}, Watch())
+        items = _items(window, shape, {} if members is None else members, Watch())
         try:
             next(items)
         except StopIteration as end:

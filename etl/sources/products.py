@@ -18,8 +18,10 @@ from etl.schema.arrow import text_schema
 from etl.schema.source_columns import PRODUCT_COLUMNS
 from etl.sources.csv_header import listed
 from etl.sources.files import FileTrace
-from etl.sources.json_reader import JsonItem, JsonShape, read_json_items
+from etl.sources.json_cuts import cut_json_lines
+from etl.sources.json_reader import JsonItem, JsonShape, read_json_items, read_json_part
 from etl.sources.noticed import Members
+from etl.sources.pieces import Cut
 from etl.sources.several import SourceFile, SourceFiles
 from etl.sources.watch import Watch
 
@@ -77,9 +79,7 @@ def read_products(
         members: dict[str, object] = {_EXTRACT_DATE: None}
         kept = further_members(file.path, records) if extra == "keep" else ()
         found = dict[str, None]()
-        items = read_json_items(
-            file.path, _shape(records), trace=file.trace, members=members, watch=watch
-        )
+        items = _items(file, records, members, watch)
         for batch in _in_batches(items):
             found.update(dict.fromkeys(n for item in batch for n in _further(item.value)))
             yield _product_block(batch, kept)
@@ -87,6 +87,30 @@ def read_products(
         file.trace.extracted_at = _moment(members[_EXTRACT_DATE])
 
     yield from files.read(read_one, watch)
+
+
+def _items(
+    file: SourceFile, records: str, members: dict[str, object], watch: Watch
+) -> Iterator[JsonItem]:
+    if file.cut is not None:
+        return read_json_part(file.path, file.cut, watch)
+    return read_json_items(
+        file.path, _shape(records), trace=file.trace, members=members, watch=watch
+    )
+
+
+def cut_products(file: SourceFile, target_bytes: int, records: str = PRODUCTS) -> Sequence[Cut]:
+    """Cut a file of products that holds JSON Lines, see `cut_json_lines`.
+
+    Args:
+        file: the file; its trace is filled.
+        target_bytes: about how many bytes a part has.
+        records: member that holds the products.
+    """
+    members: dict[str, object] = {_EXTRACT_DATE: None}
+    cuts = cut_json_lines(file, target_bytes, _shape(records), members)
+    file.trace.extracted_at = _moment(members[_EXTRACT_DATE])
+    return cuts
 
 
 def _report(path: Path, names: Sequence[str], extra: Extra, watch: Watch) -> None:

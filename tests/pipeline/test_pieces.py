@@ -227,3 +227,19 @@ def test_a_declared_load_is_read_in_pieces_as_it_is_whole(
         lambda: own_sources(own, config, {"orders": window})[0], config, 100, own
     )
     assert len(pieces) > 3
+
+
+@pytest.mark.parametrize("extra", ["report", "keep", "refuse"])
+def test_products_on_lines_are_cut_but_where_only_the_whole_shows_their_columns(
+    tmp_path: Path, extra: str
+) -> None:
+    records = [
+        {"product_id": f"P{n}", "name": "desk", "specifications": {"price": n}} for n in range(9)
+    ]
+    records[0]["metadata"] = {"extract_date": "2024-01-02"}
+    records[5]["colour"] = "red"
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (tmp_path / "products.json").write_text(lines)
+    config = with_pipeline(tmp_path, tmp_path, f'[sources.products]\nextra = "{extra}"\n')
+    pieces = assert_pieces_are_the_whole(config, "products", 100)
+    assert len(pieces) == (1 if extra == "keep" else 5)
