@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +46,13 @@ from etl.pipeline.workspace import (
 from etl.quality.judge import Asked, Judged, judge
 from etl.quality.own_checks import own_rules, require_own_rules, tables_there
 from etl.quality.rules import RowRule
-from etl.reports.business import BUSINESS, business_figures, write_business
+from etl.reports.business import (
+    BUSINESS,
+    Before,
+    business_figures,
+    kept_business,
+    write_business,
+)
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.reports.quality import write_report
 from etl.settings.config import Config, masked_settings
@@ -197,7 +204,7 @@ def _load(run: RunContext, findings: Findings) -> RunSummary:
     run.kept(finish)
     run.record.in_history = True
     _report_quality(run.output / QUALITY, summary)
-    _keep_business(run)
+    _keep_business(run, findings.judged.since)
     refresh_read_copy(run.db, run.config.database.read_copy)
     return replace(summary, in_history=True)
 
@@ -221,11 +228,13 @@ def _report_quality(folder: Path, summary: RunSummary) -> None:
         )  # fmt: skip  # one line on the console
 
 
-def _keep_business(run: RunContext) -> None:
+def _keep_business(run: RunContext, since: datetime | None) -> None:
     """Keep the figures of the sales for the page; what hinders it is logged."""
+    path, run_id = run.output / BUSINESS, run.plan.run_id
+    before = Before(kept_business(path), run_id, since) if since else None
     try:
-        figures = run.kept(partial(business_figures, run.db))
-        write_business(run.output / BUSINESS, figures, run.plan.run_id)
+        figures = run.kept(partial(business_figures, run.db, before))
+        write_business(path, figures, run_id)
     except (ETLError, OSError) as error:  # the load itself is done
         logger.error("the page has no new figures of the sales: %s", error, exc_info=True)
 

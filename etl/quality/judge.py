@@ -31,10 +31,15 @@ _LEVELS = {FAILED: logging.ERROR, WARNING: logging.WARNING, INFO: logging.INFO}
 
 @dataclass(frozen=True)
 class Judged:
-    """What the checks have found, and what is unusual."""
+    """What the checks have found, and what is unusual.
+
+    Attributes:
+        since: from when on rows were looked at, the last run having proven the others; None: all.
+    """
 
     quality: Dict[str, Any]
     anomalies: Sequence[Dict[str, Any]] = ()
+    since: datetime | None = None
 
     @property
     def failed(self) -> list[Mapping[str, Any]]:
@@ -92,7 +97,7 @@ def judge(
     ]
     audit_rows.replace_rows(db, ETL_QUALITY, list(_rows(plan, quality)), by=["run_id"])
     _log(quality["checks"], anomalies)
-    return Judged(quality, anomalies)
+    return Judged(quality, anomalies, scope.since)
 
 
 def _anomalies(

@@ -7,7 +7,9 @@ beside the page.
 import json
 from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.files import write_atomically
 from etl.history.runs import utc_now
-from etl.schema.tables import CUSTOMER_DIM, DATE_DIM, PRODUCT_DIM, SALES_FACT
+from etl.schema.tables import CUSTOMER_DIM, DATE_DIM, PRODUCT_DIM, SALES_FACT, Table
 
 BUSINESS = "business.json"
 
@@ -36,36 +38,141 @@ _BY_DAY = f"""SELECT CAST(s."transaction_date" AS DATE), {_AMOUNTS},
 SUM(CASE WHEN s."customer_status" = 'First-time' THEN 1 ELSE 0 END)
 FROM {_FACT} s WHERE {_SPAN} GROUP BY CAST(s."transaction_date" AS DATE);"""
 # Each once, then counted: distinct ones are counted by sorting on some servers.
-_BUYERS = f"""SELECT b."year_month", COUNT(*) FROM (
+_BUYERS = f"""SELECT b."year_month", 0, COUNT(*) FROM (
 SELECT DISTINCT d."year_month", s."customer_id"
 FROM {_FACT} s JOIN {quoted(DATE_DIM.name)} d ON d."day" = CAST(s."transaction_date" AS DATE)
 WHERE {_SPAN}) b GROUP BY b."year_month";"""
 
 
-def business_figures(db: DatabaseManager) -> dict[str, Any]:
+def _by_group(table: Table, key: str, column: str) -> str:
+    return f"""SELECT d."{column}", {_AMOUNTS} FROM {_FACT} s
+LEFT JOIN {quoted(table.name)} d ON d."{key}" = s."{key}" WHERE {_SPAN} GROUP BY d."{column}";"""
+
+
+# What is counted of a span: the query, and the column of another table that it follows.
+_PARTS = {
+    "customers": (_BUYERS, None),
+    "categories": (_by_group(PRODUCT_DIM, "product_id", "category"), (PRODUCT_DIM, "category")),
+    "segments": (_by_group(CUSTOMER_DIM, "customer_id", "segment"), (CUSTOMER_DIM, "segment")),
+}
+# The months that every run counts; those before them only when something of them has changed.
+_RECENT = 2
+
+# By name, an amount and a number.
+Groups = dict[str | None, tuple[Decimal, int]]
+
+
+@dataclass(frozen=True)
+class Before:
+    """The figures of the last run, where all that was written since is known.
+
+    Attributes:
+        figures: as they were kept.
+        run_id: of this run.
+        since: from this moment on its rows were written, UTC; no others were, and none removed.
+    """
+
+    figures: Mapping[str, Any]
+    run_id: str
+    since: datetime
+
+
+def business_figures(db: DatabaseManager, before: Before | None = None) -> dict[str, Any]:
     """Ask the warehouse for the figures of the last 13 months up to the newest sale.
 
     Args:
         db: the open warehouse, its calendar filled.
+        before: what need not be counted again.
 
     Returns:
         What JSON can hold: `until`, `days`, `months`, `categories`, `segments`; amounts are text.
-        Empty when there is no sale.
+        `earlier` is for the next run. Empty when there is no sale.
     """
     newest = db.value(_NEWEST, (utc_now() + timedelta(days=1),))
     if newest is None:
         return {}
     until = newest.date()
     months = list(_months(until))
-    span = (months[0][0], datetime.combine(until + timedelta(days=1), time()))
-    days = [(_day(day), *rest) for day, *rest in db.query(_BY_DAY, span)]
+    end = datetime.combine(until + timedelta(days=1), time())
+    span = (months[0][0], months[-_RECENT][0])
+    earlier = _earlier(db, span, before)
+    found = {
+        name: _added(earlier[name], _counted(db, query, (span[1], end)))
+        for name, (query, _) in _PARTS.items()
+    }
+    days = [(_day(day), *rest) for day, *rest in db.query(_BY_DAY, (months[0][0], end))]
     return {
         "until": until.isoformat(),
         "days": [[str(day), str(money), sales] for day, money, sales, _ in sorted(days)[-_DAYS:]],
-        "months": _by_month(days, months, _customers(db, span)),
-        "categories": _by_group(db, PRODUCT_DIM.name, "product_id", "category", span),
-        "segments": _by_group(db, CUSTOMER_DIM.name, "customer_id", "segment", span),
+        "months": _by_month(days, months, found["customers"]),
+        "categories": _largest(found["categories"]),
+        "segments": _largest(found["segments"]),
+        "earlier": {"span": _text(span), **{name: _as_rows(earlier[name]) for name in _PARTS}},
     }
+
+
+def _counted(db: DatabaseManager, query: str, span: Span) -> Groups:
+    return {name: (money, int(count)) for name, money, count in db.query(query, span)}
+
+
+def _added(some: Groups, others: Groups) -> Groups:
+    total = dict(some)
+    for name, (money, count) in others.items():
+        known, number = total.get(name, (Decimal(0), 0))
+        total[name] = known + money, number + count
+    return total
+
+
+def _text(span: Span) -> str:
+    return " to ".join(map(str, span))
+
+
+def _as_rows(groups: Groups) -> list[list[Any]]:
+    return [[name, str(money), count] for name, (money, count) in groups.items()]
+
+
+# --- what was counted before -----------------------------------------------------------------
+
+_LAST_CHECKED = 'SELECT max("run_id") FROM "etl_quality" WHERE "run_id" < ?;'
+_TOUCHED = f'SELECT count(*) FROM {_FACT} WHERE "updated_date" >= ? AND "transaction_date" < ?;'
+_CHANGED = """SELECT count(*) FROM "etl_column_change"
+WHERE "run_id" >= ? AND "table_name" = ? AND "column_name" = ?;"""
+
+
+def _earlier(db: DatabaseManager, span: Span, before: Before | None) -> dict[str, Groups]:
+    """The figures of the earlier months: those of the run before, where they are still right."""
+    usable = before if before and _are_untouched(db, span[1], before) else None
+    return {
+        name: (usable and _known(db, name, usable, span)) or _counted(db, query, span)
+        for name, (query, _) in _PARTS.items()
+    }
+
+
+def _are_untouched(db: DatabaseManager, end: datetime, before: Before) -> bool:
+    """Whether the figures are those of the last run, and no sale before the end differs since."""
+    last = db.value(_LAST_CHECKED, (before.run_id,))
+    if before.figures.get("run_id") != last or db.value(_TOUCHED, (before.since, end)):
+        return False
+    return not _has_changed(db, before, SALES_FACT, "transaction_date")
+
+
+def _has_changed(db: DatabaseManager, before: Before, table: Table, column: str) -> bool:
+    return bool(db.value(_CHANGED, (before.run_id, table.name, column)))
+
+
+def _known(db: DatabaseManager, name: str, before: Before, span: Span) -> Groups | None:
+    follows = _PARTS[name][1]
+    if follows and _has_changed(db, before, *follows):
+        return None
+    try:
+        earlier = before.figures["earlier"]
+        known = {group: (Decimal(money), int(count)) for group, money, count in earlier[name]}
+        return known if earlier["span"] == _text(span) else None
+    except (KeyError, TypeError, ValueError, ArithmeticError):  # somebody has edited them
+        return None
+
+
+# --- as they are shown -----------------------------------------------------------------------
 
 
 def _day(value: Any) -> date:
@@ -81,39 +188,41 @@ def _months(until: date) -> Iterator[Span]:
         yield datetime.combine(first, time()), datetime.combine(after, time())
 
 
-def _customers(db: DatabaseManager, span: Span) -> dict[str, int]:
-    """How many customers bought in each month."""
-    return {month: int(buyers) for month, buyers in db.query(_BUYERS, span)}
-
-
 def _by_month(
     days: Sequence[Sequence[Any]],
     months: Sequence[Span],
-    customers: Mapping[str, int],
+    customers: Groups,
 ) -> list[list[Any]]:
     found = []
     for start, end in months:
         month = f"{start:%Y-%m}"
         within = [day for day in days if start.date() <= day[0] < end.date()]
         money, sales, new = (sum(day[place] for day in within) for place in (1, 2, 3))
-        returning = max(0, customers.get(month, 0) - int(new))
+        _, buyers = customers.get(month, (0, 0))
+        returning = max(0, buyers - int(new))
         found.append([month, str(money), sales, int(new), returning])
     first = next((place for place, month in enumerate(found) if month[2]), 0)
     return found[first:]
 
 
-def _by_group(
-    db: DatabaseManager, table: str, key: str, column: str, span: Span
-) -> list[list[Any]]:
-    query = f"""SELECT d."{column}", {_AMOUNTS} FROM {_FACT} s
-LEFT JOIN {quoted(table)} d ON d."{key}" = s."{key}" WHERE {_SPAN} GROUP BY d."{column}";"""
-    rows = sorted(db.query(query, span), key=lambda row: (-row[1], row[0] or ""))
+def _largest(groups: Groups) -> list[list[Any]]:
+    rows = [(name, *figures) for name, figures in groups.items()]
+    rows.sort(key=lambda row: (-row[1], row[0] or ""))
     shown = [[name or _NO_GROUP, str(money), sales] for name, money, sales in rows[:_MOST_GROUPS]]
     rest = rows[_MOST_GROUPS:]
     if rest:
         money, sales = (sum(row[place] for row in rest) for place in (1, 2))
         shown.append([f"{len(rest)} more", str(money), sales])
     return shown
+
+
+def kept_business(path: Path) -> dict[str, Any]:
+    """Return what the last run has kept; nothing where it cannot be read."""
+    try:
+        kept = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def write_business(path: Path, figures: Mapping[str, Any], run_id: str) -> None:

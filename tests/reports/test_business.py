@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from pipeline_runs import Project, write_customers, write_products, write_sales
 
-from etl.reports.business import BUSINESS
+from etl.engines.database import DatabaseManager
+from etl.engines.engine import Access
+from etl.reports.business import BUSINESS, business_figures
 from etl.reports.business_charts import business_of, read_business
 from etl.reports.dashboard import dashboard
 
@@ -93,6 +95,70 @@ def test_a_customer_is_new_in_the_month_of_the_first_sale_and_then_returning(
     project.run()
     customers = {month: (new, returning) for month, _, _, new, returning in kept(project)["months"]}
     assert customers == {"2023-12": (1, 1), "2024-01": (1, 2)}
+
+
+EARLIER = [sale(8, "C1", "P1", "2023-03-05"), sale(9, "C2", "P2", "2023-05-06")]
+PARTS = {"customers", "categories", "segments"}
+
+
+def counted_anew(project: Project) -> dict[str, Any]:
+    with DatabaseManager(project.connection_string, access=Access(read_only=True)) as db:
+        return business_figures(db)
+
+
+def reused(project: Project) -> set[str]:
+    """Run; return what of the earlier months the run has taken over, marked to be recognised."""
+    path, figures = project.output / BUSINESS, kept(project)
+    marked = {name: [["marked", "0", 0], *figures["earlier"][name]] for name in PARTS}
+    path.write_text(json.dumps({**figures, "earlier": {**figures["earlier"], **marked}}))
+    project.run("--start-date", "2023-01-01", "--end-date", "2024-01-31")
+    figures = kept(project)
+    taken = {name for name in PARTS if figures["earlier"][name][0][0] == "marked"}
+    for name in ("categories", "segments"):
+        figures[name] = [row for row in figures[name] if row[0] != "marked"]
+    anew = counted_anew(project)
+    shown = ("until", "days", "months", "categories", "segments")
+    assert {name: figures[name] for name in shown} == {name: anew[name] for name in shown}
+    return taken
+
+
+def test_earlier_months_are_counted_again_only_when_something_of_them_has_changed(
+    project: Project,
+) -> None:
+    sales = SALES + EARLIER
+    write_sales(project.input, sales)
+    project.run()
+    write_sales(project.input, sales := [*sales, sale(10, "C2", "P1", "2024-01-21")])
+    assert reused(project) == PARTS
+    write_customers(project.input, [customer("C1", "basic"), customer("C2", "basic")])
+    assert reused(project) == PARTS - {"segments"}
+    write_products(project.input, [product("P1", "Books"), product("P2", "Books")])
+    assert reused(project) == PARTS - {"categories"}
+    write_sales(project.input, sales := [*sales, sale(11, "C2", "P1", "2023-06-07")])
+    assert reused(project) == set()
+    moved = [sale(8, "C1", "P1", "2024-01-06") if each in EARLIER[:1] else each for each in sales]
+    write_sales(project.input, moved)
+    assert reused(project) == set()
+
+
+def test_figures_that_are_not_those_of_the_last_run_are_not_taken_over(project: Project) -> None:
+    write_sales(project.input, SALES + EARLIER)
+    project.run()
+    first = kept(project)
+    project.run("--no-skip")
+    (project.output / BUSINESS).write_text(json.dumps(first))
+    assert reused(project) == set()
+
+
+@pytest.mark.parametrize("damage", [None, [], {"span": 7}, {"customers": [[1, 2]]}])
+def test_figures_that_somebody_has_damaged_are_counted_again(
+    project: Project, damage: object
+) -> None:
+    project.run()
+    figures = kept(project)
+    (project.output / BUSINESS).write_text(json.dumps({**figures, "earlier": damage}))
+    project.run("--no-skip")
+    assert kept(project) == {**figures, "run_id": kept(project)["run_id"]}
 
 
 def test_without_a_sale_the_page_has_no_figures_of_sales(project: Project) -> None:
