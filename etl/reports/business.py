@@ -206,12 +206,12 @@ def _by_month(
 
 
 def _largest(groups: Groups) -> list[list[Any]]:
-    rows = [(name, *figures) for name, figures in groups.items()]
+    rows = [(name, money, count) for name, (money, count) in groups.items()]
     rows.sort(key=lambda row: (-row[1], row[0] or ""))
     shown = [[name or _NO_GROUP, str(money), sales] for name, money, sales in rows[:_MOST_GROUPS]]
     rest = rows[_MOST_GROUPS:]
     if rest:
-        money, sales = (sum(row[place] for row in rest) for place in (1, 2))
+        money, sales = sum(row[1] for row in rest), sum(row[2] for row in rest)
         shown.append([f"{len(rest)} more", str(money), sales])
     return shown
 
