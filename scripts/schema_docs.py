@@ -1,12 +1,12 @@
 """The tables as documentation: the data dictionary in the README."""
 
 from etl.schema.tables import ALL_TABLES, Column, Kind, Table
-from etl.schema.views import VIEWS, View
+from etl.schema.views import HISTORY_VIEWS, VIEWS, View
 
 
 def dictionary_markdown() -> str:
     """Return the data dictionary, a table per table and view, as it stands in the documentation."""
-    parts = [*map(_table_markdown, ALL_TABLES), *map(_view_markdown, VIEWS)]
+    parts = [*map(_table_markdown, ALL_TABLES), *map(_view_markdown, (*VIEWS, *HISTORY_VIEWS))]
     return "\n\n".join(parts)
 
 

@@ -12,6 +12,8 @@ from etl.schema.tables import (
     Column,
     Table,
 )
+from etl.schema.versioned import VALID_FROM, VALID_TO, history_beside
+from etl.schema.versions import Versions
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,55 @@ SALES_ENRICHED = View(
 
 VIEWS = (SALES_ENRICHED,)
 
+# --- facts as of their date: where the versions of customers and products are kept ----------
+
+_CUSTOMER_THEN = history_beside(CUSTOMER_DIM, Versions())
+_PRODUCT_THEN = history_beside(PRODUCT_DIM, Versions())
+_ABOUT_VERSION = {
+    _CUSTOMER_THEN.name: tuple(_shown(
+        _CUSTOMER_THEN, "version_id name segment source_segment address valid_from valid_to",
+        version_id="customer_version_id", name="customer_name", address="customer_address",
+        valid_from="customer_valid_from", valid_to="customer_valid_to",
+    )),
+    _PRODUCT_THEN.name: tuple(_shown(
+        _PRODUCT_THEN, "version_id name category brand model price cost price_category valid_from "
+        "valid_to", version_id="product_version_id", name="product_name", price="product_price",
+        cost="product_cost", valid_from="product_valid_from", valid_to="product_valid_to",
+    )),
+}  # fmt: skip
+
+
+def _then(name: str, description: str, *versions: Table) -> View:
+    """A row per sale, with the versions that were valid at its time; none where none was."""
+    about = [shown for table in versions for shown in _ABOUT_VERSION[table.name]]
+    own = "transaction_id transaction_date customer_id product_id"
+    amounts = "quantity unit_price discount_amount total_amount profit_amount sales_rep_id"
+    return View(
+        name,
+        description,
+        tables=(SALES_FACT, *versions),
+        joins="\n".join(map(_valid, versions)),
+        columns=(*_shown(SALES_FACT, own), *about, *_shown(SALES_FACT, amounts)),
+    )
+
+
+def _valid(table: Table) -> str:
+    version, (key,), time = f'"{table.name}"', table.key, '"sales_fact"."transaction_date"'
+    return (
+        f'LEFT JOIN {version} ON {version}."{key}" = "sales_fact"."{key}"\n'
+        f'    AND {version}."{VALID_FROM}" <= {time} AND {version}."{VALID_TO}" > {time}'
+    )
+
+
+HISTORY_VIEWS = (
+    _then("sales_customer_then", "one row per sale, with its customer as of its date",
+          _CUSTOMER_THEN),
+    _then("sales_product_then", "one row per sale, with its product as of its date",
+          _PRODUCT_THEN),
+    _then("sales_then", "one row per sale, with its customer and product as of its date",
+          _CUSTOMER_THEN, _PRODUCT_THEN),
+)  # fmt: skip
+
 
 def views_of(tables: Iterable[Table]) -> tuple[View, ...]:
     """Return the views all of whose tables are among these.
@@ -80,7 +131,9 @@ def views_of(tables: Iterable[Table]) -> tuple[View, ...]:
         (['sales_enriched'], ())
     """
     names = {table.name for table in tables}
-    return tuple(view for view in VIEWS if names >= {table.name for table in view.tables})
+    return tuple(
+        view for view in (*VIEWS, *HISTORY_VIEWS) if names >= {table.name for table in view.tables}
+    )
 
 
 @dataclass(frozen=True)

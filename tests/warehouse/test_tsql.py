@@ -56,7 +56,7 @@ from etl.schema.tables import (
 )
 from etl.schema.versioned import ended_key_table, observation_table, versioned
 from etl.schema.versions import Versions
-from etl.schema.views import VIEWS
+from etl.schema.views import HISTORY_VIEWS, VIEWS
 from etl.sources.sales import sales_query
 from etl.warehouse import (
     calendar,
@@ -248,7 +248,7 @@ def _cleaning() -> Iterator[tuple[str, str]]:
 
 def _others() -> Iterator[tuple[str, str]]:
     yield "schema", schema_script("Server=x;Database=y")
-    for view in VIEWS:
+    for view in (*VIEWS, *HISTORY_VIEWS):
         yield f"view_{view.name}", f"{ddl.view_query(view)};"
     yield "commented", SQL_SERVER.commented
     yield "calendar_spans", calendar.spans()

@@ -1,0 +1,21 @@
+SELECT
+    "sales_fact"."transaction_id",
+    "sales_fact"."transaction_date",
+    "sales_fact"."customer_id",
+    "sales_fact"."product_id",
+    "customer_dim_history"."version_id" AS "customer_version_id",
+    "customer_dim_history"."name" AS "customer_name",
+    "customer_dim_history"."segment",
+    "customer_dim_history"."source_segment",
+    "customer_dim_history"."address" AS "customer_address",
+    "customer_dim_history"."valid_from" AS "customer_valid_from",
+    "customer_dim_history"."valid_to" AS "customer_valid_to",
+    "sales_fact"."quantity",
+    "sales_fact"."unit_price",
+    "sales_fact"."discount_amount",
+    "sales_fact"."total_amount",
+    "sales_fact"."profit_amount",
+    "sales_fact"."sales_rep_id"
+FROM "sales_fact"
+LEFT JOIN "customer_dim_history" ON "customer_dim_history"."customer_id" = "sales_fact"."customer_id"
+    AND "customer_dim_history"."valid_from" <= "sales_fact"."transaction_date" AND "customer_dim_history"."valid_to" > "sales_fact"."transaction_date";
