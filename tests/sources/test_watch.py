@@ -1,10 +1,17 @@
 """A source is read again only when a proven order reads dates that went before in another way."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from etl.rules.dates import DAY_FIRST, MONTH_FIRST
-from etl.sources.watch import OrderProvenError, Watch
+from etl.errors import HeldBackError
+from etl.rules.dates import DAY_FIRST, MONTH_FIRST, DateOrder, DateReading
+from etl.sources.watch import OrderProvenError, Watch, with_proven_order
 
 
 @pytest.mark.parametrize(
@@ -29,3 +36,67 @@ def test_a_proof_asks_for_another_reading_only_where_it_changes_a_date(
     else:
         watch.see_dates("sold", pa.array([proof]))
     assert watch.dates.order == (MONTH_FIRST if proof.startswith("01") else DAY_FIRST)
+
+
+# --- parts of a source ---
+
+DATES = st.sampled_from(
+    ["", "2024-01-05", "02/02/2024", "02/01/2024", "2.1.2024", "13/01/2024", "01/13/2024", "x"]
+)
+
+
+def seen(parts: list[list[str]], *, partial: bool, order: DateOrder | None = None) -> Watch:
+    """A watch that has read these blocks, again where a date proves the order."""
+    watch = Watch(partial=partial)
+    watch.dates = replace(watch.dates, order=order)
+
+    def read() -> None:
+        watch.begin()
+        for part in parts:
+            watch.see_dates("sold", pa.array(part, pa.string()))
+        watch.end_dates("sold")
+
+    with_proven_order(read)
+    return watch
+
+
+def merged(parts: list[list[str]]) -> Watch:
+    """The same of watches that have read a block each."""
+    noticed = [seen([part], partial=True).noticed() for part in parts]
+    watch = Watch()
+    with suppress(OrderProvenError):
+        watch.merge(noticed)
+        return watch
+    order = watch.dates.order
+    watch.merge(
+        [
+            each if each.fits(order) else seen([part], partial=True, order=order).noticed()
+            for part, each in zip(parts, noticed, strict=True)
+        ]
+    )
+    return watch
+
+
+def said(read: Callable[[], Watch]) -> tuple[object, ...]:
+    try:
+        watch = read()
+    except HeldBackError as error:
+        return (str(error),)
+    return (watch.dates.order, list(watch.facts), list(watch.warnings))
+
+
+@settings(max_examples=200, deadline=None)
+@given(parts=st.lists(st.lists(DATES, max_size=4), min_size=1, max_size=5))
+def test_parts_that_are_merged_say_of_the_dates_what_the_whole_says(parts: list[list[str]]) -> None:
+    assert said(lambda: merged(parts)) == said(lambda: seen(parts, partial=False))
+
+
+def test_parts_read_in_the_order_that_a_setting_gives_are_never_read_again() -> None:
+    given_order = DateReading(DAY_FIRST, "UTC")
+    parts = [Watch(given_order, partial=True) for _ in range(2)]
+    for watch, text in zip(parts, ("01/13/2024", "13/01/2024"), strict=True):
+        watch.see_dates("sold", pa.array([text]))
+    whole = Watch(given_order)
+    whole.merge([watch.noticed() for watch in parts])
+    assert whole.dates.order == DAY_FIRST
+    assert not whole.facts
