@@ -1,7 +1,6 @@
 """A source is read again only when a proven order reads dates that went before in another way."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import HeldBackError
-from etl.rules.dates import DAY_FIRST, MONTH_FIRST, DateOrder, DateReading
+from etl.rules.dates import DAY_FIRST, MONTH_FIRST, DateOrder, DateReading, read_timestamps
 from etl.sources.watch import OrderProvenError, Watch, with_proven_order
 
 
@@ -45,7 +44,10 @@ DATES = st.sampled_from(
 )
 
 
-def seen(parts: list[list[str]], *, partial: bool, order: DateOrder | None = None) -> Watch:
+Parts = list[list[str]]
+
+
+def seen(parts: Parts, *, partial: bool, order: DateOrder | None = None) -> Watch:
     """A watch that has read these blocks, again where a date proves the order."""
     watch = Watch(partial=partial)
     watch.dates = replace(watch.dates, order=order)
@@ -60,43 +62,54 @@ def seen(parts: list[list[str]], *, partial: bool, order: DateOrder | None = Non
     return watch
 
 
-def merged(parts: list[list[str]]) -> Watch:
-    """The same of watches that have read a block each."""
+def values(parts: Parts, orders: Sequence[DateOrder | None]) -> list[object]:
+    """The dates as they were read."""
+    readings = (replace(Watch().dates, order=order) for order in orders)
+    pairs = zip(parts, readings, strict=True)
+    return [read_timestamps(pa.array(p, pa.string()), r).to_pylist() for p, r in pairs]
+
+
+def in_parts(parts: Parts) -> tuple[Watch, list[object]]:
+    """Watches that have read a block each, merged."""
     noticed = [seen([part], partial=True).noticed() for part in parts]
     watch = Watch()
-    with suppress(OrderProvenError):
+    try:
         watch.merge(noticed)
-        return watch
-    order = watch.dates.order
-    watch.merge(
-        [
+    except OrderProvenError:
+        order = watch.dates.order
+        noticed = [
             each if each.fits(order) else seen([part], partial=True, order=order).noticed()
             for part, each in zip(parts, noticed, strict=True)
         ]
-    )
-    return watch
+        watch.merge(noticed)
+    return watch, values(parts, [each.order for each in noticed])
 
 
-def said(read: Callable[[], Watch]) -> tuple[object, ...]:
+def whole(parts: Parts) -> tuple[Watch, list[object]]:
+    watch = seen(parts, partial=False)
+    return watch, values(parts, [watch.dates.order] * len(parts))
+
+
+def said(read: Callable[[Parts], tuple[Watch, list[object]]], parts: Parts) -> tuple[object, ...]:
     try:
-        watch = read()
+        watch, found = read(parts)
     except HeldBackError as error:
         return (str(error),)
-    return (watch.dates.order, list(watch.facts), list(watch.warnings))
+    return (watch.dates.order, list(watch.facts), list(watch.warnings), found)
 
 
 @settings(max_examples=200, deadline=None)
 @given(parts=st.lists(st.lists(DATES, max_size=4), min_size=1, max_size=5))
-def test_parts_that_are_merged_say_of_the_dates_what_the_whole_says(parts: list[list[str]]) -> None:
-    assert said(lambda: merged(parts)) == said(lambda: seen(parts, partial=False))
+def test_dates_in_parts_are_read_as_in_the_whole_and_the_same_is_said_of_them(parts: Parts) -> None:
+    assert said(in_parts, parts) == said(whole, parts)
 
 
 def test_parts_read_in_the_order_that_a_setting_gives_are_never_read_again() -> None:
     given_order = DateReading(DAY_FIRST, "UTC")
     parts = [Watch(given_order, partial=True) for _ in range(2)]
-    for watch, text in zip(parts, ("01/13/2024", "13/01/2024"), strict=True):
-        watch.see_dates("sold", pa.array([text]))
-    whole = Watch(given_order)
-    whole.merge([watch.noticed() for watch in parts])
-    assert whole.dates.order == DAY_FIRST
-    assert not whole.facts
+    for each, text in zip(parts, ("01/13/2024", "13/01/2024"), strict=True):
+        each.see_dates("sold", pa.array([text]))
+    watch = Watch(given_order)
+    watch.merge([each.noticed() for each in parts])
+    assert watch.dates.order == DAY_FIRST
+    assert not watch.facts
