@@ -23,7 +23,7 @@ import pytest
 from etl.cluster.spark import Spark, spark_application
 
 _EXECUTOR = "CoarseGrainedExecutorBackend"
-_WAIT_S = 120.0
+_WAIT_S = 600.0
 _LOOK_S = 0.1
 _DEFAULTS = """\
 spark.driver.bindAddress 127.0.0.1
@@ -50,7 +50,7 @@ def free_port() -> int:
 
 
 def wait_until(holds: Any, what: str) -> None:
-    """Looks again and again until something holds; fails after two minutes."""
+    """Looks again and again until something holds; fails after ten minutes."""
     until = time.monotonic() + _WAIT_S
     while not holds():
         assert time.monotonic() < until, f"waited in vain for {what}"
