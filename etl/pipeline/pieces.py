@@ -17,7 +17,7 @@ from etl.rules.blocks import Block
 from etl.rules.dates import DateOrder
 from etl.schema.tables import Table
 from etl.settings.config import Config
-from etl.sources.declared import Records, files_of
+from etl.sources.declared import CsvRecords, JsonRecords, Records
 from etl.sources.division import FileDivision, QueryDivision
 from etl.sources.files import FileTrace
 from etl.sources.meter import ROWS, Meter
@@ -32,6 +32,7 @@ from etl.sources.pieces import (
     in_order,
 )
 from etl.sources.sales import count_by_name
+from etl.sources.several import SourceFiles
 from etl.sources.window import AnyWindow, Window
 from etl.warehouse.own_loads import OwnLoad
 
@@ -75,7 +76,7 @@ class Recipe:
     def _whole(self) -> Source:
         if self.own is not None:
             own = self.own
-            if files_of(own.records) is None:
+            if not isinstance(own.records, CsvRecords | JsonRecords):
                 records = own_records(self.config, self.name, own.options)
                 own = replace(own, records=records)
             return own_sources((own,), self.config, {self.name: self.window})[0]
@@ -93,12 +94,20 @@ def recipe_of(source: Source, config: Config, own: Sequence[OwnLoad] = ()) -> Re
         own: the declared loads of the run.
     """
     load = next((each for each in own if each.name == source.name), None)
-    if load is not None and files_of(load.records) is None:
-        load = replace(load, records=cast(Records, None))  # it holds locks; made anew from options
+    if load is not None:
+        load = replace(load, records=_light(load.records))
     files = source.feed.files
     if load is None and files is not None:
         config = config.choosing(source.name, [file.path for file in files.files])
     return Recipe(source.name, config, source.window, source.table, load)
+
+
+def _light(records: Records) -> Records:
+    """Records as they travel: what was remembered of a file may be large."""
+    if isinstance(records, CsvRecords | JsonRecords):
+        paths = [file.path for file in records.files.files]
+        return replace(records, files=SourceFiles.of(*paths))
+    return cast(Records, None)  # they hold locks; made anew from their options
 
 
 def pieces_of(source: Source, target_bytes: int = TARGET_BYTES) -> tuple[Piece, ...]:

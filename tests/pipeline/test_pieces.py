@@ -243,3 +243,16 @@ def test_products_on_lines_are_cut_but_where_only_the_whole_shows_their_columns(
     config = with_pipeline(tmp_path, tmp_path, f'[sources.products]\nextra = "{extra}"\n')
     pieces = assert_pieces_are_the_whole(config, "products", 100)
     assert len(pieces) == (1 if extra == "keep" else 5)
+
+
+def test_a_recipe_does_not_grow_with_the_rows_that_were_counted(tmp_path: Path) -> None:
+    sizes = []
+    for orders in (ORDERS[:2], ORDERS * 100):
+        write_csv(tmp_path / "orders.csv", tuple(ORDERS[0]), orders)
+        config = with_pipeline(tmp_path, tmp_path, DECLARED)
+        with DatabaseManager("duckdb:///:memory:") as db:
+            own = own_loads(db, config)
+        (source,) = own_sources(own, config, {"orders": EVERY_NUMBER})
+        assert len(pieces_of(source, 20)) > 1
+        sizes.append(len(pickle.dumps(recipe_of(source, config, own))))
+    assert sizes[0] == sizes[1]
