@@ -7,7 +7,7 @@ the transaction of the load.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -202,7 +202,8 @@ class NewLetters:
                  if name in known]  # fmt: skip
         fresh = [new for name, new in self._found.items() if name not in known]
         others = [old for name, old in known.items() if name not in self._found]
-        overtaken = [old for old in others if self._is_overtaken(old, reading)]
+        newer = {*reading.accepted, *self.keys()}
+        overtaken = [old for old in others if self._is_overtaken(old, newer, reading)]
         room = max(reading.most - (len(known) - len(overtaken)), 0)
         self.left_out = self._beyond + max(len(fresh) - room, 0)
         read = [self._judged(each, reading) for each in (*again, *fresh[:room])]
@@ -215,13 +216,13 @@ class NewLetters:
             new, first_seen=old.first_seen, first_run_id=old.first_run_id, attempts=tried
         )
 
-    def _is_overtaken(self, old: Letter, reading: Reading) -> bool:
+    def _is_overtaken(self, old: Letter, newer: Set[str], reading: Reading) -> bool:
         """Whether the run has read what is newer than a record that it has not read."""
         if reading.replaces:
             return True
         if old.record_key is None:  # only the whole source says that it is gone
             return self._origin.is_whole
-        return old.record_key in reading.accepted or old.record_key in {*self.keys()}
+        return old.record_key in newer
 
     def _judged(self, letter: Letter, reading: Reading) -> Letter:
         newest = reading.accepted.get(letter.record_key or "")
