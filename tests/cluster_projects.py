@@ -24,7 +24,8 @@ AUDIT = {
 
 def on_cluster(folder: Path, inputs: Path, **settings: str) -> Project:
     """A project whose sources the cluster reads, in pieces of the smallest size."""
-    return Project(folder, INPUT_DIR=str(inputs), ENGINE="spark", SPARK_PIECE_MB="1", **settings)
+    pieces = {"ENGINE": "spark", "SPARK_PIECE_MB": "1"}
+    return Project(folder, INPUT_DIR=str(inputs), **pieces | settings)
 
 
 def alone(folder: Path, inputs: Path) -> Project:

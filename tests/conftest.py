@@ -13,7 +13,16 @@ import pytest
 from certificates import Certificates, make_certificates
 from cloud_servers import Cloud, azurite_server, moto_server
 from database_servers import stop_database_servers
-from engines import POSTGRESQL, SERVERS, SQL_SERVER, Engine, drop_databases, engines_of, using
+from engines import (
+    LAKEHOUSE,
+    POSTGRESQL,
+    SERVERS,
+    SQL_SERVER,
+    Engine,
+    drop_databases,
+    engines_of,
+    using,
+)
 from hypothesis import settings
 from spark_cluster import Cluster, running_cluster
 
@@ -87,14 +96,11 @@ def spark_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
         yield cluster
 
 
-@pytest.fixture(params=["duckdb", "postgresql"])
-def target(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The engine of the warehouse that a cluster loads."""
-    if request.param == "duckdb":
-        yield "duckdb"
-        return
-    with using(POSTGRESQL):
-        yield "postgresql"
+@pytest.fixture(params=[LAKEHOUSE, POSTGRESQL], ids=["lakehouse", "postgresql"])
+def target(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """The engine of the warehouse that a cluster loads; one in files, and a server."""
+    with using(request.param) as engine:
+        yield engine
 
 
 @pytest.fixture(params=["s3", "azure"])
