@@ -96,10 +96,10 @@ def indexes_after(connection: psycopg.Connection, rows: pa.Table) -> None:
     """COPY into the table without indexes and keys, which are made at the end."""
     query = filling_query()
     found = connection.execute(query.encode()).fetchall()
-    for drop, _ in found:
+    for drop, *_ in found:
         connection.execute(drop.encode())
     copy_in(50_000)(connection, rows)
-    for _, make in reversed(found):
+    for _, make, _ in reversed(found):
         connection.execute(make.encode())
 
 

@@ -1,4 +1,4 @@
-"""Optional libraries: imported when what needs them is switched on, and not before."""
+"""Libraries that few runs need: imported when what needs them is switched on, and not before."""
 
 from importlib import import_module
 from typing import Any
@@ -34,3 +34,13 @@ def library(name: str, *, needed_by: str, extra: str) -> Any:
             "checkout",
             code="driver_missing",
         ) from error
+
+
+def parquet() -> Any:
+    """Return `pyarrow.parquet`, which comes with Arrow and takes a moment to import.
+
+    Example:
+        >>> parquet().ParquetFile.__name__
+        'ParquetFile'
+    """
+    return import_module("pyarrow.parquet")

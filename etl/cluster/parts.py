@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from etl.files import AtomicFile
+from etl.libraries import parquet
 
 _COMPRESSION = "lz4"  # it costs least, and the files live for minutes
 _READ_ROWS = 50_000
@@ -31,7 +31,7 @@ class PartFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: AtomicFile | None = None
-        self._writer: pq.ParquetWriter | None = None
+        self._writer: Any = None
 
     def write(self, block: pa.RecordBatch) -> None:
         """Add records, all of the same columns."""
@@ -39,7 +39,7 @@ class PartFile:
             return
         if self._writer is None:
             self._file = AtomicFile(self._path)
-            self._writer = pq.ParquetWriter(
+            self._writer = parquet().ParquetWriter(
                 self._file.file, block.schema, compression=_COMPRESSION, store_schema=True
             )
         self._writer.write_batch(block)
@@ -71,5 +71,5 @@ class PartFile:
 
 def read_part(path: Path) -> Iterator[pa.RecordBatch]:
     """Read a file of records block by block."""
-    with pq.ParquetFile(path) as file:
+    with parquet().ParquetFile(path) as file:
         yield from file.iter_batches(_READ_ROWS)

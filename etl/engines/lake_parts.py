@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow.parquet as pq
-
 from etl.cloud.objects import send
 from etl.cloud.paths import is_cloud
 from etl.engines.dialect import quoted, quoted_table, text_literal
 from etl.engines.duckdb import DuckdbSession
 from etl.engines.lake_place import LakePlace
 from etl.errors import LoadingError
+from etl.libraries import parquet
 
 PART_ROWS = 250_000  # a table with more of them is divided
 _SUFFIX = ".parquet"
@@ -208,7 +207,7 @@ def _by_hash(columns: tuple[StoredColumn, ...], rows: int) -> str:
 
 def _statistics(file: Path) -> str:
     """What Delta's log has of a file: its rows, empty values, and bounds of dates and numbers."""
-    found = pq.read_metadata(file)
+    found = parquet().read_metadata(file)
     low: dict[str, Any] = {}
     high: dict[str, Any] = {}
     empty: dict[str, int] = {}

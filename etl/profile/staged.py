@@ -6,7 +6,6 @@ What does not fit into its memory goes to the disk of the scratch folder.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import duckdb
@@ -17,6 +16,7 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import select_all
 from etl.engines.duckdb import open_duckdb
 from etl.errors import ConfigurationError, ETLError
+from etl.libraries import parquet
 from etl.rules.columns import clean_text
 from etl.rules.found_types import LOOKS_LIKE_KEY
 from etl.rules.frame_types import columns_of
@@ -200,7 +200,7 @@ def _insert(database: duckdb.DuckDBPyConnection, records: pa.RecordBatch) -> Non
 
 def _stage_parquet(database: duckdb.DuckDBPyConnection, path: Path) -> Staged:
     # imported here alone, since few runs need it
-    with import_module("pyarrow.parquet").ParquetFile(path) as file:
+    with parquet().ParquetFile(path) as file:
         schema = file.schema_arrow
         columns = columns_of(((f.name, pa.nulls(0, f.type)) for f in schema), ())
         staged = _typed_columns(columns)

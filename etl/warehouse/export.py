@@ -7,7 +7,6 @@ reads such a file takes one away. Parquet files hold every text as it is.
 
 import os
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +18,7 @@ from etl.cloud.objects import atomic
 from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
+from etl.libraries import parquet
 from etl.rejects import guarded_cells
 from etl.schema.arrow import arrow_schema
 from etl.schema.tables import STAR_TABLES, Table
@@ -79,5 +79,4 @@ def _cannot_write(path: Path, error: OSError | CloudError) -> LoadingError:
 def _writer(file: BinaryIO, schema: pa.Schema, suffix: str) -> Any:
     if suffix == ".csv":
         return pyarrow.csv.CSVWriter(file, schema)
-    # not before it is used, since few runs need it
-    return import_module("pyarrow.parquet").ParquetWriter(file, schema)
+    return parquet().ParquetWriter(file, schema)

@@ -16,13 +16,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from etl.engines import checksums, ddl
 from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.history.runs import Folded
+from etl.libraries import parquet
 from etl.resilience.transient import is_data_error
 from etl.rules.columns import storable_keys
 from etl.rules.record_keys import record_keys
@@ -204,7 +204,9 @@ class Staging:
 
     def append_files(self, paths: Sequence[Path]) -> None:
         """Append the records of Parquet files; of an embedded engine alone."""
-        names = [name for name in pq.read_schema(paths[0]).names if name in self._layout.names]
+        names = [
+            name for name in parquet().read_schema(paths[0]).names if name in self._layout.names
+        ]
         query = staging_sql.append_files(self.rows, names)
         self._db.execute(query, ([str(path) for path in paths],))
 
