@@ -5,9 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from etl.history.entries import count_of, instant_of, mapping_of, name_of
-from etl.words import counted
-
-_HOURS_A_DAY = 24
+from etl.words import age_words
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,5 @@ class LetterCounts:
         """
         parts = [f"{n} {word}" for n, word in ((self.open, "open"), (self.person, "for a person"))
                  if n]  # fmt: skip
-        hours = int((now - self.oldest).total_seconds() // 3600) if self.oldest else 0
-        age = counted(*((hours // _HOURS_A_DAY, "day") if hours >= _HOURS_A_DAY else
-                        (hours, "hour")))  # fmt: skip
+        age = age_words(now - (self.oldest or now))
         return f"{self.source}: {' and '.join(parts)}, the oldest {age} old"

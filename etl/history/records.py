@@ -23,8 +23,8 @@ from etl.sources.window import Window
 # By stage, its start and its end, UTC.
 StageTimes = dict[str, tuple[datetime, datetime]]
 
-# The window of a run that loads corrected records, in words.
-CORRECTED = "corrected records"
+# The window of a run that loads rejected records, corrected or by other rules, in words.
+REJECTED_AGAIN = "rejected records"
 
 
 @dataclass
@@ -62,7 +62,7 @@ class RunRecord:
             run_id=self.plan.run_id if self.plan else run_id_after(self.started_at, None),
             environment=self.config.environment,
             mode=self.mode,
-            window=CORRECTED if self.mode == REPROCESS else str(window),
+            window=REJECTED_AGAIN if self.mode == REPROCESS else str(window),
             window_start=window.start,
             window_end=window.end,
             warehouse=self.config.database.display_name,
