@@ -21,7 +21,14 @@ from etl.engines.engine import Access, Part
 from etl.engines.schemas import Schemas
 from etl.errors import LoadingError
 from etl.schema.arrow import staged_schema
-from etl.schema.tables import Column, Kind, Table, rejected_key_table, staging_table
+from etl.schema.tables import (
+    STAGE_OPEN,
+    Column,
+    Kind,
+    Table,
+    rejected_key_table,
+    staging_table,
+)
 from etl.warehouse import bulk_staging
 from etl.warehouse.staging import Staging
 
@@ -83,7 +90,7 @@ class ByInsert:
 def database(sql_server: Engine) -> str:
     connection = sql_server.new_database()
     with DatabaseManager(connection) as db:
-        for table in (LAYOUT, rejected_key_table(THING)):
+        for table in (LAYOUT, rejected_key_table(THING), STAGE_OPEN):
             db.execute(ddl.create_table(db.dialect, table))
     return connection
 
@@ -187,7 +194,7 @@ def test_values_in_the_wrong_column_are_noticed_though_nothing_failed(
         replace(column, required=False) for column in LAYOUT.columns
     ))  # fmt: skip
     with DatabaseManager(connection) as db:
-        for table in (loose, rejected_key_table(THING)):
+        for table in (loose, rejected_key_table(THING), STAGE_OPEN):
             db.execute(ddl.create_table(db.dialect, table))
         babelfish = "babelfish" in str(db.value("SELECT @@VERSION")).lower()
     assert plain(sorted(staged(connection, ByPlace), key=lambda r: r["source_row"])) == RECORDS
