@@ -11,7 +11,6 @@ from etl.pipeline.pieces import (
     pieces_of,
     recipe_of,
     take_outcomes,
-    to_read_again,
 )
 from etl.pipeline.sources import Source, sources_of
 from etl.rules.blocks import Block
@@ -82,6 +81,12 @@ def read_piece(
     found = read_source(part)
     outcome: PieceOutcome = pickle.loads(pickle.dumps(outcome_of(part, piece)))  # noqa: S301  # likewise
     return found, outcome
+
+
+def to_read_again(source: Source, outcomes: Sequence[PieceOutcome]) -> tuple[int, ...]:
+    """The numbers of the pieces whose dates were read in another order than proven."""
+    order = source.watch.dates.order
+    return tuple(each.number for each in outcomes if not each.noticed.fits(order))
 
 
 def read_in_pieces(source: Source, recipe: Recipe, pieces: Sequence[Piece]) -> Reading:

@@ -131,7 +131,8 @@ class LakeBook:
         self._db, self._lake = db, lake
         self._last = Publication()
         self._seen: dict[str, int] = {}  # newest version of each table, as far as is known
-        self._tables: set[str] | None = None
+        self._tables: set[str] | None = None  # read when they are asked for
+        self._marks: set[str] | None = None  # likewise, those that have changed
 
     # --- noting what changes -------------------------------------------------------------
 
@@ -158,8 +159,6 @@ class LakeBook:
         if self._tables is None:
             self._tables = set(self._made())
         return self._tables
-
-    _marks: set[str] | None = None
 
     def _changed(self) -> set[str]:
         if self._marks is None:

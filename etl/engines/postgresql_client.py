@@ -44,7 +44,7 @@ CODES = ErrorCodes(
 )
 
 
-# A mark for a parameter, unless it stands in a text, a name or a comment.
+# A mark for a parameter, unless it is in a text, a name or a comment.
 _MARK = re.compile(r"""'[^']*' | "[^"]*" | --[^\n]* | (\?)""", re.VERBOSE)
 
 

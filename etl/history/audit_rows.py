@@ -1,7 +1,8 @@
 """Rows of the audit tables: written whole, replaced, cut to their columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -10,6 +11,8 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.schema.arrow import arrow_schema
 from etl.schema.tables import Column, Kind, Table
+
+T = TypeVar("T")
 
 
 def cut(text: str, units: int) -> str:
@@ -72,14 +75,27 @@ def _fitting(column: Column, value: object) -> object:
 
 def write_rows(db: DatabaseManager, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert rows, as many with a statement as a server takes parameters."""
-    many = _MOST_PARAMETERS // len(table.columns)
-    for start in range(0, len(rows), many):
-        part = rows[start : start + many]
+    for part in in_statements(rows, marks=len(table.columns)):
         values = [row.get(name) for row in part for name in table.names]
         db.execute(sql_dialects.insert_rows(table, len(part)), values)
 
 
 _MOST_PARAMETERS = 2000  # SQL Server takes 2,100 with a statement
+
+
+def in_statements(values: Sequence[T], *, marks: int = 1) -> Iterator[Sequence[T]]:
+    """Yield values, as many together as go with one statement.
+
+    Args:
+        values: the values.
+        marks: how many parameters each of them takes.
+
+    Example:
+        >>> [len(some) for some in in_statements(range(1500), marks=2)]
+        [1000, 500]
+    """
+    many = _MOST_PARAMETERS // marks
+    return (values[start : start + many] for start in range(0, len(values), many))
 
 
 def write_row(db: DatabaseManager, table: Table, row: Mapping[str, object]) -> None:

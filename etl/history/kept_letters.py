@@ -1,13 +1,12 @@
 """The table of rejected records that are kept: read, written with a load, counted, cleared."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import Dialect, listed, quoted, record_key
-from etl.history.audit_rows import insert_rows
+from etl.history.audit_rows import in_statements, insert_rows
 from etl.history.dead_letters import (
     NO_LETTERS,
     PERSON,
@@ -21,9 +20,6 @@ from etl.history.letter_counts import LetterCounts
 from etl.history.runs import Staged
 from etl.schema.tables import ETL_DEAD_LETTER, Table
 
-T = TypeVar("T")
-
-_MARKS_PER_STATEMENT = 1000  # SQL Server takes 2,100 parameters with a statement
 _NEWEST = 2**62  # behind every row of a source
 _COLUMNS = listed([ETL_DEAD_LETTER.column(each.name) for each in fields(Letter)])
 
@@ -72,7 +68,7 @@ def accepted_keys(db: DatabaseManager, staged: Staged, keys: Sequence[str]) -> A
         keys: as texts.
     """
     found: dict[str, int] = {}
-    for some in _parts(keys):
+    for some in in_statements(keys):
         query = staged_keys_sql(db.dialect, staged.table, staged.rows, len(some))
         found |= {key: int(row) for key, row in db.query(query, some)}
         if removed := staged.folded.removed if staged.folded else "":
@@ -100,7 +96,7 @@ def removed_keys_sql(dialect: Dialect, table: Table, removed: str, count: int) -
 def write_letters(db: DatabaseManager, letters: Iterable[Letter]) -> None:
     """Write kept records in place of those with their ids, in the caller's transaction."""
     changed = list(letters)
-    for some in _parts(changed):
+    for some in in_statements(changed):
         marks = ", ".join("?" * len(some))
         db.execute(
             f'DELETE FROM "etl_dead_letter" WHERE "letter_id" IN ({marks});',  # noqa: S608  # marks
@@ -108,12 +104,6 @@ def write_letters(db: DatabaseManager, letters: Iterable[Letter]) -> None:
         )
     if changed:
         insert_rows(db, ETL_DEAD_LETTER, [asdict(each) for each in changed])
-
-
-def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The values, as many together as go with a statement."""
-    starts = range(0, len(values), _MARKS_PER_STATEMENT)
-    return (values[start : start + _MARKS_PER_STATEMENT] for start in starts)
 
 
 def read_again(db: DatabaseManager, table: Table, *, earlier: str, run_id: str) -> None:

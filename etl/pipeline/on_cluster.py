@@ -125,8 +125,8 @@ class _PiecesRead:
         intake.tally.include(done.tally)
         for name, figures in done.stages.items():
             self.run.metrics.add(
-                name, seconds=figures.seconds, record_count=figures.record_count,
-                error_count=figures.error_count,
+                name, seconds=figures["seconds"], record_count=int(figures["records"]),
+                error_count=int(figures["errors"]),
             )  # fmt: skip
         if done.rejected:
             path = self.folder / done.rejected

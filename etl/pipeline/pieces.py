@@ -185,7 +185,7 @@ def take_outcomes(
 
     Raises:
         OrderProvenError: together the pieces prove an order of day and month in which some were
-            not read, see `to_read_again`; the watch of the source has it.
+            not read; the watch of the source has it, and the source is to be read again.
         ExtractionError: the parts of a query gave fewer records than were counted before.
         HeldBackError: together they prove both orders.
         ValueError: a piece has no outcome, or more than one.
@@ -223,9 +223,3 @@ def _fill(trace: FileTrace, found: FileTrace | None) -> None:
         value = getattr(found, each.name)
         if value is not None and each.name not in ("meter", "places"):
             setattr(trace, each.name, value)
-
-
-def to_read_again(source: Source, outcomes: Sequence[PieceOutcome]) -> tuple[int, ...]:
-    """Return the numbers of the pieces whose dates were read in another order than proven."""
-    order = source.watch.dates.order
-    return tuple(each.number for each in outcomes if not each.noticed.fits(order))

@@ -1,6 +1,5 @@
 """What another process does with a piece of a source: it reads, cleans and stages it."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,6 +9,7 @@ from etl.cluster.parts import PartFile
 from etl.cluster.targets import Mark, Sink, Staged, Target
 from etl.files import private_files
 from etl.history.sketches import Sketching
+from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.pieces import Recipe, outcome_of
 from etl.pipeline.reading import measured, transform
 from etl.pipeline.set_aside import refused_records
@@ -18,32 +18,8 @@ from etl.resilience.transient import is_transient
 from etl.rules.dates import DateOrder
 from etl.sources.pieces import Piece, PieceOutcome
 from etl.sources.watch import with_proven_order
-from etl.warehouse.intake import Refusal, Tally, stage_block
+from etl.warehouse.intake import Tally, stage_block
 from etl.warehouse.shared_staging import StagedShare
-
-
-@dataclass
-class StageFigures:
-    """What a stage has done: in how many seconds, with how many records and errors."""
-
-    seconds: float = 0.0
-    record_count: int = 0
-    error_count: int = 0
-
-
-class Measured:
-    """Takes what stages did, to be passed on."""
-
-    def __init__(self) -> None:
-        self.stages: dict[str, StageFigures] = defaultdict(StageFigures)
-
-    def add(self, stage_name: str, *, seconds: float, record_count: int, error_count: int) -> None:
-        """Add to what a stage did."""
-        figures = self.stages[stage_name]
-        figures.seconds += seconds
-        figures.record_count += record_count
-        figures.error_count += error_count
-
 
 _NOTHING = Staged(StagedShare(0, 0))
 
@@ -69,7 +45,7 @@ class PieceDone:
     staged: Staged = _NOTHING
     rejected: str = ""
     outcome: PieceOutcome | None = None
-    stages: Mapping[str, StageFigures] = field(default_factory=dict)
+    stages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     fault: Exception | None = None
     cause: BaseException | None = None
     position: int = 0
@@ -114,26 +90,22 @@ class Piecework:
                 return PieceDone(piece.number, fault=error, cause=error.__cause__)
 
     def _stage(self, source: Source, piece: Piece, mark: Mark) -> PieceDone:
-        counted, tally = Measured(), Tally()
+        metrics, tally = ETLMetrics(), Tally()
         tally.sketching = Sketching(source.table) if self.counted else None
         rejects = PartFile(self.folder / f"{source.name}-{mark}.rejected.parquet")
         with self.target.sink(mark) as sink, rejects:
-            self._fill(source, sink, rejects, tally=tally, counted=counted)
+            self._fill(source, sink, rejects, tally=tally, metrics=metrics)
             staged = sink.staged
         return PieceDone(
             piece.number, tally, staged, rejects.name, outcome_of(source, piece),
-            dict(counted.stages),
+            metrics.stage_metrics,
         )  # fmt: skip
 
     def _fill(
-        self, source: Source, sink: Sink, rejects: PartFile, *, tally: Tally, counted: Measured
+        self, source: Source, sink: Sink, rejects: PartFile, *, tally: Tally, metrics: ETLMetrics
     ) -> None:
-        for block in measured(source, counted):
-            loaded = transform(source, counted, block)
+        for block in measured(source, metrics):
+            loaded = transform(source, metrics, block)
             tally.add(loaded)
-            for rejected in stage_block(sink, loaded, _refusal(source), tally):
+            for rejected in stage_block(sink, loaded, partial(refused_records, source), tally):
                 rejects.write(rejected)
-
-
-def _refusal(source: Source) -> Refusal:
-    return partial(refused_records, source)

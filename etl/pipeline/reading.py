@@ -4,10 +4,10 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 from etl.findings import REJECT_RATE
 from etl.monitoring.logs import log_context
+from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.context import Reading, RunContext
 from etl.pipeline.in_order import in_order, threads_of
 from etl.pipeline.read_ahead import ReadAhead
@@ -58,13 +58,6 @@ class Readers:
             reading.close()
 
 
-class Measures(Protocol):
-    """Takes what stages did."""
-
-    def add(self, stage_name: str, *, seconds: float, record_count: int, error_count: int) -> None:
-        """Add to what a stage did."""
-
-
 def start_reading(run: RunContext, source: Source) -> Reading:
     """Begin to read and transform a source in threads of this process."""
     with log_context(source=source.name):
@@ -83,7 +76,7 @@ def _transformed(run: RunContext, source: Source) -> Iterator[LoadBlock]:
         yield from in_order(partial(transform, source, run.metrics), blocks, threads=threads)
 
 
-def transform(source: Source, metrics: Measures, block: Block) -> LoadBlock:
+def transform(source: Source, metrics: ETLMetrics, block: Block) -> LoadBlock:
     """Apply the rules of a source to a block of it, and measure that."""
     started = time.perf_counter()
     with log_context(stage=TRANSFORMATION):
@@ -115,7 +108,7 @@ def early_gate(run: RunContext, source: Source) -> EarlyGate | None:
     return None if accepted or source.partial else gate
 
 
-def measured(source: Source, metrics: Measures) -> Generator[Block, None, None]:
+def measured(source: Source, metrics: ETLMetrics) -> Generator[Block, None, None]:
     """Read the blocks of a source, and measure that."""
     blocks = None
     while True:

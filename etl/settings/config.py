@@ -554,7 +554,7 @@ class ProcessingConfig(_Section):
     dead_letter_attempts: Positive = _setting(
         3, "runs that try a rejected record before it stays for a person")
     dead_letter_limit: Positive = _setting(
-        10000, "most rejected records of a table that are kept open; further ones stand in the "
+        10000, "most rejected records of a table that are kept open; further ones are in the "
         "rejected file alone, and are reported")
     dead_letter_days: Days = _setting(
         90, "days after which resolved and superseded rejected records are deleted from "

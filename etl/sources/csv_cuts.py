@@ -18,7 +18,14 @@ from etl.rules.blocks import Block
 from etl.sources.compressed import decompressed
 from etl.sources.csv_layout import KnownHeader, Layout
 from etl.sources.csv_lines import Ints, Lines, find_rows
-from etl.sources.csv_reader import CsvFormat, Reader, Target, encoding_of, utf8_pieces
+from etl.sources.csv_reader import (
+    MOST_READ_BYTES,
+    CsvFormat,
+    Reader,
+    Target,
+    encoding_of,
+    utf8_pieces,
+)
 from etl.sources.file_encoding import FileEncoding, file_encoding
 from etl.sources.files import (
     FileSignature,
@@ -30,8 +37,6 @@ from etl.sources.files import (
 from etl.sources.pieces import Cut
 from etl.sources.several import SourceFile
 from etl.sources.watch import Watch
-
-_READ_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def _cut(
         encoding = file_encoding(encoding_of(content, target), content.peek(4)[:4])
         if content is not opened or encoding is None:
             return ()
-        chunks = content_chunks(opened, content, file.path, size=_READ_BYTES, trace=file.trace)
+        chunks = content_chunks(opened, content, file.path, size=MOST_READ_BYTES, trace=file.trace)
         cutter = _Cutter(target, target_bytes, encoding)
         if encoding.is_utf8:
             cutter.remember_places()

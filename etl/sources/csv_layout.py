@@ -1,4 +1,4 @@
-"""Where the wanted columns stand in the lines of a CSV file, and which lines hold no record."""
+"""Where the wanted columns are in the lines of a CSV file, and which lines hold no record."""
 
 import codecs
 import re
@@ -31,7 +31,7 @@ class KnownHeader:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the wanted columns stand in the file."""
+    """Where the wanted columns are in the file."""
 
     names: tuple[str, ...]
     positions: Mapping[str, int]

@@ -177,7 +177,7 @@ def holds_json_lines(
 
 
 def count_values(text: bytes) -> int | None:
-    """Return how many JSON values stand in a text, one behind the other; None: it is no JSON.
+    """Return how many JSON values are in a text, one after the other; None: it is no JSON.
 
     Example:
         >>> count_values(b'{"a": "} {"} {"b": 1}'), count_values(b"{} {")

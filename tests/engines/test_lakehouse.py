@@ -404,7 +404,7 @@ def test_a_new_column_of_a_declared_table_is_one_of_its_delta_table(project: Pro
     assert "note" not in delta.to_pyarrow_table().column_names
     lose_the_copy(project)
     before = table(project, "orders").version()
-    assert project.run().status == "success"  # its key, which stands in no file, is known
+    assert project.run().status == "success"  # its key, which is in no file, is known
     assert table(project, "orders").version() == before
 
 

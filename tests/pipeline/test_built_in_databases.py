@@ -1,4 +1,4 @@
-"""Customers and products that stand in a database, of any kind that can be read."""
+"""Customers and products that are in a database, of any kind that can be read."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from engines import Engine
+from load_projects import declared, write
 from pipeline_runs import Project, command
 
 from etl.errors import ConfigurationError
@@ -28,28 +29,12 @@ def project(tmp_path: Path, every_engine: Engine) -> Project:
     made = Project(tmp_path)
     for path in SAMPLE.iterdir():
         (made.input / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "pipeline.toml").write_text("\n".join(map(declared, LOADS)), encoding="utf-8")
+    (tmp_path / "pipeline.toml").write_text(
+        "\n".join(declared(*load) for load in LOADS.items()), encoding="utf-8"
+    )
     for name, parents in LOADS.items():
         write(made, name, parents, 1)
     return made
-
-
-def declared(name: str) -> str:
-    references = "".join(f'{parent}_id = "{parent}"' for parent in LOADS[name])
-    columns = "".join(f', {parent}_id = "text(10)"' for parent in LOADS[name])
-    return f"""[loads.{name}]
-source = {{ path = "{name}.csv" }}
-table = "{name}"
-key = ["id"]
-columns = {{ id = "text(10)"{columns} }}
-references = {{ {references} }}
-"""
-
-
-def write(project: Project, name: str, parents: tuple[str, ...], rows: int) -> None:
-    header = ",".join(("id", *(f"{parent}_id" for parent in parents)))
-    lines = (",".join([str(n)] * (1 + len(parents))) for n in range(1, rows + 1))
-    (project.input / f"{name}.csv").write_text("\n".join([header, *lines]) + "\n")
 
 
 def statuses(run: RunSummary) -> dict[str, str]:
@@ -104,7 +89,7 @@ def small(folder: Path) -> Project:
     """The declared loads alone, on the embedded engine."""
     project = Project(folder, PIPELINE_FILE=str(folder / "pipeline.toml"))
     off = "".join(f"[sources.{name}]\nenabled = false\n" for name in BUILT_IN)
-    declarations = "\n".join(map(declared, LOADS))
+    declarations = "\n".join(declared(*load) for load in LOADS.items())
     (folder / "pipeline.toml").write_text(off + declarations, encoding="utf-8")
     for name, parents in LOADS.items():
         write(project, name, parents, 1)

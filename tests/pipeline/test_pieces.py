@@ -10,13 +10,19 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from cloud_servers import Cloud
-from piece_reading import assert_divided, assert_pieces_are_the_whole, read_piece, source_of
+from piece_reading import (
+    assert_divided,
+    assert_pieces_are_the_whole,
+    read_piece,
+    source_of,
+    to_read_again,
+)
 from pipeline_runs import write_csv
 
 from etl.engines.database import DatabaseManager
 from etl.errors import HeldBackError
 from etl.pipeline.own_sources import own_sources
-from etl.pipeline.pieces import pieces_of, recipe_of, take_outcomes, to_read_again
+from etl.pipeline.pieces import pieces_of, recipe_of, take_outcomes
 from etl.settings.config import Config, load_config
 from etl.sources.pieces import FilePart
 from etl.sources.watch import OrderProvenError

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from engines import Engine
+from load_projects import declared, write
 from pipeline_runs import Project
 
 from etl.engines.database import DatabaseManager
@@ -28,40 +29,24 @@ LOADS = {
 TABLES = {"customer": "customer_dim"}
 
 
-def declared(name: str) -> str:
-    references = ", ".join(f'{p}_id = "{TABLES.get(p, p)}"' for p in LOADS[name])
-    columns = "".join(f', {parent}_id = "text(50)"' for parent in LOADS[name])
-    return f"""[loads.{name}]
-source = {{ path = "{name}.csv" }}
-table = "{name}"
-key = ["id"]
-columns = {{ id = "text(10)"{columns} }}
-references = {{ {references} }}
-"""
-
-
 def project_in(folder: Path, workers: int) -> Project:
     """Ten loads: the built-in three, and seven of one's own."""
     made = Project(folder, LOAD_WORKERS=str(workers), RETRY_BACKOFF_FACTOR="0",
                    MAX_PLACEHOLDER_RATE="1")  # fmt: skip
     shutil.copytree(SAMPLE, made.input, dirs_exist_ok=True)
-    (folder / "pipeline.toml").write_text("\n".join(map(declared, LOADS)), encoding="utf-8")
-    for name in LOADS:
-        write(made, name, 2)
+    (folder / "pipeline.toml").write_text(
+        "\n".join(declared(*load, TABLES) for load in LOADS.items()), encoding="utf-8"
+    )
+    for name, parents in LOADS.items():
+        write(made, name, parents, 2)
     return made
-
-
-def write(project: Project, name: str, rows: int) -> None:
-    header = ",".join(("id", *(f"{parent}_id" for parent in LOADS[name])))
-    lines = (",".join([str(n)] * (1 + len(LOADS[name]))) for n in range(1, rows + 1))
-    (project.input / f"{name}.csv").write_text("\n".join([header, *lines]) + "\n")
 
 
 def fail_in_the_middle(project: Project) -> RunSummary:
     """A first run, and a second one without the file of the stores."""
     project.run()
-    for name in LOADS:
-        write(project, name, 3)
+    for name, parents in LOADS.items():
+        write(project, name, parents, 3)
     (project.input / "stores.csv").unlink()
     return project.run()
 
@@ -159,8 +144,8 @@ def test_a_lost_connection_harms_no_other_load(tmp_path: Path, what: str) -> Non
     project.run(*only("regions", "stores"))
     with DatabaseManager(project.connection_string) as db:
         db.execute(ONCE.format(name="kills", what=what))
-    for name in LOADS:
-        write(project, name, 3)
+    for name, parents in LOADS.items():
+        write(project, name, parents, 3)
     names = ("regions", "stores", "shifts", "suppliers")
     summary = project.run(*only(*names))
     assert {s.source: s.status for s in summary.sources} == dict.fromkeys(names, "loaded")
@@ -219,9 +204,9 @@ def test_first_loads_of_large_tables_with_one_parent_do_not_wait_for_each_other(
     project = project_in(tmp_path, 4)
     rows = "\n".join(f"{n},1" for n in range(LEAST_ROWS))
     names = ("depots", "shops", "stalls")
-    text = [declared("regions")]
+    text = [declared("regions", ())]
     for name in names:
-        text.append(declared("stores").replace("stores", name))
+        text.append(declared("stores", LOADS["stores"]).replace("stores", name))
         (project.input / f"{name}.csv").write_text(f"id,regions_id\n{rows}\n")
     (tmp_path / "pipeline.toml").write_text("\n".join(text))
     with caplog.at_level(logging.INFO, "etl.warehouse.filling"):

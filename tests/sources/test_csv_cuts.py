@@ -161,7 +161,7 @@ def test_a_file_that_was_written_since_it_was_cut_is_refused(tmp_path: Path) -> 
 
 
 def test_a_part_is_read_without_the_rest_of_the_file(tmp_path: Path) -> None:
-    """Bytes that are no text stand in the others."""
+    """Bytes that are no text are in the others."""
     good = "a,b\n" + "1,2\n" * 10
     path = written(tmp_path, good)
     cuts = cuts_of(path, 8)
