@@ -43,8 +43,8 @@ from etl.rules.frame_types import columns_of
 from etl.rules.record_keys import record_keys
 from etl.rules.records import Records, records_of, staged_from_records
 from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Column, Table
-from etl.settings.config import ProcessingConfig
 from etl.settings.history_options import HistoryOptions
+from etl.settings.sections.processing import ProcessingConfig
 from etl.sources.window import EVERYTHING
 from etl.warehouse.gate import Examined, pass_gate
 from etl.warehouse.intake import Intake, from_blocks, stage_source

@@ -72,15 +72,12 @@ from etl.quality.anomalies import detect_data_anomalies
 from etl.quality.checks import run_data_quality_checks
 from etl.resilience.circuit_breaker import CircuitBreaker
 from etl.resilience.retry import retry_with_backoff
-from etl.settings.config import (
-    AlertConfig,
-    Config,
-    DatabaseConfig,
-    FileConfig,
-    LoggingConfig,
-    ProcessingConfig,
-    load_config,
-)
+from etl.settings.config import Config, load_config
+from etl.settings.sections.alerts import AlertConfig
+from etl.settings.sections.database import DatabaseConfig
+from etl.settings.sections.files import FileConfig
+from etl.settings.sections.logging import LoggingConfig
+from etl.settings.sections.processing import ProcessingConfig
 from etl.warehouse.own_history import built_in_tables
 from etl.warehouse.own_loads import own_tables
 from etl.warehouse.state import forget_state, read_states, state_of

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 COMMAND = "nightly-etl"
+# Each has a folder, a warehouse and an .env file of its own.
+ENVIRONMENTS = ("dev", "test", "prod")
 _PACKAGE = Path(__file__).resolve().parent
 SAMPLE = _PACKAGE / "sample"  # the build puts it there: a checkout has none
 INSTALLED = SAMPLE.is_dir()

@@ -1,12 +1,12 @@
 """The settings as documentation: the table in docs/settings.md."""
 
-from etl.settings.config import settings_table
+from etl.settings.sections.section import declared
 
 
 def settings_markdown() -> str:
     """Return the table of settings as Markdown."""
     rows = ["| Setting | Default | What it does |", "|---|---|---|"]
-    for setting in settings_table():
+    for setting in declared().values():
         default = f"`{setting.default}`" if setting.default else ""
         text = f"{setting.help} (secret)" if setting.secret else setting.help
         rows.append(f"| `{setting.name}` | {default} | {text.replace('<', '&lt;')} |")

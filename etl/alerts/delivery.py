@@ -34,7 +34,7 @@ from etl.libraries import library
 from etl.resilience.circuit_breaker import CircuitBreaker
 from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import is_transient
-from etl.settings.config import AlertConfig
+from etl.settings.sections.alerts import AlertConfig
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 
 from etl import files
 from etl.files import open_private, write_atomically
-from etl.settings.config import AlertConfig
+from etl.settings.sections.alerts import AlertConfig
 
 T = TypeVar("T")
 

@@ -18,7 +18,8 @@ from etl.alerts.texts import NOT_DELIVERED, email_entry, service_entry, slack_en
 from etl.alerts.throttling import SENT, AlertThrottler
 from etl.history.runs import utc_now
 from etl.monitoring.logs import set_critical_handler
-from etl.settings.config import AlertConfig, LoggingConfig
+from etl.settings.sections.alerts import AlertConfig
+from etl.settings.sections.logging import LoggingConfig
 
 logger = logging.getLogger(__name__)
 

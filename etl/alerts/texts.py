@@ -12,7 +12,7 @@ from pathlib import Path
 from etl.alerts.alert import CRITICAL, ERROR, INFO, SUCCESS, WARNING, Alert
 from etl.alerts.cleaning import harmless
 from etl.process import peak_memory_mb
-from etl.settings.config import AlertConfig
+from etl.settings.sections.alerts import AlertConfig
 from etl.templates import templates
 from etl.words import counted, duration_words
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from etl.alerts.folder import DECISIONS_LOG, AlertFiles, AlertState
 from etl.errors import ConfigurationError
-from etl.settings.config import AlertConfig
+from etl.settings.sections.alerts import AlertConfig
 from etl.words import counted
 
 SENT, THROTTLED, FAILED = "SENT", "THROTTLED", "FAILED"

@@ -15,7 +15,7 @@ from typing import TextIO
 
 from etl.errors import ConfigurationError
 from etl.files import open_private
-from etl.settings.config import LoggingConfig
+from etl.settings.sections.logging import LoggingConfig
 from etl.traces import trace_of
 from etl.words import printable
 

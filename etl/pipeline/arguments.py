@@ -11,7 +11,7 @@ from typing import Any
 from etl.errors import ConfigurationError
 from etl.history.runs import BACKFILL, FULL_REFRESH, INCREMENTAL, ONE_DATE, REPROCESS
 from etl.pipeline.completion import SHELLS, completion_script
-from etl.places import COMMAND, command, is_called_by_name
+from etl.places import COMMAND, ENVIRONMENTS, command, is_called_by_name
 from etl.sources.window import EVERYTHING, Window, parse_day, since_watermark, whole_days
 from etl.version import VERSION
 
@@ -51,7 +51,6 @@ exit codes:
 """
 
 INIT = "init"
-ENVIRONMENTS = ("dev", "test", "prod")
 EXPORTS = ("csv", "parquet")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 GRAPHS = ("mermaid", "svg", "json")

@@ -30,7 +30,8 @@ from etl.pipeline.sources import Source
 from etl.pipeline.stages import LOADING
 from etl.rejects import Published, file_name, published, republish
 from etl.schema.tables import STAR_TABLES
-from etl.settings.config import masked_settings, settings_table
+from etl.settings.config import masked_settings
+from etl.settings.sections.section import declared
 from etl.sources.files import FileTrace, file_signature, trace_file
 from etl.warehouse.transactions import load_unchanged
 
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 # A full refresh looks at every record, whatever is known of its file.
 _MODES = (INCREMENTAL, ONE_DATE, BACKFILL)
 # What a load of a file depends on, besides `pipeline.toml`; where it lies is not among them.
-_SETTINGS = ("CSV_ENCODING", *(s.name for s in settings_table() if s.section == "processing"))
+_SETTINGS = ("CSV_ENCODING", *(s.name for s in declared().values() if s.section == "processing"))
 # Where it is written how a record is read and what becomes of it.
 _RULES = ("rules", "sources", "schema")
 _PACKAGE = Path(__file__).parents[1]

@@ -11,7 +11,8 @@ from etl.history.summary import RunSummary
 from etl.monitoring.logs import close_logging, log_context, setup_logging
 from etl.pipeline.arguments import Arguments, arguments_of_run
 from etl.pipeline.run import run_job
-from etl.settings.config import Config, LoggingConfig
+from etl.settings.config import Config
+from etl.settings.sections.logging import LoggingConfig
 
 logger = logging.getLogger(__name__)
 

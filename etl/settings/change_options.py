@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 # By type of a feed, the keys below that it has.
 FEEDS: Mapping[str, tuple[str, ...]] = {
@@ -44,6 +44,8 @@ Name = Annotated[str, Field(pattern=r"^([a-z0-9_]{1,63})?$")]
 
 class ChangeOptions(BaseModel):
     """What a source says whose records are changes."""
+
+    model_config = ConfigDict(defer_build=True)
 
     encodings: Mapping[str, ValueEncoding] = Field(
         default={},

@@ -1,6 +1,7 @@
 """The settings as a file to copy: `.env.example`."""
 
-from etl.settings.config import SECTIONS, settings_table
+from etl.settings.sections import SECTIONS
+from etl.settings.sections.section import declared
 
 _EXAMPLE_HEAD = """\
 # Settings of the pipeline. Copy this file to .env, which all environments read, or to .env.dev,
@@ -16,7 +17,7 @@ def env_example_text() -> str:
     text = _EXAMPLE_HEAD
     for section, fields in SECTIONS.items():
         text += f"\n# ---- {fields.__doc__} ----\n"
-        for setting in settings_table():
+        for setting in declared().values():
             if setting.section == section:
                 # some readers of .env files take a bare # for the start of a comment
                 value = f"'{setting.default}'" if "#" in setting.default else setting.default

@@ -15,7 +15,7 @@ OVERWRITES, WITH_PREVIOUS = 1, 3
 class HistoryOptions(BaseModel):
     """How versions of a row come about."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     valid_from: ColumnName | None = Field(
         default=None,
@@ -66,7 +66,7 @@ def _switch(given: Any) -> Any:
 class ChangeLogOptions(BaseModel):
     """How long the log of a table's changes is kept."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     days: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="days for which changes are kept; for good when left out"

@@ -105,7 +105,7 @@ DateOrder = Literal["day first", "month first"]
 class _Part(BaseModel):
     """A table of the file: nothing in it is unknown, and nothing changes later."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def texts_of(values: Mapping[str, str | int | float | bool]) -> dict[str, str]:
@@ -264,7 +264,7 @@ class _Cleaned(_Part):
 class BuiltInSource(SourceOptions, _Cleaned):
     """The source of a built-in load."""
 
-    guards: Guards = Guards()
+    guards: Guards = Field(default_factory=Guards)
     history: History = Field(
         default=None, description="keep every version of a row in a table beside: true, or how"
     )
@@ -292,7 +292,7 @@ class LoadOptions(_Cleaned):
         description="upsert by key, add every record, make the table anew, or keep every version",
     )
     history: HistoryOptions = Field(
-        default=HistoryOptions(), description="how versions come about, for mode history"
+        default_factory=HistoryOptions, description="how versions come about, for mode history"
     )
     changes: ChangeLog = Field(
         default=None, description="note who changed what in etl_row_change: true, or for how long"
@@ -322,7 +322,7 @@ class LoadOptions(_Cleaned):
         default={}, description="column = table it refers to"
     )
     rules: Mapping[str, Rule] = Field(default={}, description="conditions on each record")
-    guards: Guards = Guards()
+    guards: Guards = Field(default_factory=Guards)
 
 
 Dimension = Literal[
@@ -401,7 +401,7 @@ class PipelineFile:
             >>> NO_PIPELINE_FILE.source("customers").which
             'newest'
         """
-        return self.sources.get(name, BuiltInSource())
+        return self.sources.get(name, BuiltInSource.model_construct())
 
     def problem(self, place: Place, words: str) -> str:
         """Return what is wrong at a place of the file, with its line.
@@ -427,15 +427,15 @@ def json_schema() -> dict[str, Any]:
 
 
 class _Sources(_Part):
-    customers: BuiltInSource = BuiltInSource()
-    products: BuiltInSource = BuiltInSource()
-    sales: BuiltInSource = BuiltInSource()
+    customers: BuiltInSource = Field(default_factory=BuiltInSource)
+    products: BuiltInSource = Field(default_factory=BuiltInSource)
+    sales: BuiltInSource = Field(default_factory=BuiltInSource)
 
 
 class _Whole(_Part):
     """Sources and loads of the nightly ETL."""
 
-    sources: _Sources = _Sources()
+    sources: _Sources = Field(default_factory=_Sources)
     loads: Mapping[str, LoadOptions] = {}
     checks: Mapping[str, OwnCheck] = {}
-    scores: ScoreWeights = ScoreWeights()
+    scores: ScoreWeights = Field(default_factory=ScoreWeights)

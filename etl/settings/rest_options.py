@@ -49,7 +49,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Auth(_Part):
@@ -143,7 +143,7 @@ class RestOptions(_Part):
     params: Mapping[str, str | int | bool] = Field(
         default={}, description="parameters of every call"
     )
-    paging: Paging = Field(default=Paging(), description="how one page leads to the next")
+    paging: Paging = Field(default_factory=Paging, description="how one page leads to the next")
     each: str = Field(
         default="", description="member whose items become a record each, such as line_items"
     )

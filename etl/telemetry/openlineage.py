@@ -31,7 +31,8 @@ from etl.history.summary import RunSummary
 from etl.history.traced import Lineage
 from etl.schema.derived import inputs_of
 from etl.schema.tables import Table
-from etl.settings.config import Config, TelemetryConfig
+from etl.settings.config import Config
+from etl.settings.sections.telemetry import TelemetryConfig
 from etl.telemetry.datasets import Dataset, file_dataset, table_dataset
 from etl.telemetry.events import RunEnded, RunStarted
 from etl.version import VERSION

@@ -42,7 +42,9 @@ from etl.errors import (
 )
 from etl.monitoring.logs import close_logging, log_context, setup_logging
 from etl.resilience.retry import retry_with_backoff
-from etl.settings.config import AlertConfig, LoggingConfig, load_config
+from etl.settings.config import load_config
+from etl.settings.sections.alerts import AlertConfig
+from etl.settings.sections.logging import LoggingConfig
 
 if sys.platform != "win32":
     import resource

@@ -12,7 +12,7 @@ from etl.alerts.delivery import Delivery
 from etl.alerts.notifier import Notifier, service_alert
 from etl.errors import ConfigurationError
 from etl.monitoring.health.report import pipeline_health_check
-from etl.settings.config import AlertConfig
+from etl.settings.sections.alerts import AlertConfig
 
 # nothing of these tests is a matter of time
 PATIENT = Delivery(delivery_s=300, run_s=3000, sleep=lambda _: None)

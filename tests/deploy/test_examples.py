@@ -11,7 +11,7 @@ import yaml
 
 from etl.errors import EXIT_ATTENTION, EXIT_USAGE
 from etl.pipeline.arguments import parse_arguments
-from etl.settings.config import settings_table
+from etl.settings.sections.section import declared
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -55,7 +55,7 @@ def test_the_image_copies_what_there_is_and_sets_what_is_a_setting() -> None:
     text = (DEPLOY / "kubernetes" / "Dockerfile").read_text(encoding="utf-8")
     for name in re.findall(r"-r (\S+)", text):
         assert (ROOT / name).exists()
-    known = {setting.name for setting in settings_table()} | {"PYTHONUNBUFFERED"}
+    known = set(declared()) | {"PYTHONUNBUFFERED"}
     (variables,) = re.findall(r"^ENV (.*)$", text, re.MULTILINE)
     assert set(re.findall(r"([A-Z_]+)=", variables)) <= known
     assert re.search(r"^USER 10001$", text, re.MULTILINE)

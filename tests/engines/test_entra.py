@@ -10,8 +10,9 @@ import pytest
 
 from etl.engines import entra, mssql_driver, odbc
 from etl.errors import ConfigurationError, LoadingError
-from etl.settings.config import SettingsError, load_config
+from etl.settings.config import load_config
 from etl.settings.connection_strings import parse
+from etl.settings.sections.section import SettingsError
 
 SECRET = "hunter2;}x"  # noqa: S105  # of nobody
 BASE = {"DB_SERVER": "sql1.database.windows.net", "DB_DATABASE": "dwh"}

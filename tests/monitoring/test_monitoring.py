@@ -29,7 +29,7 @@ from etl.monitoring.logs import (
 )
 from etl.monitoring.metrics import ETLMetrics
 from etl.resilience.retry import retry_with_backoff
-from etl.settings.config import LoggingConfig
+from etl.settings.sections.logging import LoggingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ from pipeline_runs import Project, command
 from data_loading import DatabaseManager, load_frame
 from etl.errors import LoadingError
 from etl.history.summary import RunSummary
-from etl.settings.config import SettingsError
+from etl.settings.sections.section import SettingsError
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "input"
 NEVER = datetime(9999, 12, 31)

@@ -11,8 +11,8 @@ import render_docs
 
 from etl.findings import FINDINGS
 from etl.pipeline.arguments import build_parser, check_arguments, parse_arguments
-from etl.settings.config import settings_table
 from etl.settings.example import env_example_text
+from etl.settings.sections.section import declared
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -165,7 +165,7 @@ def words(row: str) -> list[str]:
 
 
 def test_every_setting_that_is_named_exists() -> None:
-    known = {setting.name for setting in settings_table()}
+    known = set(declared())
     named = set(re.findall(r"`((?:[A-Z]+_)+[A-Z]+)(?:=[^`]*)?`", TEXT))
     others = {"READ_COMMITTED_SNAPSHOT", "NOT_DELIVERED", "PREVENT_UNSAFE_DB_CONNECTIONS"}
     others |= {"OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_EXPORTER_OTLP_HEADERS"}

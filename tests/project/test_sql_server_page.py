@@ -13,8 +13,9 @@ from etl.engines.database import DatabaseManager
 from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.errors import EXIT_OK, LoadingError
 from etl.pipeline.arguments import check_arguments, parse_arguments
-from etl.settings.config import Config, load_config, settings_table
+from etl.settings.config import Config, load_config
 from etl.settings.connection_strings import parse
+from etl.settings.sections.section import declared
 from etl.sources.sales import sales_query
 from etl.warehouse.tables import schema_script
 
@@ -115,7 +116,7 @@ def test_every_setting_that_is_named_exists() -> None:
     named = set(re.findall(r"`([A-Z]+_[A-Z_]+)(?:=[^`]*)?`", SECTION)) - {"READ_COMMITTED_SNAPSHOT"}
     named = {name for name in named if not name.startswith("TEST_")}
     assert named
-    assert named <= {setting.name for setting in settings_table()}
+    assert named <= set(declared())
 
 
 def test_the_end_of_the_summary_is_the_one_that_the_program_prints() -> None:

@@ -18,21 +18,16 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from etl.errors import EXIT_USAGE, ConfigurationError
-from etl.settings import config
-from etl.settings.config import (
-    AlertConfig,
-    Config,
-    DatabaseConfig,
-    LoggingConfig,
-    ProcessingConfig,
-    load_config,
-    masked_settings,
-    secrets_of,
-    settings_table,
-)
+from etl.settings.config import Config, load_config, masked_settings, secrets_of
 from etl.settings.connection_strings import braced, parse
 from etl.settings.example import env_example_text
 from etl.settings.layers import read_layers
+from etl.settings.sections import SECTIONS
+from etl.settings.sections.alerts import AlertConfig
+from etl.settings.sections.database import DatabaseConfig
+from etl.settings.sections.logging import LoggingConfig
+from etl.settings.sections.processing import ProcessingConfig
+from etl.settings.sections.section import declared
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -194,23 +189,23 @@ def odbc(**environ: str) -> dict[str, str]:
 
 
 def test_every_setting_is_declared_exactly_once() -> None:
-    assert sorted(setting.name for setting in settings_table()) == sorted(NAMES)
+    assert sorted(declared()) == sorted(NAMES)
 
 
 def test_every_setting_has_one_line_of_help_and_says_what_it_can_be() -> None:
-    for setting in settings_table():
+    for setting in declared().values():
         assert setting.help, setting.name
         assert setting.type, setting.name
         assert "\n" not in setting.help + setting.type
 
 
 def test_passwords_webhooks_and_connection_strings_are_secret() -> None:
-    assert {setting.name for setting in settings_table() if setting.secret} == SECRETS
+    assert {setting.name for setting in declared().values() if setting.secret} == SECRETS
 
 
 def test_each_setting_is_an_attribute_of_its_section() -> None:
     loaded = load()
-    for setting in settings_table():
+    for setting in declared().values():
         assert hasattr(getattr(loaded, setting.section), setting.name.lower())
 
 
@@ -318,7 +313,7 @@ def test_the_real_process_environment_is_read_when_none_is_given(
     assert loaded.alerts.alert_email_to == ("a@x.org", "b@x.org")
 
 
-@pytest.mark.parametrize("section", config.SECTIONS.values())
+@pytest.mark.parametrize("section", SECTIONS.values())
 def test_each_section_can_be_made_with_no_arguments(
     section: type[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -726,10 +721,10 @@ def secret_settings(secret: str) -> dict[str, str]:
 @given(secrets)
 def test_a_secret_is_in_no_text_of_a_configuration(secret: str) -> None:
     loaded = load(**secret_settings(secret))
-    sections = [getattr(loaded, name) for name in config.SECTIONS]
+    sections = [getattr(loaded, name) for name in SECTIONS]
     shown = [repr(loaded), str(loaded), str(masked_settings(loaded))]
     shown += [str(section.model_dump()) + section.model_dump_json() for section in sections]
-    settings = {setting.name: setting for setting in settings_table()}
+    settings = declared()
     environ = secret_settings(secret)
     shown.append(repr(read_layers(settings, base_dir=ROOT, environ=environ)))
     assert "s3cr3t" not in "".join(shown)
@@ -783,7 +778,7 @@ def test_the_example_file_with_everything_uncommented_changes_nothing(tmp_path: 
 
 def test_the_example_file_holds_one_line_of_help_and_one_commented_line_per_setting() -> None:
     blocks = env_example_text().split("\n\n")
-    for setting in settings_table():
+    for setting in declared().values():
         (block,) = [block for block in blocks if f"\n#{setting.name}=" in block]
         assert block.startswith(f"# {setting.help}\n")
 
@@ -792,7 +787,7 @@ def test_the_markdown_table_has_a_row_per_setting() -> None:
     head, rule, *rows = setting_docs.settings_markdown().splitlines()
     assert head == "| Setting | Default | What it does |"
     assert rule == "|---|---|---|"
-    assert [row.split("`")[1] for row in rows] == [setting.name for setting in settings_table()]
+    assert [row.split("`")[1] for row in rows] == list(declared())
     assert all(row.count("|") == 4 for row in rows)
     assert "| `CHUNK_ROWS` | `50000` |" in "\n".join(rows)
 
