@@ -42,7 +42,8 @@ from etl.rules.blocks import LoadBlock
 from etl.rules.frame_types import columns_of
 from etl.rules.record_keys import record_keys
 from etl.rules.records import Records, records_of, staged_from_records
-from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Column, Table
+from etl.schema.star import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES
+from etl.schema.table import Column, Table
 from etl.settings.history_options import HistoryOptions
 from etl.settings.sections.processing import ProcessingConfig
 from etl.sources.window import EVERYTHING

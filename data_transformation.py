@@ -27,7 +27,8 @@ from etl.rules.records import Records, block_from_records, records_of
 from etl.rules.sales import transform_sales
 from etl.schema.arrow import arrow_schema
 from etl.schema.source_columns import COMPLETED, CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
-from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Role, Table
+from etl.schema.star import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT
+from etl.schema.table import Role, Table
 from etl.warehouse import restated, staging_sql, star_sql
 
 logger = logging.getLogger(__name__)

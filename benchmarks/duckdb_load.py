@@ -39,7 +39,8 @@ sys.path.append(str(ROOT))
 
 from etl.engines.dialect import quoted, sql_type
 from etl.engines.duckdb import DUCKDB
-from etl.schema.tables import STAR_TABLES, Role, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Role, Table
 
 SEED = 20240120
 _PACKAGES = ("dlt", "pandas", "adbc_driver_manager")

@@ -21,16 +21,11 @@ sys.path.insert(0, str(ROOT))
 
 from etl.engines.database import DatabaseManager  # the path comes first
 from etl.history.runs import Staged
-from etl.schema.tables import (
-    STAR_TABLES,
-    Column,
-    Kind,
-    Role,
-    Table,
-    staging_table,
-)
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Column, Kind, Role, Table
 from etl.schema.versioned import versioned
 from etl.schema.versions import Versions
+from etl.schema.work_tables import staging_table
 from etl.warehouse.tables import create_tables
 from etl.warehouse.versions import keep_versions
 

@@ -32,7 +32,7 @@ from etl.history.mart_outcomes import MartOutcome  # noqa: E402
 from etl.history.runs import utc_now  # noqa: E402
 from etl.marts.build import Builder  # noqa: E402
 from etl.marts.plan import MartPlan, plan_marts  # noqa: E402
-from etl.schema.tables import STAR_TABLES  # noqa: E402
+from etl.schema.star import STAR_TABLES  # noqa: E402
 from etl.warehouse.tables import create_tables  # noqa: E402
 
 WANTED = 1.5

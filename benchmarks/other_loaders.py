@@ -22,7 +22,8 @@ sys.path.append(str(ROOT))
 from etl.rules.customers import transform_customers
 from etl.rules.products import transform_products
 from etl.rules.sales import transform_sales
-from etl.schema.tables import STAR_TABLES, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Table
 from etl.sources.customers import read_customers
 from etl.sources.products import read_products
 from etl.sources.sales import CSV_SCHEME, read_sales

@@ -27,7 +27,7 @@ from rich.console import Console
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from etl.engines.database import DatabaseManager  # noqa: E402  # the path comes first
-from etl.schema.tables import SALES_FACT  # noqa: E402
+from etl.schema.star import SALES_FACT  # noqa: E402
 from etl.warehouse import filling  # noqa: E402
 from etl.warehouse.tables import create_tables  # noqa: E402
 

@@ -34,7 +34,8 @@ from etl.engines.dialect import Dialect, quoted
 from etl.history.summary import RunSummary
 from etl.pipeline.arguments import parse_arguments
 from etl.rules.customers import transform_customers
-from etl.schema.tables import CUSTOMER_DIM, Column, Kind, Role
+from etl.schema.star import CUSTOMER_DIM
+from etl.schema.table import Column, Kind, Role
 from etl.settings.config import load_config
 from etl.sources.customers import read_customers
 from etl_pipeline import run_etl_pipeline

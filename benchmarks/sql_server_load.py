@@ -25,7 +25,7 @@ from server_load import COLUMNS, FIRST, RERUN, Comparison, Dlt, Place, Ratio, To
 from etl.engines import odbc
 from etl.engines.odbc import installed_drivers
 from etl.engines.sql_server_dialect import SQL_SERVER
-from etl.schema.tables import Column, Kind
+from etl.schema.table import Column, Kind
 from etl.settings.connection_strings import joined, masked, parse
 
 VARIABLE = "TEST_SQLSERVER_CONNECTION_STRING"

@@ -38,7 +38,8 @@ from server_load import SEED, Place
 from etl.engines import odbc
 from etl.engines.dialect import quoted, sql_type
 from etl.engines.sql_server_dialect import SQL_SERVER
-from etl.schema.tables import STAR_TABLES, Column, Kind, Role, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Column, Kind, Role, Table
 
 _CONNECTION = "BENCHMARK_CONNECTION"
 SCRIPT = "benchmarks/sql_server_star.py"

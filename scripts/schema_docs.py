@@ -1,6 +1,7 @@
 """The tables as documentation: the data dictionary in the README."""
 
-from etl.schema.tables import ALL_TABLES, Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
+from etl.schema.tables import ALL_TABLES
 from etl.schema.views import HISTORY_VIEWS, VIEWS, View
 
 

@@ -18,7 +18,8 @@ from etl.engines.engine import Access
 from etl.history.summary import RunSummary
 from etl.pipeline.arguments import parse_arguments
 from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS
-from etl.schema.tables import STAR_TABLES, Role
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Role
 from etl.settings.config import Config, load_config
 from etl_pipeline import main, run_etl_pipeline
 

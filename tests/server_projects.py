@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline_runs import Project
 
-from etl.schema.tables import STAR_TABLES
+from etl.schema.star import STAR_TABLES
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "input"
 Tables = dict[str, list[dict[str, Any]]]

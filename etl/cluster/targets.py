@@ -16,7 +16,7 @@ import pyarrow as pa
 from etl.cluster.parts import PartFile
 from etl.engines.database import DatabaseManager
 from etl.engines.engine import Access
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.warehouse.shared_staging import Attempt, StagedShare
 from etl.warehouse.staging import Refused, Staging
 

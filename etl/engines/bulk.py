@@ -14,7 +14,7 @@ from etl.engines.dialect import quoted_table
 from etl.engines.engine import Part
 from etl.errors import LoadingError
 from etl.schema.arrow import arrow_type
-from etl.schema.tables import Kind, Table
+from etl.schema.table import Kind, Table
 from etl.settings.connection_strings import joined, parse
 
 # Below 8,000 bytes the package fails ("dest is out of bounds"); encrypted, 16,383 is the most.
@@ -83,7 +83,7 @@ def with_constants(table: Table, parts: Sequence[Part]) -> pa.Table:
     """Return blocks and their constants as one table, in the types of the columns.
 
     Example:
-        >>> from etl.schema.tables import Column
+        >>> from etl.schema.table import Column
         >>> columns = Column("run", "", Kind.TEXT, width=9), Column("n", "", Kind.INTEGER)
         >>> rows = pa.record_batch({"n": [1, 2]})
         >>> with_constants(Table("t", "", (), columns), [(rows, {"run": "r"})]).to_pydict()

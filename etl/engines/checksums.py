@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.engines.dialect import Dialect, quoted
-from etl.schema.tables import WIDEST_TEXT, Column, Kind, Role, Table
+from etl.schema.columns import WIDEST_TEXT
+from etl.schema.table import Column, Kind, Role, Table
 
 _DAY_ZERO = (date(2000, 1, 1) - date(1970, 1, 1)).days
 _MICROSECONDS_A_DAY = 86_400_000_000
@@ -50,7 +51,7 @@ def block_checksum(table: Table, block: pa.RecordBatch, encoding: str) -> list[i
 
     Example:
         >>> from etl.schema.arrow import staged_schema
-        >>> from etl.schema.tables import PRODUCT_DIM
+        >>> from etl.schema.star import PRODUCT_DIM
         >>> schema = staged_schema(PRODUCT_DIM)
         >>> block = pa.Table.from_pylist([{"quantity": 3}], schema=schema).to_batches()[0]
         >>> rows, texts, price, cost, quantity, inferred = block_checksum(

@@ -35,7 +35,7 @@ from etl.errors import (
 from etl.resilience.circuit_breaker import CircuitBreaker
 from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import is_lock_wait, is_transient
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.settings.config import Config
 
 if TYPE_CHECKING:

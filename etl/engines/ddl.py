@@ -11,7 +11,7 @@ from etl.engines.dialect import (
     temporary,
     text_literal,
 )
-from etl.schema.tables import Column, Default, Index, Table
+from etl.schema.table import Column, Default, Index, Table
 from etl.schema.versioned import VERSION_ID
 from etl.schema.views import Note, Shown, View
 
@@ -198,7 +198,8 @@ def add_column(dialect: Dialect, table: Table, column: Column) -> str:
     Example:
         >>> from etl.engines.postgresql_dialect import POSTGRESQL
         >>> from etl.engines.sql_server_dialect import SQL_SERVER
-        >>> from etl.schema.tables import CUSTOMER_DIM, ETL_LOAD
+        >>> from etl.schema.audit import ETL_LOAD
+        >>> from etl.schema.star import CUSTOMER_DIM
         >>> add_column(POSTGRESQL, CUSTOMER_DIM, CUSTOMER_DIM.column("phone"))
         'ALTER TABLE "customer_dim" ADD COLUMN "phone" VARCHAR(50) NULL;'
         >>> add_column(SQL_SERVER, ETL_LOAD, ETL_LOAD.column("batches"))

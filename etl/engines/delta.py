@@ -24,7 +24,7 @@ from etl.engines.lake_place import FORM, LakePlace, delta, is_lake, lake_place
 from etl.engines.lake_tables import Lake
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.files import write_atomically
-from etl.schema.tables import Table
+from etl.schema.table import Table
 
 logger = logging.getLogger(__name__)
 

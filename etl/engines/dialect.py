@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from etl.engines.adoption import MADE_BY_LOADS, Adoption
 from etl.engines.schemas import NO_SCHEMAS, Schemas
-from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
+from etl.schema.columns import WIDEST_TEXT
+from etl.schema.table import Column, Kind, Table
 from etl.schema.versioned import VALID_FROM
 
 
@@ -257,7 +258,7 @@ def sql_type(dialect: Dialect, column: Column) -> str:
 
     Example:
         >>> from etl.engines.sql_server_dialect import SQL_SERVER
-        >>> from etl.schema.tables import SALES_FACT
+        >>> from etl.schema.star import SALES_FACT
         >>> sql_type(SQL_SERVER, SALES_FACT.column("customer_id"))
         'NVARCHAR(50) COLLATE Latin1_General_100_BIN2'
     """
@@ -289,7 +290,8 @@ def record_key(dialect: Dialect, table: Table, alias: str) -> str:
 
     Example:
         >>> from etl.engines.duckdb import DUCKDB
-        >>> from etl.schema.tables import CUSTOMER_DIM, ETL_LINEAGE
+        >>> from etl.schema.audit import ETL_LINEAGE
+        >>> from etl.schema.star import CUSTOMER_DIM
         >>> record_key(DUCKDB, CUSTOMER_DIM, "target"), record_key(DUCKDB, ETL_LINEAGE, "t")
         ('target."customer_id"', 'CONCAT(t."run_id", \'|\', t."table_name")')
     """
@@ -421,7 +423,7 @@ def insert_rows(table: Table, rows: int) -> str:
 
     Example:
         >>> from dataclasses import replace
-        >>> from etl.schema.tables import ETL_SETTING
+        >>> from etl.schema.audit import ETL_SETTING
         >>> insert_rows(replace(ETL_SETTING, columns=ETL_SETTING.columns[:2]), 2)
         'INSERT INTO "etl_setting" ("table_name", "setting") VALUES (?, ?), (?, ?);'
     """

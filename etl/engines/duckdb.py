@@ -27,7 +27,7 @@ from etl.engines.engine import (
 )
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.files import AtomicFile
-from etl.schema.tables import Kind, Table
+from etl.schema.table import Kind, Table
 
 logger = logging.getLogger(__name__)
 

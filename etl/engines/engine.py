@@ -16,7 +16,7 @@ from etl.engines.dialect import Dialect
 from etl.engines.schemas import NO_SCHEMAS, Schemas
 from etl.errors import ETLError, LoadingError
 from etl.resilience.transient import NO_CODES, ErrorCodes
-from etl.schema.tables import Table
+from etl.schema.table import Table
 
 # A block, and the constants that each of its rows gets.
 Part = tuple[pa.RecordBatch, Mapping[str, object]]

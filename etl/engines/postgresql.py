@@ -23,7 +23,7 @@ from etl.engines.postgresql_client import (
 from etl.engines.postgresql_dialect import POSTGRESQL, in_schemas, search_path
 from etl.engines.postgresql_reader import PostgresReader
 from etl.errors import LoadingError, WarehouseInUseError
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.settings.connection_strings import url_parts
 
 _CANCEL_TIMEOUT_S = 5.0

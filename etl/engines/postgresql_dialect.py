@@ -5,7 +5,7 @@ from dataclasses import replace
 from etl.engines import adoption
 from etl.engines.dialect import CATALOG, Dialect, quoted, text_literal
 from etl.engines.schemas import Schemas
-from etl.schema.tables import Kind
+from etl.schema.table import Kind
 
 # Foreign keys first, and the keys that they need last.
 _INDEXES = """SELECT "drop", "make", "rank" = 1 FROM (

@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from etl.schema.tables import ALL_TABLES, MART_TABLES
+from etl.schema.audit import MART_TABLES
+from etl.schema.tables import ALL_TABLES
 from etl.settings.config import Config
 
 # A name where a table is named. Columns, aliases and indexes never stand behind these words, and

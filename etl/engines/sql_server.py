@@ -27,7 +27,7 @@ from etl.engines.sql_server_inserts import (
 )
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.resilience.transient import error_codes
-from etl.schema.tables import Column, Table
+from etl.schema.table import Column, Table
 from etl.settings.connection_strings import parse
 
 LOCK_NAME = "etl_pipeline"

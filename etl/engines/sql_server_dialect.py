@@ -5,7 +5,7 @@ from dataclasses import replace
 from etl.engines import adoption
 from etl.engines.dialect import CATALOG, Dialect, text_literal
 from etl.engines.schemas import Schemas
-from etl.schema.tables import Kind
+from etl.schema.table import Kind
 
 # CREATE SCHEMA too.
 _CREATE_SCHEMA = "IF SCHEMA_ID(N'{schema}') IS NULL\nEXEC(N'CREATE SCHEMA {quoted};');"

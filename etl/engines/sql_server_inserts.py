@@ -6,7 +6,8 @@ import pyarrow as pa
 
 from etl.engines.dialect import quoted, quoted_table
 from etl.engines.odbc import SqlType
-from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
+from etl.schema.columns import WIDEST_TEXT
+from etl.schema.table import Column, Kind, Table
 
 # The driver gets an array for each column of an insert; this bounds all of them, in bytes.
 ARRAY_BYTES = 16 * 1024 * 1024
@@ -19,7 +20,7 @@ def insert_text(table: Table, columns: Sequence[Column], flags: Mapping[str, obj
     keeps one plan for it.
 
     Example:
-        >>> from etl.schema.tables import CUSTOMER_DIM
+        >>> from etl.schema.star import CUSTOMER_DIM
         >>> insert_text(CUSTOMER_DIM, CUSTOMER_DIM.columns[:1], {"is_inferred": False})
         'INSERT INTO "customer_dim" ("is_inferred", "customer_id") VALUES (0, ?);'
     """

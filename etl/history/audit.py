@@ -24,7 +24,8 @@ from etl.history.runs import (
     RunPlan,
     run_id_after,
 )
-from etl.schema.tables import ETL_COLUMN_CHANGE, ETL_LOAD, ETL_RUN, Table
+from etl.schema.audit import ETL_COLUMN_CHANGE, ETL_LOAD, ETL_RUN
+from etl.schema.table import Table
 from etl.sources.window import EVERYTHING, Window
 
 RUNNING = "running"

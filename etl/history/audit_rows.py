@@ -10,7 +10,7 @@ from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.schema.arrow import arrow_schema
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
 
 T = TypeVar("T")
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.rejects import DUPLICATE, MALFORMED, REASON_COLUMNS, RETURN, places
-from etl.schema.tables import ETL_DEAD_LETTER, Table
+from etl.schema.audit import ETL_DEAD_LETTER
+from etl.schema.table import Table
 
 OPEN = "open"
 PERSON = "person"

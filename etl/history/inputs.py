@@ -12,7 +12,8 @@ from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import listed, quoted
 from etl.history.runs import Input, LoadCounts
-from etl.schema.tables import ETL_INPUT, Table
+from etl.schema.audit import ETL_INPUT
+from etl.schema.table import Table
 
 
 @dataclass(frozen=True)

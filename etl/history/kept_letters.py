@@ -18,7 +18,8 @@ from etl.history.dead_letters import (
 )
 from etl.history.letter_counts import LetterCounts
 from etl.history.runs import Staged
-from etl.schema.tables import ETL_DEAD_LETTER, Table
+from etl.schema.audit import ETL_DEAD_LETTER
+from etl.schema.table import Table
 
 _NEWEST = 2**62  # behind every row of a source
 _COLUMNS = listed([ETL_DEAD_LETTER.column(each.name) for each in fields(Letter)])

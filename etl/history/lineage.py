@@ -15,7 +15,8 @@ from etl.history.outcomes import Reject
 from etl.history.runs import LoadCounts, utc_now
 from etl.history.sketches import Sketch
 from etl.history.traced import Lineage
-from etl.schema.tables import ETL_LINEAGE, ETL_LINEAGE_FILE, Table
+from etl.schema.audit import ETL_LINEAGE, ETL_LINEAGE_FILE
+from etl.schema.table import Table
 from etl.sources.files import FileTrace
 from etl.sources.window import EVERYTHING, AnyWindow, Window
 

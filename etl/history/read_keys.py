@@ -21,7 +21,9 @@ from etl.history.runs import (
     run_id_after,
 )
 from etl.rules.columns import storable_keys
-from etl.schema.tables import KEY_WIDTH, Kind, Table, corrected_key_table, key_text_width
+from etl.schema.columns import KEY_WIDTH
+from etl.schema.table import Kind, Table
+from etl.schema.work_tables import corrected_key_table, key_text_width
 from etl.sources.window import counts_up
 
 # For how many days it is known which keys were rejected, unless it is set.

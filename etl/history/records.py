@@ -15,7 +15,8 @@ from etl.history.lineage import Ledger
 from etl.history.outcomes import SourceOutcome
 from etl.history.runs import REPROCESS, RunPlan, run_id_after, utc_now
 from etl.history.summary import RunSummary
-from etl.schema.tables import STAR_TABLES, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Table
 from etl.settings.config import Config, secrets_of
 from etl.settings.connection_strings import masked
 from etl.sources.window import Window

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.sources.window import EVERYTHING, AnyWindow, Window
 
 INCREMENTAL = "incremental"

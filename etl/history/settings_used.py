@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from etl.engines.database import DatabaseManager
 from etl.history.audit_rows import write_rows
 from etl.history.runs import RunPlan
-from etl.schema.tables import ETL_SETTING, Table
+from etl.schema.audit import ETL_SETTING
+from etl.schema.table import Table
 
 
 def record_settings(

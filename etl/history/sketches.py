@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.schema.tables import Column, Kind, Role, Table
+from etl.schema.table import Column, Kind, Role, Table
 
 NUMBERS, VALUES, LENGTHS = "numbers", "values", "lengths"
 _MOST_VALUES = 40

@@ -9,7 +9,8 @@ from datetime import datetime
 from etl.engines.database import DatabaseManager
 from etl.history.audit_rows import forget, write_row
 from etl.history.runs import RunPlan
-from etl.schema.tables import ETL_POSITION, ETL_WATERMARK, Feed, Table
+from etl.schema.audit import ETL_POSITION, ETL_WATERMARK
+from etl.schema.table import Feed, Table
 
 
 def read_watermark(db: DatabaseManager, table: Table) -> datetime | None:

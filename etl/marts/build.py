@@ -19,14 +19,9 @@ from etl.history.mart_outcomes import BUILT, CURRENT, UPDATED, MartOutcome
 from etl.history.runs import utc_now
 from etl.marts.plan import Mart, MartPlan
 from etl.marts.statements import GRAINS
-from etl.schema.tables import (
-    ETL_MART,
-    ETL_TOUCHED,
-    MART_TABLES,
-    STAR_TABLES,
-    Table,
-    referrers,
-)
+from etl.schema.audit import ETL_MART, ETL_TOUCHED, MART_TABLES
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Table, referrers
 from etl.schema.views import notes_of
 from etl.warehouse.tables import Catalog, read_catalog
 

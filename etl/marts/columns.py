@@ -11,7 +11,8 @@ from etl.engines.dialect import quoted
 from etl.errors import LoadingError
 from etl.marts.files import MartError
 from etl.marts.queries import Query, sqlglot
-from etl.schema.tables import WIDEST_TEXT, Column, Kind, Table
+from etl.schema.columns import WIDEST_TEXT
+from etl.schema.table import Column, Kind, Table
 from etl.schema.views import VIEWS
 
 _TYPE = re.compile(r"(\w+)(?:\((\d+),\s*(\d+)\))?.*")

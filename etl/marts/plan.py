@@ -10,7 +10,9 @@ from etl.marts.files import MartError, MartFile, mart_paths, read_mart
 from etl.marts.graph import MartNode, after_of
 from etl.marts.queries import Broken, Query, queries_of
 from etl.marts.statements import Statements
-from etl.schema.tables import AUDIT_TABLES, MART_TABLES, Table, derived_tables
+from etl.schema.audit import AUDIT_TABLES, MART_TABLES
+from etl.schema.table import Table
+from etl.schema.tables import derived_tables
 
 
 @dataclass(frozen=True)

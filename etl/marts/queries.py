@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import Any
 
 from etl.marts.files import MartError, MartFile
-from etl.schema.tables import DATE_DIM, SALES_FACT, STAR_TABLES, Table
+from etl.schema.star import DATE_DIM, SALES_FACT, STAR_TABLES
+from etl.schema.table import Table
 from etl.schema.views import VIEWS
 from etl.settings.pipeline_checks import nearest
 

@@ -9,7 +9,9 @@ from etl.engines.ddl import create_temporary_as
 from etl.engines.dialect import Dialect, quoted, quoted_table, temporary, text_literal
 from etl.marts.files import MartError
 from etl.marts.queries import Query, line_of, sqlglot
-from etl.schema.tables import ETL_TOUCHED, SALES_FACT, STAR_TABLES, Table, referrers
+from etl.schema.audit import ETL_TOUCHED
+from etl.schema.star import SALES_FACT, STAR_TABLES
+from etl.schema.table import Table, referrers
 from etl.warehouse.touched import PLACES
 
 _SQLGLOT_NAMES = {"DuckDB": "duckdb", "PostgreSQL": "postgres", "SQL Server": "tsql"}

@@ -9,7 +9,7 @@ from etl.history.records import journal_path
 from etl.history.summary import RunSummary
 from etl.marts.graph import mart_nodes
 from etl.reports.load_graph import Node, mermaid, svg, with_last_run
-from etl.schema.tables import STAR_TABLES
+from etl.schema.star import STAR_TABLES
 from etl.settings.config import Config
 from etl.settings.pipeline_checks import arrows
 

@@ -16,7 +16,9 @@ from etl.pipeline.sources import Source, further_names
 from etl.rejects import REASON_COLUMNS, one_block, reject_schema
 from etl.rules.blocks import LoadBlock
 from etl.rules.declared import MADE_UP, Declaration, transform_declared
-from etl.schema.tables import STAR_TABLES, WIDEST_TEXT, Column, Kind, Table
+from etl.schema.columns import WIDEST_TEXT
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Column, Kind, Table
 from etl.settings.config import Config
 from etl.settings.pipeline_file import PipelineFile
 from etl.settings.pipeline_reading import PipelineFileError

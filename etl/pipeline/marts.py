@@ -16,7 +16,7 @@ from etl.pipeline.arguments import Arguments
 from etl.pipeline.context import RunContext
 from etl.pipeline.kept_columns import star_tables
 from etl.pipeline.progress import BUILDING
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.settings.config import Config
 
 logger = logging.getLogger(__name__)

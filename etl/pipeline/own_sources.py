@@ -13,7 +13,7 @@ from etl.rules.changes import transform_changes
 from etl.rules.columns import read_bigints
 from etl.rules.dates import DateReading, read_timestamps
 from etl.rules.declared import read_keys, transform_declared
-from etl.schema.tables import Kind
+from etl.schema.table import Kind
 from etl.settings.config import Config
 from etl.sources.csv_header import listed
 from etl.sources.declared import Records, files_of

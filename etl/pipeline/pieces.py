@@ -15,7 +15,7 @@ from etl.pipeline.own_sources import own_sources
 from etl.pipeline.sources import Feed, Source, sources_of
 from etl.rules.blocks import Block
 from etl.rules.dates import DateOrder
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.settings.config import Config
 from etl.sources.declared import CsvRecords, JsonRecords, Records
 from etl.sources.division import FileDivision, QueryDivision

@@ -28,7 +28,8 @@ from etl.pipeline.sources import Source, corrected_source, read_anew, rule_setti
 from etl.quality.rules import newest_sale
 from etl.rules.record_keys import record_keys
 from etl.schema.source_columns import SOURCE_COLUMNS
-from etl.schema.tables import SALES_FACT, Table
+from etl.schema.star import SALES_FACT
+from etl.schema.table import Table
 from etl.settings.config import Config
 from etl.sources.corrected import CorrectedFile, read_corrected
 from etl.sources.window import (

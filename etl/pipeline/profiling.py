@@ -25,7 +25,7 @@ from etl.profile.findings import findings
 from etl.profile.look import Counting, profile_named, profile_table
 from etl.profile.report import file_stem, write_profile
 from etl.reports.page import shortened
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.settings.config import Config
 from etl.words import count_words, counted, percent_words, printable
 

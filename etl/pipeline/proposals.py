@@ -13,7 +13,8 @@ from etl.pipeline.known_names import columns_named, defaults_of, likeness
 from etl.rules.columns import clean_text
 from etl.rules.found_types import LOOKS_LIKE_KEY, TypeFinder
 from etl.rules.texts import has_decimal_comma
-from etl.schema.tables import KEY_WIDTH, Column, Kind
+from etl.schema.columns import KEY_WIDTH
+from etl.schema.table import Column, Kind
 from etl.settings.pipeline_checks import NAME_WIDTH
 from etl.sources.any_file import any_file
 from etl.sources.csv_header import comparable, listed

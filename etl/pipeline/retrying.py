@@ -20,7 +20,7 @@ from etl.rules.blocks import Block, LoadBlock
 from etl.rules.cleaning import NOTHING_TO_CLEAN
 from etl.rules.dates import DateOrder
 from etl.rules.record_keys import record_keys
-from etl.schema.tables import ETL_DEAD_LETTER
+from etl.schema.audit import ETL_DEAD_LETTER
 
 # Makes the sources of a run anew, all that there are.
 Sources = Callable[[], Sequence[Source]]

@@ -24,7 +24,7 @@ from etl.pipeline.context import RunContext
 from etl.pipeline.sources import Source, rule_settings
 from etl.rejects import DUPLICATE, REFUSED, VALUE_CHARACTERS, RejectedFile, reject_schema
 from etl.rules.record_keys import record_keys
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.warehouse.own_loads import tables_of
 from etl.warehouse.transactions import Load
 

@@ -26,6 +26,7 @@ from etl.rules.products import transform_products
 from etl.rules.sales import transform_sales
 from etl.rules.texts import NULL_WORDS, normalised_keys
 from etl.rules.values import comparable_status
+from etl.schema.audit import ETL_SETTING
 from etl.schema.source_columns import (
     COMPLETED,
     CUSTOMER_COLUMNS,
@@ -33,13 +34,8 @@ from etl.schema.source_columns import (
     SALES_COLUMNS,
     SOURCE_COLUMNS,
 )
-from etl.schema.tables import (
-    CUSTOMER_DIM,
-    ETL_SETTING,
-    PRODUCT_DIM,
-    SALES_FACT,
-    Table,
-)
+from etl.schema.star import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT
+from etl.schema.table import Table
 from etl.settings.config import Config, masked_settings
 from etl.settings.pipeline_file import texts_of
 from etl.sources.corrected import CorrectedFile

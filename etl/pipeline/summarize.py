@@ -17,7 +17,7 @@ from etl.pipeline.context import RunContext
 from etl.pipeline.marts import NO_MARTS, Marts
 from etl.quality.judge import NOT_JUDGED, Judged
 from etl.reports.dashboard import DASHBOARD
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.warehouse.own_loads import tables_of
 
 _STATUS = {

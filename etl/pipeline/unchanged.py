@@ -29,7 +29,7 @@ from etl.pipeline.set_aside import load_of
 from etl.pipeline.sources import Source
 from etl.pipeline.stages import LOADING
 from etl.rejects import Published, file_name, published, republish
-from etl.schema.tables import STAR_TABLES
+from etl.schema.star import STAR_TABLES
 from etl.settings.config import masked_settings
 from etl.settings.sections.section import declared
 from etl.sources.files import FileTrace, file_signature, trace_file

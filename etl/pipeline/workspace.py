@@ -21,7 +21,8 @@ from etl.monitoring.logs import IN_SUMMARY
 from etl.pipeline.left import LEFT
 from etl.reports.business import BUSINESS
 from etl.reports.dashboard import DASHBOARD
-from etl.schema.tables import STAR_TABLES, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Table
 from etl.settings.config import Config
 
 logger = logging.getLogger(__name__)

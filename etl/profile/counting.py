@@ -25,7 +25,7 @@ from etl.profile.groups import (
 )
 from etl.profile.staged import ROWS, Staged, StagedColumn
 from etl.rules.spreads import METHODS, fence
-from etl.schema.tables import Kind
+from etl.schema.table import Kind
 
 _LONGEST_VALUE = 200
 

@@ -12,7 +12,7 @@ from etl.profile.patterns import patterns_of
 from etl.profile.staged import ROWS, StagedColumn
 from etl.rules.dates import DateReading, OrderEvidence, order_evidence, read_timestamps
 from etl.rules.found_types import TypeFinder
-from etl.schema.tables import Column, Kind
+from etl.schema.table import Column, Kind
 
 NUMBERS = (Kind.INTEGER, Kind.BIGINT, Kind.DECIMAL, Kind.DOUBLE)
 TIMES = (Kind.DATE, Kind.TIMESTAMP)

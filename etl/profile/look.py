@@ -17,7 +17,7 @@ from etl.profile.counting import count_profile
 from etl.profile.figures import FILE, TABLE, Profile, is_profile, read_profile
 from etl.profile.staged import Staged, scratch_database, stage_file, stage_table
 from etl.profile.validity import Validity, count_validity
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.settings.config import Config
 from etl.warehouse.own_tables import find_table
 

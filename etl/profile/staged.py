@@ -22,7 +22,7 @@ from etl.rules.found_types import LOOKS_LIKE_KEY
 from etl.rules.frame_types import columns_of
 from etl.rules.texts import NULL_WORDS, is_null_word
 from etl.schema.arrow import arrow_schema
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
 from etl.sources.any_file import any_file
 from etl.sources.csv_look import read_beginning
 

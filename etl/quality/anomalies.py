@@ -26,7 +26,7 @@ from etl.history.runs import (
     LoadCounts,
     RunPlan,
 )
-from etl.schema.tables import SALES_FACT, STAR_TABLES
+from etl.schema.star import SALES_FACT, STAR_TABLES
 
 VOLUME, ERROR_RATE, QUALITY, DURATION = "volume", "error_rate", "quality", "duration"
 

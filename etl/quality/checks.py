@@ -15,7 +15,8 @@ from etl.quality import rules as quality_rules
 from etl.quality.rules import DEMANDING, INFO, RowRule, Rule, SetRule
 from etl.quality.scope import EVERYTHING, Scope
 from etl.resilience.transient import is_transient
-from etl.schema.tables import STAR_TABLES, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Table
 from etl.warehouse.reconcile import Sums
 from etl.warehouse.tables import create_tables
 

@@ -16,7 +16,7 @@ from etl.history.audit import SUCCESS
 from etl.history.runs import RunPlan, run_id_after
 from etl.history.sketches import VALUES, Sketch, distance, mean_of
 from etl.quality.anomalies import MIN_RUNS, Anomaly
-from etl.schema.tables import ETL_DISTRIBUTION
+from etl.schema.audit import ETL_DISTRIBUTION
 from etl.words import percent_words
 
 DISTRIBUTION = "distribution"

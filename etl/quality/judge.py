@@ -22,7 +22,8 @@ from etl.quality.checks import FAILED, PASSED, run_data_quality_checks
 from etl.quality.drift import Sketches, look_for_drift
 from etl.quality.rules import INFO, WARNING, RowRule
 from etl.quality.scope import scope_of
-from etl.schema.tables import ETL_QUALITY, Table
+from etl.schema.audit import ETL_QUALITY
+from etl.schema.table import Table
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.quality.rules import RowRule, count_broken_rows
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.settings.pipeline_checks import nearest
 from etl.settings.pipeline_file import OwnCheck, PipelineFile
 from etl.settings.pipeline_reading import PipelineFileError
@@ -44,7 +44,7 @@ def own_rule(name: str, check: OwnCheck, table: Table) -> RowRule:
 
     Example:
         >>> from etl.engines.duckdb import DUCKDB
-        >>> from etl.schema.tables import SALES_FACT
+        >>> from etl.schema.star import SALES_FACT
         >>> rule = own_rule("cheap", OwnCheck(table="sales_fact", check="total_amount < 9"),
         ...                 SALES_FACT)
         >>> rule.full_name, rule.broken(DUCKDB)

@@ -21,7 +21,8 @@ from etl.rules.business import (
     UNKNOWN,
     VALUE_TIERS,
 )
-from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES, Column, Table
+from etl.schema.star import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES
+from etl.schema.table import Column, Table
 from etl.warehouse import restated
 
 COMPLETENESS, VALIDITY, CONSISTENCY = "completeness", "validity", "consistency"

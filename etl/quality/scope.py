@@ -14,7 +14,8 @@ from etl.engines.dialect import quoted
 from etl.history import audit
 from etl.history.runs import Applied, RunPlan
 from etl.quality.rules import Rule, partial_rules
-from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
+from etl.schema.star import SALES_FACT, STAR_TABLES
+from etl.schema.table import Table
 
 
 @dataclass(frozen=True)

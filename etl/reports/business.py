@@ -17,7 +17,8 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.files import write_atomically
 from etl.history.runs import utc_now
-from etl.schema.tables import CUSTOMER_DIM, DATE_DIM, PRODUCT_DIM, SALES_FACT, Table
+from etl.schema.star import CUSTOMER_DIM, DATE_DIM, PRODUCT_DIM, SALES_FACT
+from etl.schema.table import Table
 
 BUSINESS = "business.json"
 

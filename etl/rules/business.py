@@ -22,7 +22,7 @@ from etl.rules.checks import Checks, range_words
 from etl.rules.columns import Reading
 from etl.rules.dates import AS_FOUND, DateReading
 from etl.rules.texts import NULL_WORDS, Prepared, TextOptions, in_e_notation, prepared
-from etl.schema.tables import Column
+from etl.schema.table import Column
 
 # --- the numbers and names of the business -----------------------------------------------
 

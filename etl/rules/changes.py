@@ -11,7 +11,7 @@ from etl.rejects import one_block, reject_schema
 from etl.rules.blocks import LoadBlock
 from etl.rules.declared import Declaration, transform_declared
 from etl.schema.arrow import arrow_schema, staged_schema
-from etl.schema.tables import CHANGE_COLUMNS, CLEARED, REMOVED, ROW
+from etl.schema.work_tables import CHANGE_COLUMNS, CLEARED, REMOVED, ROW
 
 _CHANGE = arrow_schema(CHANGE_COLUMNS)
 

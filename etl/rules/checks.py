@@ -22,7 +22,7 @@ from etl.rules.columns import Reading
 from etl.rules.dates import looks_like_serial
 from etl.rules.texts import has_decimal_comma
 from etl.schema.arrow import staged_schema
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,7 @@ from etl.rules.values import (
     number_of,
     utf16_length,
 )
-from etl.schema.tables import (
-    KEY_WIDTH,
-)
+from etl.schema.columns import KEY_WIDTH
 
 _WHITE_SPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 

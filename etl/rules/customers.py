@@ -25,7 +25,7 @@ from etl.rules.business import (
 from etl.rules.checks import Checks
 from etl.rules.dates import read_dates
 from etl.schema.source_columns import CUSTOMER_COLUMNS
-from etl.schema.tables import CUSTOMER_DIM
+from etl.schema.star import CUSTOMER_DIM
 
 
 def transform_customers(block: pa.RecordBatch, rules: Rules = DEFAULT_RULES) -> LoadBlock:

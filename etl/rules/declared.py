@@ -25,7 +25,7 @@ from etl.rules.record_keys import shown_keys
 from etl.rules.steps import ColumnSteps, stepped, with_constants
 from etl.rules.texts import NULL_WORDS, TextOptions, prepared
 from etl.schema.arrow import arrow_type, staged_schema
-from etl.schema.tables import Column, Kind, Role, Table
+from etl.schema.table import Column, Kind, Role, Table
 
 MADE_UP = "imputed_"  # how a note of values that were made up begins, before the column
 _TRUE = ("true", "t", "yes", "y", "1", "on")
@@ -107,7 +107,7 @@ def faults_of_expressions(declaration: Declaration) -> Iterator[tuple[str, str, 
         `rules` or `defaults`, the name there, and what is wrong.
 
     Example:
-        >>> from etl.schema.tables import PRODUCT_DIM
+        >>> from etl.schema.star import PRODUCT_DIM
         >>> rules = (Condition("cheap", "price < 100"), Condition("dear", "prize > 100"))
         >>> [name for _, name, _ in faults_of_expressions(Declaration(PRODUCT_DIM, rules))]
         ['dear']

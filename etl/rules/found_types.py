@@ -18,7 +18,7 @@ from etl.rules.dates import AS_FOUND, DAY_FIRST, DateReading, read_timestamps
 from etl.rules.frame_types import text_column_width
 from etl.rules.texts import NULL_WORDS, TextOptions, prepared
 from etl.rules.values import utf16_length
-from etl.schema.tables import Column, Kind
+from etl.schema.table import Column, Kind
 
 # Names of columns that distinguish records.
 LOOKS_LIKE_KEY = re.compile(r"(?:^|_)(?:id|nr|no|number|key|code|sku|nummer)$")

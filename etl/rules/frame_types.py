@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 from etl.errors import TransformationError
 from etl.rules.columns import as_text_column
 from etl.rules.values import utf16_length
-from etl.schema.tables import WIDEST_TEXT, Column, Kind
+from etl.schema.columns import WIDEST_TEXT
+from etl.schema.table import Column, Kind
 
 # Widths that a text column gets: the first that holds what is there with room to grow.
 _WIDTHS = (20, 50, 100, 200, 500, 1000, 2000, WIDEST_TEXT)

@@ -31,7 +31,7 @@ from etl.rules.business import (
 from etl.rules.checks import Checks
 from etl.rules.columns import Reading
 from etl.schema.source_columns import PRODUCT_COLUMNS
-from etl.schema.tables import PRODUCT_DIM
+from etl.schema.star import PRODUCT_DIM
 
 _CATEGORIES = {
     comparable(alias): standard for standard, names in CATEGORY_ALIASES.items() for alias in names

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.rules.columns import by_distinct, is_missing
-from etl.schema.tables import Kind, Table
+from etl.schema.table import Kind, Table
 
 
 def record_keys(table: Table, values: Mapping[str, pa.Array]) -> pa.Array:
@@ -18,7 +18,7 @@ def record_keys(table: Table, values: Mapping[str, pa.Array]) -> pa.Array:
         values: the columns of the key, in their types.
 
     Example:
-        >>> from etl.schema.tables import Column
+        >>> from etl.schema.table import Column
         >>> columns = (Column("nr", "", Kind.INTEGER), Column("place", "", Kind.TEXT, width=9))
         >>> table = Table("orders", "", ("place", "nr"), columns)
         >>> values = {"nr": pa.array([7, None]), "place": pa.array(["A", "B"])}

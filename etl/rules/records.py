@@ -19,7 +19,7 @@ from etl.rules.absent import Key, Known, Row, fill_absent
 from etl.rules.checks import Checks
 from etl.rules.columns import Reading
 from etl.rules.dates import read_dates, read_timestamps
-from etl.schema.tables import Column, Kind, Role, Table
+from etl.schema.table import Column, Kind, Role, Table
 
 _KINDS = "a list of dicts, a pandas or polars DataFrame, an Arrow table"
 _ROW = "source_row"
@@ -392,7 +392,7 @@ def staged_from_records(
         The block, `source_row` counting on, and the rejected records.
 
     Example:
-        >>> from etl.schema.tables import CUSTOMER_DIM
+        >>> from etl.schema.star import CUSTOMER_DIM
         >>> block, rejected = staged_from_records(CUSTOMER_DIM, [{"customer_id": "C1"}, {}])
         >>> block.num_rows, rejected.column("reason").to_pylist()
         (1, ['customer_id must not be empty'])

@@ -29,7 +29,7 @@ from etl.rules.columns import Reading
 from etl.rules.dates import read_timestamps
 from etl.schema.arrow import arrow_type
 from etl.schema.source_columns import SALES_COLUMNS
-from etl.schema.tables import SALES_FACT
+from etl.schema.star import SALES_FACT
 
 SALES_REQUIRED = (
     "transaction_id", "customer_id", "product_id", "quantity", "unit_price", "transaction_date",

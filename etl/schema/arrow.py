@@ -1,6 +1,6 @@
 """The tables' columns as Arrow types: how a record travels from its source to the warehouse.
 
-Apart from `etl.schema.tables`, so that what only names tables and columns need not load Arrow.
+Apart from `etl.schema.table`, so that what only names tables and columns need not load Arrow.
 """
 
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from functools import cache
 
 import pyarrow as pa
 
-from etl.schema.tables import Column, Kind, Role, Table
+from etl.schema.table import Column, Kind, Role, Table
 
 _ARROW_TYPES = {
     Kind.TEXT: pa.string(),
@@ -25,7 +25,7 @@ def arrow_type(column: Column) -> pa.DataType:
     """Return the Arrow type in which a column travels.
 
     Example:
-        >>> from etl.schema.tables import CUSTOMER_DIM
+        >>> from etl.schema.star import CUSTOMER_DIM
         >>> arrow_type(CUSTOMER_DIM.column("registration_date"))
         DataType(date32[day])
     """

@@ -7,7 +7,7 @@ these are found.
 from collections.abc import Mapping
 
 from etl.schema.source_columns import SOURCE_COLUMNS
-from etl.schema.tables import Role, Table
+from etl.schema.table import Role, Table
 
 Inputs = tuple[str, ...]
 
@@ -44,7 +44,7 @@ def inputs_of(table: Table) -> dict[str, Inputs]:
         table: one that a source feeds. Columns that the load itself writes have no inputs.
 
     Example:
-        >>> from etl.schema.tables import CUSTOMER_DIM
+        >>> from etl.schema.star import CUSTOMER_DIM
         >>> inputs_of(CUSTOMER_DIM)["name"], inputs_of(CUSTOMER_DIM)["phone"]
         (('first_name', 'last_name'), ('phone',))
     """

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from etl.schema.tables import Column, Index, Kind, Role, Table
+from etl.schema.table import Column, Index, Kind, Role, Table
 from etl.schema.versions import Versions
 
 VERSION_ID, VALID_FROM, VALID_TO = "version_id", "valid_from", "valid_to"
@@ -92,7 +92,7 @@ def history_beside(table: Table, versions: Versions) -> Table:
     """Return the table that keeps the versions of the rows of another one.
 
     Example:
-        >>> from etl.schema.tables import PRODUCT_DIM
+        >>> from etl.schema.star import PRODUCT_DIM
         >>> beside = history_beside(PRODUCT_DIM, Versions())
         >>> beside.name, beside.names[:3]
         ('product_dim_history', ('version_id', 'product_id', 'name'))
@@ -109,7 +109,7 @@ def observation_table(table: Table) -> Table:
     """Return the table of all states of the rows of a versioned table that were seen.
 
     Example:
-        >>> from etl.schema.tables import PRODUCT_DIM
+        >>> from etl.schema.star import PRODUCT_DIM
         >>> observed = observation_table(history_beside(PRODUCT_DIM, Versions()))
         >>> observed.name, observed.key
         ('product_dim_history_observation', ('product_id', 'holds_from'))
@@ -138,7 +138,7 @@ def with_observations(tables: Iterable[Table]) -> Iterator[Table]:
     """Yield tables, each with the table of its versions if it lies beside, and their states.
 
     Example:
-        >>> from etl.schema.tables import PRODUCT_DIM
+        >>> from etl.schema.star import PRODUCT_DIM
         >>> kept = replace(PRODUCT_DIM, history=history_beside(PRODUCT_DIM, Versions()))
         >>> [table.name for table in with_observations([kept])]
         ['product_dim', 'product_dim_history', 'product_dim_history_observation']

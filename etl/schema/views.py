@@ -3,15 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from etl.schema.tables import (
-    ALL_TABLES,
-    CUSTOMER_DIM,
-    DATE_DIM,
-    PRODUCT_DIM,
-    SALES_FACT,
-    Column,
-    Table,
-)
+from etl.schema.star import CUSTOMER_DIM, DATE_DIM, PRODUCT_DIM, SALES_FACT
+from etl.schema.table import Column, Table
+from etl.schema.tables import ALL_TABLES
 from etl.schema.versioned import VALID_FROM, VALID_TO, history_beside
 from etl.schema.versions import Versions
 

@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from etl.cloud.paths import FORMS, cloud_path, is_address, is_cloud
-from etl.schema.tables import STAR_TABLES
+from etl.schema.star import STAR_TABLES
 from etl.schema.versioned import TAKEN
 from etl.settings.change_options import FROM_FILES
 from etl.settings.history_options import HistoryOptions

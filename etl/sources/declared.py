@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from etl.rules.blocks import Block
-from etl.schema.tables import Column
+from etl.schema.table import Column
 from etl.sources.csv_look import look_at_csv, read_beginning
 from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_file
 from etl.sources.customers import read_csv_originals

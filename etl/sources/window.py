@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from etl.errors import ConfigurationError
-from etl.schema.tables import Kind, Table
+from etl.schema.table import Kind, Table
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def everything_of(table: Table) -> AnyWindow:
     """Return the window that holds all records of a table.
 
     Example:
-        >>> from etl.schema.tables import SALES_FACT
+        >>> from etl.schema.star import SALES_FACT
         >>> everything_of(SALES_FACT) == EVERYTHING
         True
     """

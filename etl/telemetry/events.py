@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from etl.history.records import StageTimes
 from etl.history.runs import RunPlan
 from etl.history.summary import RunSummary
-from etl.schema.tables import STAR_TABLES, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Table
 from etl.settings.config import Config
 
 

@@ -30,7 +30,7 @@ from etl.history.outcomes import SourceOutcome
 from etl.history.summary import RunSummary
 from etl.history.traced import Lineage
 from etl.schema.derived import inputs_of
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.settings.config import Config
 from etl.settings.sections.telemetry import TelemetryConfig
 from etl.telemetry.datasets import Dataset, file_dataset, table_dataset

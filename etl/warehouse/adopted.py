@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import Dialect, quoted, sql_type
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
 
 _MICROSECONDS = 6  # decimals of a second
 

@@ -17,7 +17,8 @@ from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.history.audit import expected_rows
 from etl.history.runs import Applied, Folded, LoadCounts, Staged
-from etl.schema.tables import STAR_TABLES, Table, referrers
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Table, referrers
 from etl.warehouse import restated, staging_sql, star_sql, touched
 from etl.warehouse.changes import end_removed, remove_rows
 from etl.warehouse.filling import filling

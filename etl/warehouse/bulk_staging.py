@@ -18,7 +18,7 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.engines.engine import Part
 from etl.errors import LoadingError
-from etl.schema.tables import Table
+from etl.schema.table import Table
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.schema.arrow import arrow_schema
-from etl.schema.tables import DATE_DIM, SALES_FACT
+from etl.schema.star import DATE_DIM, SALES_FACT
 
 # Dates of sales beyond these are errors, and no reason for a calendar of a thousand years.
 FIRST_YEAR, LAST_YEAR = 1900, 2100

@@ -11,8 +11,9 @@ from etl.engines import ddl
 from etl.engines.database import DatabaseManager
 from etl.history.runs import Applied, Folded, LoadCounts, Staged
 from etl.history.watermarks import read_position
-from etl.schema.tables import Feed, Table, removed_table
+from etl.schema.table import Feed, Table
 from etl.schema.versioned import ended_key_table
+from etl.schema.work_tables import removed_table
 from etl.warehouse import changes_sql, staging_sql
 from etl.warehouse.versions import end_versions
 

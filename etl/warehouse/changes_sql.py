@@ -6,16 +6,15 @@
 from collections.abc import Iterable
 
 from etl.engines.dialect import Dialect, listed, quoted, quoted_table, same_key
-from etl.schema.tables import (
+from etl.schema.table import Table, referrers
+from etl.schema.versioned import HOLDS_FROM
+from etl.schema.work_tables import (
     CHANGE_COLUMNS,
     CLEARED,
     REMOVED,
-    Table,
     changed_key_table,
-    referrers,
     removed_table,
 )
-from etl.schema.versioned import HOLDS_FROM
 from etl.warehouse.staging_sql import not_staged
 from etl.warehouse.star_sql import referenced
 

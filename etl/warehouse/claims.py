@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from etl.schema.tables import Table, referrers
+from etl.schema.table import Table, referrers
 from etl.warehouse.restated import restated_by
 
 
@@ -41,7 +41,7 @@ def claim_of(table: Table, tables: Sequence[Table]) -> Claim:
         tables: those that there are.
 
     Example:
-        >>> from etl.schema.tables import PRODUCT_DIM, STAR_TABLES
+        >>> from etl.schema.star import PRODUCT_DIM, STAR_TABLES
         >>> sorted(claim_of(PRODUCT_DIM, STAR_TABLES).writes)
         ['product_dim', 'sales_fact']
     """

@@ -33,7 +33,7 @@ from etl.rules.cleaning import (
 from etl.rules.declared import MADE_UP
 from etl.rules.spreads import PERCENTS, fence, place_of
 from etl.schema.arrow import staged_schema
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
 from etl.warehouse import cleaning_sql
 
 _CHUNK_ROWS = 50_000

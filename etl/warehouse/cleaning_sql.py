@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from etl.engines.ddl import create_temporary_as
 from etl.engines.dialect import Dialect, listed, quoted, temporary
 from etl.rules.cleaning import FIRST, Duplicates
-from etl.schema.tables import Role, Table
+from etl.schema.table import Role, Table
 
 SET_ASIDE = "set_aside_row"
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from etl.engines.database import DatabaseManager
 from etl.rules.columns import by_distinct
-from etl.schema.tables import Role, Table
+from etl.schema.table import Role, Table
 
 _UTF_8 = 65001  # its number among the code pages
 

@@ -21,7 +21,8 @@ from etl.errors import LoadingError
 from etl.libraries import parquet
 from etl.rejects import guarded_cells
 from etl.schema.arrow import arrow_schema
-from etl.schema.tables import STAR_TABLES, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Table
 
 # Rows held at a time; wide enough for good Parquet row groups.
 _CHUNK_ROWS = 100_000

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
-from etl.schema.tables import Table
+from etl.schema.table import Table
 
 logger = logging.getLogger(__name__)
 

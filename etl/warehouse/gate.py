@@ -13,7 +13,7 @@ from etl.errors import HeldBackError
 from etl.findings import Finding
 from etl.history import audit
 from etl.history.runs import Staged
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
 from etl.sources.window import everything_of, is_everything
 from etl.warehouse import gate_sql, staging_sql
 from etl.warehouse.apply import removes_unread

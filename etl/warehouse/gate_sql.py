@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Mapping
 
 from etl.engines.dialect import Dialect, quoted, quoted_table
-from etl.schema.tables import Column, Table
+from etl.schema.table import Column, Table
 from etl.warehouse.staging_sql import live_rows, not_staged
 
 

@@ -17,7 +17,7 @@ from etl.rejects import faults_of, reject_block
 from etl.rules.blocks import LoadBlock
 from etl.rules.cleaning import NOTHING_TO_CLEAN, Cleaning
 from etl.rules.columns import as_text_column
-from etl.schema.tables import Column, Table
+from etl.schema.table import Column, Table
 from etl.sources.window import EVERYTHING, AnyWindow
 from etl.warehouse.cleaning import cleaned
 from etl.warehouse.staging import Refused, Staging

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from etl.rules.cleaning import Cleaning, Duplicates, Imputed, Outliers
 from etl.rules.steps import ColumnSteps
-from etl.schema.tables import Role, Table
+from etl.schema.table import Role, Table
 from etl.settings.pipeline_checks import nearest
 from etl.settings.pipeline_file import BuiltInSource, ColumnCleaning, LoadOptions, texts_of
 from etl.settings.toml_places import Place

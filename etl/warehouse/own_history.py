@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
-from etl.schema.tables import STAR_TABLES, Column, Kind, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Column, Kind, Table
 from etl.schema.versioned import (
     HOLDS_FROM,
     IS_CURRENT,

@@ -12,7 +12,9 @@ from etl.errors import ETLError
 from etl.rules.declared import Condition, Declaration, faults_of_expressions
 from etl.rules.found_types import TypeFinder
 from etl.rules.texts import NULL_WORDS
-from etl.schema.tables import ALL_TABLES, STAR_TABLES, Column, Kind, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Column, Kind, Table
+from etl.schema.tables import ALL_TABLES
 from etl.settings.config import Config
 from etl.settings.pipeline_checks import nearest
 from etl.settings.pipeline_file import LoadOptions, texts_of

@@ -8,7 +8,9 @@ from dataclasses import replace
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import KEY_NOTE, PRIMARY_KEY, Dialect, remember_key
 from etl.errors import LoadingError
-from etl.schema.tables import CHANGE_COLUMNS, WIDEST_TEXT, Column, Kind, Role, Table
+from etl.schema.columns import WIDEST_TEXT
+from etl.schema.table import Column, Kind, Role, Table
+from etl.schema.work_tables import CHANGE_COLUMNS
 from etl.warehouse.adopted import FoundColumn
 from etl.warehouse.tables import create_tables, read_catalog
 

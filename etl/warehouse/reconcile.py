@@ -6,7 +6,7 @@ from decimal import Decimal
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted, quoted_table, same_key
 from etl.history.runs import Staged
-from etl.schema.tables import Column, Kind, Role, Table
+from etl.schema.table import Column, Kind, Role, Table
 
 # By column, the sum of the source and that of the table, as texts.
 Sums = Mapping[str, tuple[str, str]]

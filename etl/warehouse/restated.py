@@ -10,17 +10,8 @@ from dataclasses import dataclass, replace
 
 from etl.engines.ddl import make_temporary
 from etl.engines.dialect import Dialect, differs, quoted, same_key, temporary, values_differ
-from etl.schema.tables import (
-    CUSTOMER_DIM,
-    FIRST_TIME,
-    PRODUCT_DIM,
-    REPEAT,
-    SALES_FACT,
-    Column,
-    Kind,
-    Role,
-    Table,
-)
+from etl.schema.star import CUSTOMER_DIM, FIRST_TIME, PRODUCT_DIM, REPEAT, SALES_FACT
+from etl.schema.table import Column, Kind, Role, Table
 from etl.warehouse.staging_sql import not_staged
 
 # Temporary tables of one load.

@@ -10,7 +10,7 @@ from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.history.audit import load_counts
 from etl.history.runs import Staged
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.warehouse import row_changes_sql as sql
 
 

@@ -18,7 +18,8 @@ from etl.engines.dialect import (
     same_key,
     temporary,
 )
-from etl.schema.tables import ETL_ROW_CHANGE, Column, Kind, Table
+from etl.schema.audit import ETL_ROW_CHANGE
+from etl.schema.table import Column, Kind, Table
 from etl.warehouse.staging_sql import not_staged
 
 INSERTED, UPDATED, REMOVED = "inserted", "updated", "removed"

@@ -17,7 +17,8 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.engines.engine import Part
 from etl.errors import LoadingError
-from etl.schema.tables import STAGE_OPEN, Table
+from etl.schema.table import Table
+from etl.schema.work_tables import STAGE_OPEN
 
 # Batch numbers of one attempt; so many attempts fit into the numbers that the column has.
 _BATCHES = 2**15

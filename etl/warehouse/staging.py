@@ -28,9 +28,8 @@ from etl.rules.columns import storable_keys
 from etl.rules.record_keys import record_keys
 from etl.rules.values import as_text
 from etl.schema.arrow import staged_schema
-from etl.schema.tables import (
-    Column,
-    Table,
+from etl.schema.table import Column, Table
+from etl.schema.work_tables import (
     batch_table,
     key_table,
     key_text_width,

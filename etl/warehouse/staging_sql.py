@@ -20,8 +20,9 @@ from etl.engines.dialect import (
     same_key,
     temporary,
 )
-from etl.schema.tables import CHANGE_POSITION, Column, Kind, Role, Table
+from etl.schema.table import Column, Kind, Role, Table
 from etl.schema.versioned import IS_CURRENT
+from etl.schema.work_tables import CHANGE_POSITION
 
 DUPLICATES = "duplicate_row"
 

@@ -19,7 +19,7 @@ from etl.engines.dialect import (
     quoted_table,
     same_key,
 )
-from etl.schema.tables import Column, Role, Table, referrers
+from etl.schema.table import Column, Role, Table, referrers
 from etl.warehouse.restated import merge_source
 from etl.warehouse.staging_sql import live_rows, not_staged
 

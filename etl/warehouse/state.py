@@ -13,14 +13,10 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.errors import ConfigurationError
 from etl.history import audit_rows, watermarks
-from etl.schema.tables import (
-    ETL_INPUT,
-    ETL_POSITION,
-    ETL_WATERMARK,
-    SALES_FACT,
-    Table,
-    changed_key_table,
-)
+from etl.schema.audit import ETL_INPUT, ETL_POSITION, ETL_WATERMARK
+from etl.schema.star import SALES_FACT
+from etl.schema.table import Table
+from etl.schema.work_tables import changed_key_table
 from etl.settings.config import Config
 from etl.warehouse.tables import read_catalog
 

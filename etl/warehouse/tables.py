@@ -11,15 +11,10 @@ from etl.engines.engine import Access
 from etl.engines.registry import engine_of
 from etl.engines.schemas import NO_SCHEMAS, Schemas
 from etl.errors import LoadingError
-from etl.schema.tables import (
-    AUDIT_TABLES,
-    ETL_RUN,
-    STAR_TABLES,
-    Column,
-    Table,
-    derived_tables,
-    staging_tables,
-)
+from etl.schema.audit import AUDIT_TABLES, ETL_RUN
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Column, Table
+from etl.schema.tables import derived_tables, staging_tables
 from etl.schema.versioned import with_observations
 from etl.schema.views import Note, View, notes_of, views_of
 from etl.warehouse.adopted import Adopting, FoundColumn, Obstacle, supplied_columns

@@ -20,16 +20,9 @@ from etl.engines.dialect import (
     text_literal,
 )
 from etl.history.runs import Staged
-from etl.schema.tables import (
-    CUSTOMER_DIM,
-    ETL_MART,
-    ETL_TOUCHED,
-    PRODUCT_DIM,
-    SALES_FACT,
-    Column,
-    Role,
-    Table,
-)
+from etl.schema.audit import ETL_MART, ETL_TOUCHED
+from etl.schema.star import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT
+from etl.schema.table import Column, Role, Table
 from etl.warehouse.restated import Restatement
 
 DAY = "day"

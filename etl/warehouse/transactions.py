@@ -26,7 +26,9 @@ from etl.history.runs import Applied, Input, LoadCounts, RunPlan, Staged, utc_no
 from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import error_codes, is_data_error
 from etl.rules.record_keys import record_keys
-from etl.schema.tables import SALES_FACT, STAR_TABLES, Table, rejected_key_table
+from etl.schema.star import SALES_FACT, STAR_TABLES
+from etl.schema.table import Table
+from etl.schema.work_tables import rejected_key_table
 from etl.sources.window import counts_up
 from etl.warehouse import apply as warehouse
 from etl.warehouse import staging, staging_sql, touched

@@ -15,7 +15,8 @@ from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.history.audit_rows import replace_row
 from etl.history.runs import Applied, Folded, LoadCounts, Staged
-from etl.schema.tables import ETL_SNAPSHOT, Table
+from etl.schema.audit import ETL_SNAPSHOT
+from etl.schema.table import Table
 from etl.warehouse import versions_sql as sql
 from etl.warehouse.versions_sql import Snapshot
 from etl.words import counted

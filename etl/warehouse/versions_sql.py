@@ -24,7 +24,7 @@ from etl.engines.dialect import (
     sql_type,
     temporary,
 )
-from etl.schema.tables import Column, Kind, Role, Table
+from etl.schema.table import Column, Kind, Role, Table
 from etl.schema.versioned import (
     HOLDS_FROM,
     IS_CURRENT,

@@ -25,7 +25,8 @@ from etl.rules.records import block_from_records
 from etl.rules.sales import transform_sales
 from etl.schema.arrow import staged_schema
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
-from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Role, Table
+from etl.schema.star import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT
+from etl.schema.table import Role, Table
 
 Record = dict[str, Any]
 

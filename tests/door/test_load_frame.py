@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from data_loading import DatabaseManager, load_frame
 from etl.errors import HeldBackError, LoadingError, TransformationError
-from etl.schema.tables import Kind
+from etl.schema.table import Kind
 
 MEMORY = "duckdb:///:memory:"
 ROWS = 100_000

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from etl.engines.checksums import block_checksum, encoding_of
 from etl.schema.arrow import staged_schema
-from etl.schema.tables import SALES_FACT
+from etl.schema.star import SALES_FACT
 
 SALE = {
     "transaction_id": "T1", "customer_id": "C1", "product_id": "P1", "quantity": 2,

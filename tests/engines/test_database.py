@@ -24,7 +24,9 @@ from etl.engines.duckdb import DuckdbSession
 from etl.engines.engine import Access
 from etl.engines.registry import database_file
 from etl.errors import CommitUnknownError, ConfigurationError, LoadingError, WarehouseInUseError
-from etl.schema.tables import CUSTOMER_DIM, Column, Kind, Table, rejected_key_table
+from etl.schema.star import CUSTOMER_DIM
+from etl.schema.table import Column, Kind, Table
+from etl.schema.work_tables import rejected_key_table
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -34,7 +34,7 @@ from etl.engines.lake_parts import Division
 from etl.engines.lake_place import lake_place
 from etl.engines.lake_tables import Lake
 from etl.errors import ConfigurationError, LoadingError, WarehouseInUseError
-from etl.schema.tables import STAR_TABLES
+from etl.schema.star import STAR_TABLES
 from etl_pipeline import pipeline_health_check
 
 STAR = [table.name for table in STAR_TABLES]

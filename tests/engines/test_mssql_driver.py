@@ -16,7 +16,7 @@ from etl.engines.mssql_driver import Error, translated
 from etl.engines.odbc import OdbcReader, by_mssql_python, refusal, target_of
 from etl.errors import LoadingError
 from etl.resilience.transient import is_data_error, is_transient
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
 from etl.settings.connection_strings import joined, parse
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -38,7 +38,7 @@ from etl.monitoring.health.report import pipeline_health_check
 from etl.quality.rules import set_rule_count, set_rules
 from etl.resilience.transient import is_transient
 from etl.schema.arrow import arrow_schema
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
 from etl.warehouse.tables import create_tables, schema_script
 
 pytestmark = pytest.mark.usefixtures("postgresql")

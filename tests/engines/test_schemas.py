@@ -14,7 +14,7 @@ from etl.engines.registry import engine_of
 from etl.engines.schemas import Schemas
 from etl.errors import LoadingError, WarehouseInUseError
 from etl.monitoring.health.report import pipeline_health_check
-from etl.schema.tables import STAR_TABLES
+from etl.schema.star import STAR_TABLES
 from etl.warehouse.tables import create_tables, permanent_tables, schema_script
 
 HERE, BESIDE = "etl_dw", "etl_work"

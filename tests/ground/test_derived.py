@@ -11,7 +11,8 @@ from data_transformation import (
     standardize_customer_data,
 )
 from etl.schema.derived import inputs_of
-from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, Role, Table
+from etl.schema.star import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT
+from etl.schema.table import Role, Table
 
 CUSTOMER = {
     "customer_id": "C1", "first_name": "Ann", "last_name": "Lee", "email": "ann@example.com",

@@ -9,7 +9,8 @@ from etl.engines.postgresql_dialect import POSTGRESQL
 from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.marts.files import MartError, mart_paths, read_mart
 from etl.marts.plan import MartPlan, plan_marts
-from etl.schema.tables import STAR_TABLES, Column, Kind, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Column, Kind, Table
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,8 @@ from etl.history.mart_outcomes import BUILT, CURRENT, UPDATED, MartOutcome
 from etl.history.runs import utc_now
 from etl.marts.build import Builder
 from etl.marts.plan import MartPlan, plan_marts
-from etl.schema.tables import SALES_FACT, STAR_TABLES, Table
+from etl.schema.star import SALES_FACT, STAR_TABLES
+from etl.schema.table import Table
 from etl.warehouse.tables import create_tables
 
 pytestmark = pytest.mark.usefixtures("every_engine")

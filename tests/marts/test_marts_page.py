@@ -9,7 +9,7 @@ from project_copy import blocks_of
 
 from etl.engines.duckdb import DUCKDB
 from etl.marts.plan import plan_marts
-from etl.schema.tables import STAR_TABLES
+from etl.schema.star import STAR_TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "marts.md").read_text(encoding="utf-8")

@@ -37,7 +37,7 @@ from etl.rules.customers import transform_customers
 from etl.rules.products import transform_products
 from etl.rules.sales import transform_sales
 from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS
-from etl.schema.tables import STAR_TABLES
+from etl.schema.star import STAR_TABLES
 from etl.sources.customers import read_customers
 from etl.sources.products import read_products
 from etl.sources.sales import read_sales

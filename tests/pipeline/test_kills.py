@@ -32,7 +32,7 @@ from etl.pipeline.left import LEFT
 from etl.reports.business import BUSINESS
 from etl.reports.dashboard import DASHBOARD
 from etl.reports.quality import HTML_REPORT, JSON_REPORT
-from etl.schema.tables import STAR_TABLES
+from etl.schema.star import STAR_TABLES
 
 pytestmark = [
     pytest.mark.usefixtures("every_engine"),

@@ -13,7 +13,8 @@ import pytest
 from pipeline_runs import Project, command, read_csv
 
 from etl.engines.database import DatabaseManager
-from etl.schema.tables import ALL_TABLES, STAR_TABLES
+from etl.schema.star import STAR_TABLES
+from etl.schema.tables import ALL_TABLES
 from etl.warehouse.staging import Staging
 
 pytestmark = pytest.mark.usefixtures("every_engine")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.pipeline.schedule import Planned, lacking, run_in_order, waiting_for
-from etl.schema.tables import STAR_TABLES
+from etl.schema.star import STAR_TABLES
 from etl.warehouse.claims import Claim, claim_of
 
 TABLES = "abcd"

@@ -15,7 +15,7 @@ from pipeline_runs import Project
 from etl.history.sketches import VALUES, Sketch, Sketching, distance, mean_of
 from etl.quality import drift
 from etl.quality.drift import drifted
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
 
 SALES = Table(
     "sale", "", ("id",),

@@ -17,7 +17,7 @@ from etl.rules.declared import (
     faults_of_expressions,
     transform_declared,
 )
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
 
 Record = Mapping[str, str | None]
 

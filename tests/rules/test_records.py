@@ -12,7 +12,7 @@ import pytest
 
 from etl.errors import TransformationError
 from etl.rules.records import block_from_records, records_of, staged_from_records
-from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM
+from etl.schema.star import CUSTOMER_DIM, PRODUCT_DIM
 
 RECORDS: list[dict[str, Any]] = [
     {"product_id": "P1", "name": "Über", "price": 199.99, "quantity": 150},

@@ -21,7 +21,7 @@ from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.errors import LoadingError
 from etl.monitoring.health.adopted import of_feature
 from etl.monitoring.health.report import pipeline_health_check
-from etl.schema.tables import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES
+from etl.schema.star import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES
 from etl.warehouse.code_pages import CodePage
 from etl.warehouse.tables import create_tables, schema_differences
 

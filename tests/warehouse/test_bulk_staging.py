@@ -21,14 +21,8 @@ from etl.engines.engine import Access, Part
 from etl.engines.schemas import Schemas
 from etl.errors import LoadingError
 from etl.schema.arrow import staged_schema
-from etl.schema.tables import (
-    STAGE_OPEN,
-    Column,
-    Kind,
-    Table,
-    rejected_key_table,
-    staging_table,
-)
+from etl.schema.table import Column, Kind, Table
+from etl.schema.work_tables import STAGE_OPEN, rejected_key_table, staging_table
 from etl.warehouse import bulk_staging
 from etl.warehouse.staging import Staging
 

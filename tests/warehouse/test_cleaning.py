@@ -17,7 +17,7 @@ from etl.engines import ddl
 from etl.engines.database import DatabaseManager
 from etl.rules.cleaning import Cleaning, Duplicates, Imputed, Outliers
 from etl.schema.arrow import staged_schema
-from etl.schema.tables import Column, Kind, Table
+from etl.schema.table import Column, Kind, Table
 from etl.warehouse.cleaning import Found, cleaned
 
 ORDERS = Table(

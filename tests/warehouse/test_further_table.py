@@ -13,7 +13,8 @@ from etl.history import audit
 from etl.history.runs import FULL_REFRESH, INCREMENTAL, Applied, LoadCounts, RunPlan, utc_now
 from etl.rejects import reject_block
 from etl.rules.blocks import LoadBlock
-from etl.schema.tables import CUSTOMER_DIM, STAR_TABLES, Column, Kind, Role, Table
+from etl.schema.star import CUSTOMER_DIM, STAR_TABLES
+from etl.schema.table import Column, Kind, Role, Table
 from etl.sources.window import EVERYTHING
 from etl.warehouse.intake import Intake, from_blocks, stage_source
 from etl.warehouse.staging import known_rows

@@ -18,7 +18,8 @@ from etl.engines.database import DatabaseManager
 from etl.engines.engine import Access
 from etl.errors import LoadingError
 from etl.monitoring.health.report import pipeline_health_check
-from etl.schema.tables import ALL_TABLES, DATE_DIM
+from etl.schema.star import DATE_DIM
+from etl.schema.tables import ALL_TABLES
 from etl.schema.views import SALES_ENRICHED, VIEWS, notes_of
 from etl.warehouse.calendar import calendar_day, calendar_span, days_in, fill_calendar
 from etl.warehouse.tables import create_tables, schema_differences, schema_script

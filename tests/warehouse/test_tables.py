@@ -16,7 +16,7 @@ from etl.engines.engine import Access
 from etl.errors import LoadingError
 from etl.history.audit import newest_load
 from etl.history.settings_used import read_settings
-from etl.schema.tables import CUSTOMER_DIM, SALES_FACT
+from etl.schema.star import CUSTOMER_DIM, SALES_FACT
 from etl.warehouse.state import read_states
 from etl.warehouse.tables import create_tables, schema_differences, upgrade_script
 

@@ -34,18 +34,13 @@ from etl.history.runs import READS_WHOLE_SOURCES
 from etl.marts.plan import plan_marts
 from etl.quality import rules as quality_rules
 from etl.rules.cleaning import Duplicates
-from etl.schema.tables import (
-    AUDIT_TABLES,
-    CUSTOMER_DIM,
-    PRODUCT_DIM,
-    SALES_FACT,
-    STAR_TABLES,
-    Column,
-    Feed,
-    Index,
-    Kind,
-    Role,
-    Table,
+from etl.schema.audit import AUDIT_TABLES
+from etl.schema.star import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES
+from etl.schema.table import Column, Feed, Index, Kind, Role, Table
+from etl.schema.versioned import ended_key_table, observation_table, versioned
+from etl.schema.versions import Versions
+from etl.schema.views import HISTORY_VIEWS, VIEWS
+from etl.schema.work_tables import (
     batch_table,
     changed_key_table,
     corrected_key_table,
@@ -54,9 +49,6 @@ from etl.schema.tables import (
     removed_table,
     staging_table,
 )
-from etl.schema.versioned import ended_key_table, observation_table, versioned
-from etl.schema.versions import Versions
-from etl.schema.views import HISTORY_VIEWS, VIEWS
 from etl.sources.sales import sales_query
 from etl.warehouse import (
     calendar,

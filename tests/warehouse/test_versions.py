@@ -31,7 +31,8 @@ from etl.history.runs import (
 )
 from etl.rejects import reject_block
 from etl.rules.blocks import LoadBlock
-from etl.schema.tables import STAR_TABLES, Column, Kind, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Column, Kind, Table
 from etl.schema.versioned import NEVER, ended_key_table, versioned
 from etl.schema.versions import Versions
 from etl.sources.window import EVERYTHING

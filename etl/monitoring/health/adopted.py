@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted, quoted_table
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed
-from etl.schema.tables import Table
+from etl.schema.table import Table
 from etl.warehouse.tables import read_catalog
 
 # By feature: what there is to know of it where a load works with it.

@@ -14,7 +14,7 @@ from etl.history.audit import ATTENTION, RUNNING, SUCCESS, errors_since, last_su
 from etl.history.journal import JOURNAL, read_entries
 from etl.history.runs import utc_now
 from etl.monitoring.health.findings import PASSED, WARNING, Check
-from etl.schema.tables import ETL_RUN
+from etl.schema.audit import ETL_RUN
 from etl.settings.config import Config
 from etl.words import age_words
 

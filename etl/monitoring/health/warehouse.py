@@ -20,7 +20,8 @@ from etl.monitoring.health.adopted import adopted_checks
 from etl.monitoring.health.files import may_access, shown_path, warehouse_file
 from etl.monitoring.health.findings import PASSED, WARNING, Check, failed, guarded
 from etl.monitoring.health.runs import error_checks, last_run_checks
-from etl.schema.tables import ETL_DEAD_LETTER, Table
+from etl.schema.audit import ETL_DEAD_LETTER
+from etl.schema.table import Table
 from etl.settings.config import Config
 from etl.warehouse.own_history import built_in_tables
 from etl.warehouse.own_loads import own_loads

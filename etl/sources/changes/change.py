@@ -11,7 +11,7 @@ import pyarrow as pa
 from etl.rejects import reject_block
 from etl.rules.blocks import Block
 from etl.schema.arrow import arrow_schema, text_schema
-from etl.schema.tables import CHANGE_COLUMNS
+from etl.schema.work_tables import CHANGE_COLUMNS
 from etl.sources.csv_header import comparable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -22,7 +22,7 @@ class Change(NamedTuple):
 
     Attributes:
         row: of the source, unique in it.
-        kind: row, removed or cleared, see `etl.schema.tables`.
+        kind: row, removed or cleared, see `etl.schema.work_tables`.
         values: by column, its text; of what is removed at least the key.
         position: its place among all changes; greater ones come later.
         time: when the source made it, UTC.

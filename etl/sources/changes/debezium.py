@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from etl.rejects import MALFORMED, MISSING
 from etl.rules.blocks import Block
 from etl.rules.records import BadValueError
-from etl.schema.tables import CLEARED, REMOVED, ROW
+from etl.schema.work_tables import CLEARED, REMOVED, ROW
 from etl.sources.changes.change import Change, Naming, change_block, time_of
 from etl.sources.changes.encodings import (
     Decoder,

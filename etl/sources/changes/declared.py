@@ -9,7 +9,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from etl.rules.blocks import Block
-from etl.schema.tables import Feed
+from etl.schema.table import Feed
 from etl.sources.changes.debezium import EventForm, names_in_events, read_events
 from etl.sources.changes.originals import as_staged
 from etl.sources.declared import Records

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from etl.schema.tables import CLEARED, REMOVED, ROW
+from etl.schema.work_tables import CLEARED, REMOVED, ROW
 from etl.sources.changes.log_records import LogRecord, Unsent, Value
 
 _TABLE = re.compile(r"table (?P<tables>.+?): (?P<what>INSERT|UPDATE|DELETE|TRUNCATE): (?P<rest>.*)",

@@ -18,7 +18,7 @@ from etl.engines.dialect import quoted, quoted_table, text_literal
 from etl.errors import ConfigurationError
 from etl.rejects import MALFORMED
 from etl.rules.records import BadValueError
-from etl.schema.tables import CLEARED, REMOVED, ROW
+from etl.schema.work_tables import CLEARED, REMOVED, ROW
 from etl.sources.changes.log_records import LogRecord, Value
 
 _KEY = "key "  # before the name of a column: it is that of the change, not of the row

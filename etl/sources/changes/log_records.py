@@ -7,7 +7,7 @@ from enum import Enum
 
 from etl.rejects import MISSING
 from etl.rules.records import BadValueError, storable
-from etl.schema.tables import CLEARED, REMOVED, ROW
+from etl.schema.work_tables import CLEARED, REMOVED, ROW
 from etl.sources.changes.change import Change, Naming
 
 

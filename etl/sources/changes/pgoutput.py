@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from etl.schema.tables import CLEARED, REMOVED, ROW
+from etl.schema.work_tables import CLEARED, REMOVED, ROW
 from etl.sources.changes.log_records import LogRecord, Unsent, Value
 
 _EPOCH = datetime(2000, 1, 1)  # UTC, as all times of the load

@@ -19,7 +19,8 @@ from etl.engines.dialect import quoted_table
 from etl.errors import ExtractionError
 from etl.rules.blocks import Block
 from etl.rules.records import BadValueError
-from etl.schema.tables import CLEARED, ROW, Feed
+from etl.schema.table import Feed
+from etl.schema.work_tables import CLEARED, ROW
 from etl.sources.changes.change import Change, Naming, change_block
 from etl.sources.changes.feed_kinds import FeedKind, FeedTable
 from etl.sources.changes.log_records import LogForm

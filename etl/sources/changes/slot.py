@@ -20,7 +20,8 @@ from etl.engines.postgresql_client import client, connect, server_cursor
 from etl.errors import ExtractionError
 from etl.rules.blocks import Block
 from etl.rules.records import BadValueError
-from etl.schema.tables import CLEARED, ROW, Feed
+from etl.schema.table import Feed
+from etl.schema.work_tables import CLEARED, ROW
 from etl.sources.changes.change import Change, Naming, change_block
 from etl.sources.changes.decoded_text import TestDecoding, Wal2Json
 from etl.sources.changes.log_records import LogForm, LogRecord

@@ -14,7 +14,8 @@ import pyarrow as pa
 from etl import libraries
 from etl.engines.dialect import quoted
 from etl.errors import ExtractionError
-from etl.schema.tables import WIDEST_TEXT, Column, Kind
+from etl.schema.columns import WIDEST_TEXT
+from etl.schema.table import Column, Kind
 from etl.sources.databases.asked import Asked, Quote
 
 _MOST_DIGITS = 38

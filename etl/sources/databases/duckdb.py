@@ -11,7 +11,7 @@ from etl.engines.dialect import quoted
 from etl.engines.duckdb import SCHEME, arrow_blocks, duckdb_path
 from etl.engines.engine import translated_errors
 from etl.errors import ExtractionError
-from etl.schema.tables import Kind
+from etl.schema.table import Kind
 from etl.sources.databases.asked import Asked
 from etl.sources.databases.driver import Driver, Found, Target, declared
 from etl.sources.databases.rows import records_of

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from etl.engines.engine import driver_text
 from etl.errors import ConfigurationError, ExtractionError
-from etl.schema.tables import Kind
+from etl.schema.table import Kind
 from etl.settings.connection_strings import url_parts
 from etl.sources.databases.asked import Asked
 from etl.sources.databases.driver import Driver, Found, Target, library, texts_of

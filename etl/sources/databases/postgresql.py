@@ -16,7 +16,7 @@ from etl.engines.dialect import quoted
 from etl.engines.engine import translated_errors
 from etl.engines.postgresql_client import SCHEMES, client, connect, server_cursor, with_values
 from etl.errors import ExtractionError
-from etl.schema.tables import Kind
+from etl.schema.table import Kind
 from etl.sources.databases.asked import Asked, Moment
 from etl.sources.databases.driver import Driver, Found, Target, declared
 from etl.sources.databases.rows import records_of

@@ -13,7 +13,7 @@ from etl.resilience.retry import retry_with_backoff
 from etl.resilience.transient import is_transient
 from etl.rules.blocks import Block
 from etl.schema.arrow import text_schema
-from etl.schema.tables import Column
+from etl.schema.table import Column
 from etl.sources.csv_header import comparable, listed
 from etl.sources.databases.asked import Asked, AskedExtent
 from etl.sources.databases.driver import Connection, Driver, Found, Target

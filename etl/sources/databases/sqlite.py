@@ -11,7 +11,7 @@ import pyarrow as pa
 from etl.engines.dialect import quoted
 from etl.engines.engine import driver_text
 from etl.errors import ExtractionError
-from etl.schema.tables import Kind
+from etl.schema.table import Kind
 from etl.sources.databases.asked import Asked
 from etl.sources.databases.driver import Driver, Found, Target, declared, library, texts_of
 from etl.sources.databases.rows import records_of

@@ -26,7 +26,8 @@ from etl.history.runs import INCREMENTAL, LoadCounts, RunPlan, utc_now
 from etl.rules.blocks import LoadBlock
 from etl.rules.changes import transform_changes
 from etl.rules.declared import Declaration
-from etl.schema.tables import STAR_TABLES, Column, Feed, Kind, Table
+from etl.schema.star import STAR_TABLES
+from etl.schema.table import Column, Feed, Kind, Table
 from etl.sources.changes.debezium import EventForm, read_events
 from etl.sources.window import EVERYTHING
 from etl.warehouse.intake import Intake, from_blocks, stage_source
