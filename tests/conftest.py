@@ -19,8 +19,9 @@ from engines import (
     SERVERS,
     SQL_SERVER,
     Engine,
-    drop_databases,
+    dropping_databases,
     engines_of,
+    stop_own_server,
     using,
 )
 from hypothesis import settings
@@ -39,6 +40,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         found = engines_of(metafunc.function.__name__)
         ids = [engine.name for engine in found]
         metafunc.parametrize("every_engine", found, ids=ids, indirect=True, scope="module")
+
+
+@pytest.fixture(autouse=True)
+def databases_of_the_test() -> Iterator[None]:
+    """What a test makes on a server ends with it."""
+    with dropping_databases():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def databases_of_the_module() -> Iterator[None]:
+    """What a module makes on a server, for several tests, ends with it."""
+    with dropping_databases():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +135,6 @@ def bucket(cloud: Cloud, request: pytest.FixtureRequest) -> str:
 
 
 def pytest_sessionfinish() -> None:
-    """Drop what was made on servers."""
-    drop_databases()
+    """Stop the servers that were started."""
+    stop_own_server()
     stop_database_servers()

@@ -2,7 +2,7 @@
 
 A server is named by an environment variable that holds its connection string. PostgreSQL needs no
 name where it is installed: then the tests start a server of their own. Each project gets a
-database of its own, on PostgreSQL a schema; all of them are dropped at the end.
+database of its own, on PostgreSQL a schema, which is dropped at the end of the test or module.
 """
 
 import os
@@ -96,7 +96,7 @@ class SqlServer(Server):
     def new_database(self) -> str:
         name = _new_name()
         self._execute(f"CREATE DATABASE {name}")
-        _undo.append(lambda: self._execute(f"DROP DATABASE {name}"))
+        _drops.append(lambda: self._execute(f"DROP DATABASE {name}"))
         return joined((*self._pairs, ("Database", name)))
 
     @property
@@ -163,14 +163,14 @@ class Postgres(Server):
     def new_database(self) -> str:
         name = _new_name()
         self._execute(f"CREATE SCHEMA {name}")
-        _undo.append(lambda: self._execute(f"DROP SCHEMA {name} CASCADE"))
+        _drops.append(lambda: self._execute(f"DROP SCHEMA {name} CASCADE"))
         mark = "&" if "?" in self.server else "?"
         return f"{self.server}{mark}options=-csearch_path%3D{name}"
 
     def database_alone(self) -> str:
         name = _new_name()
         self._execute(f"CREATE DATABASE {name}")
-        _undo.append(lambda: self._execute(f"DROP DATABASE {name} (FORCE)"))
+        _drops.append(lambda: self._execute(f"DROP DATABASE {name} (FORCE)"))
         return urlunsplit(urlsplit(self.server)._replace(path=f"/{name}"))
 
     @property
@@ -240,7 +240,8 @@ def engines_of(test: str) -> tuple[Engine, ...]:
     return (*ENGINES, LAKEHOUSE) if wanted else ENGINES
 
 
-_undo: list[Callable[[], None]] = []
+_drops: list[Callable[[], None]] = []
+_servers: list[PostgresServer] = []
 _current: list[Engine] = [DUCKDB]
 
 
@@ -248,7 +249,7 @@ _current: list[Engine] = [DUCKDB]
 def own_server() -> PostgresServer:
     """The server that the tests of this process have started."""
     server = PostgresServer()
-    _undo.insert(0, server.close)
+    _servers.append(server)
     return server
 
 
@@ -269,8 +270,19 @@ def using(engine: Engine) -> Iterator[Engine]:
         _current.pop()
 
 
-def drop_databases() -> None:
-    """Drops the databases that were made, and stops the server that was started."""
-    while _undo:
-        with suppress(Exception):  # a process that was killed may still be on it
-            _undo.pop()()
+@contextmanager
+def dropping_databases() -> Iterator[None]:
+    """Drops the databases that are made meanwhile: a catalog of many tables is slow to ask."""
+    before = len(_drops)
+    try:
+        yield
+    finally:
+        while len(_drops) > before:
+            with suppress(Exception):  # a process that was killed may still be on it
+                _drops.pop()()
+
+
+def stop_own_server() -> None:
+    """Stops the server that the tests of this process have started."""
+    while _servers:
+        _servers.pop().close()
