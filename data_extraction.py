@@ -21,7 +21,7 @@ from etl.rules.dates import DateReading, read_dates
 from etl.rules.records import BadValueError, pandas_frame, storable
 from etl.rules.values import as_text
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
-from etl.sources.csv_reader import CsvFormat
+from etl.sources.csv_format import CsvFormat
 from etl.sources.customers import read_customers
 from etl.sources.products import flat_product, read_product_items
 from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales

@@ -40,8 +40,9 @@ from etl.settings.config import Config, masked_settings
 from etl.settings.pipeline_file import texts_of
 from etl.sources.corrected import CorrectedFile
 from etl.sources.csv_cuts import CsvColumns
+from etl.sources.csv_format import CsvFormat
 from etl.sources.csv_header import HeaderOptions
-from etl.sources.csv_reader import CsvFormat, extra_names
+from etl.sources.csv_reader import extra_names
 from etl.sources.customers import read_csv_originals, read_customers
 from etl.sources.declared import CsvRecords, JsonRecords, Records, files_of, holds_json
 from etl.sources.division import (

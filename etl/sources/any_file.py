@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from etl.rules.blocks import Block
+from etl.sources.csv_format import CsvFormat
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_look import look_at_csv
-from etl.sources.csv_reader import CsvFormat
 from etl.sources.declared import CsvRecords, JsonRecords, Records, holds_json
 from etl.sources.flat_json import JsonForm
 from etl.sources.json_reader import JsonShape

@@ -16,16 +16,12 @@ import numpy as np
 from etl.errors import ExtractionError, ValidationError
 from etl.rules.blocks import Block
 from etl.sources.compressed import decompressed
+from etl.sources.csv_blocks import Reader
+from etl.sources.csv_encoding import encoding_of, utf8_pieces
+from etl.sources.csv_format import CsvFormat, Target
 from etl.sources.csv_layout import KnownHeader, Layout
 from etl.sources.csv_lines import Ints, Lines, find_rows
-from etl.sources.csv_reader import (
-    MOST_READ_BYTES,
-    CsvFormat,
-    Reader,
-    Target,
-    encoding_of,
-    utf8_pieces,
-)
+from etl.sources.csv_reader import MOST_READ_BYTES, with_kept
 from etl.sources.file_encoding import FileEncoding, file_encoding
 from etl.sources.files import (
     FileSignature,
@@ -55,7 +51,7 @@ class CsvColumns:
 
     def target(self, path: Path) -> Target:
         """Return what is wanted of a file."""
-        return Target(path, self.columns, self.besides, self.csv_format, Watch()).with_kept()
+        return with_kept(Target(path, self.columns, self.besides, self.csv_format, Watch()))
 
 
 def cut_csv(file: SourceFile, target_bytes: int, wanted: CsvColumns) -> Sequence[Cut]:

@@ -9,7 +9,8 @@ import pyarrow as pa
 from etl.rules.blocks import Block
 from etl.schema.arrow import text_schema
 from etl.schema.source_columns import CUSTOMER_COLUMNS
-from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_file, read_csv_rows
+from etl.sources.csv_format import PLAIN, CsvFormat
+from etl.sources.csv_reader import read_csv_file, read_csv_rows
 from etl.sources.files import FileTrace
 from etl.sources.several import SourceFile, SourceFiles
 from etl.sources.watch import Watch

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from etl.rules.blocks import Block
 from etl.schema.table import Column
+from etl.sources.csv_format import PLAIN, CsvFormat
 from etl.sources.csv_look import look_at_csv, read_beginning
-from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_file
+from etl.sources.csv_reader import read_csv_file
 from etl.sources.customers import read_csv_originals
 from etl.sources.files import FileTrace
 from etl.sources.flat_json import JsonForm, names_in_json, read_flat_json, read_flat_json_rows

@@ -12,8 +12,8 @@ from etl.settings.connection_strings import place_of
 from etl.settings.kinds import read_connection
 from etl.settings.pipeline_file import LoadOptions, SourceOptions, texts_of
 from etl.sources.changes.own import changes_in_database, changes_in_files
+from etl.sources.csv_format import CsvFormat
 from etl.sources.csv_header import HeaderOptions
-from etl.sources.csv_reader import CsvFormat
 from etl.sources.databases.asked import Asked
 from etl.sources.databases.driver import Target
 from etl.sources.databases.records import DatabaseRecords, database_breaker

@@ -30,7 +30,8 @@ from etl.rules.checks import SERIAL
 from etl.rules.dates import looks_like_serial, read_timestamps
 from etl.rules.texts import NULL_WORDS, is_null_word
 from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
-from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_file
+from etl.sources.csv_format import PLAIN, CsvFormat
+from etl.sources.csv_reader import read_csv_file
 from etl.sources.meter import ROWS, Meter
 from etl.sources.partitions import Extent
 from etl.sources.pieces import QueryPart

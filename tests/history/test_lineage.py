@@ -13,7 +13,8 @@ from pipeline_runs import Project, Record
 
 from etl.engines.database import DatabaseManager
 from etl.history.journal import JOURNAL, read_entries
-from etl.sources.csv_reader import CsvFormat, read_csv_blocks
+from etl.sources.csv_format import CsvFormat
+from etl.sources.csv_reader import read_csv_blocks
 from etl.sources.files import FileTrace
 from etl.sources.json_reader import read_json_items
 from etl_pipeline import track_data_lineage

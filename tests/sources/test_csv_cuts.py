@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from etl.errors import ExtractionError
 from etl.rules.blocks import Block
 from etl.sources.csv_cuts import CsvColumns, cut_csv
+from etl.sources.csv_format import PLAIN, CsvFormat
 from etl.sources.csv_lines import MOST_LINES
-from etl.sources.csv_reader import PLAIN, CsvFormat, read_csv_file
+from etl.sources.csv_reader import read_csv_file
 from etl.sources.pieces import Cut
 from etl.sources.several import SourceFile
 from etl.sources.watch import Watch

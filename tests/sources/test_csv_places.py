@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from etl.errors import ExtractionError
 from etl.rules.blocks import Block
 from etl.sources import csv_places
-from etl.sources.csv_reader import CsvFormat, read_csv_blocks, read_csv_rows
+from etl.sources.csv_format import CsvFormat
+from etl.sources.csv_reader import read_csv_blocks, read_csv_rows
 from etl.sources.files import FileTrace
 
 COLUMNS = ("a", "b")

@@ -24,10 +24,11 @@ from hypothesis import strategies as st
 from etl.errors import ExtractionError, ValidationError
 from etl.rejects import MALFORMED
 from etl.rules.blocks import Block
-from etl.sources import csv_reader as csv_blocks
+from etl.sources import csv_reader
+from etl.sources.csv_format import CsvFormat
 from etl.sources.csv_header import HeaderOptions
 from etl.sources.csv_lines import MOST_LINES, MOST_RECORD_BYTES
-from etl.sources.csv_reader import CsvFormat, read_csv_blocks, read_csv_rows
+from etl.sources.csv_reader import read_csv_blocks, read_csv_rows
 from etl.sources.files import FileTrace
 from etl.sources.watch import Watch
 
@@ -708,7 +709,7 @@ def test_any_bytes_are_read_or_end_in_an_error_of_this_package(
 def test_a_block_of_short_lines_is_cut_before_its_lines_become_too_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_blocks, "MOST_BLOCK_LINES", 10)
+    monkeypatch.setattr(csv_reader, "MOST_BLOCK_LINES", 10)
     path = tmp_path / "customers.csv"
     path.write_text("a,b\n" + "x\n" * 95 + "1,2\n", encoding="utf-8")
     blocks = list(read_csv_blocks(path, ("a", "b")))

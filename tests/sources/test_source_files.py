@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from etl.errors import ExtractionError
-from etl.sources.csv_reader import CsvFormat, read_csv_blocks
+from etl.sources.csv_format import CsvFormat
+from etl.sources.csv_reader import read_csv_blocks
 from etl.sources.files import FileSignature, file_signature, open_source
 from etl.sources.json_reader import read_json_items
 

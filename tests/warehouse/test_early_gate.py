@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from etl.errors import HeldBackError
 from etl.rules.blocks import Block
 from etl.sources import csv_reader
-from etl.sources.csv_reader import CsvFormat, read_csv_blocks
+from etl.sources.csv_format import CsvFormat
+from etl.sources.csv_reader import read_csv_blocks
 from etl.warehouse import early_gate
 from etl.warehouse.early_gate import EarlyGate
 
