@@ -24,7 +24,8 @@ from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_C
 from etl.sources.csv_format import CsvFormat
 from etl.sources.customers import read_customers
 from etl.sources.products import flat_product, read_product_items
-from etl.sources.sales import CSV_SCHEME, SalesReading, read_sales
+from etl.sources.sales import read_sales
+from etl.sources.sales_reading import CSV_SCHEME, SalesReading
 from etl.sources.watch import Watch, with_proven_order
 from etl.sources.window import parse_day, whole_days
 

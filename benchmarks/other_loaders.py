@@ -26,7 +26,8 @@ from etl.schema.star import STAR_TABLES
 from etl.schema.table import Table
 from etl.sources.customers import read_customers
 from etl.sources.products import read_products
-from etl.sources.sales import CSV_SCHEME, read_sales
+from etl.sources.sales import read_sales
+from etl.sources.sales_reading import CSV_SCHEME
 from etl.sources.window import EVERYTHING, Window, parse_day, whole_days
 
 

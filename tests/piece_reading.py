@@ -5,14 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from etl.pipeline.pieces import (
-    Recipe,
-    outcome_of,
-    pieces_of,
-    recipe_of,
-    take_outcomes,
-)
-from etl.pipeline.sources import Source, sources_of
+from etl.pipeline.pieces import Recipe, outcome_of, pieces_of, recipe_of, take_outcomes
+from etl.pipeline.source import Source
+from etl.pipeline.sources import sources_of
 from etl.rules.blocks import Block
 from etl.rules.dates import DateOrder
 from etl.settings.config import Config

@@ -12,7 +12,7 @@ from etl.history.runs import RunPlan
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.arguments import Arguments
 from etl.pipeline.progress import Progress
-from etl.pipeline.sources import Source
+from etl.pipeline.source import Source
 from etl.pipeline.stages import Stages
 from etl.pipeline.workspace import REJECTED
 from etl.quality.rules import RowRule

@@ -19,7 +19,7 @@ from etl.history.runs import Applied, LoadCounts, Staged, flaws_in_words
 from etl.history.traced import Lineage, LineageFile
 from etl.monitoring.logs import IN_SUMMARY
 from etl.pipeline.context import RunContext
-from etl.pipeline.sources import Source
+from etl.pipeline.source import Source
 from etl.pipeline.stages import EXTRACTION, LOADING
 from etl.rejects import file_name
 from etl.rules.cleaning import CLIP, COUNT, MAKE_MISSING

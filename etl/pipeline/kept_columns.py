@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from etl.engines.database import DatabaseManager
 from etl.errors import ETLError
-from etl.pipeline.sources import Source, further_names
+from etl.pipeline.feeds import further_names
+from etl.pipeline.source import Source
 from etl.rejects import REASON_COLUMNS, one_block, reject_schema
 from etl.rules.blocks import LoadBlock
 from etl.rules.declared import MADE_UP, Declaration, transform_declared

@@ -16,7 +16,7 @@ from etl.pipeline.one_load import Loaded, apply, load_source, restate_source, st
 from etl.pipeline.reading import Readers
 from etl.pipeline.schedule import lacking
 from etl.pipeline.side_by_side import load_side_by_side
-from etl.pipeline.sources import Source
+from etl.pipeline.source import Source
 from etl.pipeline.stages import EXTRACTION, LOADING, TRANSFORMATION
 from etl.pipeline.unchanged import Recognised, recognise
 

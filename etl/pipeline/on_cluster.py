@@ -22,7 +22,7 @@ from etl.pipeline.in_order import in_order
 from etl.pipeline.pieces import pieces_of, recipe_of, take_outcomes
 from etl.pipeline.piecework import PieceDone, Piecework
 from etl.pipeline.reading import early_gate, start_reading
-from etl.pipeline.sources import Source
+from etl.pipeline.source import Source
 from etl.pipeline.workspace import clear_leftovers, scratch_folder
 from etl.settings.config import Config
 from etl.sources.meter import Meter

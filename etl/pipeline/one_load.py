@@ -25,7 +25,7 @@ from etl.pipeline.set_aside import (
     rejected_file,
     set_aside,
 )
-from etl.pipeline.sources import Source
+from etl.pipeline.source import Source
 from etl.pipeline.stages import EXTRACTION, LOADING, TRANSFORMATION
 from etl.pipeline.unchanged import Recognised, input_of, restate
 from etl.rejects import RejectedFile

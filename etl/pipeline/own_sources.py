@@ -6,7 +6,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.pipeline.sources import Feed, Source
+from etl.pipeline.source import Feed, Source
 from etl.rejects import reject_schema
 from etl.rules.blocks import Block, LoadBlock
 from etl.rules.changes import transform_changes

@@ -12,7 +12,8 @@ from typing import cast
 from etl.errors import ExtractionError
 from etl.pipeline.kept_columns import keeping
 from etl.pipeline.own_sources import own_sources
-from etl.pipeline.sources import Feed, Source, sources_of
+from etl.pipeline.source import Feed, Source
+from etl.pipeline.sources import sources_of
 from etl.rules.blocks import Block
 from etl.rules.dates import DateOrder
 from etl.schema.table import Table
@@ -31,7 +32,7 @@ from etl.sources.pieces import (
     QueryPart,
     in_order,
 )
-from etl.sources.sales import count_by_name
+from etl.sources.sales_reading import count_by_name
 from etl.sources.several import SourceFiles
 from etl.sources.window import AnyWindow, Window
 from etl.warehouse.own_loads import OwnLoad

@@ -13,7 +13,7 @@ from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.pieces import Recipe, outcome_of
 from etl.pipeline.reading import measured, transform
 from etl.pipeline.set_aside import refused_records
-from etl.pipeline.sources import Source
+from etl.pipeline.source import Source
 from etl.resilience.transient import is_transient
 from etl.rules.dates import DateOrder
 from etl.sources.pieces import Piece, PieceOutcome

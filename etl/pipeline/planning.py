@@ -24,7 +24,8 @@ from etl.pipeline.context import RunContext
 from etl.pipeline.kept_columns import keeping, star_tables
 from etl.pipeline.own_sources import own_sources
 from etl.pipeline.retrying import sources_to_retry
-from etl.pipeline.sources import Source, corrected_source, read_anew, rule_settings, sources_of
+from etl.pipeline.source import Source
+from etl.pipeline.sources import corrected_source, read_anew, rule_settings, sources_of
 from etl.quality.rules import newest_sale
 from etl.rules.record_keys import record_keys
 from etl.schema.source_columns import SOURCE_COLUMNS

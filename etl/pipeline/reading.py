@@ -11,7 +11,7 @@ from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline.context import Reading, RunContext
 from etl.pipeline.in_order import in_order, threads_of
 from etl.pipeline.read_ahead import ReadAhead
-from etl.pipeline.sources import Source
+from etl.pipeline.source import Source
 from etl.pipeline.stages import EXTRACTION, TRANSFORMATION
 from etl.rules.blocks import Block, LoadBlock
 from etl.warehouse.early_gate import EarlyGate

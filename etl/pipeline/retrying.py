@@ -14,7 +14,7 @@ from etl.history.kept_letters import unsettled_letters
 from etl.history.read_keys import read_since
 from etl.history.runs import run_id_after, time_of
 from etl.pipeline.context import RunContext
-from etl.pipeline.sources import Feed, Source
+from etl.pipeline.source import Feed, Source
 from etl.rejects import reject_block
 from etl.rules.blocks import Block, LoadBlock
 from etl.rules.cleaning import NOTHING_TO_CLEAN

@@ -46,19 +46,13 @@ from etl.pipeline.workspace import (
 from etl.quality.judge import Asked, Judged, judge
 from etl.quality.own_checks import own_rules, require_own_rules, tables_there
 from etl.quality.rules import RowRule
-from etl.reports.business import (
-    BUSINESS,
-    Before,
-    business_figures,
-    kept_business,
-    write_business,
-)
+from etl.reports.business import BUSINESS, Before, business_figures, kept_business, write_business
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.reports.quality import write_report
 from etl.settings.config import Config, masked_settings
 from etl.sources.archive import archive_run
 from etl.sources.declared import files_of
-from etl.sources.sales import sales_query
+from etl.sources.sales_queries import sales_query
 from etl.telemetry.emit import emit_end, emit_start
 from etl.warehouse.calendar import fill_calendar
 from etl.warehouse.export import export_tables

@@ -13,15 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.errors import ExtractionError
-from etl.history.dead_letters import (
-    NO_LETTERS,
-    Letters,
-    NewLetters,
-    Origin,
-    TriedLetters,
-)
+from etl.history.dead_letters import NO_LETTERS, Letters, NewLetters, Origin, TriedLetters
 from etl.pipeline.context import RunContext
-from etl.pipeline.sources import Source, rule_settings
+from etl.pipeline.source import Source
+from etl.pipeline.sources import rule_settings
 from etl.rejects import DUPLICATE, REFUSED, VALUE_CHARACTERS, RejectedFile, reject_schema
 from etl.rules.record_keys import record_keys
 from etl.schema.table import Table

@@ -17,7 +17,7 @@ from etl.pipeline.context import RunContext
 from etl.pipeline.fared import failed, report
 from etl.pipeline.one_load import Loaded
 from etl.pipeline.schedule import Planned, run_in_order, waiting_for
-from etl.pipeline.sources import Source
+from etl.pipeline.source import Source
 from etl.warehouse.claims import claim_of
 from etl.warehouse.own_loads import tables_of
 

@@ -26,7 +26,7 @@ from etl.history.outcomes import SourceOutcome
 from etl.history.runs import BACKFILL, INCREMENTAL, ONE_DATE, Applied, Input, Staged
 from etl.pipeline.context import RunContext
 from etl.pipeline.set_aside import load_of
-from etl.pipeline.sources import Source
+from etl.pipeline.source import Source
 from etl.pipeline.stages import LOADING
 from etl.rejects import Published, file_name, published, republish
 from etl.schema.star import STAR_TABLES

@@ -1,43 +1,26 @@
-"""The items of a large array in a JSON file, one by one, with the standard library's decoder.
+"""The records of a JSON document, one by one, wherever in it they are.
 
-Why not ijson: measured, 100,000 nested brackets make its prefixes grow to tens of gigabytes until
-the process is killed; it refuses the NaN that Python itself writes; and its errors name no line.
-Here a window of text slides over the file and `json.JSONDecoder.raw_decode` takes one item after
-the other out of it.
+A window of text slides over the file (`json_window`), and the standard library's decoder takes one
+value after the other out of it.
 """
 
-import json
-import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from etl.errors import ExtractionError, ValidationError
 from etl.sources.compressed import decompressed
 from etl.sources.files import FileTrace, content_chunks, marked_encoding, open_source, text_chunks
+from etl.sources.json_window import TextWindow, elements_of, keys_of
 from etl.sources.parts import part_alone, refuse_another
 from etl.sources.pieces import Cut
 from etl.sources.watch import Watch
 
-# A longer value is given up, like a CSV line: it must be in memory whole, several times over while
-# it is decoded. A product has some hundreds of characters; this leaves room for embedded pictures.
-MOST_VALUE_CHARS = 16 * 2**20
-
 _SAVE_AS_UTF8 = "save the file as UTF-8"
-_SHOWN_KEYS, _SHOWN_CHARACTERS = 10, 40  # how much of the top level a message lists
-# The longest that can be cut by the end of the window and then looks wrong rather than
-# unfinished: \ud83d\ude00, half of it gone.
-_CUT_MARGIN = 12
-# A number may go on after the window: of "1.5e+7" its end may hide all from the point or the e.
-_NUMBER_MARGIN = 2
-_WHITE_SPACE = " \t\n\r"
-_NO_SPACE = re.compile(r"[^ \t\n\r]")
-_NUMBER_STARTS = frozenset("-0123456789")
+SHOWN_KEYS, _SHOWN_CHARACTERS = 10, 40  # how much of the top level a message lists
 _LINES = "JSON Lines"
 _PART_BYTES = 2**20
-_UNTERMINATED = "unterminated string"  # how the decoder calls a text without an end, anywhere
 
 _KINDS = {"[": "an array", '"': "a text", "t": "true", "f": "false", "n": "null", "{": "an object"}
 _KINDS |= dict.fromkeys("-0123456789", "a number") | {"N": "NaN", "I": "Infinity"}
@@ -145,7 +128,7 @@ def read_json_part(path: Path, cut: Cut, watch: Watch | None = None) -> Iterator
         texts = text_chunks(
             chunks, path, encoding="utf-8", next_step=_SAVE_AS_UTF8, start=cut.start
         )
-        window = _Window(path, (text for text, _ in texts), line=cut.line)
+        window = TextWindow(path, (text for text, _ in texts), line=cut.line)
         window.items = cut.first_row - 1
         if not cut.start:
             window.drop_byte_order_mark()
@@ -184,7 +167,7 @@ def count_values(text: bytes) -> int | None:
         (2, None)
     """
     try:
-        window = _Window(Path(), iter([text.decode()]))
+        window = TextWindow(Path(), iter([text.decode()]))
         return sum(1 for _ in _lines(window))
     except (ExtractionError, UnicodeDecodeError):
         return None
@@ -193,7 +176,7 @@ def count_values(text: bytes) -> int | None:
 @contextmanager
 def _opened(
     path: Path, chunk_chars: int, trace: FileTrace | None, watch: Watch
-) -> Iterator["_Window"]:
+) -> Iterator[TextWindow]:
     with open_source(path) as file:
         content = decompressed(file, path)
         if content is not file:
@@ -201,7 +184,7 @@ def _opened(
         encoding = marked_encoding(content) or "utf-8"
         chunks = content_chunks(file, content, path, size=chunk_chars, trace=trace)
         texts = text_chunks(chunks, path, encoding=encoding, next_step=_SAVE_AS_UTF8)
-        window = _Window(path, (text for text, _ in texts))
+        window = TextWindow(path, (text for text, _ in texts))
         window.drop_byte_order_mark()
         yield window
 
@@ -218,7 +201,7 @@ class _Others:
 
 
 def _items(
-    window: "_Window", shape: JsonShape, members: dict[str, object], watch: Watch
+    window: TextWindow, shape: JsonShape, members: dict[str, object], watch: Watch
 ) -> Generator[JsonItem, None, _Others | None]:
     """The records, or what else there is at the top level."""
     if window.peek() == "[":
@@ -228,7 +211,7 @@ def _items(
         return None
     _enter_object(window)
     others, found = _Others(), False
-    for key in _keys(window):
+    for key in keys_of(window):
         if key == shape.array_key:
             found = True
             yield from _records_under(window, shape, watch)
@@ -243,12 +226,12 @@ def _items(
     return others
 
 
-def _refuse_more(window: "_Window", kind: str) -> None:
+def _refuse_more(window: TextWindow, kind: str) -> None:
     if window.peek():
         raise window.broken(f"more text after the end of the {kind}")
 
 
-def _records_under(window: "_Window", shape: JsonShape, watch: Watch) -> Iterator[JsonItem]:
+def _records_under(window: TextWindow, shape: JsonShape, watch: Watch) -> Iterator[JsonItem]:
     if window.peek() == "{" and shape.id_member:
         watch.facts[f"JSON object keyed by {shape.id_member}"] = None
         window.take("{")
@@ -257,16 +240,16 @@ def _records_under(window: "_Window", shape: JsonShape, watch: Watch) -> Iterato
         yield from _array(window, shape.array_key)
 
 
-def _array(window: "_Window", key: str) -> Iterator[JsonItem]:
+def _array(window: TextWindow, key: str) -> Iterator[JsonItem]:
     _enter_array(window, key)
-    for value in _elements(window):
+    for value in elements_of(window):
         window.items += 1
         yield JsonItem(window.items, value)
     window.array = None
 
 
-def _keyed(window: "_Window", shape: JsonShape) -> Iterator[JsonItem]:
-    for key in _keys(window):
+def _keyed(window: TextWindow, shape: JsonShape) -> Iterator[JsonItem]:
+    for key in keys_of(window):
         value = window.value()
         if isinstance(value, dict) and shape.id_member not in value:
             value = {shape.id_member: key, **value}
@@ -275,9 +258,9 @@ def _keyed(window: "_Window", shape: JsonShape) -> Iterator[JsonItem]:
 
 
 def _look_at_other(
-    window: "_Window", key: str, others: _Others, *, shape: JsonShape, members: dict[str, object]
+    window: TextWindow, key: str, others: _Others, *, shape: JsonShape, members: dict[str, object]
 ) -> None:
-    if len(others.keys) <= _SHOWN_KEYS or key == shape.id_member:
+    if len(others.keys) <= SHOWN_KEYS or key == shape.id_member:
         others.keys.append(key)
     start = window.peek()
     if start == "[":
@@ -288,7 +271,7 @@ def _look_at_other(
 
 
 def _read_anew(
-    window: "_Window", shape: JsonShape, others: _Others, watch: Watch
+    window: TextWindow, shape: JsonShape, others: _Others, watch: Watch
 ) -> Iterator[JsonItem]:
     if others.lines:
         watch.facts[_LINES] = None
@@ -304,23 +287,23 @@ def _read_anew(
         raise _key_missing(window.path, shape.array_key, others)
 
 
-def _lines(window: "_Window") -> Iterator[JsonItem]:
+def _lines(window: TextWindow) -> Iterator[JsonItem]:
     while window.peek():
         value = window.value()
         window.items += 1
         yield JsonItem(window.items, value)
 
 
-def _under_other_key(window: "_Window", wanted: str) -> Iterator[JsonItem]:
+def _under_other_key(window: TextWindow, wanted: str) -> Iterator[JsonItem]:
     window.take("{")
-    for key in _keys(window):
+    for key in keys_of(window):
         if key == wanted:
             yield from _array(window, wanted)
         else:
             _skip_value(window, key, {})
 
 
-def _enter_object(window: "_Window") -> None:
+def _enter_object(window: TextWindow) -> None:
     start = window.peek()
     if not start:
         what = f"{window.path} is empty, a JSON object is wanted"
@@ -332,7 +315,7 @@ def _enter_object(window: "_Window") -> None:
     window.take("{")
 
 
-def _enter_array(window: "_Window", array_key: str) -> None:
+def _enter_array(window: TextWindow, array_key: str) -> None:
     start = window.peek()
     if start in _KINDS and start != "[":
         what = f"{window.path}: {array_key!r} is {_KINDS[start]}, an array is wanted"
@@ -342,190 +325,33 @@ def _enter_array(window: "_Window", array_key: str) -> None:
 
 
 def _key_missing(path: Path, array_key: str, others: _Others) -> ValidationError:
-    listed = ", ".join(repr(key[:_SHOWN_CHARACTERS]) for key in others.keys[:_SHOWN_KEYS])
-    if len(others.keys) > _SHOWN_KEYS:
+    listed = ", ".join(repr(key[:_SHOWN_CHARACTERS]) for key in others.keys[:SHOWN_KEYS])
+    if len(others.keys) > SHOWN_KEYS:
         listed += " and more"
     what = f"{path} has no top-level key {array_key!r}, found {listed or 'no keys at all'}"
     step = "check the export that writes it"
     if len(others.arrays) > 1:
-        arrays = ", ".join(repr(key[:_SHOWN_CHARACTERS]) for key in others.arrays[:_SHOWN_KEYS])
+        arrays = ", ".join(repr(key[:_SHOWN_CHARACTERS]) for key in others.arrays[:SHOWN_KEYS])
         step = f"name the member that holds the records, one of {arrays}: set records"
     return ValidationError(what, next_step=step)
 
 
-def _keys(window: "_Window") -> Iterator[str]:
-    """Walk over the members of an object whose brace is taken; the caller takes each value."""
-    if window.peek() == "}":
-        window.take("}")
-        return
-    closing = ","
-    while closing == ",":
-        if window.peek() != '"':
-            raise window.broken("expecting a key in double quotes")
-        key = window.value()
-        window.take(":")
-        yield str(key)
-        closing = window.take(",}")
-
-
-def _elements(window: "_Window") -> Iterator[object]:
-    """Walk over the elements of an array whose bracket is taken."""
-    if window.peek() == "]":
-        window.take("]")
-        return
-    closing = ","
-    while closing == ",":
-        value = window.value()
-        closing = window.take(",]")  # before that is seen, the end of the file may have cut it
-        yield value
-
-
-def _skip_value(window: "_Window", key: str, members: dict[str, object]) -> set[str]:
+def _skip_value(window: TextWindow, key: str, members: dict[str, object]) -> set[str]:
     """Take a value and drop it; the names of its members are returned."""
     names: set[str] = set()
     start = window.peek()
     if start == "[":
         window.take("[")
-        for _ in _elements(window):
+        for _ in elements_of(window):
             pass
     elif start == "{":
         window.take("{")
-        for name in _keys(window):
+        for name in keys_of(window):
             value = window.value()
-            if len(names) <= _SHOWN_KEYS:
+            if len(names) <= SHOWN_KEYS:
                 names.add(name)
             if (full_name := f"{key}.{name}") in members:
                 members[full_name] = value
     else:
         window.value()
     return names
-
-
-def _integer(digits: str) -> int | Decimal:
-    try:
-        return int(digits)
-    except ValueError:  # Python turns no more than 4,300 digits into an int
-        return Decimal(digits)
-
-
-def _fraction(text: str) -> Decimal | str:
-    try:
-        return Decimal(text)
-    except InvalidOperation:  # an exponent of 19 digits or more
-        return text
-
-
-_DECODER = json.JSONDecoder(parse_float=_fraction, parse_int=_integer, parse_constant=str)
-
-
-class _Window:
-    """A window that slides over the text of a file.
-
-    Args:
-        path: the file, for messages.
-        chunks: its text.
-        line: number of the first one.
-    """
-
-    def __init__(self, path: Path, chunks: Iterator[str], *, line: int = 1) -> None:
-        self.path = path
-        self.array: str | None = (
-            None  # the key of the array while in it, and the items read: for messages
-        )
-        self.items = 0
-        self._chunks = chunks
-        self._text = ""
-        self._at = 0
-        self._line, self._column = line, 1  # of the first character of `_text`
-
-    def drop_byte_order_mark(self) -> None:
-        if self._more(1) and self._text.startswith("\ufeff"):
-            self._at = 1
-
-    def peek(self) -> str:
-        """Find the next character that is no white space, without taking it; "" at the end."""
-        while True:
-            match = _NO_SPACE.search(self._text, self._at)
-            if match:
-                self._at = match.start()
-                return match[0]
-            self._at = len(self._text)
-            if not self._more(1):
-                return ""
-
-    def take(self, choices: str) -> str:
-        """Take the next character, which must be one of the choices."""
-        character = self.peek()
-        if not character or character not in choices:
-            raise self.broken("expecting " + " or ".join(repr(choice) for choice in choices))
-        self._at += 1
-        return character
-
-    def value(self) -> object:
-        """Take the next value."""
-        may_go_on = self.peek() in _NUMBER_STARTS
-        while True:
-            try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
-            except RecursionError:
-                raise self.broken("nested too deeply") from None
-            except json.JSONDecodeError as error:
-                if self._may_be_cut(error) and self._double():
-                    continue
-                raise self.broken(error.msg.lower(), error.pos) from None
-            if not (may_go_on and end + _NUMBER_MARGIN >= len(self._text) and self._double()):
-                self._at = end
-                return value
-
-    def broken(self, fault: str, at: int | None = None) -> ExtractionError:
-        """Describe a fault of the file, by default at the next character."""
-        at = self._at if at is None else at
-        line, column = self._place(at)
-        inside = "" if self.array is None else f", in {self._item()}"
-        step = "correct the file there"
-        if not self._text[at:].strip(_WHITE_SPACE) or fault.startswith(_UNTERMINATED):
-            fault, step = f"the file ends too early, {fault}", "check that the export has finished"
-        what = f"{self.path}: line {line}, column {column}{inside}: {fault}"
-        return ExtractionError(f"{what} ({self.items} items read before)", next_step=step)
-
-    def _item(self) -> str:
-        of = f" of {self.array!r}" if self.array else ""
-        return f"item {self.items + 1}{of}"
-
-    def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
-        near_end = error.pos + _CUT_MARGIN >= len(self._text)
-        return near_end or error.msg.lower().startswith(_UNTERMINATED)
-
-    def _double(self) -> bool:
-        """Read as much again as there is, so that a large item is not decoded too often."""
-        if len(self._text) - self._at >= MOST_VALUE_CHARS:
-            raise self._too_long()
-        return self._more(len(self._text) - self._at)
-
-    def _too_long(self) -> ExtractionError:
-        line, column = self._place(self._at)
-        inside = "a value" if self.array is None else self._item()
-        return ExtractionError(
-            f"{self.path}: line {line}, column {column}: {inside} is longer than "
-            f"{MOST_VALUE_CHARS:,} characters ({self.items} items read before)",
-            next_step="check what wrote it; a quote or bracket may be missing",
-        )
-
-    def _more(self, least: int) -> bool:
-        """Let go of what was taken and read on, at least so many characters; False at the end."""
-        pieces, read = [self._text[self._at :]], 0
-        for text in self._chunks:
-            pieces.append(text)
-            read += len(text)
-            if read >= least:
-                break
-        if read:  # else all places in the window stay as they are
-            self._line, self._column = self._place(self._at)
-            self._text, self._at = "".join(pieces), 0
-        return read > 0
-
-    def _place(self, at: int) -> tuple[int, int]:
-        """Line and column, from 1, of a place in the window."""
-        before = self._text.rfind("\n", 0, at)
-        column = self._column + at if before < 0 else at - before
-        return self._line + self._text.count("\n", 0, at), column

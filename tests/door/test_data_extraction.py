@@ -17,7 +17,8 @@ from etl.engines import odbc
 from etl.errors import ConfigurationError, ExtractionError, ValidationError
 from etl.schema.source_columns import CUSTOMER_COLUMNS, PRODUCT_COLUMNS, SALES_COLUMNS
 from etl.sources.products import read_products
-from etl.sources.sales import SalesReading, read_sales
+from etl.sources.sales import read_sales
+from etl.sources.sales_reading import SalesReading
 from etl.sources.window import EVERYTHING, whole_days
 
 # --- customers -----------------------------------------------------------------------------

@@ -22,7 +22,8 @@ from etl.rejects import reject_block
 from etl.rules.blocks import LoadBlock
 from etl.sources.files import FileTrace, byte_chunks, open_source
 from etl.sources.meter import ROWS, Meter
-from etl.sources.sales import SalesReading, read_sales
+from etl.sources.sales import read_sales
+from etl.sources.sales_reading import SalesReading
 from etl.sources.several import SourceFiles
 from etl.sources.window import EVERYTHING
 

@@ -16,7 +16,7 @@ from etl.pipeline.arguments import check_arguments, parse_arguments
 from etl.settings.config import Config, load_config
 from etl.settings.connection_strings import parse
 from etl.settings.sections.section import declared
-from etl.sources.sales import sales_query
+from etl.sources.sales_queries import sales_query
 from etl.warehouse.tables import schema_script
 
 ROOT = Path(__file__).resolve().parents[2]

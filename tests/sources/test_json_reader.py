@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import ExtractionError, ValidationError
-from etl.sources import json_reader
+from etl.sources import json_window
 from etl.sources.json_reader import JsonItem, JsonShape, read_json_items
 from etl.sources.watch import Watch
 
@@ -442,7 +442,7 @@ def test_any_text_is_read_as_json_or_ends_in_an_error_of_this_package(
 def test_a_value_that_is_too_long_is_an_error_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    monkeypatch.setattr(json_reader, "MOST_VALUE_CHARS", 1000)
+    monkeypatch.setattr(json_window, "MOST_VALUE_CHARS", 1000)
     path = tmp_path / "products.json"
     path.write_text('{"products": [1,\n' + value.format("x" * 5000) + "]}", encoding="utf-8")
     items = read_json_items(path, "products", chunk_chars=64)
@@ -455,7 +455,7 @@ def test_a_value_that_is_too_long_is_an_error_that_says_so(
 def test_a_value_as_long_as_allowed_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_reader, "MOST_VALUE_CHARS", 1000)
+    monkeypatch.setattr(json_window, "MOST_VALUE_CHARS", 1000)
     path = tmp_path / "products.json"
     path.write_text('{"products": ["' + "x" * 990 + '"]}', encoding="utf-8")
     (item,) = read_json_items(path, "products", chunk_chars=64)

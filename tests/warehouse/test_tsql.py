@@ -49,7 +49,7 @@ from etl.schema.work_tables import (
     removed_table,
     staging_table,
 )
-from etl.sources.sales import sales_query
+from etl.sources.sales_queries import sales_query
 from etl.warehouse import (
     calendar,
     changes_sql,

@@ -23,7 +23,8 @@ from etl.sources.declared import files_of
 from etl.sources.files import file_signature, open_source
 from etl.sources.own_records import database_records, own_records
 from etl.sources.rest.declared import rest_records
-from etl.sources.sales import SETTING, read_sales, sales_of
+from etl.sources.sales import read_sales
+from etl.sources.sales_server import SETTING, sales_of
 from etl.sources.servers import run_query
 from etl.sources.window import EVERYTHING, Window
 from etl.words import age_words, bytes_words, counted

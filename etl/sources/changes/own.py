@@ -12,7 +12,7 @@ from etl.sources.changes.feed_kinds import FEED_KINDS, FeedTable
 from etl.sources.changes.queried import QueriedChanges
 from etl.sources.changes.rows import Database
 from etl.sources.changes.slot import SlotForm, SlotRecords
-from etl.sources.sales import sales_breaker
+from etl.sources.sales_reading import sales_breaker
 from etl.sources.several import SourceFiles
 
 

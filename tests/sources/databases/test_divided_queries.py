@@ -17,7 +17,7 @@ from etl.engines.database import DatabaseManager
 from etl.errors import ExtractionError
 from etl.pipeline.own_sources import own_sources
 from etl.pipeline.pieces import pieces_of, recipe_of, take_outcomes
-from etl.pipeline.sources import Source
+from etl.pipeline.source import Source
 from etl.sources.partitions import ROW_BYTES, divided
 from etl.sources.pieces import Piece
 from etl.sources.window import EVERY_NUMBER, EVERYTHING, AnyWindow, Numbers, Window
