@@ -68,7 +68,7 @@ def _in_zone(wall: datetime, offset: str | None, zone: str) -> datetime:
     if not offset:
         return wall
     utc = wall
-    if offset != "Z":
+    if offset not in ("Z", "UTC", "GMT"):
         hours, minutes = int(offset[1:3]), int(offset[3:].removeprefix(":") or 0)
         if hours >= 24 or minutes >= 60:  # hours of a day, minutes of an hour
             raise ValueError

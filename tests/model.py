@@ -232,7 +232,7 @@ _TIME = (
     r"(:(?P<second>[0-9]{2})([.:](?P<fraction>[0-9]+))?)?"
     rf"({_GAP}*(?P<half>AM|PM|am|pm|Am|Pm|aM|pM))?"
 )
-_OFFSET = rf"{_GAP}*(?P<offset>Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
+_OFFSET = rf"{_GAP}*(?P<offset>Z|UTC|GMT|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
 _DATE_PATTERNS = [re.compile(rf"{form}((T|,?{_GAP}+){_TIME}({_OFFSET})?)?") for form in _DATE_FORMS]
 
 
@@ -297,7 +297,7 @@ def _hour(number: int, half: str) -> int:
 
 def _offset(text: str) -> timedelta:
     """How far a clock is ahead of UTC."""
-    if text == "Z":
+    if text in ("Z", "UTC", "GMT"):
         return timedelta(0)
     digits = text[1:].replace(":", "").ljust(4, "0")
     hours, minutes = int(digits[:2]), int(digits[2:])

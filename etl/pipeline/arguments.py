@@ -431,6 +431,10 @@ def check_arguments(args: Arguments) -> None:
         raise ConfigurationError(f"{flag} goes with --profile", next_step="give both")
     if args.timescale and not args.print_schema:
         raise ConfigurationError("--timescale goes with --print-schema", next_step="give both")
+    excluding = [(f"--only {name}", f"--skip {name}") for name in args.only if name in args.skip]
+    excluding += [("--dry-run", "--export")] if args.dry_run and args.export else []
+    for one, other in excluding:
+        raise ConfigurationError(f"{one} and {other} exclude each other", next_step="give one")
     window_of(args, watermark=None, lag_days=0)
 
 

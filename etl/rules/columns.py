@@ -256,6 +256,9 @@ class Reading:
     out_of_range: pa.Array
 
 
+_DECIMAL128_DIGITS = 38  # that surely fit
+
+
 def read_decimals(column: pa.Array, precision: int, scale: int) -> Reading:
     """Exact numbers, rounded half away from zero, see `decimal_of`.
 
@@ -279,7 +282,7 @@ def read_decimals(column: pa.Array, precision: int, scale: int) -> Reading:
         return _all_read(column.cast(kind))
     text = clean_text(column)
     try:
-        return _all_read(text.cast(kind))
+        return _all_read(_cast_decimals(text, kind))
     except pa.ArrowInvalid:  # refuses more digits than the column has, and what is no number
         pattern = rf"^-?[0-9]{{1,{precision - scale}}}(?:\.[0-9]{{0,{scale}}})?$"
         values = _where_plain(
@@ -289,6 +292,14 @@ def read_decimals(column: pa.Array, precision: int, scale: int) -> Reading:
             _each(lambda value: decimal_of(value, precision, scale), kind),
         )
         return _reading(text, values, lambda value: number_of(value) is not None)
+
+
+def _cast_decimals(text: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Arrow's own reading, which loses what exceeds 128 bits: so many digits are refused."""
+    longest = pc.max(pc.binary_length(text)).as_py() or 0
+    if longest > _DECIMAL128_DIGITS:
+        raise pa.ArrowInvalid(f"{longest} digits, where {_DECIMAL128_DIGITS} are read")
+    return text.cast(kind)
 
 
 def read_integers(column: pa.Array) -> Reading:

@@ -37,11 +37,12 @@ _MONTH_NAMES = (*_MONTHS, *(name[:3] for name in _MONTHS))
 # The patterns are the same for Python and for Arrow (RE2), where every group needs a name.
 # Word processors and some libraries of dates write blanks that do not break.
 _BLANK = "[ \t\u00a0\u2009\u202f]"
+_UTC = "Z|UTC|GMT"
 _TIME = (
     rf"(?P<clock>(?:T|,?{_BLANK}+)(?P<hour>[0-9]{{1,2}}):(?P<minute>[0-9]{{2}})"
     r"(?P<s>:(?P<second>[0-9]{2})(?P<f>[.:](?P<fraction>[0-9]+))?)?"
     rf"{_BLANK}*(?P<half>[AaPp][Mm])?"
-    rf"{_BLANK}*(?P<offset>Z|[+-][0-9]{{2}}:?[0-9]{{2}}|[+-][0-9]{{2}})?)?"
+    rf"{_BLANK}*(?P<offset>{_UTC}|[+-][0-9]{{2}}:?[0-9]{{2}}|[+-][0-9]{{2}})?)?"
 )
 _ISO = r"(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})[-/.](?P<day>[0-9]{1,2})"
 _COMPACT = r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})"
@@ -372,7 +373,8 @@ def _shifted(
     offset = pc.struct_field(parts, "offset")
     zoned = pc.not_equal(offset, "").to_numpy(zero_copy_only=False)
     if zoned.any():
-        signed = pc.replace_substring_regex(pc.replace_substring(offset, ":", ""), "^Z?$", "+0000")
+        digits_alone = pc.replace_substring(offset, ":", "")
+        signed = pc.replace_substring_regex(digits_alone, f"^(?:{_UTC})?$", "+0000")
         digits = pc.utf8_rpad(pc.utf8_slice_codeunits(signed, 1), 4, "0").cast(pa.int64())
         number = digits.to_numpy(zero_copy_only=False)
         fine = fine & (number // 100 < 24) & (number % 100 < 60)  # noqa: PLR2004  # hours, minutes

@@ -136,7 +136,7 @@ def load_config(
         if "files" in sections:
             sections["files"].pipeline  # noqa: B018  # a fault in it is one of the settings
     except PipelineFileError as error:
-        problems += [f"PIPELINE_FILE: {problem}" for problem in error.problems]
+        problems += [f"{error.path}: {problem}" for problem in error.problems]
     if problems:
         raise SettingsError(layers.base_dir, problems)
     given = {name: layers.given[name].value for name in named if name in layers.given}

@@ -33,6 +33,13 @@ COLUMN_TYPES = (
     "text(LENGTH)", "integer", "bigint", "decimal(PRECISION, SCALE)", "double", "boolean",
     "date", "timestamp",
 )  # fmt: skip
+# Names that databases and languages have for them.
+_ELSEWHERE = {
+    "varchar": "text", "nvarchar": "text", "char": "text", "string": "text", "str": "text",
+    "int": "integer", "long": "bigint", "int64": "bigint", "float": "double", "real": "double",
+    "numeric": "decimal", "number": "decimal", "money": "decimal", "bool": "boolean",
+    "bit": "boolean", "datetime": "timestamp", "datetime2": "timestamp",
+}  # fmt: skip
 _TYPE = re.compile(
     r"text\(\s*(?P<width>[1-9]\d{0,3})\s*\)|integer|bigint|double|boolean|date|timestamp"
     r"|decimal\(\s*(?P<precision>[1-9]\d?)\s*,\s*(?P<scale>\d{1,2})\s*\)"
@@ -53,12 +60,20 @@ def _one_of(pattern: re.Pattern[str], wanted: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _likely_type(text: str) -> str:
+    """The type that is probably meant, in full; empty when none is like it."""
+    word = text.strip().lower().partition("(")[0]
+    types = {full.partition("(")[0]: full for full in COLUMN_TYPES}
+    near = difflib.get_close_matches(_ELSEWHERE.get(word, word), types, n=1)
+    return types[near[0]] if near else ""
+
+
 def _column_type(text: str) -> str:
     match = _TYPE.fullmatch(text.strip().lower())
     if match is None:
-        near = difflib.get_close_matches(text.lower(), [c.partition("(")[0] for c in COLUMN_TYPES])
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{text!r} is no type{hint}. Choices: {', '.join(COLUMN_TYPES)}")
+        near = _likely_type(text)
+        hint = f"; did you mean {near}?" if near else "."
+        raise ValueError(f"{text!r} is no type{hint} Choices: {', '.join(COLUMN_TYPES)}")
     if match["width"] and int(match["width"]) > _WIDEST_TEXT:
         raise ValueError(f"{text!r}: a text has at most {_WIDEST_TEXT} characters")
     if match["precision"] and not int(match["scale"]) <= int(match["precision"]) <= _MOST_DIGITS:
@@ -77,7 +92,7 @@ def _encoding(text: str) -> str:
 def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
-    except (ValueError, OSError):
+    except (LookupError, ValueError, OSError):  # not known, no name at all, or that of a folder
         raise ValueError(f"{text!r} is no time zone, such as Europe/Berlin or UTC") from None
     return text
 

@@ -1,5 +1,6 @@
 """Reading `pipeline.toml`: every problem is found at once, and named with its line."""
 
+import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,9 +32,10 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class PipelineFileError(ConfigurationError):
-    """A `pipeline.toml` that cannot be used; `problems` has a line for each fault."""
+    """The `pipeline.toml` at `path` cannot be used; `problems` has a line for each fault."""
 
     def __init__(self, path: Path, problems: Iterable[str]) -> None:
+        self.path = path
         self.problems = tuple(dict.fromkeys(problems))
         lines = "".join(f"\n- {problem}" for problem in self.problems)
         super().__init__(f"{path} cannot be used:{lines}", next_step="correct these places")
@@ -184,6 +186,21 @@ class _Declared:
         self.problems.append((line, f"line {line}, {dotted}: {words}"))
 
 
+# What pydantic misses, by the type of its error, as TOML writes it.
+_WANTED = {
+    "tuple_type": "a list: write [{given}]",
+    "dict_type": 'a table, such as {{ name = "value" }}',
+    "model_type": 'a table, such as {{ name = "value" }}',
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "string_type": 'a text: write "{given}"',
+}
+
+
 def _in_words(kind: type[BaseModel], detail: ErrorDetails) -> str:
     if detail["type"] == "extra_forbidden":
         fields = _fields_at(kind, detail["loc"][:-1])
@@ -192,7 +209,10 @@ def _in_words(kind: type[BaseModel], detail: ErrorDetails) -> str:
         return "missing"
     if detail["type"] == "literal_error":
         return f"{detail['input']!r} is none of {detail['ctx']['expected']}"
-    return detail["msg"].removeprefix("Value error, ")
+    given = repr(detail["input"])
+    if wanted := _WANTED.get(detail["type"]):
+        return f"{given} is not {wanted.format(given=json.dumps(detail['input'], default=str))}"
+    return detail["msg"].removeprefix("Value error, ").replace("Input ", f"{given} ", 1)
 
 
 def _fields_at(kind: type[BaseModel], place: Sequence[str | int]) -> list[str]:

@@ -27,7 +27,17 @@ _FORMATS: dict[bytes, Callable[[Any], _Stream]] = {
     b"\xfd7zXZ\x00": lzma.LZMAFile,
     b"\x28\xb5\x2f\xfd": lambda file: pa.CompressedInputStream(file, "zstd"),
 }
+_AS_CSV = "save the sheet as 'CSV UTF-8' in Excel"
+# What other files begin with that are often exported or downloaded in place of the wanted one.
+_OTHERS = {
+    b"\xd0\xcf\x11\xe0": ("an old workbook of Excel (.xls) or another Office file", _AS_CSV),
+    b"PAR1\x15": ("a Parquet file", "export CSV or JSON, or load it as a DataFrame by load_frame"),
+    b"%PDF-": ("a PDF", "export CSV or JSON"),
+    b"<!doctype html": ("a web page", "open it: it may ask for a login, or name an error"),
+    b"<html": ("a web page", "open it: it may ask for a login, or name an error"),
+}
 _OFFICE_MEMBER = "[Content_Types].xml"  # in every file of Office Open XML
+_START = 64  # bytes that show what a file is, blanks before it included
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)
 
 
@@ -42,7 +52,8 @@ def decompressed(file: BufferedReader, path: Path) -> BufferedReader:
         A reader of the bytes inside; reading raises ExtractionError where the file is damaged.
 
     Raises:
-        ExtractionError: it is no zip that can be opened, or one with another number of members.
+        ExtractionError: it is no zip that can be opened, or one with another number of members, or
+            a file of a kind that is never CSV or JSON.
 
     Example:
         >>> import io
@@ -50,13 +61,20 @@ def decompressed(file: BufferedReader, path: Path) -> BufferedReader:
         >>> decompressed(packed, Path("customers.csv.gz")).read()
         b'customer_id'
     """
-    start = file.peek(6)
+    start = file.peek(_START)
     if start.startswith(_ZIP):
         return BufferedReader(_Inside(_only_member(file, path), path))
     for mark, opened in _FORMATS.items():
         if start.startswith(mark):
             return BufferedReader(_Inside(opened(file), path))
+    _refuse_others(start, path)
     return file
+
+
+def _refuse_others(start: bytes, path: Path) -> None:
+    for mark, (kind, next_step) in _OTHERS.items():
+        if start.lstrip().lower().startswith(mark.lower()):
+            raise ExtractionError(f"{path} is {kind}, not a CSV or JSON file", next_step=next_step)
 
 
 def _only_member(file: BufferedReader, path: Path) -> _Stream:
@@ -70,7 +88,7 @@ def _only_member(file: BufferedReader, path: Path) -> _Stream:
     if any(member.filename == _OFFICE_MEMBER for member in members):
         raise ExtractionError(
             f"{path} is a workbook of Excel or another Office file, not a CSV or JSON file",
-            next_step="save the sheet as 'CSV UTF-8' in Excel",
+            next_step=_AS_CSV,
         )
     names = ", ".join(repr(member.filename) for member in members[:5]) or "none"
     raise ExtractionError(

@@ -182,6 +182,8 @@ def test_too_many_rejects_hold_the_source_back(
         (["--start-date", "2024-02-01", "--end-date", "2024-01-01"], "after the end date"),
         (["--start-date", "2024-02-01"], "both ends"),
         (["--date", "2024-01-01", "--full-refresh"], "exclude each other"),
+        (["--only", "sales", "--skip", "sales"], "--only sales and --skip sales exclude each"),
+        (["--dry-run", "--export", "csv"], "--dry-run and --export exclude each other"),
     ],
 )
 def test_arguments_that_make_no_sense_end_with_code_2(

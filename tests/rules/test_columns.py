@@ -249,7 +249,10 @@ def test_other_text_is_no_number(text: str) -> None:
         assert reading.values.to_pylist() == [None]
 
 
-@pytest.mark.parametrize("text", ["9999999999.995", "1e10", "-1e400", "1e99999999999999999999"])
+@pytest.mark.parametrize(
+    "text",
+    ["9999999999.995", "1e10", "-1e400", "1e99999999999999999999", str(2**128 + 5), "9" * 400],
+)  # Arrow itself reads the last two as 5 and -1
 def test_a_number_with_more_digits_than_the_column_is_out_of_range(text: str) -> None:
     reading = rules.read_decimals(strings(text), 12, 2)
     assert reading.out_of_range.to_pylist() == [True]
@@ -278,6 +281,7 @@ number_texts = (
     texts(["-", "+", "0", "1", "9", "99999", "995", ".", "e", "E", "x", " ", "_", ","], most=8)
     | st.decimals(allow_nan=False, allow_infinity=False).map(str)
     | st.integers().map(str)
+    | st.integers(1, 9).map(lambda turns: str(turns * 2**128 + 7))
 )
 
 

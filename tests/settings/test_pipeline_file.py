@@ -123,6 +123,15 @@ colums = { a = "int" }
         (('path = "orders.ndjson.gz"', 'table = "o"'), "table needs connection"),
         (('path = "orders.ndjson.gz"', ""), "needs path, connection with table or query"),
         (("[loads.orders]", "[loads.orders"), "it is no TOML"),
+        (('["order_id"]', '"order_id"'), "key: 'order_id' is not a list: write [\"order_id\"]"),
+        (('["order_id"]', '["order_id"]\nguards.max_reject_rate = 5'), "5 should be less than or"),
+        (('"text(50)", total', '"datetime", total'), "no type; did you mean timestamp? Choices: "),
+        (('"text(50)", total', '"text", total'), "no type; did you mean text(LENGTH)? Choices: "),
+        (('"text(50)", total', '"uuid", total'), "'uuid' is no type. Choices: "),
+        (('ndjson.gz"', 'ndjson.gz", whole_ids = "maybe"'), "'maybe' is not true or false"),
+        (('ndjson.gz"', 'ndjson.gz", time_zone = "Mars/Base"'), "'Mars/Base' is no time zone"),
+        (('ndjson.gz"', 'ndjson.gz", time_zone = "Berlin"'), "'Berlin' is no time zone"),
+        (('ndjson.gz"', 'ndjson.gz", encoding = "utf-99"'), "'utf-99' is no encoding"),
     ],
 )
 def test_a_fault_is_reported_with_its_place(

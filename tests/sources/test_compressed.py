@@ -86,6 +86,21 @@ def test_a_workbook_is_named_as_one() -> None:
         decompressed(reader(packed), PATH)
 
 
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", r"an old workbook of Excel .* save the sheet as 'CSV"),
+        (b"PAR1\x15\x04", "a Parquet file"),
+        (b"%PDF-1.7", "a PDF"),
+        (b"\r\n<!DOCTYPE html>\n<html>", "a web page, .* a login"),
+        (b"<HTML><body>404 Not Found", "a web page"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_as_what_it_is(start: bytes, kind: str) -> None:
+    with pytest.raises(ExtractionError, match=rf"customers\.csv\.x is {kind}"):
+        decompressed(reader(start + b"\0" * 100), PATH)
+
+
 def test_any_other_file_is_given_back_as_it_is() -> None:
     file = reader(TEXT)
     assert decompressed(file, PATH) is file
