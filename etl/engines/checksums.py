@@ -138,7 +138,7 @@ def _hash(dialect: Dialect, columns: Iterable[Column]) -> str:
     texts = [c for c in columns if c.kind is Kind.TEXT]
     joined = " + N'|' + ".join(_filled(dialect, c) for c in texts) or "N''"
     whole = " + ".join([*long_start(texts), joined])
-    first_bytes = f"SUBSTRING(HASHBYTES('SHA2_256', {whole}), 1, 4)"
+    first_bytes = f"CAST(HASHBYTES('SHA2_256', {whole}) AS BINARY(4))"
     return f"CAST({first_bytes} AS INT)"
 
 

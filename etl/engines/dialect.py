@@ -383,6 +383,21 @@ def count_rows(name: str) -> str:
     return f"SELECT count(*) FROM {quoted_table(name)};"
 
 
+def has_rows(name: str, locked: str = "") -> str:
+    """Return whether a table has any rows, as 1 or 0.
+
+    Args:
+        name: of the table.
+        locked: what keeps others from adding one until the transaction ends, `Dialect.locked`.
+
+    Example:
+        >>> has_rows("orders")
+        'SELECT CASE WHEN EXISTS (SELECT 1 FROM "orders") THEN 1 ELSE 0 END;'
+    """
+    rows = f"SELECT 1 FROM {quoted_table(name)}{locked}"  # a table of ours
+    return f"SELECT CASE WHEN EXISTS ({rows}) THEN 1 ELSE 0 END;"
+
+
 def clear(dialect: Dialect, name: str) -> str:
     """Empty a staging table of whatever an earlier attempt or a killed run has left.
 

@@ -20,6 +20,7 @@ from etl.engines.sql_server_codes import CODES
 from etl.engines.sql_server_dialect import SQL_SERVER, in_schemas
 from etl.engines.sql_server_inserts import (
     ARRAY_BYTES,
+    as_one,
     flags_of_one_value,
     input_size,
     insert_text,
@@ -295,17 +296,13 @@ class SqlServerSession:
         """
         with self._own_transaction():
             if len(parts) == 1 or table.name.startswith("#"):
-                self._append_each(table, parts)
+                self.append(table, as_one(parts))
                 return
-            beside = self._second_session()
+            half, beside = len(parts) // 2, self._second_session()
             with beside._own_transaction(), ThreadPoolExecutor(1) as thread:
-                others = thread.submit(beside._append_each, table, parts[1::2])
-                self._append_each(table, parts[::2])
+                others = thread.submit(beside.append, table, as_one(parts[half:]))
+                self.append(table, as_one(parts[:half]))
                 others.result()
-
-    def _append_each(self, table: Table, parts: Sequence[Part]) -> None:
-        for block, constants in parts:
-            self.append(table, block, constants)
 
     def _second_session(self) -> "SqlServerSession":
         if self._beside is None or not self._beside.is_alive():

@@ -160,7 +160,7 @@ SQL_SERVER = Dialect(
         "date": Kind.DATE,
         "datetime2": Kind.TIMESTAMP,
     },
-    row_state="CAST(SUBSTRING(HASHBYTES('SHA2_256', CONCAT({texts})), 1, 8) AS BIGINT)",
+    row_state="CAST(CAST(HASHBYTES('SHA2_256', CONCAT({texts})) AS BINARY(8)) AS BIGINT)",
     now="SYSUTCDATETIME()",
     add_column="ALTER TABLE {table} ADD {column};",
     adds_required=True,  # which gives the rows that are there the default

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from etl.engines.dialect import quoted, quoted_table
+from etl.engines.engine import Part
 from etl.engines.odbc import SqlType
 from etl.schema.columns import WIDEST_TEXT
 from etl.schema.table import Column, Kind, Table
 
 # The driver gets an array for each column of an insert; this bounds all of them, in bytes.
-ARRAY_BYTES = 16 * 1024 * 1024
+ARRAY_BYTES = 64 * 1024 * 1024
 
 
 def insert_text(table: Table, columns: Sequence[Column], flags: Mapping[str, object]) -> str:
@@ -31,6 +32,23 @@ def insert_text(table: Table, columns: Sequence[Column], flags: Mapping[str, obj
 
 def _literal(flag: object) -> str:
     return str(int(flag)) if isinstance(flag, int) else "NULL"
+
+
+def as_one(parts: Sequence[Part]) -> pa.RecordBatch:
+    """Return blocks as one, their constants as columns: each insert costs, however many its rows.
+
+    Example:
+        >>> blocks = [pa.record_batch({"row": [n]}) for n in (7, 8)]
+        >>> as_one([(block, {"batch": n}) for n, block in enumerate(blocks)]).to_pydict()
+        {'row': [7, 8], 'batch': [0, 1]}
+    """
+    tables = []
+    for block, constants in parts:
+        table = pa.Table.from_batches([block])
+        for name, value in constants.items():
+            table = table.append_column(name, pa.repeat(value, block.num_rows))
+        tables.append(table)
+    return pa.concat_tables(tables).combine_chunks().to_batches()[0]
 
 
 def flags_of_one_value(block: pa.RecordBatch) -> dict[str, object]:

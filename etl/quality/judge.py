@@ -18,7 +18,7 @@ from etl.quality.anomalies import (
     detect_data_anomalies,
     without_early_volume,
 )
-from etl.quality.checks import FAILED, PASSED, run_data_quality_checks
+from etl.quality.checks import FAILED, PASSED, quality_of
 from etl.quality.drift import Sketches, look_for_drift
 from etl.quality.rules import INFO, WARNING, RowRule
 from etl.quality.scope import scope_of
@@ -89,8 +89,8 @@ def judge(
     now = utc_now()
     scope = scope_of(db, plan, applied, whole_days=asked.whole_days, now=now)
     scope = replace(scope, declared=asked.declared)
-    quality = run_data_quality_checks(
-        db, now=now, scope=scope, own=asked.own, weights=asked.weights, sums=applied.sums
+    quality = quality_of(
+        db, now, scope=scope, own=asked.own, weights=asked.weights, sums=applied.sums
     )
     anomalies = [
         *_anomalies(db, plan, applied, quality["scores"]),

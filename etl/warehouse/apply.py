@@ -36,6 +36,7 @@ class _Measured:
     counts: LoadCounts
     per_column: Mapping[str, int]
     rows_live: int
+    was_empty: bool = False
 
 
 # --- counting ----------------------------------------------------------------------------
@@ -94,8 +95,9 @@ def count_vanished(
 
 def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
     table = staged.table
-    if not table.key or (_is_empty(db, table) and not staged.folded):
-        return _Measured(_all_new(staged), {}, 0)
+    was_empty = bool(table.key) and not staged.is_batch and is_empty(db, table)
+    if not table.key or (was_empty and not staged.folded):
+        return _Measured(_all_new(staged), {}, 0, was_empty)
     row = db.query(star_sql.classify(db.dialect, table, staged.rows), live_params(staged))[0]
     found, inserted, updated, live, *columns = map(int, row)
     folded = staged.folded or Folded()
@@ -113,11 +115,16 @@ def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
     return _Measured(counts, {column.name: rows for column, rows in changes if rows}, live)
 
 
-def _is_empty(db: DatabaseManager, table: Table) -> bool:
-    """Whether a table holds nothing, and nobody can come between that and the writing."""
-    if db.dialect.batched:
-        return False
-    return not db.query(f"SELECT 1 FROM {sql_dialects.quoted_table(table.name)} LIMIT 1;")  # noqa: S608  # a table of ours
+def is_empty(db: DatabaseManager, table: Table) -> bool:
+    """Return whether a table holds nothing, and nobody can come between that and the writing.
+
+    Args:
+        db: the warehouse, in the transaction that writes.
+        table: the table; one that holds nothing is locked where the engine wants that, by the
+            range of keys that is all of it.
+    """
+    looks = dict.fromkeys(("", db.dialect.locked))  # without a lock first: it may hold a lot
+    return not any(db.value(sql_dialects.has_rows(table.name, locked)) for locked in looks)
 
 
 # --- applying ----------------------------------------------------------------------------
@@ -167,7 +174,7 @@ def apply_source(
     if staged.folded:
         applied = applied.plus(_noted(db, watch, table, remove_rows(db, staged, tables)))
     applied = applied.plus(_merge(db, staged, measured, now=now))
-    if changing and not _was_empty(db, table, measured.counts):
+    if changing and not _was_empty(db, table, measured):
         applied = applied.plus(_restate(db, table, now, watch))
     if (measured.counts.rows_updated or full_refresh) and not staged.is_batch:
         applied = applied.plus(_remove_orphans(db, table, tables))
@@ -235,12 +242,13 @@ def keep_history(db: DatabaseManager, staged: Staged, *, rebuilt: bool) -> Appli
     return replace(applied, counts={beside.name: counts})
 
 
-def _was_empty(db: DatabaseManager, table: Table, counts: LoadCounts) -> bool:
+def _was_empty(db: DatabaseManager, table: Table, measured: _Measured) -> bool:
     """Whether a table holds nothing but what was just inserted, so that nothing is to restate.
 
     What depends on its rows depends on none that were there before.
     """
-    if counts.rows_updated or counts.rows_unchanged or db.dialect.batched:
+    counts = measured.counts
+    if not _only_new(db, measured):
         return False
     return int(db.value(sql_dialects.count_rows(table.name))) == counts.rows_inserted
 
@@ -300,7 +308,7 @@ def _merge(db: DatabaseManager, staged: Staged, measured: _Measured, *, now: dat
     _require_balance(table, counts)
     expected, written = counts.rows_inserted + counts.rows_updated, 0
     if expected:
-        written = _write(db, staged, counts, now=now)
+        written = _write(db, staged, measured, now=now)
     _require(
         written == expected,
         f"the merge wrote {written} rows of {table.name}, where {counts.rows_inserted} new and "
@@ -310,17 +318,25 @@ def _merge(db: DatabaseManager, staged: Staged, measured: _Measured, *, now: dat
     return Applied({table.name: counts}, changes, {table.name: measured.rows_live})
 
 
-def _write(db: DatabaseManager, staged: Staged, counts: LoadCounts, *, now: datetime) -> int:
+def _only_new(db: DatabaseManager, measured: _Measured) -> bool:
+    """Whether all is new, and nobody can come between the counting and the writing unnoticed.
+
+    That is so in an embedded engine, in a transaction that sees one snapshot, and where the table
+    was found empty and locked.
+    """
+    known = measured.counts.rows_updated + measured.counts.rows_unchanged
+    return not known and (measured.was_empty or not db.dialect.batched)
+
+
+def _write(db: DatabaseManager, staged: Staged, measured: _Measured, *, now: datetime) -> int:
     """Writes the staged rows, and returns how many rows that changed.
 
-    What is all new need not be joined again where nobody can come between the counting and the
-    writing unnoticed: in an embedded engine, and in a transaction that sees one snapshot.
+    What is all new need not be joined again.
     """
     table = staged.table
-    only_new = not (counts.rows_updated or counts.rows_unchanged or db.dialect.batched)
-    if only_new or not table.key:
+    if _only_new(db, measured) or not table.key:
         insert = star_sql.insert_new(db.dialect, table, staged.rows)
-        with filling(db, table, counts.rows_inserted):
+        with filling(db, table, measured.counts.rows_inserted):
             return db.change(insert, star_sql.insert_params(table, now))
     merge = star_sql.merge(db.dialect, table, staged.rows, part=staged.is_batch)
     return db.change(merge, star_sql.merge_params(table, now))

@@ -97,13 +97,12 @@ def open_tables(db: DatabaseManager, tables: Sequence[Table], loaded: Sequence[T
     Raises:
         LoadingError: one cannot be made.
     """
-    known = read_catalog(db, (table.name for table in tables)).columns
+    remembers = tables and db.dialect.remember_key and not db.access.read_only
+    known = read_catalog(db, (table.name for table in tables)).columns if remembers else {}
     create_tables(db, (*loaded, *tables))
-    for table in tables:
-        is_new = table.name not in known and not db.access.read_only
-        note = remember_key(db.dialect, table) if is_new and table.key else ""
-        if note:
-            db.execute(note)
+    for table in tables if remembers else ():
+        if table.name not in known and table.key:
+            db.execute(remember_key(db.dialect, table))
 
 
 def require_table_name(name: str) -> None:

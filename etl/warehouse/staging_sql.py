@@ -58,12 +58,14 @@ def _rank(table: Table) -> str:
 def create_duplicates(dialect: Dialect, table: Table, rows: str) -> str:
     """Return what makes the table of staged rows that an equal key outranks."""
     key, stage, order = _identity(table), quoted(rows), _rank(table)
-    query = f"""SELECT * FROM (
-    SELECT s.*, row_number() OVER (PARTITION BY {_identity(table, "s.")} ORDER BY {order}) AS "rank"
+    # only what is outranked is read whole: the others are sorted by their keys and places alone
+    query = f"""SELECT * FROM {stage} WHERE "source_row" IN (SELECT "source_row" FROM (
+    SELECT s."source_row",
+        row_number() OVER (PARTITION BY {_identity(table, "s.")} ORDER BY {order}) AS "rank"
     FROM {stage} AS s
     JOIN (SELECT {key} FROM {stage} GROUP BY {key} HAVING count(*) > 1) AS repeated
         ON {_same_identity(table, "repeated", "s")}
-) AS ranked WHERE "rank" > 1"""
+) AS ranked WHERE "rank" > 1)"""
     return create_temporary_as(dialect, DUPLICATES, query)
 
 

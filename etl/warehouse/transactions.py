@@ -24,7 +24,7 @@ from etl.history.kept_letters import read_again, settle_letters
 from etl.history.read_keys import KEPT_DAYS, forget_read_keys, record_read_keys
 from etl.history.runs import Applied, Input, LoadCounts, RunPlan, Staged, utc_now
 from etl.resilience.retry import retry_with_backoff
-from etl.resilience.transient import error_codes, is_data_error
+from etl.resilience.transient import error_codes, is_data_error, is_lock_wait
 from etl.rules.record_keys import record_keys
 from etl.schema.star import SALES_FACT, STAR_TABLES
 from etl.schema.table import Table
@@ -123,8 +123,7 @@ def load_staged(load: Load, sources: Sequence[Staged]) -> Applied:
     else:
         applied = Applied()
         for staged in sources:
-            load_one = _load_batches if _is_batched(load, staged) else _load_source
-            applied = applied.plus(load_one(load, staged))
+            applied = applied.plus(_loader_of(load, staged)(load, staged))
     applied = applied.plus(_reconciled(load, sources))
     _end_staging(load, sources)
     return applied
@@ -139,6 +138,28 @@ def _reconciled(load: Load, sources: Sequence[Staged]) -> Applied:
     except LoadingError as error:
         logger.warning("the sums of the load are not reconciled: %s", error)
     return Applied(sums=sums)
+
+
+# So many rows are brought into an empty table at once, by one INSERT: for fewer it makes no
+# difference, and of more the transaction would need too much of the log and of the locks.
+_FILLED_AT_ONCE = range(10_000, 500_001)
+
+
+def _loader_of(load: Load, staged: Staged) -> Callable[[Load, Staged], Applied]:
+    if not _is_batched(load, staged):
+        return _load_source
+    fills = staged.rows_staged in _FILLED_AT_ONCE and warehouse.is_empty(load.db, staged.table)
+    return _fill if fills else _load_batches
+
+
+def _fill(load: Load, staged: Staged) -> Applied:
+    """Merges a source into an empty table in one transaction; in batches, if that is refused."""
+    try:
+        return _load_whole(load, [staged])
+    except LoadingError as error:
+        if not (is_data_error(error) or is_lock_wait(error)):
+            raise
+        return _load_batches(load, staged)
 
 
 def _is_batched(load: Load, staged: Staged) -> bool:

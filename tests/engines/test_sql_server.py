@@ -19,6 +19,7 @@ from etl.engines import odbc
 from etl.engines import sql_server as driver
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
+from etl.warehouse import transactions
 from etl.warehouse.tables import create_tables
 
 pytestmark = pytest.mark.usefixtures("sql_server")
@@ -128,6 +129,47 @@ def test_without_merge_the_same_tables_come_out(tmp_path: Path) -> None:
         assert not any(c["rows_inserted"] + c["rows_updated"] for c in again.values())
         made[engine.name] = project.tables()
     assert made["SQL Server"] == made["DuckDB"]
+
+
+# --- an empty table --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few rows that the sample's are filled in at once."""
+    monkeypatch.setattr(transactions, "_FILLED_AT_ONCE", range(2, 10_000))
+
+
+@pytest.mark.usefixtures("filled_at_once")
+def test_an_empty_table_is_filled_at_once_and_one_with_rows_in_batches(tmp_path: Path) -> None:
+    made = {}
+    for engine in (DUCKDB, SQL_SERVER):
+        with using(engine):
+            project = project_in(tmp_path / engine.name, BATCH_SIZE="60")
+        first = project.run()["tables"]
+        filled = project.tables()
+        products = project.input / "products.json"
+        products.write_text(re.sub(r'"cost": (\d)', r'"cost": 1\1', products.read_text("utf-8")))
+        changed = project.run()["tables"]
+        assert changed["product_dim"]["rows_updated"] > 0
+        assert changed["sales_fact"]["rows_restated"] > 0
+        made[engine.name] = filled, project.tables()
+    assert made["SQL Server"] == made["DuckDB"]
+    assert {name: counts["batches"] for name, counts in first.items()} == dict.fromkeys(first, 1)
+    assert changed["product_dim"]["batches"] == 3  # the last one closes the load
+
+
+@pytest.mark.usefixtures("filled_at_once")
+def test_an_empty_table_that_refuses_a_row_is_filled_in_batches(sql_server: Engine) -> None:
+    with DatabaseManager(sql_server.new_database()) as db:
+        load_customers([], db)
+        db.execute("ALTER TABLE customer_dim ADD CONSTRAINT no_c3 CHECK (customer_id <> 'C3')")
+        found = load_customers([{"customer_id": f"C{n}"} for n in range(6)], db, batch_size=2)
+        (batches,) = db.query("SELECT batches FROM etl_load WHERE rows_read > 0")[0]
+        loaded = db.query("SELECT customer_id FROM customer_dim ORDER BY customer_id")
+    assert (found["inserted"], found["failed"]) == (5, 1)
+    assert [key for (key,) in loaded] == ["C0", "C1", "C2", "C4", "C5"]
+    assert batches > 3
 
 
 def test_tables_in_another_schema_are_named_and_no_second_set_is_made(sql_server: Engine) -> None:

@@ -157,6 +157,8 @@ def _loading(table: Table) -> Iterator[tuple[str, str]]:
     rows, batch = _stage(table), _batch(table)
     yield "classify", star_sql.classify(SQL_SERVER, table, batch)
     yield "merge", star_sql.merge(SQL_SERVER, table, batch, part=True)
+    yield "has_rows", sql_dialects.has_rows(table.name, SQL_SERVER.locked)
+    yield "insert_new", star_sql.insert_new(SQL_SERVER, table, rows)
     yield "count_live", staging_sql.count_live(SQL_SERVER, table)
     yield "rows_state", staging_sql.rows_state(SQL_SERVER, table)
     rejected = _rejected(table)

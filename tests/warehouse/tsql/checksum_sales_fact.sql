@@ -1,5 +1,5 @@
 SELECT count(*),
-    sum(CAST(CAST(SUBSTRING(HASHBYTES('SHA2_256', coalesce("transaction_id", N'') + N'|' + coalesce("customer_id", N'') + N'|' + coalesce("product_id", N'') + N'|' + coalesce("value_tier", N'') + N'|' + coalesce("sales_rep_id", N'')), 1, 4) AS INT) AS DECIMAL(38, 0))),
+    sum(CAST(CAST(CAST(HASHBYTES('SHA2_256', coalesce("transaction_id", N'') + N'|' + coalesce("customer_id", N'') + N'|' + coalesce("product_id", N'') + N'|' + coalesce("value_tier", N'') + N'|' + coalesce("sales_rep_id", N'')) AS BINARY(4)) AS INT) AS DECIMAL(38, 0))),
     sum(CAST("quantity" AS DECIMAL(38, 0))),
     sum(CAST("unit_price" * 100 AS DECIMAL(38, 0))),
     sum(CAST("discount_amount" * 100 AS DECIMAL(38, 0))),
