@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, locks between processes, and who may read what.
+"""Files that are there whole or not at all, and who may read what.
 
 Files with records are for their owner alone; the setting FILE_MODE opens them to a group.
 """
@@ -14,15 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, cast
 
-from filelock import FileLock
-
 PRIVATE = 0o600
 PART = ".part"  # ends the name of a file that is being written
 
 # Windows does not open folders, and not every share can write one through.
 _FOLDER_CANNOT_SYNC = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP}
-_LOCK_WAIT_S = 2.0
-_POLL_S = 0.02
 _mode = PRIVATE
 
 
@@ -222,20 +218,3 @@ def sync_folder(folder: Path) -> None:
         except OSError as error:
             if error.errno not in _FOLDER_CANNOT_SYNC:
                 raise
-
-
-@contextmanager
-def locked(path: Path, *, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
-    """Hold a lock that one process at a time can have; it ends with the process.
-
-    Args:
-        path: the lock file; it and its folder are made when missing, and stay.
-        wait_s: how long to wait for another holder, in seconds.
-
-    Raises:
-        TimeoutError: another process has kept the lock all the time.
-        OSError: the file cannot be made, or its place knows no locks.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path, timeout=wait_s, poll_interval=_POLL_S, mode=_mode):
-        yield

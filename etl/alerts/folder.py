@@ -15,7 +15,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from etl import files
+from etl import locks
 from etl.files import open_private, write_atomically
 from etl.settings.sections.alerts import AlertConfig
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 def locked(folder: Path) -> AbstractContextManager[None]:
     """Keep the other processes that write alerts to a folder out; wait for them a little."""
-    return files.locked(folder / LOCK_FILE, wait_s=_LOCK_WAIT_S)
+    return locks.locked(folder / LOCK_FILE, wait_s=_LOCK_WAIT_S)
 
 
 class AlertState:

@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from etl.files import file_mode, locked, make_private, write_atomically
+from etl.files import file_mode, make_private, write_atomically
+from etl.locks import locked
 
 logger = logging.getLogger(__name__)
 

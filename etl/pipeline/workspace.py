@@ -15,8 +15,9 @@ from datetime import datetime
 from pathlib import Path
 
 from etl.errors import ETLError
-from etl.files import PART, locked
+from etl.files import PART
 from etl.history.journal import JOURNAL
+from etl.locks import locked
 from etl.monitoring.logs import IN_SUMMARY
 from etl.pipeline.left import LEFT
 from etl.reports.business import BUSINESS

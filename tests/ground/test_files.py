@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from etl.files import AtomicFile, locked, make_private, private_files, write_atomically
+from etl.files import AtomicFile, make_private, private_files, write_atomically
+from etl.locks import locked
 
 ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="rights and links of POSIX")
@@ -127,7 +128,7 @@ def test_a_lock_keeps_other_processes_out_until_it_is_released(tmp_path: Path) -
     path = tmp_path / "new" / "alerts.lock"
     attempt = f"""
 from pathlib import Path
-from etl.files import locked
+from etl.locks import locked
 try:
     with locked(Path({str(path)!r}), wait_s=0):
         print("mine")

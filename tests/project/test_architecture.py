@@ -31,7 +31,7 @@ ORDER = (
         "etl.version",
         "etl.traces",
     },
-    {"etl.libraries", "etl.templates"},
+    {"etl.libraries", "etl.locks", "etl.templates"},
     {"etl.schema", "etl.resilience"},
     {"etl.cloud"},
     {"etl.rejects", "etl.settings"},

@@ -15,11 +15,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from etl import locks
 from etl.places import COMMAND, SAMPLE, command, working_folder
 from etl.settings import config as settings
 from etl.settings.example import env_example_text
@@ -65,7 +65,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel in an environment that sees the libraries of the tests, made once for all."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "installed"
-    with FileLock(folder.with_suffix(".lock")):
+    with locks.locked(folder.with_suffix(".lock"), wait_s=600):
         if not (folder / "complete").exists():
             build_and_install(folder)
             (libraries,) = (folder / "venv").rglob("site-packages")
