@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from engines import Engine
 
-from etl.engines import adoption, sql_server
+from etl.engines import adoption, ddl, sql_server
 from etl.engines.database import DatabaseManager
 from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.errors import LoadingError
+from etl.history.audit_rows import write_row
+from etl.schema.audit import ETL_MART, MART_TABLES
 from etl.warehouse.tables import create_tables, permanent_tables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +37,8 @@ BABELFISH_LACKS = (
 def db(sql_server: Engine) -> Iterator[DatabaseManager]:
     with DatabaseManager(sql_server.new_database()) as manager:
         create_tables(manager)
+        for table in MART_TABLES:
+            manager.execute(ddl.create_table(SQL_SERVER, table))
         yield manager
 
 
@@ -49,15 +54,18 @@ def test_a_query_runs(db: DatabaseManager, query: str) -> None:
 
 
 def test_nothing_is_left_after_what_removes_it(db: DatabaseManager) -> None:
-    (listing,) = [query for query in QUERIES if "DROP TABLE" in query]
+    listings = [query for query in QUERIES if "DROP TABLE" in query]
     db.execute("CREATE TABLE somebody_elses (n INT)")
-    statements = [statement for (statement,) in db.query(listing)]
-    assert len(statements) == len(permanent_tables(SQL_SERVER))
+    db.execute("CREATE TABLE daily_revenue (n INT)")
+    built = {"mart": "daily_revenue", "run_id": "", "definition": "", "watched": "{}", "rows": 0}
+    write_row(db, ETL_MART, {**built, "built_at": datetime(2024, 1, 1)})
+    statements = [statement for listing in listings for (statement,) in db.query(listing)]
+    ours = (*permanent_tables(SQL_SERVER), *MART_TABLES)
+    assert len(statements) == 1 + len(ours)
     before, after = (block for block in BLOCKS if block.startswith("DROP"))
     for statement in (before, *statements, after):
         db.execute(statement)
     assert db.table_names() == {"somebody_elses"}
-    create_tables(db)  # for the tests that follow
 
 
 # --- the oldest version -------------------------------------------------------------------------
