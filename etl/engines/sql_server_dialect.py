@@ -107,7 +107,9 @@ SQL_SERVER = Dialect(
     true="1",
     false="0",
     # A collation may take a for A, and all take a trailing space for none, but not before a dot.
-    time_text="CONVERT(VARCHAR(26), CAST({time} AS DATETIME2(6)), 121)",
+    # The decimals by themselves: a relative (Babelfish) cuts zeros at the end off a time's text.
+    time_text="LEFT(CONVERT(VARCHAR(26), CAST({time} AS DATETIME2(6)), 121), 19) + '.' + "
+    "RIGHT('00000' + CAST(DATEPART(MICROSECOND, CAST({time} AS DATETIME2(6))) AS VARCHAR(6)), 6)",
     comparable="({text} + N'.') COLLATE Latin1_General_100_BIN2",
     # Without a subquery, so that it can be part of an aggregate (SQL Server's error 130).
     differs=(
