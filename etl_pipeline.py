@@ -9,8 +9,8 @@ All public names of the package can be imported from here.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from etl.pipeline.arguments import (
@@ -20,7 +20,7 @@ from etl.pipeline.arguments import (
     check_arguments,
     parse_arguments,
 )
-from etl.places import command_line, is_called_by_name, working_folder
+from etl.places import command_line, is_called_by_name
 
 if __name__ == "__main__" or is_called_by_name():
     parse_arguments(sys.argv[1:])  # --help and wrong usage end here, before Arrow is loaded
@@ -46,27 +46,16 @@ from etl.alerts.notifier import (
     simulate_email_alert,
     simulate_slack_notification,
 )
-from etl.alerts.sla import alert_of_missed, deadlines, shown_rows
 from etl.alerts.throttling import AlertThrottler
 from etl.api_ingest import fetch_from_api
-from etl.engines.registry import engine_of
-from etl.engines.schemas import Schemas
-from etl.errors import EXIT_ATTENTION, EXIT_FAILED, EXIT_OK, ETLError, ValidationError
-from etl.history.runs import utc_now
+from etl.errors import EXIT_FAILED, EXIT_OK, ETLError, ValidationError
 from etl.history.summary import RunSummary
-from etl.marts.plan import plan_marts
-from etl.marts.timescale import timescale_script
 from etl.monitoring.health.report import pipeline_health_check
 from etl.monitoring.lineage import track_data_lineage
 from etl.monitoring.logs import setup_logging
 from etl.monitoring.metrics import ETLMetrics
 from etl.pipeline import console
-from etl.pipeline.begin import begin_in, begin_with
-from etl.pipeline.graph import graph_text
-from etl.pipeline.marts import asked_marts
 from etl.pipeline.printed import print_summary
-from etl.pipeline.profiling import profile
-from etl.pipeline.serve import serve
 from etl.pipeline.whole_run import whole_run
 from etl.quality.anomalies import detect_data_anomalies
 from etl.quality.checks import run_data_quality_checks
@@ -78,10 +67,6 @@ from etl.settings.sections.database import DatabaseConfig
 from etl.settings.sections.files import FileConfig
 from etl.settings.sections.logging import LoggingConfig
 from etl.settings.sections.processing import ProcessingConfig
-from etl.warehouse.own_history import built_in_tables
-from etl.warehouse.own_loads import own_tables
-from etl.warehouse.state import forget_state, read_states, state_of
-from etl.warehouse.tables import schema_script, upgrade_script
 
 __all__ = [
     "AlertConfig",
@@ -159,115 +144,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == INIT:
             return _begin(args)
         config = load_config(args.env)
-        for name, work in _IN_PLACE_OF_A_RUN.items():
-            asked = getattr(args, name)
+        for option, name in _IN_PLACE_OF_A_RUN.items():
+            asked = getattr(args, option)
             if asked is not None and asked is not False:  # a port may be 0
-                return work(config, args)
+                return int(getattr(import_module(_COMMANDS), name)(config, args))
     except ETLError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return _run_and_print(config, args)
 
 
-def _begin(args: Arguments) -> int:
-    folder = working_folder()
-    try:
-        if not args.files:
-            print(*begin_in(folder), sep="\n")
-            return EXIT_OK
-        known = load_config(args.env).files.input_dir
-        print(*begin_with(folder, [Path(name) for name in args.files], known), sep="\n")
-    except OSError as error:
-        raise ETLError(f"{error.filename} cannot be made: {error.strerror}") from error
-    return _run_and_print(load_config(args.env), Arguments(env=args.env, dry_run=True))
-
-
-def _print_schema(config: Config, args: Arguments) -> int:
-    connection = config.database.connection_string.get_secret_value()
-    loaded, schemas = (*built_in_tables(config), *own_tables(config)), Schemas.of(config)
-    dialect, more = engine_of(connection).dialect_in(schemas), list[str]()
-    if args.timescale:
-        more.append(timescale_script(dialect))
-    if args.timescale or (config.processing.marts if args.marts is None else args.marts):
-        plan = plan_marts(config.base_dir, dialect, loaded)
-        loaded = (*loaded, *plan.tables)
-        more += [f"-- {each.error}" for each in plan.broken]
-    with console.output():
-        upgrade = upgrade_script(connection, loaded, schemas=schemas)
-        print(schema_script(connection, upgrade, loaded, schemas=schemas), *more, sep="\n\n")
-    return EXIT_OK
-
-
-def _show_state(config: Config, args: Arguments) -> int:
-    with DatabaseManager.from_config(config, read_only=True) as db:
-        states = read_states(db, config)
-    with console.output():
-        if args.json:
-            print(json.dumps([state.as_dict() for state in states], indent=2))
-        else:
-            console.print_states(states)
-    return EXIT_OK
-
-
-def _reset_state(config: Config, args: Arguments) -> int:
-    with DatabaseManager.from_config(config) as db:
-        state = state_of(read_states(db, config), args.reset_state or "")
-        if state.reached is None:
-            print(f"{state.source}: nothing to forget, the next run reads all of it")
-            return EXIT_OK
-        if not (
-            args.yes
-            or console.asked(
-                f"{state.source} has been read up to {state.reached}. "
-                "Forget that, and read all of it in the next run?"
-            )
-        ):
-            print("nothing was changed")
-            return EXIT_OK
-        forget_state(db, state)
-    print(f"{state.source}: forgotten; the next run reads all of it")
-    return EXIT_OK
-
-
-def _print_graph(config: Config, args: Arguments) -> int:
-    with console.output():
-        marts = asked_marts(config, args).all
-        print(graph_text(config, args.graph or "", marts=marts))
-    return EXIT_OK
-
-
-def _check_health(config: Config, args: Arguments) -> int:
-    report = pipeline_health_check(config)
-    with console.output():
-        if args.json:
-            print(json.dumps(report, indent=2))
-        else:
-            console.print_health(report)
-    return int(report["exit_code"])
-
-
-def _check_sla(config: Config, args: Arguments) -> int:
-    found = deadlines(config, utc_now())
-    missed = [each for each in found if not each.met]
-    alert_of_missed(config, missed)
-    with console.output():
-        if args.json:
-            print(json.dumps([each.as_dict() for each in found], indent=2))
-        else:
-            console.print_rows(list(shown_rows(found)))
-    return EXIT_ATTENTION if missed else EXIT_OK
-
-
-_IN_PLACE_OF_A_RUN: dict[str, Callable[[Config, Arguments], int]] = {
-    "profile": profile,
-    "print_schema": _print_schema,
-    "health_check": _check_health,
-    "check_sla": _check_sla,
-    "graph": _print_graph,
-    "state": _show_state,
-    "reset_state": _reset_state,
-    "serve": lambda config, args: serve(config.files.environment_dir, args.serve or 0),
+# What is done in place of a run, by option, and where; a run does not import it.
+_COMMANDS = "etl.pipeline.commands"
+_IN_PLACE_OF_A_RUN = {
+    "profile": "profile",
+    "print_schema": "print_schema",
+    "health_check": "check_health",
+    "check_sla": "check_sla",
+    "graph": "print_graph",
+    "state": "show_state",
+    "reset_state": "reset_state",
+    "serve": "serve_page",
 }
+
+
+def _begin(args: Arguments) -> int:
+    if not import_module(_COMMANDS).begin(args):
+        return EXIT_OK
+    return _run_and_print(load_config(args.env), Arguments(env=args.env, dry_run=True))
 
 
 def _run_and_print(config: Config, args: Arguments) -> int:

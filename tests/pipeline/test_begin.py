@@ -88,7 +88,7 @@ def test_init_ends_with_a_dry_run_and_leaves_what_is_there(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for place in ("etl_pipeline.working_folder", "etl.settings.config.working_folder"):
+    for place in ("etl.pipeline.commands.working_folder", "etl.settings.config.working_folder"):
         monkeypatch.setattr(place, lambda: folder)
     names = [str(path) for path in files.values()]
     assert main(["init", *names]) == 0
