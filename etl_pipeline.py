@@ -13,13 +13,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from etl.pipeline.arguments import (
-    INIT,
-    Arguments,
-    arguments_of_run,
-    check_arguments,
-    parse_arguments,
-)
+from etl.pipeline.arguments import INIT, Arguments, arguments_of_run, check_arguments
+from etl.pipeline.command_line import parse_arguments
 from etl.places import command_line, is_called_by_name
 
 if __name__ == "__main__" or is_called_by_name():

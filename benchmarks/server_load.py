@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from etl.engines.dialect import Dialect, quoted
 from etl.history.summary import RunSummary
-from etl.pipeline.arguments import parse_arguments
+from etl.pipeline.command_line import parse_arguments
 from etl.rules.customers import transform_customers
 from etl.schema.star import CUSTOMER_DIM
 from etl.schema.table import Column, Kind, Role

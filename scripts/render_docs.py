@@ -24,7 +24,7 @@ from rule_docs import rules_markdown  # noqa: E402  # likewise
 from schema_docs import dictionary_markdown  # noqa: E402  # likewise
 from setting_docs import settings_markdown  # noqa: E402  # likewise
 
-from etl.pipeline.arguments import build_parser  # noqa: E402  # needs the path
+from etl.pipeline.command_line import build_parser  # noqa: E402  # needs the path
 from etl.settings.example import env_example_text  # noqa: E402  # likewise
 from etl.settings.pipeline_file import json_schema  # noqa: E402  # likewise
 from etl.telemetry.prometheus import FAMILIES  # noqa: E402  # likewise

@@ -16,7 +16,7 @@ import engines
 from etl.engines.database import DatabaseManager
 from etl.engines.engine import Access
 from etl.history.summary import RunSummary
-from etl.pipeline.arguments import parse_arguments
+from etl.pipeline.command_line import parse_arguments
 from etl.schema.source_columns import CUSTOMER_COLUMNS, SALES_COLUMNS
 from etl.schema.star import STAR_TABLES
 from etl.schema.table import Role

@@ -15,7 +15,7 @@ from etl.pipeline.progress import Progress
 from etl.pipeline.source import Source
 from etl.pipeline.stages import Stages
 from etl.pipeline.workspace import REJECTED
-from etl.quality.rules import RowRule
+from etl.quality.rule import RowRule
 from etl.resilience.retry import retry_with_backoff
 from etl.settings.config import Config
 from etl.warehouse.intake import Fill

@@ -45,7 +45,7 @@ from etl.pipeline.workspace import (
 )
 from etl.quality.judge import Asked, Judged, judge
 from etl.quality.own_checks import own_rules, require_own_rules, tables_there
-from etl.quality.rules import RowRule
+from etl.quality.rule import RowRule
 from etl.reports.business import BUSINESS, Before, business_figures, kept_business, write_business
 from etl.reports.dashboard import DASHBOARD, MOST_RUNS, write_dashboard
 from etl.reports.quality import write_report

@@ -11,8 +11,9 @@ from etl.errors import LoadingError
 from etl.history import audit as run_history
 from etl.history import lineage
 from etl.history.runs import LoadCounts, utc_now
+from etl.quality import rule_sql
 from etl.quality import rules as quality_rules
-from etl.quality.rules import DEMANDING, INFO, RowRule, Rule, SetRule
+from etl.quality.rule import DEMANDING, INFO, RowRule, Rule, SetRule
 from etl.quality.scope import EVERYTHING, Scope
 from etl.resilience.transient import is_transient
 from etl.schema.star import STAR_TABLES
@@ -249,7 +250,7 @@ def _row_rules(db: DatabaseManager, table: Table, looking: _Looking) -> Iterator
     rules, now, scope = quality_rules.row_rules_of(table), looking.now, looking.scope
     keep_it = _kept_since(db, table, scope)
     looked_at = [rule for rule in rules if rule not in keep_it]
-    query = quality_rules.count_broken_rows(db.dialect, table, looked_at)
+    query = rule_sql.count_broken_rows(db.dialect, table, looked_at)
     (row,) = db.query(query, _moments(now, sum(rule.params for rule in looked_at)))
     rows, *counts = map(int, row)
     figures = dict(zip((rule.name for rule in looked_at), _pairs(counts), strict=True))
@@ -272,13 +273,13 @@ def _summed(table: Table, sums: Sums) -> _Found:
 
 def _own_rule(db: DatabaseManager, rule: RowRule) -> _Found:
     """What a rule beside the built-in ones says; one that cannot be asked is broken."""
-    query = quality_rules.count_broken_rows(db.dialect, rule.table, [rule])
+    query = rule_sql.count_broken_rows(db.dialect, rule.table, [rule])
     try:
         ((_, checked, wrong),) = db.query(query)
         found = _Found(rule, int(checked), int(wrong))
         if found.figure <= rule.threshold or not rule.table.key:
             return found
-        examples = db.query(quality_rules.row_rule_examples(db.dialect, rule))
+        examples = db.query(rule_sql.row_rule_examples(db.dialect, rule))
         return replace(found, examples=_keys(examples))
     except LoadingError as error:
         if is_transient(error):
@@ -293,7 +294,7 @@ def _kept_since(db: DatabaseManager, table: Table, scope: Scope) -> list[RowRule
              if rule.is_partial and scope.has_proven(rule)]  # fmt: skip
     if not rules:
         return []
-    query = quality_rules.count_broken_rows(db.dialect, table, rules, since=True)
+    query = rule_sql.count_broken_rows(db.dialect, table, rules, since=True)
     _, *counts = db.query(query, (scope.since,))[0]
     return [rule for rule, (_, wrong) in zip(rules, _pairs(counts), strict=True) if not wrong]
 
@@ -318,7 +319,7 @@ def _moments(now: datetime, count: int) -> tuple[datetime, ...]:
 
 
 def _row_examples(db: DatabaseManager, rule: RowRule, now: datetime) -> tuple[str, ...]:
-    query = quality_rules.row_rule_examples(db.dialect, rule)
+    query = rule_sql.row_rule_examples(db.dialect, rule)
     return _keys(db.query(query, _moments(now, rule.params)))
 
 
@@ -329,11 +330,11 @@ def _keys(rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
 def _set_rule(db: DatabaseManager, rule: SetRule, rows: int, scope: Scope) -> _Found:
     # one statement each: together they took a server longer to compile
     if scope.has_proven(rule):
-        query = quality_rules.set_rule_count_since(rule)
+        query = rule_sql.set_rule_count_since(rule)
         if not db.value(query, (scope.since,) * rule.moments):
             return _Found(rule, rows, 0, whole_at=scope.whole_at[rule.full_name])
-    wrong = int(db.value(quality_rules.set_rule_count(rule)))
-    examples = _keys(db.query(quality_rules.set_rule_examples(rule))) if wrong else ()
+    wrong = int(db.value(rule_sql.set_rule_count(rule)))
+    examples = _keys(db.query(rule_sql.set_rule_examples(rule))) if wrong else ()
     return _Found(rule, rows, wrong, examples=examples)
 
 

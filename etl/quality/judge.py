@@ -20,7 +20,7 @@ from etl.quality.anomalies import (
 )
 from etl.quality.checks import FAILED, PASSED, quality_of
 from etl.quality.drift import Sketches, look_for_drift
-from etl.quality.rules import INFO, WARNING, RowRule
+from etl.quality.rule import INFO, WARNING, RowRule
 from etl.quality.scope import scope_of
 from etl.schema.audit import ETL_QUALITY
 from etl.schema.table import Table

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
-from etl.quality.rules import RowRule, count_broken_rows
+from etl.quality.rule import RowRule
+from etl.quality.rule_sql import count_broken_rows
 from etl.schema.table import Table
 from etl.settings.pipeline_checks import nearest
 from etl.settings.pipeline_file import OwnCheck, PipelineFile

@@ -1,15 +1,27 @@
-"""What is expected of the loaded tables: the rules, declared once, and the SQL that counts.
-
-All rules about single rows of a table are counted in one pass over it. Which rows are wrong is
-asked only of a rule that was broken.
-"""
+"""What is expected of the loaded tables: the rules, declared once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
 from etl.engines.dialect import Dialect, quoted, quoted_table, record_key
+from etl.quality.rule import (
+    COMPLETENESS,
+    CONSISTENCY,
+    CRITICAL,
+    ERROR,
+    INFO,
+    INTEGRITY,
+    RECONCILIATION,
+    TIMELINESS,
+    UNIQUENESS,
+    VALIDITY,
+    WARNING,
+    WRITTEN_SINCE,
+    RowRule,
+    Rule,
+    SetRule,
+)
 from etl.rules.business import (
     CATEGORY_ALIASES,
     INVENTORY_STATUSES,
@@ -24,95 +36,6 @@ from etl.rules.business import (
 from etl.schema.star import CUSTOMER_DIM, PRODUCT_DIM, SALES_FACT, STAR_TABLES
 from etl.schema.table import Column, Table
 from etl.warehouse import restated
-
-COMPLETENESS, VALIDITY, CONSISTENCY = "completeness", "validity", "consistency"
-TIMELINESS, UNIQUENESS = "timeliness", "uniqueness"
-INTEGRITY, RECONCILIATION = "integrity", "reconciliation"
-
-# What a broken rule does: the first two end the run with exit code 3, the others are reported.
-CRITICAL, ERROR, WARNING, INFO = "critical", "error", "warning", "info"
-DEMANDING = (CRITICAL, ERROR)
-
-MAX_EXAMPLES = 10
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule of one table.
-
-    Attributes:
-        threshold: the largest figure with which it is kept.
-        meaning: what the figure counts.
-        share: the figure is a share of the rows looked at, else a count.
-        weight: in the score of its dimension.
-    """
-
-    name: str
-    table: Table
-    dimension: str
-    severity: str
-    threshold: float
-    meaning: str
-    share: bool = False
-    weight: float = 1.0
-
-    @property
-    def full_name(self) -> str:
-        """The name under which it is reported and kept: `table.name`."""
-        return f"{self.table.name}.{self.name}"
-
-
-@dataclass(frozen=True)
-class RowRule(Rule):
-    """A rule about single rows.
-
-    Attributes:
-        wrong: condition of a row that breaks it; `{true}`, `{false}` are the truth values, and a
-            `?` stands for the moment up to which a date is not in the future.
-        among: condition of the rows that are looked at; empty for all.
-    """
-
-    wrong: str = ""
-    among: str = ""
-
-    def broken(self, dialect: Dialect) -> str:
-        """Condition: the row is looked at, and breaks the rule."""
-        both = f"{self.among} AND ({self.wrong})" if self.among else self.wrong
-        return both.format(true=dialect.true, false=dialect.false)
-
-    @property
-    def params(self) -> int:
-        """How many moments its condition takes."""
-        return self.wrong.count("?")
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether rows that keep it go on doing so as long as nobody writes them.
-
-        A share needs all rows. Only of a table that grows with time is it worth while.
-        """
-        return bool(self.table.window) and not (self.share or self.params or self.among)
-
-
-@dataclass(frozen=True)
-class SetRule(Rule):
-    """A rule about more than one row.
-
-    Attributes:
-        query: gives the keys that break it as `broken_key`.
-        count: query for how many there are, where there is a faster one.
-        since: the same as `query`, for rows that were written since a moment, and those that
-            follow from them.
-        moments: how often that takes the moment.
-    """
-
-    query: str = ""
-    count: str = ""
-    since: str = ""
-    moments: int = 1
-
-
-# --- rules about single rows -------------------------------------------------------------
 
 _OWN = '"is_inferred" = {false}'  # placeholders have no values yet, which is no fault
 
@@ -239,10 +162,6 @@ ROW_RULES: dict[str, tuple[RowRule, ...]] = {
     SALES_FACT.name: _SALES,
 }
 
-# --- rules about more than one row -------------------------------------------------------
-
-_WRITTEN_SINCE = '"updated_date" >= ?'
-
 
 def _unique(dialect: Dialect, table: Table) -> SetRule:
     name, shown = quoted_table(table.name), f'{record_key(dialect, table, "t")} AS "broken_key"'
@@ -254,7 +173,7 @@ def _unique(dialect: Dialect, table: Table) -> SetRule:
         f"rows of {table.name} that share a {' and '.join(table.key)}",
         query=f"SELECT {shown} FROM {name} AS t {groups}",
         since=f"SELECT {shown} FROM {name} AS t "
-        f"WHERE {key} IN (SELECT {key} FROM {name} AS t WHERE {_WRITTEN_SINCE}) {groups}",
+        f"WHERE {key} IN (SELECT {key} FROM {name} AS t WHERE {WRITTEN_SINCE}) {groups}",
         # a count of distinct keys is faster than groups of them
         count=f"SELECT count({key}) - count(DISTINCT {key}) FROM {name} AS t;" if alone else "",
     )  # fmt: skip
@@ -271,7 +190,7 @@ def _reference(table: Table, column: Column, parent: Table) -> SetRule:
     return SetRule(
         column.name, table, INTEGRITY, CRITICAL, 0,
         f"rows of {table.name} with a {column.name} that {parent.name} lacks",
-        query=query, since=f"{query} AND t.{_WRITTEN_SINCE}",
+        query=query, since=f"{query} AND t.{WRITTEN_SINCE}",
     )  # fmt: skip
 
 
@@ -295,15 +214,15 @@ def set_rules(dialect: Dialect) -> tuple[SetRule, ...]:
     product, sales = quoted(PRODUCT_DIM.name), quoted(SALES_FACT.name)
     # apart, so that no sale is looked at for its product where no product was written
     written = (
-        f"t.{_WRITTEN_SINCE}",
+        f"t.{WRITTEN_SINCE}",
         f"""t."product_id" IN (
-    SELECT "product_id" FROM {product} WHERE {_WRITTEN_SINCE})""",
+    SELECT "product_id" FROM {product} WHERE {WRITTEN_SINCE})""",
     )
     wrong_since = " UNION ".join(
         f'SELECT "transaction_id" AS "broken_key" FROM (\n{query}\n) AS wrong'
         for query in (restated.wrong_profits(dialect, condition) for condition in written)
     )
-    sold = f'SELECT "customer_id" FROM {sales} WHERE {_WRITTEN_SINCE}'
+    sold = f'SELECT "customer_id" FROM {sales} WHERE {WRITTEN_SINCE}'
     return (
         *(rule for table in STAR_TABLES for rule in declared_set_rules(dialect, table)),
         SetRule(
@@ -338,9 +257,6 @@ def set_rules_of(dialect: Dialect, table: Table) -> tuple[SetRule, ...]:
     if table in STAR_TABLES:
         return tuple(rule for rule in set_rules(dialect) if rule.table is table)
     return declared_set_rules(dialect, table)
-
-
-# --- rules about a run, whose figures are computed elsewhere ---------------------------
 
 
 def row_count_rule(table: Table) -> Rule:
@@ -381,7 +297,6 @@ NEWEST_SALE_AGE = Rule(
     "days between the newest sale and the end of the run's window",
 )  # fmt: skip
 
-
 # Of so many days with sales the longest gap between two is what is usual.
 USUAL_DAYS = 100
 _FEWEST_DAYS = 10  # below that nothing is usual yet
@@ -420,80 +335,6 @@ def all_rules(dialect: Dialect) -> tuple[Rule, ...]:
         rules += [rule for rule in set_rules(dialect) if rule.table is table]
         rules += [rule for rule in (EXTRACT_AGE, NEWEST_SALE_AGE) if rule.table is table]
     return tuple(rules)
-
-
-# --- statements --------------------------------------------------------------------------
-
-
-def count_broken_rows(
-    dialect: Dialect, table: Table, rules: Iterable[RowRule], *, since: bool = False
-) -> str:
-    """One pass over a table: its rows, then for each of these rules those looked at and broken.
-
-    Parameters: the moment from which on dates lie in the future, as often as the rules take it.
-
-    Args:
-        dialect: the engine's.
-        table: the table.
-        rules: rules about its rows.
-        since: look only at rows that were written since a moment, the last parameter.
-    """
-    counts = ["count(*)"]
-    for rule in rules:
-        among = rule.among.format(true=dialect.true, false=dialect.false)
-        counts += [_count(among), _count(rule.broken(dialect))]
-    listed = ",\n    ".join(counts)
-    written = f" WHERE {_WRITTEN_SINCE}" if since else ""
-    return f"SELECT {listed}\nFROM {quoted_table(table.name)}{written};"
-
-
-def _count(condition: str) -> str:
-    return f"coalesce(sum(CASE WHEN {condition} THEN 1 ELSE 0 END), 0)" if condition else "count(*)"
-
-
-def row_rule_examples(dialect: Dialect, rule: RowRule) -> str:
-    """Some keys of rows that break a rule. Parameters: the moment, as often as the rule takes it.
-
-    Example:
-        >>> from etl.engines.duckdb import DUCKDB
-        >>> print(row_rule_examples(DUCKDB, ROW_RULES["sales_fact"][2]))
-        SELECT "broken_key" FROM (
-            SELECT "broken_key", row_number() OVER (ORDER BY "broken_key") AS "place" FROM (
-                SELECT "transaction_id" AS "broken_key" FROM "sales_fact"
-                WHERE "total_amount" <> "quantity" * "unit_price" - "discount_amount"
-            ) AS broken
-        ) AS numbered WHERE "place" <= 10 ORDER BY "place";
-    """
-    table = rule.table
-    query = (
-        f'SELECT {quoted(table.key[0])} AS "broken_key" FROM {quoted_table(table.name)}\n'
-        f"        WHERE {rule.broken(dialect)}"
-    )
-    return _first_keys(query)
-
-
-def set_rule_examples(rule: SetRule) -> str:
-    """Return some keys that break a rule about more than one row."""
-    return _first_keys(rule.query)
-
-
-def _first_keys(query: str) -> str:
-    # numbered rather than limited: the engines have no word for that in common
-    return f"""SELECT "broken_key" FROM (
-    SELECT "broken_key", row_number() OVER (ORDER BY "broken_key") AS "place" FROM (
-        {query}
-    ) AS broken
-) AS numbered WHERE "place" <= {MAX_EXAMPLES} ORDER BY "place";"""
-
-
-def set_rule_count(rule: SetRule) -> str:
-    """Return how many keys break a rule about more than one row."""
-    return rule.count or f"SELECT count(*) FROM (\n{rule.query}\n) AS broken;"
-
-
-def set_rule_count_since(rule: SetRule) -> str:
-    """Return how many keys written since a moment break a rule. Parameters: `rule.moments`."""
-    return f"SELECT count(*) FROM (\n{rule.since}\n) AS broken;"
 
 
 def newest_sale() -> str:

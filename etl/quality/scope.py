@@ -13,7 +13,8 @@ from etl.engines.database import DatabaseManager
 from etl.engines.dialect import quoted
 from etl.history import audit
 from etl.history.runs import Applied, RunPlan
-from etl.quality.rules import Rule, partial_rules
+from etl.quality.rule import Rule
+from etl.quality.rules import partial_rules
 from etl.schema.star import SALES_FACT, STAR_TABLES
 from etl.schema.table import Table
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from etl.errors import EXIT_ATTENTION, EXIT_USAGE
-from etl.pipeline.arguments import parse_arguments
+from etl.pipeline.command_line import parse_arguments
 from etl.settings.sections.section import declared
 
 ROOT = Path(__file__).resolve().parents[2]

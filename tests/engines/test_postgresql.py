@@ -35,7 +35,8 @@ from etl.engines.postgresql_dialect import POSTGRESQL
 from etl.engines.postgresql_reader import amount_of
 from etl.errors import LoadingError
 from etl.monitoring.health.report import pipeline_health_check
-from etl.quality.rules import set_rule_count, set_rules
+from etl.quality.rule_sql import set_rule_count
+from etl.quality.rules import set_rules
 from etl.resilience.transient import is_transient
 from etl.schema.arrow import arrow_schema
 from etl.schema.table import Column, Kind, Table

@@ -20,7 +20,8 @@ from etl.engines.database import DatabaseManager
 from etl.history.audit import require_balance
 from etl.history.records import RunRecord
 from etl.monitoring.metrics import ETLMetrics
-from etl.pipeline.arguments import mode_of, parse_arguments
+from etl.pipeline.arguments import mode_of
+from etl.pipeline.command_line import parse_arguments
 from etl.pipeline.context import RunContext
 from etl.pipeline.loads import run_loads
 from etl.pipeline.planning import plan_run, planned_sources

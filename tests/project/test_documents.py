@@ -10,7 +10,8 @@ import pytest
 import render_docs
 
 from etl.findings import FINDINGS
-from etl.pipeline.arguments import build_parser, check_arguments, parse_arguments
+from etl.pipeline.arguments import check_arguments
+from etl.pipeline.command_line import build_parser, parse_arguments
 from etl.settings.example import env_example_text
 from etl.settings.sections.section import declared
 

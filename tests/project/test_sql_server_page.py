@@ -12,7 +12,8 @@ from etl.engines import odbc
 from etl.engines.database import DatabaseManager
 from etl.engines.sql_server_dialect import SQL_SERVER
 from etl.errors import EXIT_OK, LoadingError
-from etl.pipeline.arguments import check_arguments, parse_arguments
+from etl.pipeline.arguments import check_arguments
+from etl.pipeline.command_line import parse_arguments
 from etl.settings.config import Config, load_config
 from etl.settings.connection_strings import parse
 from etl.settings.sections.section import declared

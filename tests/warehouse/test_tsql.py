@@ -32,6 +32,7 @@ from etl.engines.upsert import as_pair
 from etl.history import kept_letters, read_keys
 from etl.history.runs import READS_WHOLE_SOURCES
 from etl.marts.plan import plan_marts
+from etl.quality import rule_sql
 from etl.quality import rules as quality_rules
 from etl.rules.cleaning import Duplicates
 from etl.schema.audit import AUDIT_TABLES
@@ -378,16 +379,16 @@ def _quality() -> Iterator[tuple[str, str]]:
     """The statements that check the tables against the quality rules."""
     for table in STAR_TABLES:
         rules = quality_rules.ROW_RULES[table.name]
-        query = quality_rules.count_broken_rows(SQL_SERVER, table, rules)
+        query = rule_sql.count_broken_rows(SQL_SERVER, table, rules)
         yield f"quality_{table.name}", query
         for row_rule in quality_rules.ROW_RULES[table.name]:
             name = f"examples_{table.name}_{row_rule.name}"
-            yield name, quality_rules.row_rule_examples(SQL_SERVER, row_rule)
+            yield name, rule_sql.row_rule_examples(SQL_SERVER, row_rule)
     for rule in quality_rules.set_rules(SQL_SERVER):
         name = rule.full_name.replace(".", "_")
-        yield f"quality_{name}", quality_rules.set_rule_count(rule)
-        yield f"quality_since_{name}", quality_rules.set_rule_count_since(rule)
-        yield f"examples_{name}", quality_rules.set_rule_examples(rule)
+        yield f"quality_{name}", rule_sql.set_rule_count(rule)
+        yield f"quality_since_{name}", rule_sql.set_rule_count_since(rule)
+        yield f"examples_{name}", rule_sql.set_rule_examples(rule)
 
 
 def _marts() -> Iterator[tuple[str, str]]:
