@@ -77,7 +77,8 @@ class Arguments:
             TypeError: there is no argument of that name.
 
         Example:
-            >>> Arguments.of(argparse.Namespace(env="test", full_refresh=True)).env
+            >>> from argparse import Namespace
+            >>> Arguments.of(Namespace(env="test", full_refresh=True)).env
             'test'
             >>> Arguments.of(date=datetime(2024, 1, 20).date()).date
             '2024-01-20'
