@@ -47,12 +47,10 @@ def write(project: Project, *records: str) -> None:
 
 
 def changes(project: Project, table: str = "shop") -> list[tuple[Any, ...]]:
-    rows = project.query(
+    return project.query(
         "SELECT record_key, kind, column_name, old_value, new_value FROM etl_row_change "
         f"WHERE table_name = '{table}' ORDER BY 1, 2, 3"
     )
-    # Babelfish leaves out a fraction of nothing
-    return [(*row[:3], *(v and v.removesuffix(".000000") for v in row[3:])) for row in rows]
 
 
 @pytest.mark.usefixtures("every_engine")
@@ -65,7 +63,7 @@ def test_each_changed_value_is_noted_with_what_it_was(project: Project) -> None:
     assert changes(project) == [
         ("A|1", "updated", "city", "Ulm", "ulm"),
         ("A|1", "updated", "is_open", "true", "false"),
-        ("A|1", "updated", "opened_at", "2024-01-01 10:00:00", "2024-01-02 10:00:00"),
+        ("A|1", "updated", "opened_at", "2024-01-01 10:00:00.000000", "2024-01-02 10:00:00.000000"),
         ("A|2", "updated", "city", "Ulm", None),
         ("B|1", "removed", None, None, None),
         ("C|1", "inserted", None, None, None),
