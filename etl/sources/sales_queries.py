@@ -50,9 +50,18 @@ def extent_query(statuses: Sequence[str] = (COMPLETED,)) -> str:
 
 
 def left_out_query(statuses: Sequence[str] = (COMPLETED,)) -> str:
-    """Return the query for how many sales of the window have another status, by status."""
-    return f"""SELECT status, COUNT(*)
+    """Return the query for the sales that `sales_query` leaves out, whatever the window.
+
+    A row has a status, how many sales it is about, and 0 where they lie in the window and have that
+    other status, 1 where theirs would count, and no window holds them for want of a date.
+    """
+    return f"""SELECT status, COUNT(*), 0
 FROM sales_transactions
 WHERE transaction_date BETWEEN ? AND ?
     AND (status IS NULL OR {_STATUS} NOT IN ({_listed(statuses)}))
-GROUP BY status;"""  # noqa: S608  # likewise
+GROUP BY status
+UNION ALL
+SELECT MAX(status), COUNT(*), 1
+FROM sales_transactions
+WHERE transaction_date IS NULL
+    AND {_STATUS} IN ({_listed(statuses)});"""  # noqa: S608  # likewise

@@ -18,6 +18,7 @@ from etl.schema.source_columns import COMPLETED, SALES_COLUMNS
 from etl.sources.csv_format import PLAIN, CsvFormat
 from etl.sources.meter import ROWS, Meter
 from etl.sources.watch import Watch
+from etl.words import counted
 
 CSV_SCHEME = "csv:///"  # before the path of a file
 logger = logging.getLogger(__name__)
@@ -61,9 +62,9 @@ class SalesReading:
         """The statuses as they are compared."""
         return frozenset(map(value_rules.comparable_status, self.statuses))
 
-    def begin(self, counted: Sequence[Any] | None) -> None:
+    def begin(self, found: Sequence[Any] | None) -> None:
         """Begin to measure a reading, of which a query has counted the rows."""
-        self.meter.done, self.meter.total = 0, int(counted[0]) if counted else None
+        self.meter.done, self.meter.total = 0, int(found[0]) if found else None
 
     def leave_out(self, status: object, sales: int) -> None:
         """Count sales of another status."""
@@ -114,15 +115,19 @@ def no_rejects() -> pa.RecordBatch:
     return reject_block(SALES_COLUMNS, [])
 
 
-def count_left_out(reading: SalesReading, counted: Iterable[Sequence[Any]]) -> None:
-    """Count what `left_out_query` found."""
-    for status, sales in counted:
-        reading.leave_out(status, int(sales))
+def count_left_out(reading: SalesReading, found: Iterable[Sequence[Any]]) -> None:
+    """Count what `left_out_query` found; sales without a date are for a person to look at."""
+    for status, sales, undated in found:
+        if not undated:
+            reading.leave_out(status, int(sales))
+        elif sales and reading.watch:
+            what = f"{counted(int(sales), 'sale')} without a transaction_date in the database"
+            reading.watch.warnings[f"{what}: no run reads them before the source gives one"] = None
 
 
 def log_left_out(reading: SalesReading) -> None:
     """Log how many sales a reading has left out for their status."""
     if reading.left_out:
-        counted = ", ".join(f"{n} {status}" for status, n in reading.left_out.most_common(5))
+        by_status = ", ".join(f"{n} {status}" for status, n in reading.left_out.most_common(5))
         wanted = ", ".join(reading.statuses)
-        logger.info("sales of another status than %s left out: %s", wanted, counted)
+        logger.info("sales of another status than %s left out: %s", wanted, by_status)

@@ -264,6 +264,31 @@ def test_that_further_columns_of_a_database_are_not_kept_is_reported(
     assert 'sales is no file: extra = "keep" does nothing for it' in caplog.messages
 
 
+def test_sales_of_a_database_that_no_window_holds_for_want_of_a_date_are_reported(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path, SALES_DB_CONNECTION_STRING=f"duckdb:///{tmp_path / 'sales.duckdb'}")
+    names = SALES.strip().split(",")
+    columns = ", ".join(f"{n} {'TIMESTAMP' if n.endswith('date') else 'VARCHAR'}" for n in names)
+    dated = {"T1": "'2024-01-20'", "T2": "NULL", "T3": "NULL"}
+    with duckdb.connect(str(tmp_path / "sales.duckdb")) as source:
+        source.execute(f"CREATE TABLE sales_transactions ({columns})")
+        for key, day in dated.items():
+            source.execute(
+                f"INSERT INTO sales_transactions VALUES ('{key}', 'C1', 'P1', 1, 5, 0, {day}, '', "
+                f"'{'completed' if key != 'T3' else 'pending'}')"
+            )
+    reported = (
+        "1 sale without a transaction_date in the database: no run reads them before the source "
+        "gives one"
+    )
+    for arguments in ([], ["--full-refresh"], ["--date", "2024-02-01"]):
+        summary = project.run(*arguments)
+        assert reported in of_source(summary, "sales")["warnings"], arguments
+        assert of_source(summary, "sales")["skipped"] == {}
+    assert project.query("SELECT transaction_id FROM sales_fact") == [("T1",)]
+
+
 def test_further_members_of_products_are_reported_or_kept(tmp_path: Path) -> None:
     project = Project(tmp_path)
     (project.input / "products.json").write_text(
