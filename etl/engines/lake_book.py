@@ -9,25 +9,30 @@ anew from what was published last.
 
 import json
 import logging
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import duckdb
 import pyarrow as pa
 
-from etl.engines.dialect import quoted, quoted_table, text_literal
+from etl.engines.dialect import quoted, quoted_table
 from etl.engines.duckdb import DuckdbSession
+from etl.engines.lake_notes import makes_tables, only_reads, touched_by
 from etl.engines.lake_parts import divided, stored_columns, tag_of
+from etl.engines.lake_publications import (
+    COLUMNS,
+    PUBLISHED,
+    Publication,
+    Published,
+    create_table,
+    last_publication,
+)
 from etl.engines.lake_tables import Lake, LakeTable, commit_words, is_ours
 from etl.errors import LoadingError, WarehouseInUseError
 
 logger = logging.getLogger(__name__)
 
 SCHEMA = "etl_lake"
-PUBLISHED = "etl_published"
 _KEPT = 1_000  # publications in `etl_published`
 _TIDIED = 10  # every so many versions of a table
 _RUN_TABLE, _AUDIT = "etl_run", "etl_"
@@ -36,87 +41,6 @@ _OWN_TABLES = f"""CREATE SCHEMA IF NOT EXISTS {SCHEMA};
 CREATE TABLE IF NOT EXISTS {SCHEMA}.base (lake_id VARCHAR, publication BIGINT);
 CREATE TABLE IF NOT EXISTS {SCHEMA}.held (table_name VARCHAR, version BIGINT);
 CREATE TABLE IF NOT EXISTS {SCHEMA}.changed (table_name VARCHAR);"""
-
-_NAME = r'(?P<name>(?:"(?:[^"]|"")+"|\w+)(?:\.(?:"(?:[^"]|"")+"|\w+))*)'
-# Statements that change no table that stays, those that change the one they name, and those after
-# which there may be other tables. Of any other one, every table that it mentions may be changed.
-_READS = re.compile(
-    r"\s*(SELECT|FROM|EXPLAIN|DESCRIBE|CHECKPOINT|SHOW|PRAGMA|SET|"
-    r"CREATE\s+(OR\s+REPLACE\s+)?(TEMP|TEMPORARY|VIEW|SCHEMA|MACRO)|"
-    r"COMMENT\s+ON\s+(COLUMN|VIEW))\s", re.IGNORECASE,
-)  # fmt: skip
-_WRITES = re.compile(
-    r"\s*(INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO|TRUNCATE(\s+TABLE)?|DROP\s+TABLE|"
-    r"ALTER\s+TABLE|COMMENT\s+ON\s+TABLE|CREATE\s+TABLE)"
-    rf"(\s+IF\s+(NOT\s+)?EXISTS)?\s+{_NAME}", re.IGNORECASE,
-)  # fmt: skip
-_MAKES = re.compile(r"\s*(CREATE|DROP|ALTER)\s", re.IGNORECASE)
-
-_COLUMNS = pa.schema(
-    [
-        ("publication", pa.int64()),
-        ("run_id", pa.string()),
-        ("published_at", pa.timestamp("us")),
-        ("table_name", pa.string()),
-        ("version", pa.int64()),
-        ("rows", pa.int64()),
-        ("definition", pa.string()),
-    ]
-)
-
-
-@dataclass(frozen=True)
-class Published:
-    """A table as the last publication has it.
-
-    Attributes:
-        version: of its Delta table.
-        rows: how many it has.
-        definition: how the working copy's table is made.
-    """
-
-    version: int
-    rows: int
-    definition: str
-
-
-@dataclass(frozen=True)
-class Publication:
-    """The last publication of a lakehouse.
-
-    Attributes:
-        lake_id: the lakehouse; empty before the first publication.
-        version: of `etl_published`; -1 before the first.
-        number: of the publication.
-        tables: by name, in the order in which they were made.
-        kept: the rows of `etl_published`.
-    """
-
-    lake_id: str = ""
-    version: int = -1
-    number: int = 0
-    tables: dict[str, Published] = field(default_factory=dict)
-    kept: pa.Table | None = None
-
-
-def last_publication(lake: Lake) -> Publication:
-    """Return the last publication of a lakehouse.
-
-    Raises:
-        LoadingError: it cannot be read.
-    """
-    found = lake.table(PUBLISHED)
-    if found is None:
-        return Publication()
-    kept = found.blocks().read_all().cast(_COLUMNS)
-    rows = kept.sort_by([("publication", "ascending")]).to_pylist()
-    number = rows[-1]["publication"] if rows else 0
-    tables = {
-        row["table_name"]: Published(row["version"], row["rows"], row["definition"])
-        for row in rows
-        if row["publication"] == number
-    }
-    return Publication(found.id, found.version, number, tables, kept)
 
 
 class LakeBook:
@@ -138,17 +62,10 @@ class LakeBook:
 
     def note(self, sql: str) -> None:
         """Note the tables that a statement may change, in its transaction and before it."""
-        if _READS.match(sql):
+        if only_reads(sql):
             return
-        found = _WRITES.match(sql)
-        words = [part.strip('"').lower() for part in found["name"].split(".")] if found else None
-        whole = sql.lower()
-        self._mark(
-            name
-            for name in self._names()
-            if (_bare(name) in whole if words is None else _bare(name) in words)
-        )
-        if words is None or _MAKES.match(sql):
+        self._mark(touched_by(sql, self._names()))
+        if makes_tables(sql):
             self._tables = None
 
     def forget(self) -> None:
@@ -407,7 +324,7 @@ class LakeBook:
              "definition": published.definition}
             for name, published in tables.items()
         ]  # fmt: skip
-        return pa.Table.from_pylist(rows, _COLUMNS)
+        return pa.Table.from_pylist(rows, COLUMNS)
 
     def _run_id(self) -> str | None:
         if _RUN_TABLE not in self._made():
@@ -437,39 +354,7 @@ class LakeBook:
             raise
 
 
-def _bare(name: str) -> str:
-    return name.rpartition(".")[2].lower()
-
-
 def _in_order(names: Sequence[str], known: Sequence[str]) -> list[str]:
     """What others refer to first, as it was made, and last what is noted of the runs."""
     places = {name: place for place, name in enumerate(known)}
     return sorted(names, key=lambda name: (name.startswith(_AUDIT), places.get(name, len(places))))
-
-
-def create_table(db: DuckdbSession, name: str, definition: str) -> None:
-    """Make a table of the working copy, in the place of the one there is.
-
-    Args:
-        db: the working copy.
-        name: of the table.
-        definition: its columns as `etl_published` has them, which is not trusted.
-
-    Raises:
-        LoadingError: it is no definition of columns.
-    """
-    found = json.loads(definition)
-    columns = ", ".join(
-        f"{quoted(column)} {kind}{' NOT NULL' if required else ''}"
-        f"{f' DEFAULT ({default})' if default is not None else ''}"
-        for column, kind, required, default in found["columns"]
-    )
-    statement = f"CREATE OR REPLACE TABLE {quoted_table(name)} ({columns});"
-    parsed = duckdb.extract_statements(statement)
-    if [each.type for each in parsed] != [duckdb.StatementType.CREATE]:
-        raise LoadingError(f"{PUBLISHED} has no definition of {name} that can be used")
-    if "." in name:
-        db.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name.split('.', 1)[0])};")
-    db.execute(statement)
-    if found["comment"] is not None:
-        db.execute(f"COMMENT ON TABLE {quoted_table(name)} IS {text_literal(found['comment'])};")

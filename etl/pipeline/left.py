@@ -13,7 +13,7 @@ from etl.engines.registry import engine_of
 from etl.errors import ExtractionError
 from etl.files import write_atomically
 from etl.settings.config import Config
-from etl.sources.files import file_signature
+from etl.sources.file_signature import file_signature
 
 logger = logging.getLogger(__name__)
 

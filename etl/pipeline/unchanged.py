@@ -32,7 +32,8 @@ from etl.rejects import Published, file_name, published, republish
 from etl.schema.star import STAR_TABLES
 from etl.settings.config import masked_settings
 from etl.settings.sections.section import declared
-from etl.sources.files import FileTrace, file_signature, trace_file
+from etl.sources.file_signature import file_signature
+from etl.sources.files import FileTrace, trace_file
 from etl.warehouse.transactions import load_unchanged
 
 logger = logging.getLogger(__name__)

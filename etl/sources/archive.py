@@ -17,7 +17,8 @@ from etl.cloud.objects import send
 from etl.cloud.paths import CloudPath, is_cloud
 from etl.errors import ETLError
 from etl.files import sync_folder, write_atomically
-from etl.sources.files import byte_chunks, file_signature, open_source
+from etl.sources.file_signature import file_signature
+from etl.sources.files import byte_chunks, open_source
 
 # Four times as fast as gzip's own default, for a quarter more space (measured on customers): the
 # archive is made while the warehouse waits.

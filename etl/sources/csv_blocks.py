@@ -38,7 +38,7 @@ from etl.sources.csv_lines import (
     width_reason,
 )
 from etl.sources.csv_places import RowPlaces
-from etl.sources.files import undecodable
+from etl.sources.file_text import undecodable
 from etl.sources.pieces import Cut
 
 # Lines in which the header is looked for; it may itself run over several.

@@ -23,13 +23,9 @@ from etl.sources.csv_layout import KnownHeader, Layout
 from etl.sources.csv_lines import Ints, Lines, find_rows
 from etl.sources.csv_reader import MOST_READ_BYTES, with_kept
 from etl.sources.file_encoding import FileEncoding, file_encoding
-from etl.sources.files import (
-    FileSignature,
-    content_chunks,
-    file_signature,
-    marked_encoding,
-    open_source,
-)
+from etl.sources.file_signature import FileSignature, file_signature
+from etl.sources.file_text import marked_encoding
+from etl.sources.files import content_chunks, open_source
 from etl.sources.pieces import Cut
 from etl.sources.several import SourceFile
 from etl.sources.watch import Watch

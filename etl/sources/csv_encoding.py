@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from etl.errors import ExtractionError
 from etl.sources.csv_format import CsvFormat, Target
-from etl.sources.files import marked_encoding, text_chunks
+from etl.sources.file_text import marked_encoding, text_chunks
 
 
 def utf8_pieces(

@@ -13,7 +13,8 @@ from pathlib import Path
 from etl.errors import ConfigurationError, ETLError
 from etl.sources.compressed import decompressed
 from etl.sources.csv_header import DELIMITERS, SEPARATOR_LINE, HeaderOptions
-from etl.sources.files import marked_encoding, open_source
+from etl.sources.file_text import marked_encoding
+from etl.sources.files import open_source
 
 _LOOKED_AT_BYTES = 2**18
 _LOOKED_AT_LINES = 200

@@ -23,7 +23,8 @@ from etl.sources.csv_format import PLAIN, CsvFormat, Target
 from etl.sources.csv_header import comparable
 from etl.sources.csv_layout import KnownHeader
 from etl.sources.csv_lines import Ints, count_lines
-from etl.sources.files import UTF8, FileTrace, content_chunks, marked_encoding, open_source, size_of
+from etl.sources.file_text import UTF8, marked_encoding
+from etl.sources.files import FileTrace, content_chunks, open_source, size_of
 from etl.sources.parts import part_chunks, refuse_another
 from etl.sources.pieces import Cut
 from etl.sources.several import SourceFile

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from etl.sources.files import UTF8
+from etl.sources.file_text import UTF8
 
 # Each of their bytes is one character.
 _CODE_PAGES = re.compile(r"ascii|cp(125\d|437|85\d|86\d)|iso8859-\d+|koi8-\w|mac-\w+")

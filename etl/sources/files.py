@@ -1,125 +1,30 @@
-"""Opening and decoding a source file: the checks and the messages that every file reader shares."""
+"""Opening and reading a source file: it stays the same meanwhile, and what was read is known."""
 
-import codecs
 import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
 
-from etl.cloud.faults import CloudError
-from etl.cloud.objects import cloud_info, info_of, open_object
+from etl.cloud.objects import cloud_info, open_object
 from etl.cloud.paths import CloudPath, is_cloud
 from etl.cloud.store import ObjectInfo
 from etl.errors import ExtractionError
+from etl.sources.file_signature import (
+    FileSignature,
+    cloud_refusals,
+    file_signature,
+    refusals,
+    signature_of,
+    signature_of_object,
+)
 from etl.sources.meter import Meter
 
-# The longer marks first: the one of UTF-16 is the beginning of that of UTF-32.
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-    (codecs.BOM_UTF8, "utf-8"),
-)
-UTF8 = frozenset({"utf-8", "utf-8-sig"})  # as Python calls them
-_NARROW = (True, False, True, False)  # which bytes of two ASCII characters in UTF-16 are not 0
-_PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
 _TRACED_BYTES = 2**20
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, repr=False)
-class FileSignature:
-    """What tells a file from another one, and from what it was before, without reading it.
-
-    Two signatures of one path are equal as long as nobody has replaced or written the file.
-    Only a change that keeps the size, within the same tick of the file system's clock (some
-    milliseconds) as the one before, stays unseen.
-
-    Args:
-        device: number of the file system.
-        inode: number of the file on it.
-        size: bytes.
-        mtime_ns: when it was last written, nanoseconds since 1970 in UTC.
-        tag: of an object in a cloud, another one for other contents; it has neither device nor
-            inode.
-    """
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    tag: str = ""
-
-    @property
-    def modified(self) -> str:
-        """When it was last written, UTC in ISO form, to the microsecond.
-
-        Example:
-            >>> FileSignature(1, 2, 3, 1_705_737_600_000_000_000).modified
-            '2024-01-20T08:00:00.000000+00:00'
-        """
-        try:
-            moment = _EPOCH + timedelta(microseconds=self.mtime_ns // 1000)
-        except OverflowError:  # a clock beyond the year 9999, on a disk or share that is damaged
-            return f"{self.mtime_ns} ns after 1970"
-        return moment.isoformat(timespec="microseconds")
-
-    def __str__(self) -> str:
-        return f"{self.size:,} bytes, written {self.modified}"
-
-    def __repr__(self) -> str:
-        return f"FileSignature({self}, inode {self.inode} on device {self.device})"
-
-
-def file_signature(path: Path) -> FileSignature:
-    """Look at a file, to tell later whether it is still the same.
-
-    Args:
-        path: the file; a link is followed.
-
-    Returns:
-        Its signature at this moment.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ExtractionError: it must not or cannot be looked at.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "customers.csv")
-        ...     _ = path.write_text("customer_id")
-        ...     before = file_signature(path)
-        ...     _ = path.write_text("customer_id,email")
-        ...     before == file_signature(path)
-        False
-    """
-    if is_cloud(path):
-        return _signature_in_cloud(path)
-    with _refusals(path):
-        return _signature(path.stat())
-
-
-def _signature_in_cloud(path: CloudPath) -> FileSignature:
-    with _cloud_refusals():
-        info = info_of(path)
-    if info is None:
-        raise FileNotFoundError(f"no file {path}. Next: put it there or correct the path.")
-    return _signature_of(info)
-
-
-def _signature_of(info: ObjectInfo) -> FileSignature:
-    return FileSignature(0, 0, info.size, info.mtime_ns, info.tag)
-
-
-def _signature(status: os.stat_result) -> FileSignature:
-    return FileSignature(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @dataclass
@@ -203,7 +108,7 @@ def open_source(path: Path) -> Iterator[BufferedReader]:
     """
     with _opened(path) as (file, watched):
         try:
-            with _cloud_refusals():
+            with cloud_refusals():
                 yield file
         except ExtractionError as fault:
             watched.refuse_change(fault)
@@ -214,13 +119,13 @@ def open_source(path: Path) -> Iterator[BufferedReader]:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BufferedReader, "_Watched | _WatchedInCloud"]]:
     if is_cloud(path):
-        with _cloud_refusals():
+        with cloud_refusals():
             found, info = open_object(path)
         with found:
             yield found, _WatchedInCloud(path, info)
         return
     named = file_signature(path)
-    with _refusals(path):
+    with refusals(path):
         opened = path.open("rb")
     with opened as file:
         yield file, _Watched(path, file, named, os.fstat(file.fileno()))
@@ -234,7 +139,7 @@ class _WatchedInCloud:
     info: ObjectInfo
 
     def refuse_change(self, fault: ExtractionError | None = None) -> None:
-        before, now = _signature_of(self.info), _signature_now(self.path)
+        before, now = signature_of_object(self.info), _signature_now(self.path)
         if before != now:
             raise _changed(self.path, before, now) from fault
 
@@ -255,7 +160,10 @@ class _Watched:
     def refuse_change(self, fault: ExtractionError | None = None) -> None:
         if not stat.S_ISREG(self.status.st_mode):  # a pipe is written while it is read
             return
-        held, held_now = _signature(self.status), _signature(os.fstat(self.file.fileno()))
+        held, held_now = (
+            signature_of(self.status),
+            signature_of(os.fstat(self.file.fileno())),
+        )
         for before, now in ((held, held_now), (self.named, _signature_now(self.path))):
             if before != now:
                 raise _changed(self.path, before, now) from fault
@@ -282,63 +190,6 @@ def _changed(path: Path, before: FileSignature, now: FileSignature | None) -> Ex
         next_step="run again once it is written; to be safe, have it written under another name "
         "beside it and renamed when complete",
     )
-
-
-@contextmanager
-def _cloud_refusals() -> Iterator[None]:
-    """Make what a service refuses a fault of the source; the others go on."""
-    try:
-        yield
-    except CloudError as error:
-        raise ExtractionError(error.what, next_step=error.next_step, code=error.code) from error
-
-
-@contextmanager
-def _refusals(path: Path) -> Iterator[None]:
-    """Put into words why a file cannot be looked at or opened."""
-    try:
-        yield
-    except FileNotFoundError:
-        packed = [name for name in (path.name + end for end in _PACKED)
-                  if path.with_name(name).exists()]  # fmt: skip
-        step = (
-            f"{packed[0]} is there: name that one"
-            if packed
-            else ("put it there or correct the path")
-        )
-        raise FileNotFoundError(f"no file {path}. Next: {step}.") from None
-    except OSError as error:
-        raise _cannot_open(path, error) from error
-
-
-def _cannot_open(path: Path, error: OSError) -> ExtractionError:
-    if os.path.isdir(path):  # noqa: PTH112 Path.is_dir raises where a folder may not be entered
-        what, step = f"{path} is a directory, a file is wanted", "name the file inside it"
-    elif isinstance(error, PermissionError):
-        what = f"{path} may not be read by this user (permission denied)"
-        step = "give the user that runs the pipeline the right to read it"
-    else:
-        what, step = f"{path} cannot be opened: {error.strerror}", "check the path"
-    return ExtractionError(what, next_step=step)
-
-
-def marked_encoding(file: BufferedReader) -> str:
-    """Find out the encoding from the start of a file, where that leaves no doubt.
-
-    That is a byte order mark, or two ASCII characters as UTF-16 writes them. Nothing is consumed.
-
-    Args:
-        file: a file at its first byte.
-
-    Returns:
-        `utf-8`, `utf-16`, `utf-16-le`, `utf-16-be`, `utf-32`, or empty when that is open.
-    """
-    start = file.peek(4)[:4]
-    marked = next((name for mark, name in _MARKS if start.startswith(mark)), "")
-    if marked or len(start) < len(_NARROW):
-        return marked
-    halves: dict[tuple[bool, ...], str] = {_NARROW: "utf-16-le", _NARROW[::-1]: "utf-16-be"}
-    return halves.get(tuple(bool(byte) for byte in start), "")
 
 
 def content_chunks(
@@ -434,67 +285,3 @@ def trace_file(path: Path) -> FileTrace:
         for _ in byte_chunks(file, path, size=_TRACED_BYTES, trace=trace):
             pass
     return trace
-
-
-def text_chunks(
-    chunks: Iterator[tuple[bytes, bool]],
-    path: Path,
-    *,
-    encoding: str,
-    next_step: str,
-    start: int = 0,
-) -> Iterator[tuple[str, bool]]:
-    """Decode pieces of a file; a character may be cut by the border between two of them.
-
-    Args:
-        chunks: what `byte_chunks` yields.
-        path: the file's name, for messages.
-        encoding: a text encoding that Python knows.
-        next_step: what to do when a byte does not decode.
-        start: where the first of them begins in the file, in bytes.
-
-    Yields:
-        Each piece as text, and whether it is the last one; any may be empty.
-
-    Raises:
-        ExtractionError: a byte does not decode.
-    """
-    decoder = codecs.getincrementaldecoder(encoding)()
-    read = start
-    for chunk, last in chunks:
-        read += len(chunk)
-        try:
-            text = decoder.decode(chunk, final=last)
-        except UnicodeDecodeError as error:
-            # The decoder puts kept bytes before the chunk, so count from the end that both share.
-            offset = read - len(error.object) + error.start
-            found = error.object[error.start]
-            raise undecodable(path, encoding, offset, found, next_step=next_step) from error
-        except UnicodeError as error:
-            raise ExtractionError(f"{path}: {error}", next_step=next_step) from error
-        yield text, last
-
-
-def undecodable(  # the four facts of the message, and what to do
-    path: Path, encoding: str, offset: int, found: int, *, next_step: str, where: str = ""
-) -> ExtractionError:
-    """Describe a byte that is no text in the encoding.
-
-    Args:
-        path: the file.
-        encoding: the encoding that was tried.
-        offset: the byte's place in the file, from 0.
-        found: the byte.
-        next_step: what to do about it.
-        where: the place in the reader's own terms, such as ``row 7``.
-
-    Returns:
-        The error to raise.
-
-    Example:
-        >>> print(undecodable(Path("a.csv"), "utf-8", 12, 0xE9, next_step="save it as UTF-8"))
-        a.csv: byte 0xE9 at offset 12 is no utf-8 text. Next: save it as UTF-8.
-    """
-    place = f"offset {offset}" + (f" ({where})" if where else "")
-    what = f"{path}: byte 0x{found:02X} at {place} is no {encoding} text"
-    return ExtractionError(what, next_step=next_step)

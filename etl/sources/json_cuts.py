@@ -13,13 +13,9 @@ from io import BytesIO
 
 from etl.errors import ExtractionError, ValidationError
 from etl.sources.compressed import decompressed
-from etl.sources.files import (
-    FileSignature,
-    content_chunks,
-    file_signature,
-    marked_encoding,
-    open_source,
-)
+from etl.sources.file_signature import FileSignature, file_signature
+from etl.sources.file_text import marked_encoding
+from etl.sources.files import content_chunks, open_source
 from etl.sources.json_reader import JsonShape, count_values, holds_json_lines
 from etl.sources.pieces import Cut
 from etl.sources.several import SourceFile

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from etl.errors import ExtractionError, ValidationError
 from etl.sources.compressed import decompressed
-from etl.sources.files import FileTrace, content_chunks, marked_encoding, open_source, text_chunks
+from etl.sources.file_text import marked_encoding, text_chunks
+from etl.sources.files import FileTrace, content_chunks, open_source
 from etl.sources.json_window import TextWindow, elements_of, keys_of
 from etl.sources.parts import part_alone, refuse_another
 from etl.sources.pieces import Cut

@@ -5,7 +5,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from etl.errors import ExtractionError
-from etl.sources.files import FileSignature, file_signature, read_some
+from etl.sources.file_signature import FileSignature, file_signature
+from etl.sources.files import read_some
 from etl.sources.pieces import Cut
 
 # What is read at a time behind the end of a part.

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from etl.sources.files import FileSignature, FileTrace
+from etl.sources.file_signature import FileSignature
+from etl.sources.files import FileTrace
 from etl.sources.noticed import Noticed
 from etl.sources.window import AnyWindow
 

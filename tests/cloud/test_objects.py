@@ -25,7 +25,8 @@ from etl.cloud.matching import matching
 from etl.cloud.objects import AtomicObject, delete, info_of, is_there, open_object, send
 from etl.cloud.paths import CloudPath
 from etl.errors import ExtractionError
-from etl.sources.files import file_signature, open_source, trace_file
+from etl.sources.file_signature import file_signature
+from etl.sources.files import open_source, trace_file
 
 CONTENT = bytes(n * n % 251 for n in range(1000)) * 3000
 

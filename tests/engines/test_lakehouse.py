@@ -29,9 +29,9 @@ from server_projects import Tables, assert_balanced, project_in
 
 from etl.engines import lake_book, lake_parts
 from etl.engines.database import DatabaseManager
-from etl.engines.lake_book import PUBLISHED
 from etl.engines.lake_parts import Division
 from etl.engines.lake_place import lake_place
+from etl.engines.lake_publications import PUBLISHED
 from etl.engines.lake_tables import Lake
 from etl.errors import ConfigurationError, LoadingError, WarehouseInUseError
 from etl.schema.star import STAR_TABLES

@@ -10,7 +10,8 @@ import pytest
 from etl.errors import ExtractionError
 from etl.sources.csv_format import CsvFormat
 from etl.sources.csv_reader import read_csv_blocks
-from etl.sources.files import FileSignature, file_signature, open_source
+from etl.sources.file_signature import FileSignature, file_signature
+from etl.sources.files import open_source
 from etl.sources.json_reader import read_json_items
 
 NUMBERS = range(1000, 5000)  # four digits each, and far more than is buffered at a time

@@ -20,7 +20,8 @@ from etl.settings.pipeline_file import LoadOptions, SourceOptions
 from etl.sources.changes.queried import QueriedChanges
 from etl.sources.changes.slot import SlotRecords
 from etl.sources.declared import files_of
-from etl.sources.files import file_signature, open_source
+from etl.sources.file_signature import file_signature
+from etl.sources.files import open_source
 from etl.sources.own_records import database_records, own_records
 from etl.sources.rest.declared import rest_records
 from etl.sources.sales import read_sales
