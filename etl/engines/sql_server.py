@@ -22,6 +22,7 @@ from etl.engines.sql_server_inserts import (
     ARRAY_BYTES,
     as_one,
     flags_of_one_value,
+    in_statements,
     input_size,
     insert_text,
     parameter_bytes,
@@ -278,14 +279,15 @@ class SqlServerSession:
         names = [name for name in block.schema.names if name not in flags]
         sent = block.select(names)
         columns = [table.column(name) for name in (*names, *same)]
-        sql = insert_text(table, columns, flags)
         chunk_rows = max(1, ARRAY_BYTES // sum(parameter_bytes(c) for c in columns))
         with self._own_transaction():
             for start in range(0, block.num_rows, chunk_rows):
                 part = sent.slice(start, chunk_rows)
                 values = [column.to_pylist() for column in part]
                 values += [[value] * part.num_rows for value in same.values()]
-                self._insert(sql, columns, list(zip(*values, strict=True)))
+                for rows, params in in_statements(list(zip(*values, strict=True))):
+                    sql = insert_text(table, columns, flags, rows=rows)
+                    self._insert(sql, columns * rows, params)
 
     def append_parts(self, table: Table, parts: Sequence[Part]) -> None:
         """Append several blocks, all of them or none, half of them over a second connection.
@@ -309,14 +311,16 @@ class SqlServerSession:
             self._beside = SqlServerSession.open(self._connection_string, Access(read_only=True))
         return self._beside
 
-    def _insert(self, sql: str, columns: Sequence[Column], rows: list[tuple[Any, ...]]) -> None:
+    def _insert(
+        self, sql: str, columns: Sequence[Column], params: Sequence[tuple[Any, ...]]
+    ) -> None:
         with _errors():
             cursor = self._connection.cursor()
             cursor.fast_executemany = True
             # Declared, not asked for: of temporary tables the server says nothing, and pyodbc
             # would take VARCHAR(255).
             cursor.setinputsizes([input_size(column) for column in columns])
-            cursor.executemany(sql, rows)
+            cursor.executemany(sql, params)
 
     @contextmanager
     def _own_transaction(self) -> Iterator[None]:

@@ -1,6 +1,8 @@
 """The plain INSERT of many rows: its text, and how its parameters are declared to the driver."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,8 +16,16 @@ from etl.schema.table import Column, Kind, Table
 ARRAY_BYTES = 64 * 1024 * 1024
 
 
-def insert_text(table: Table, columns: Sequence[Column], flags: Mapping[str, object]) -> str:
-    """Return the INSERT of one row, a parameter per column; flags are written out.
+# Rows that go with one INSERT, where there are many: each statement costs the server about as much
+# as two rows do, and one of very many parameters takes long to compile.
+TOGETHER = 4
+_MANY_ROWS = 1000
+
+
+def insert_text(
+    table: Table, columns: Sequence[Column], flags: Mapping[str, object], *, rows: int = 1
+) -> str:
+    """Return the INSERT of rows, a parameter per column of each; flags are written out.
 
     What differs from run to run is a parameter, so that the server knows the statement again and
     keeps one plan for it.
@@ -27,7 +37,27 @@ def insert_text(table: Table, columns: Sequence[Column], flags: Mapping[str, obj
     """
     names = ", ".join([*map(quoted, flags), *(quoted(c.name) for c in columns)])
     values = ", ".join([*map(_literal, flags.values()), *("?" for _ in columns)])
-    return f"INSERT INTO {quoted_table(table.name)} ({names}) VALUES ({values});"  # noqa: S608  # our own names
+    listed = ", ".join([f"({values})"] * rows)
+    return f"INSERT INTO {quoted_table(table.name)} ({names}) VALUES {listed};"  # noqa: S608  # our own names
+
+
+def in_statements(
+    rows: Sequence[tuple[Any, ...]],
+) -> Iterator[tuple[int, Sequence[tuple[Any, ...]]]]:
+    """Yield how many rows go with each INSERT, and the parameters of all of those.
+
+    Example:
+        >>> [(rows, len(params)) for rows, params in in_statements([(1,)] * 1002)]
+        [(4, 250), (1, 2)]
+        >>> list(in_statements([(1, 2), (3, 4)]))
+        [(1, [(1, 2), (3, 4)])]
+    """
+    whole = len(rows) // TOGETHER * TOGETHER if len(rows) >= _MANY_ROWS else 0
+    if whole:
+        starts = range(0, whole, TOGETHER)
+        yield TOGETHER, [tuple(chain.from_iterable(rows[n : n + TOGETHER])) for n in starts]
+    if rest := rows[whole:]:
+        yield 1, rest
 
 
 def _literal(flag: object) -> str:

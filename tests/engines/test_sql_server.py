@@ -131,6 +131,15 @@ def test_without_merge_the_same_tables_come_out(tmp_path: Path) -> None:
     assert made["SQL Server"] == made["DuckDB"]
 
 
+def test_of_many_rows_each_arrives_once_also_those_that_are_left_over(sql_server: Engine) -> None:
+    keys = [f"C{n}" for n in range(1002)]  # four with an INSERT, and two besides
+    with DatabaseManager(sql_server.new_database()) as db:
+        found = load_customers([{"customer_id": key, "name": f"N {key}"} for key in keys], db)
+        rows = db.query("SELECT customer_id, name FROM customer_dim")
+    assert found["inserted"] == len(keys)
+    assert sorted(rows) == sorted((key, f"N {key}") for key in keys)
+
+
 # --- an empty table --------------------------------------------------------------------------
 
 
