@@ -7,8 +7,8 @@ it; after either, the tables are consistent. What is done follows from the table
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from etl.engines import ddl
@@ -16,27 +16,18 @@ from etl.engines import dialect as sql_dialects
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.history.audit import expected_rows
-from etl.history.runs import Applied, Folded, LoadCounts, Staged
+from etl.history.runs import Applied, LoadCounts, Staged
 from etl.schema.star import STAR_TABLES
 from etl.schema.table import Table, referrers
-from etl.warehouse import restated, staging_sql, star_sql, touched
+from etl.warehouse import delta, restated, staging_sql, star_sql, touched
 from etl.warehouse.changes import end_removed, remove_rows
+from etl.warehouse.delta import Measured, live_params
 from etl.warehouse.filling import filling
 from etl.warehouse.restated import Restatement, Temporary
 from etl.warehouse.touched import Watch
 from etl.warehouse.versions import keep_versions, preview_versions
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What the classifying join says, before anything is written."""
-
-    counts: LoadCounts
-    per_column: Mapping[str, int]
-    rows_live: int
-    was_empty: bool = False
 
 
 # --- counting ----------------------------------------------------------------------------
@@ -47,23 +38,9 @@ def preview(db: DatabaseManager, staged: Staged) -> LoadCounts:
     if staged.table.versions:
         return preview_versions(db, staged, whole=removes_unread(staged))
     live = count_live(db, staged)
-    measured = _measure(db, staged)
+    measured = delta.measure(db, staged)
     vanished = count_vanished(db, staged, live=live, still_there=measured.rows_live)
     return measured.counts.plus(LoadCounts(rows_vanished=vanished))
-
-
-def _all_new(staged: Staged) -> LoadCounts:
-    return LoadCounts(
-        rows_read=staged.rows_read,
-        rows_inserted=staged.rows_staged,
-        rows_rejected=staged.rows_rejected,
-        rows_duplicate=staged.rows_duplicate,
-    )
-
-
-def live_params(staged: Staged) -> tuple[object, ...]:
-    """Return the parameters of `staging_sql.live_rows` for a source."""
-    return (staged.window.start, staged.window.end) if staged.table.window else ()
 
 
 def count_live(db: DatabaseManager, staged: Staged) -> int:
@@ -91,40 +68,6 @@ def count_vanished(
         db.dialect, staged.table, rows=staged.rows, rejected=staged.rejected
     )
     return int(db.value(query, live_params(staged)))
-
-
-def _measure(db: DatabaseManager, staged: Staged) -> _Measured:
-    table = staged.table
-    was_empty = bool(table.key) and not staged.is_batch and is_empty(db, table)
-    if not table.key or (was_empty and not staged.folded):
-        return _Measured(_all_new(staged), {}, 0, was_empty)
-    row = db.query(star_sql.classify(db.dialect, table, staged.rows), live_params(staged))[0]
-    found, inserted, updated, live, *columns = map(int, row)
-    folded = staged.folded or Folded()
-    counts = LoadCounts(
-        rows_read=staged.rows_read,
-        rows_superseded=folded.superseded,
-        rows_removals=folded.removals,
-        rows_inserted=inserted,
-        rows_updated=updated,
-        rows_unchanged=found - inserted - updated,
-        rows_rejected=staged.rows_rejected,
-        rows_duplicate=staged.rows_duplicate,
-    )
-    changes = zip(table.guarded, columns, strict=True)
-    return _Measured(counts, {column.name: rows for column, rows in changes if rows}, live)
-
-
-def is_empty(db: DatabaseManager, table: Table) -> bool:
-    """Return whether a table holds nothing, and nobody can come between that and the writing.
-
-    Args:
-        db: the warehouse, in the transaction that writes.
-        table: the table; one that holds nothing is locked where the engine wants that, by the
-            range of keys that is all of it.
-    """
-    looks = dict.fromkeys(("", db.dialect.locked))  # without a lock first: it may hold a lot
-    return not any(db.value(sql_dialects.has_rows(table.name, locked)) for locked in looks)
 
 
 # --- applying ----------------------------------------------------------------------------
@@ -159,21 +102,21 @@ def apply_source(
         touched.note_table(db, watch, staged.table)
         return _apply_versions(db, staged, now, full_refresh=full_refresh)
     started, table = time.perf_counter(), staged.table
-    measured = _measure(db, staged)
+    measured, changed = delta.delta_of(db, staged)
     if measured.counts.rows_inserted + measured.counts.rows_updated:
-        touched.note_changes(db, watch, staged)
+        touched.note_changes(db, watch, changed)
     applied = _infer(db, staged, now)
     changing = restated.restated_by(table)
     for each in changing:
-        _make(db, each.touched, staged.rows)
+        _make(db, each.touched, changed.rows)
     if removes_unread(staged) or (full_refresh and _is_refreshed(staged, tables)):
         applied = applied.plus(_noted(db, watch, table, _remove_unread(db, staged, tables)))
     for each in changing:
         for temporary in each.before_merge:
-            _make(db, temporary, staged.rows)
+            _make(db, temporary, changed.rows)
     if staged.folded:
         applied = applied.plus(_noted(db, watch, table, remove_rows(db, staged, tables)))
-    applied = applied.plus(_merge(db, staged, measured, now=now))
+    applied = applied.plus(_merge(db, changed, measured, now=now))
     if changing and not _was_empty(db, table, measured):
         applied = applied.plus(_restate(db, table, now, watch))
     if (measured.counts.rows_updated or full_refresh) and not staged.is_batch:
@@ -242,13 +185,13 @@ def keep_history(db: DatabaseManager, staged: Staged, *, rebuilt: bool) -> Appli
     return replace(applied, counts={beside.name: counts})
 
 
-def _was_empty(db: DatabaseManager, table: Table, measured: _Measured) -> bool:
+def _was_empty(db: DatabaseManager, table: Table, measured: Measured) -> bool:
     """Whether a table holds nothing but what was just inserted, so that nothing is to restate.
 
     What depends on its rows depends on none that were there before.
     """
     counts = measured.counts
-    if not _only_new(db, measured):
+    if not measured.inserts_alone or counts.rows_unchanged:
         return False
     return int(db.value(sql_dialects.count_rows(table.name))) == counts.rows_inserted
 
@@ -302,7 +245,7 @@ def _one(table: Table, counts: LoadCounts) -> Applied:
     return Applied({table.name: counts})
 
 
-def _merge(db: DatabaseManager, staged: Staged, measured: _Measured, *, now: datetime) -> Applied:
+def _merge(db: DatabaseManager, staged: Staged, measured: Measured, *, now: datetime) -> Applied:
     """Merges what has to be merged, and proves that it wrote what was counted."""
     table, counts = staged.table, measured.counts
     _require_balance(table, counts)
@@ -318,27 +261,18 @@ def _merge(db: DatabaseManager, staged: Staged, measured: _Measured, *, now: dat
     return Applied({table.name: counts}, changes, {table.name: measured.rows_live})
 
 
-def _only_new(db: DatabaseManager, measured: _Measured) -> bool:
-    """Whether all is new, and nobody can come between the counting and the writing unnoticed.
-
-    That is so in an embedded engine, in a transaction that sees one snapshot, and where the table
-    was found empty and locked.
-    """
-    known = measured.counts.rows_updated + measured.counts.rows_unchanged
-    return not known and (measured.was_empty or not db.dialect.batched)
-
-
-def _write(db: DatabaseManager, staged: Staged, measured: _Measured, *, now: datetime) -> int:
+def _write(db: DatabaseManager, staged: Staged, measured: Measured, *, now: datetime) -> int:
     """Writes the staged rows, and returns how many rows that changed.
 
     What is all new need not be joined again.
     """
-    table = staged.table
-    if _only_new(db, measured) or not table.key:
-        insert = star_sql.insert_new(db.dialect, table, staged.rows)
+    table, dialect = staged.table, db.dialect
+    if measured.inserts_alone or not table.key:
+        insert = star_sql.insert_new(dialect, table, staged.rows)
         with filling(db, table, measured.counts.rows_inserted):
             return db.change(insert, star_sql.insert_params(table, now))
-    merge = star_sql.merge(db.dialect, table, staged.rows, part=staged.is_batch)
+    part, differing = staged.is_batch, measured.per_column.keys() if measured.is_final else None
+    merge = star_sql.merge(dialect, table, staged.rows, part=part, differing=differing)
     return db.change(merge, star_sql.merge_params(table, now))
 
 

@@ -4,16 +4,14 @@ All of them follow from the table's declaration. `rows` is the name of the table
 staged records, all of a source or one batch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from etl.engines.dialect import (
     Dialect,
     any_differs,
-    differs,
     is_false,
     is_true,
-    key_of,
     listed,
     quoted,
     quoted_table,
@@ -21,37 +19,7 @@ from etl.engines.dialect import (
 )
 from etl.schema.table import Column, Role, Table, referrers
 from etl.warehouse.restated import merge_source
-from etl.warehouse.staging_sql import live_rows, not_staged
-
-
-def classify(dialect: Dialect, table: Table, rows: str) -> str:
-    """Return one join that says what the MERGE will do: new rows, changed ones, by column.
-
-    Its result is one row: staged, inserted, updated, staged rows that are live in the target, then
-    the number of updated rows per guarded column. Parameters: those of `live_rows`.
-    """
-    known = f"{key_of(table, 'target')} IS NOT NULL"
-    flags = {
-        "is_new": f"{key_of(table, 'target')} IS NULL",
-        "is_live": f"{known} AND {live_rows(dialect, table)}",
-        **{c.name: f"{known} AND {differs(dialect, c, 'target', 'source')}" for c in table.guarded},
-    }
-    compared = ",\n        ".join(
-        f"CASE WHEN {condition} THEN 1 ELSE 0 END AS {quoted(name)}"
-        for name, condition in flags.items()
-    )
-    names = [quoted(column.name) for column in table.guarded]
-    changed = f"CASE WHEN {' + '.join(names) or '0'} > 0 THEN 1 ELSE 0 END"
-    sums = ['"is_new"', changed, '"is_live"', *names]
-    counted = ",\n    ".join(f"coalesce(sum({s}), 0)" for s in sums)
-    return f"""SELECT count(*),
-    {counted}
-FROM (
-    SELECT
-        {compared}
-    FROM {quoted(rows)} AS source
-    LEFT JOIN {quoted_table(table.name)} AS target ON {same_key(table, "target", "source")}
-) AS compared;"""
+from etl.warehouse.staging_sql import not_staged
 
 
 def _inserted(table: Table) -> tuple[Column, ...]:
@@ -78,7 +46,14 @@ def merge_params(table: Table, now: datetime) -> tuple[datetime, ...]:
     return update_params(table, now) + insert_params(table, now)
 
 
-def merge(dialect: Dialect, table: Table, rows: str, *, part: bool = False) -> str:
+def merge(
+    dialect: Dialect,
+    table: Table,
+    rows: str,
+    *,
+    part: bool = False,
+    differing: Collection[str] | None = None,
+) -> str:
     """Return the guarded upsert: what is equal is not written. Parameters: `merge_params`.
 
     Args:
@@ -86,25 +61,33 @@ def merge(dialect: Dialect, table: Table, rows: str, *, part: bool = False) -> s
         table: the table.
         rows: the staged rows.
         part: they are one batch of the source.
+        differing: the guarded columns in which rows differ, where that is known: no other one is
+            written. DuckDB rewrites a column of texts whole when it writes one value in forty of
+            it (ids of 700,000 sales: 0.45 CPU seconds).
     """
     inserted, values = _inserted(table), _inserted_values(table)
+    guarded = [c for c in table.guarded if differing is None or c.name in differing]
     return f"""MERGE INTO {quoted_table(table.name)}{dialect.locked} AS target
 USING {merge_source(dialect, table, rows)} AS source
-ON {same_key(table, "target", "source")}{_update(dialect, table)}
+ON {same_key(table, "target", "source")}{_update(dialect, table, guarded)}
 WHEN NOT MATCHED THEN
     INSERT ({listed(inserted)})
     VALUES ({values}){dialect.seeks if part else ""};"""
 
 
-def _update(dialect: Dialect, table: Table) -> str:
-    if not table.guarded:  # nothing but a key can differ
+def _update(dialect: Dialect, table: Table, guarded: Sequence[Column]) -> str:
+    if not guarded:  # nothing but a key can differ
         return ""
-    columns = [c for c in table.with_role(Role.SOURCE, Role.RESTATED) if c.name not in table.key]
+    columns = [
+        column
+        for column in table.with_role(Role.SOURCE, Role.RESTATED)
+        if column.role is Role.RESTATED or column in guarded
+    ]
     sets = [f"{quoted(c.name)} = {_updated_value(c)}" for c in columns]
     sets += [f"{quoted(c.name)} = ?" for c in table.with_role(Role.UPDATED)]
     listed_sets = ",\n        ".join(sets)
     return f"""
-WHEN MATCHED AND {any_differs(dialect, table.guarded, "target", "source")} THEN
+WHEN MATCHED AND {any_differs(dialect, guarded, "target", "source")} THEN
     UPDATE SET
         {listed_sets}"""
 

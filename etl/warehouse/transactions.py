@@ -32,6 +32,7 @@ from etl.schema.work_tables import rejected_key_table
 from etl.sources.window import counts_up
 from etl.warehouse import apply as warehouse
 from etl.warehouse import staging, staging_sql, touched
+from etl.warehouse.delta import is_empty, live_params
 from etl.warehouse.reconcile import reconcile
 from etl.warehouse.row_changes import changes_noted
 from etl.warehouse.staging import Batch
@@ -148,7 +149,7 @@ _FILLED_AT_ONCE = range(10_000, 500_001)
 def _loader_of(load: Load, staged: Staged) -> Callable[[Load, Staged], Applied]:
     if not _is_batched(load, staged):
         return _load_source
-    fills = staged.rows_staged in _FILLED_AT_ONCE and warehouse.is_empty(load.db, staged.table)
+    fills = staged.rows_staged in _FILLED_AT_ONCE and is_empty(load.db, staged.table)
     return _fill if fills else _load_batches
 
 
@@ -348,7 +349,7 @@ def _has_later(load: Load, staged: Staged) -> bool:
 
 def _state_of(load: Load, staged: Staged) -> str:
     query = staging_sql.rows_state(load.db.dialect, staged.table)
-    rows, checksum = load.db.query(query, warehouse.live_params(staged))[0]
+    rows, checksum = load.db.query(query, live_params(staged))[0]
     return f"{int(rows)}:{int(checksum)}"
 
 
@@ -399,7 +400,7 @@ def load_unchanged(
 def _require_unwritten(load: Load, staged: Staged, known: KnownInput) -> None:
     orphans = staging_sql.count_live_without_parent(load.db.dialect, staged.table)
     same = _state_of(load, staged) == known.state
-    if not same or load.db.value(orphans, warehouse.live_params(staged)):
+    if not same or load.db.value(orphans, live_params(staged)):
         raise _WrittenSinceError
 
 

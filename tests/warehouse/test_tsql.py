@@ -55,6 +55,7 @@ from etl.warehouse import (
     calendar,
     changes_sql,
     cleaning_sql,
+    delta_sql,
     gate_sql,
     reconcile,
     restated,
@@ -156,7 +157,7 @@ def _staging(table: Table) -> Iterator[tuple[str, str]]:
 def _loading(table: Table) -> Iterator[tuple[str, str]]:
     """The statements that bring staged rows into a table, and speak of the result."""
     rows, batch = _stage(table), _batch(table)
-    yield "classify", star_sql.classify(SQL_SERVER, table, batch)
+    yield "classify", delta_sql.classify(SQL_SERVER, table, batch)
     yield "merge", star_sql.merge(SQL_SERVER, table, batch, part=True)
     yield "has_rows", sql_dialects.has_rows(table.name, SQL_SERVER.locked)
     yield "insert_new", star_sql.insert_new(SQL_SERVER, table, rows)
