@@ -24,6 +24,7 @@ from etl.pipeline.stages import EXTRACTION, LOADING
 from etl.rejects import file_name
 from etl.rules.cleaning import CLIP, COUNT, MAKE_MISSING
 from etl.rules.declared import MADE_UP
+from etl.sources.corrected import OVERTAKEN
 from etl.sources.several import SourceFile
 from etl.warehouse import apply as warehouse
 from etl.warehouse.cleaning import OUTLIERS
@@ -171,6 +172,7 @@ _EXPLAINED = {  # by note: what is counted, and what was done about it
     "float_ids": (
         "id", " written with a point, such as 1001.0; whole_ids = true for this source reads 1001"
     ),
+    OVERTAKEN: ("rejected record", " skipped: a later run has read its key, and that is newer"),
     "whole_ids": ("id", " written with a point, such as 1001.0, read as whole numbers"),
 }  # fmt: skip
 
@@ -179,8 +181,9 @@ def with_findings(source: Source, outcome: SourceOutcome) -> SourceOutcome:
     """Report once how the source is written, and what of that a person should look at."""
     extra = {"source": source.name, "stage": EXTRACTION, **IN_SUMMARY}
     facts = (*source.watch.facts, *source.written)
-    explained = [f"{counted(outcome.notes[name], noun)}{done}"
-                 for name, (noun, done) in _EXPLAINED.items() if name in outcome.notes]  # fmt: skip
+    explained = [f"{counted(count, noun)}{done}"
+                 for name, (noun, done) in _EXPLAINED.items()
+                 if (count := outcome.notes.get(name))]  # fmt: skip
     broken = [f"{counted(outcome.notes[note], 'record')} broke rule {name}: {check}"
               for name, check in source.rules.items()
               if (note := f"break_rule_{name}") in outcome.notes]  # fmt: skip

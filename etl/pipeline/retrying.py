@@ -21,11 +21,10 @@ from etl.rules.cleaning import NOTHING_TO_CLEAN
 from etl.rules.dates import DateOrder
 from etl.rules.record_keys import record_keys
 from etl.schema.audit import ETL_DEAD_LETTER
+from etl.sources.corrected import OVERTAKEN
 
 # Makes the sources of a run anew, all that there are.
 Sources = Callable[[], Sequence[Source]]
-
-_OVERTAKEN = "rows skipped because a later run has read them"
 
 
 def sources_to_retry(run: RunContext, sources: Sources) -> tuple[Source, ...]:
@@ -113,7 +112,7 @@ def _source(source: Source, retry: Retry, reading: Mapping[str | None, Source]) 
 
     return replace(
         source, feed=_feed(source, retry), partial=True, moment=None, cleaning=NOTHING_TO_CLEAN,
-        skipped={_OVERTAKEN: len(retry.overtaken)} if retry.overtaken else {},
+        skipped={OVERTAKEN: len(retry.overtaken)} if retry.overtaken else {},
         transform=transform, retry=retry,
     )  # fmt: skip
 

@@ -29,6 +29,9 @@ _NEEDED = ("run_id", "source", "error_class")
 _SEPARATORS = (",", ";", "\t")
 _CHUNK_BYTES = 2**20
 
+# A note.
+OVERTAKEN = "rows skipped because a later run has read them"
+
 
 @dataclass(frozen=True)
 class CorrectedFile:
@@ -71,7 +74,7 @@ class CorrectedFile:
         wanted = [pair not in later for pair in zip(keys, self.run_ids, strict=True)]
         kept = tuple(run for run, keep in zip(self.run_ids, wanted, strict=True) if keep)
         skipped = Counter(self.skipped)
-        skipped["rows skipped because a later run has read them"] += wanted.count(False)
+        skipped[OVERTAKEN] += wanted.count(False)
         records = self.records.filter(pa.array(wanted, pa.bool_()))
         return replace(self, records=records, run_ids=kept, skipped=skipped)
 

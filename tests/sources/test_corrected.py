@@ -82,7 +82,9 @@ def test_a_mended_record_may_be_reprocessed_once(project: Project) -> None:
     )
     again = project.run("--reprocess-rejected", corrected)
     assert again["tables"]["sales_fact"]["rows_read"] == 0
-    assert "rows skipped because a later run has read them" in again["sources"][0]["notes"]
+    assert again["sources"][0]["warnings"] == [
+        "1 rejected record skipped: a later run has read its key, and that is newer"
+    ]
 
 
 def test_a_mended_record_replaces_the_older_version_in_the_warehouse(project: Project) -> None:
