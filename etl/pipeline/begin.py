@@ -65,7 +65,7 @@ def begin_with(folder: Path, files: Sequence[Path], input_dir: Path | None = Non
         ConfigurationError: a file cannot be read.
         OSError: the folder cannot be written.
     """
-    paths = [path.absolute() for path in files]
+    paths = [Path(os.path.normpath(path.absolute())) for path in files]  # comparable without ..
     if missing := [path for path in paths if not path.is_file()]:
         raise ConfigurationError(f"no file {', '.join(map(str, missing))}")
     source = _folder_of(paths, input_dir)

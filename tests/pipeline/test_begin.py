@@ -129,6 +129,16 @@ def test_a_key_is_what_tells_the_records_apart_and_looks_like_it(folder: Path) -
     assert (loads["clicks"].mode, loads["clicks"].key) == ("append", ())
 
 
+def test_files_beside_the_folder_are_found_where_they_are(folder: Path) -> None:
+    beside, known = folder.parent / "exports", folder / "data" / "input"
+    beside.mkdir()
+    known.mkdir(parents=True)
+    (beside / "order.csv").write_text("order_no;sum\n7;1,5\n8;2\n")
+    list(begin_with(folder, [known / "../../../exports/order.csv"], known))
+    assert f"INPUT_DIR={beside.as_posix()}\n" in (folder / ".env").read_text()
+    assert read_pipeline_file(folder / "pipeline.toml").loads["order"].source.path == "order.csv"
+
+
 def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
     broken = folder / "orders.csv.gz"
     broken.write_bytes(gzip.compress(b"a,b\n1,2\n")[:-9])
