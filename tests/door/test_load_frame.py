@@ -18,7 +18,6 @@ from etl.errors import HeldBackError, LoadingError, TransformationError
 from etl.schema.table import Kind
 
 MEMORY = "duckdb:///:memory:"
-ROWS = 100_000
 
 
 @pytest.fixture
@@ -52,18 +51,19 @@ def wide(rows: range) -> pa.Table:
 
 @pytest.mark.usefixtures("every_engine")
 def test_a_frame_of_twenty_columns_is_merged_with_true_counts(db: DatabaseManager) -> None:
-    frame = wide(range(ROWS))
+    rows = 20_000 if db.dialect.has_keys else 100_000  # many blocks; a server takes its time
+    frame = wide(range(rows))
     assert frame.num_columns == 20
-    assert counts(load_frame(frame, "orders", db, key=["order_id"])) == {"inserted": ROWS}
-    assert counts(load_frame(frame, "orders", db)) == {"unchanged": ROWS}
+    assert counts(load_frame(frame, "orders", db, key=["order_id"])) == {"inserted": rows}
+    assert counts(load_frame(frame, "orders", db)) == {"unchanged": rows}
 
-    changed = frame.to_pydict()["c1"][: ROWS // 2]
+    changed = frame.to_pydict()["c1"][: rows // 2]
     changed[:1000] = [f"{text}!" for text in changed[:1000]]
-    half = frame.slice(0, ROWS // 2).set_column(1, "c1", pa.array(changed))
-    loaded = load_frame(pa.concat_tables([half, wide(range(ROWS, ROWS + 500))]), "orders", db)
-    assert counts(loaded) == {"inserted": 500, "updated": 1000, "unchanged": ROWS // 2 - 1000}
+    half = frame.slice(0, rows // 2).set_column(1, "c1", pa.array(changed))
+    loaded = load_frame(pa.concat_tables([half, wide(range(rows, rows + 500))]), "orders", db)
+    assert counts(loaded) == {"inserted": 500, "updated": 1000, "unchanged": rows // 2 - 1000}
     assert loaded["changed_columns"] == {"c1": 1000}
-    assert db.value('SELECT count(*) FROM "orders"') == ROWS + 500
+    assert db.value('SELECT count(*) FROM "orders"') == rows + 500
 
 
 FRAME = pd.DataFrame(
