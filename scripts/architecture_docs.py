@@ -29,13 +29,21 @@ def room_of(module: str) -> str:
     return ".".join(module.split(".")[:2]) if module.startswith("etl.") else module
 
 
+_MODULES = {name_of(path) for path in FILES}
+
+
 def imported(path: Path) -> Iterator[str]:
-    """Return the names of ours that a file imports, modules and what is taken from them."""
+    """Return the names of ours that a file imports, modules and what is taken from them.
+
+    A module that stands there as a text is imported when it is chosen.
+    """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Constant) and str(node.value).startswith("etl."):
+            names = [str(node.value)] if str(node.value) in _MODULES else []
         else:
             continue
         yield from (name for name in names if name.split(".")[0] in DOOR | {"etl"})
@@ -43,9 +51,8 @@ def imported(path: Path) -> Iterator[str]:
 
 def modules_imported(path: Path) -> set[str]:
     """Return the modules of ours that a file imports."""
-    known = {name_of(each) for each in FILES}
     names = {part for name in imported(path) for part in (name, name.rpartition(".")[0])}
-    return names & known - {"etl"}
+    return names & _MODULES - {"etl"}
 
 
 def rooms_imported(path: Path) -> set[str]:

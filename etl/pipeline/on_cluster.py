@@ -4,8 +4,8 @@ The pieces are given out a wave at a time, so that a source that is given up is 
 what is kept of it here does not grow with the number of its pieces.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from etl import process
 from etl.cluster.parts import read_part
 from etl.cluster.spark import OnceStarted, Spark, require_spark, spark_application
 from etl.cluster.targets import Target, target_of
-from etl.errors import ConfigurationError
 from etl.pipeline.arguments import Arguments
 from etl.pipeline.context import Reading, RunContext, Starting
 from etl.pipeline.in_order import in_order
@@ -135,12 +134,9 @@ class _PiecesRead:
             path.unlink(missing_ok=True)
 
 
-# --- where the sources are read ----------------------------------------------------------------
-
-
 @contextmanager
-def where_read(config: Config, args: Arguments, scratch: Path) -> Iterator[Starting]:
-    """Return what begins to read sources, where the settings and the arguments want it.
+def opened(config: Config, args: Arguments, scratch: Path) -> Iterator[Starting]:
+    """Return what begins to read sources on a cluster of Spark.
 
     Args:
         config: the settings.
@@ -148,24 +144,8 @@ def where_read(config: Config, args: Arguments, scratch: Path) -> Iterator[Start
         scratch: folder of the run's own.
 
     Raises:
-        ConfigurationError: the arguments do not go together, or something is not installed.
+        ConfigurationError: Spark is not installed.
     """
-    engine = args.engine or config.cluster.engine
-    if args.spark_master and engine != SPARK:
-        raise ConfigurationError(
-            "--spark-master goes with --engine spark", next_step="give both, or set ENGINE=spark"
-        )
-    with _READ_BY[engine](config, args, scratch) as start:
-        yield start
-
-
-@contextmanager
-def _here(_config: Config, _args: Arguments, _scratch: Path) -> Iterator[Starting]:
-    yield start_reading
-
-
-@contextmanager
-def _on_spark(config: Config, args: Arguments, scratch: Path) -> Iterator[Starting]:
     require_spark()
     cluster, folder = config.cluster, scratch
     with ExitStack() as stack:
@@ -177,10 +157,3 @@ def _on_spark(config: Config, args: Arguments, scratch: Path) -> Iterator[Starti
         start = partial(spark_application, master, config.logging.log_dir)
         once = OnceStarted(lambda: stack.enter_context(start()))
         yield OnCluster(once, folder, cluster.spark_piece_mb * 2**20)
-
-
-LOCAL, SPARK = "local", "spark"
-_READ_BY: dict[str, Callable[[Config, Arguments, Path], AbstractContextManager[Starting]]] = {
-    LOCAL: _here,
-    SPARK: _on_spark,
-}

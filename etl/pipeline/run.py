@@ -27,7 +27,6 @@ from etl.pipeline.left import is_as_left, note_as_left
 from etl.pipeline.letter_report import report_letters
 from etl.pipeline.loads import run_loads
 from etl.pipeline.marts import build_marts
-from etl.pipeline.on_cluster import where_read
 from etl.pipeline.planning import notices_of_settings, plan_run, planned_sources, sales_not_read
 from etl.pipeline.profiling import profile_loads
 from etl.pipeline.progress import VALIDATING
@@ -35,6 +34,7 @@ from etl.pipeline.read_copy import refresh_read_copy
 from etl.pipeline.stages import VALIDATION, Stages, log_run_end, measured
 from etl.pipeline.summarize import Findings, summarize
 from etl.pipeline.watching import shown
+from etl.pipeline.where_read import where_read
 from etl.pipeline.workspace import (
     PROCESSED,
     QUALITY,
