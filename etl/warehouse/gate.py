@@ -153,8 +153,16 @@ def _rejected(examined: Examined) -> str:
         return ""
     return (
         f"{_at_fault(examined)} of {examined.staged.rows_read} records rejected, "
-        f"a rate of {rate:.1%} where MAX_REJECT_RATE allows {limit:.1%}{_reasons(examined.tally)}"
+        f"a rate of {rate:.1%}{_wholes(examined.tally)} where MAX_REJECT_RATE allows "
+        f"{limit:.1%}{_reasons(examined.tally)}"
     )
+
+
+def _wholes(tally: Tally) -> str:
+    """Say of what the rate is a share, where it is not of the records that were read."""
+    if not tally.unparsed or tally.examined <= tally.read:
+        return ""
+    return f" (unreadable ones counted among all {tally.examined} of the source)"
 
 
 def _reasons(tally: Tally) -> str:

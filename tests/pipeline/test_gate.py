@@ -293,6 +293,17 @@ def test_the_reject_limit_is_a_finding_that_says_why_records_were_rejected(
     assert_accepted(project, names=["customers.reject_rate"])
 
 
+def test_a_rate_that_is_of_more_records_than_were_read_says_so(project: Project) -> None:
+    undated = sales(5, transaction_date="unknown")
+    undated = [sale | {"transaction_id": f"U{n}"} for n, sale in enumerate(undated)]
+    project.write(customers(12), products(6), [*sales(20), *undated])
+    summary = assert_held(project, "--date", "2031-01-01", by=["sales.reject_rate"])
+    assert (
+        "5 of 5 records rejected, a rate of 20.0% (unreadable ones counted among all "
+        "25 of the source) where MAX_REJECT_RATE allows 10.0%"
+    ) in summary["error"]
+
+
 def test_all_findings_of_a_source_are_reported_at_once(project: Project) -> None:
     bad = [*customers(2, phone=""), *customers(2, customer_id="", phone="")]
     project.write(bad, products(6), sales(20))
