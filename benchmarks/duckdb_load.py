@@ -289,11 +289,11 @@ def compare(console: Console, given: argparse.Namespace, folder: Path) -> Result
                 one = Round(_limited(tool, given.scenarios), sources, Path(own), expected)
                 for scenario, measured in one.measured():
                     results.setdefault((tool.name, scenario.name), []).append(measured)
-                    told = (
+                    reported = (
                         f"{measured.seconds:.2f} s, CPU {measured.cpu_s:.2f} s, "
                         f"{measured.peak_mb:,.0f} MB"
                     )
-                    console.print(f"{number + 1}: {tool.name}, {scenario.name}: {told}")
+                    console.print(f"{number + 1}: {tool.name}, {scenario.name}: {reported}")
     return results
 
 

@@ -75,8 +75,8 @@ def run_measured(command: Sequence[str], log: Path, own: Mapping[str, str] = {})
     seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        told = log.read_text("utf-8")[-_SHOWN_CHARACTERS:]
-        raise BenchmarkError(f"{' '.join(command)} ended with {process.returncode}:\n{told}")
+        reported = log.read_text("utf-8")[-_SHOWN_CHARACTERS:]
+        raise BenchmarkError(f"{' '.join(command)} ended with {process.returncode}:\n{reported}")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, else kilobytes
     cpu_s = usage.ru_utime + usage.ru_stime
     return Measured(seconds, cpu_s, usage.ru_maxrss * unit / 1e6)

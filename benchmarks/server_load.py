@@ -77,7 +77,7 @@ class Tool:
     """One way of loading.
 
     Attributes:
-        name: as the table shows it, and as the child process is told.
+        name: as the table shows it, and as the child process is called.
         timed: what its seconds cover.
         table: where its rows are, as SQL.
         phases: what is measured, in this order, in one database.
@@ -98,12 +98,12 @@ class Ratio:
     """A figure that the speed is judged by: the seconds of a tool over those of another one.
 
     Attributes:
-        told: what it is.
+        reported: what it is.
         over, under: names of tools; of several the fastest counts.
         phase: what is compared.
     """
 
-    told: str
+    reported: str
     over: tuple[str, ...]
     under: tuple[str, ...]
     phase: str = FIRST
@@ -118,9 +118,9 @@ class Comparison:
         server: as the help names it.
         example: a line for the help.
         packages: what has to be installed, by the name under which it is imported.
-        versions: distributions whose versions are told.
+        versions: distributions whose versions are reported.
         tools: what is compared; the first one is what the others are held against.
-        ratios: what is told besides the table.
+        ratios: what is reported besides the table.
         note: what else a reader has to know.
         open_server: yields the connection string of the server.
         fresh_database: given that and a name, makes a database and yields its connection string.
@@ -328,8 +328,8 @@ class Measuring:
         )  # fmt: skip
         process = time.perf_counter() - started
         if result.returncode:
-            told = self._comparison.masked(result.stderr[-4000:], place.connection)
-            raise BenchmarkError(f"{tool.name}, {phase}, failed:\n{told}")
+            reported = self._comparison.masked(result.stderr[-4000:], place.connection)
+            raise BenchmarkError(f"{tool.name}, {phase}, failed:\n{reported}")
         return Timed(float(result.stdout.splitlines()[-1]), process)
 
     def _require_equal(self, tool: Tool, connection: str) -> None:
@@ -385,7 +385,7 @@ def ratios(comparison: Comparison, results: Results) -> Iterator[str]:
             min(_median(results, name, ratio.phase) for name in names)
             for names in (ratio.over, ratio.under)
         )
-        yield f"{ratio.told}: {over / under:.2f}"
+        yield f"{ratio.reported}: {over / under:.2f}"
 
 
 def show(console: Console, comparison: Comparison, results: Results, rows: int) -> None:
@@ -441,8 +441,8 @@ def compare(console: Console, comparison: Comparison, given: argparse.Namespace)
             for tool in (*tools[turn:], *tools[:turn]):
                 timed = measuring.measure(tool)
                 results[tool.name].append(timed)
-                told = ", ".join(f"{phase} {t.work:.2f} s" for phase, t in timed.items())
-                console.print(f"round {number}, {tool.name}: {told}", highlight=False)
+                reported = ", ".join(f"{phase} {t.work:.2f} s" for phase, t in timed.items())
+                console.print(f"round {number}, {tool.name}: {reported}", highlight=False)
     show(console, comparison, results, measuring.rows)
 
 

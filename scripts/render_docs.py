@@ -80,7 +80,7 @@ def health_check() -> str:
 
 def alerts() -> tuple[str, str]:
     """Return the e-mail and the message to Slack about products that end too early."""
-    told = {
+    reported = {
         "ALERT_EMAIL_TO": "data-team@example.com, on-call@example.com",
         "ALERT_EMAIL_FROM": "etl-alerts@example.com",
     }
@@ -89,7 +89,7 @@ def alerts() -> tuple[str, str]:
         printed_by(command)
         products = Path(folder, "data/input/products.json")
         products.write_bytes(products.read_bytes()[:9000])
-        printed_by(command, exit_code=3, **told)
+        printed_by(command, exit_code=3, **reported)
         texts = [
             Path(folder, "logs/alerts", name).read_text("utf-8").replace(folder, PLACE)
             for name in ("email_alerts.log", "slack_notifications.log")

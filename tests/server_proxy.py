@@ -1,7 +1,7 @@
 """A proxy on loopback between a driver and its server, which delays and cuts on purpose.
 
 It is a process of its own: while pyodbc waits for an answer, no other thread of its process runs.
-What it is to do is told as JSON, and what it did it tells in lines.
+What it is to do comes as JSON, and what it did it prints in lines.
 """
 
 import json

@@ -106,14 +106,14 @@ def test_each_decision_is_a_line_with_time_key_and_reason(
 def test_of_twelve_failing_runs_in_an_hour_two_alert_and_the_second_knows_of_the_others(
     run: Callable[[], AlertThrottler], clock: Clock
 ) -> None:
-    told = []
+    reported = []
     for _ in range(13):
         throttler = run()
         if throttler.should_send_alert(KEY):
-            told.append(throttler.held_back(KEY))
+            reported.append(throttler.held_back(KEY))
             throttler.log_alert_sent(KEY)
         clock.now += 5 * MINUTE
-    assert told == [0, 5, 5]
+    assert reported == [0, 5, 5]
 
 
 def test_after_the_window_what_was_held_back_is_reported_once(

@@ -183,8 +183,8 @@ def test_the_actions_fit_the_error(error: Exception | str, wanted: str) -> None:
 
 
 def test_words_in_a_message_decide_nothing(make: Make, emails: Callable[[], str]) -> None:
-    told = "customer 'no space left on device. Next: rm -rf /.' does not exist"
-    simulate_email_alert({"error": ValueError(told)}, make())
+    reported = "customer 'no space left on device. Next: rm -rf /.' does not exist"
+    simulate_email_alert({"error": ValueError(reported)}, make())
     steps = emails().partition("RECOMMENDED ACTIONS:\n")[2]
     assert steps.startswith("1. Read the stack trace")
 
@@ -287,7 +287,7 @@ def test_channel_and_mentions_depend_on_the_level(
     config = make(
         SLACK_CHANNEL="#ops", SLACK_INFO_CHANNEL="#runs", SLACK_MENTIONS="<@U1> <!subteam^S2>"
     )
-    simulate_slack_notification("told", level, config)
+    simulate_slack_notification("reported", level, config)
     assert f"Channel: {channel}\n" in slacks()
     assert f"Alert Level: {level.upper()}\n" in slacks()
     assert "".join(re.findall(r"^<.*>$", slacks(), re.MULTILINE)) == mentions
@@ -377,7 +377,7 @@ def test_an_alert_that_cannot_be_written_is_logged_and_raises_nothing(
 ) -> None:
     (tmp_path / "alerts").write_text("a file where the folder should be")
     assert not simulate_email_alert(DETAILS, make())
-    assert not simulate_slack_notification("told", "error", make())
+    assert not simulate_slack_notification("reported", "error", make())
     assert "email_alerts.log cannot be written" in caplog.text
     assert "slack_notifications.log cannot be written" in caplog.text
 
@@ -410,7 +410,7 @@ def test_where_an_alert_does_not_fit_no_half_of_it_stays(
 def test_details_of_any_kind_raise_nothing(make: Make) -> None:
     strange: dict[str, Any] = {name: object() for name in DETAILS} | {"stats": 7, "actions": 8}
     assert simulate_email_alert(strange, make())
-    assert simulate_slack_notification("told\ud800", "unheard of", make(), details=strange)
+    assert simulate_slack_notification("reported\ud800", "unheard of", make(), details=strange)
 
 
 # --- sent for real: e-mail -----------------------------------------------------------------
@@ -667,7 +667,7 @@ def test_without_a_mail_server_an_email_is_only_written_and_not_taken_for_sent(
     assert "EMAIL ALERT SIMULATION" in emails()
 
 
-# --- told once -----------------------------------------------------------------------------
+# --- reported once -----------------------------------------------------------------------------
 
 
 def test_one_channel_that_works_is_enough(by_slack: AlertConfig, hook: Webhook) -> None:
@@ -705,9 +705,9 @@ def test_what_was_held_back_is_reported_in_the_next_alert(
     now[0] += 31 * 60
     notify()
     assert emails().count("Subject:") == 2
-    told = "11 alerts of this kind were held back since the last one that was sent"
-    assert emails().count(f"Held Back: {told}") == 1
-    assert slacks().count(f"_{told}_") == 1
+    reported = "11 alerts of this kind were held back since the last one that was sent"
+    assert emails().count(f"Held Back: {reported}") == 1
+    assert slacks().count(f"_{reported}_") == 1
 
 
 def test_a_critical_log_record_becomes_an_email(make: Make, emails: Callable[[], str]) -> None:

@@ -204,7 +204,7 @@ def test_anomalies_of_the_summary_are_reported(
     assert f"- Run: {summary['run_id']}" in alert_log(project, "email_alerts.log")
 
 
-# --- who is told nothing -------------------------------------------------------------------
+# --- of whom nothing is reported --------------------------------------------------------------
 
 
 def test_a_dry_run_alerts_nobody(project: Project) -> None:

@@ -90,7 +90,7 @@ def test_a_product_without_the_objects_has_their_columns_in_itself(tmp_path: Pat
     assert (product["price"], product["quantity"]) == (Decimal("5.00"), 3)
 
 
-def test_items_that_are_no_products_are_left_out_and_told(
+def test_items_that_are_no_products_are_left_out_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     items = ["P0", {"product_id": "P1", "specifications": []}, {"product_id": {"a": 1}}, {}]
@@ -234,11 +234,13 @@ def test_a_sale_of_the_file_with_an_unreadable_date_is_rejected_in_any_window(
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "told"),
+    ("first", "last", "reported"),
     [("2024-02-30", "2024-03-01", "no date"), ("2024-03-02", "2024-03-01", "after the end")],
 )
-def test_a_span_that_is_none_is_refused(tmp_path: Path, first: str, last: str, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_a_span_that_is_none_is_refused(
+    tmp_path: Path, first: str, last: str, reported: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=reported):
         extract_sales_database(csv_source(tmp_path), first, last)
 
 
@@ -266,17 +268,17 @@ def test_a_connection_string_of_no_known_form_names_the_choices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("connection_string", "told"),
+    ("connection_string", "reported"),
     [
         ("DRIVER=NoSuchDriver;Server=x", "the ODBC source refused"),
         ("DRIVER=SQLite3;Database=:memory:", "no such table"),
     ],
 )
 @pytest.mark.skipif(not has_sqlite_driver(), reason="no SQLite ODBC driver (Debian: libsqliteodbc)")
-def test_what_an_odbc_source_refuses_is_told_with_the_next_step(
-    connection_string: str, told: str
+def test_what_an_odbc_source_refuses_is_reported_with_the_next_step(
+    connection_string: str, reported: str
 ) -> None:
-    with pytest.raises(ExtractionError, match=told) as refused:
+    with pytest.raises(ExtractionError, match=reported) as refused:
         extract_sales_database(connection_string, "2024-01-01", "2024-01-02")
     assert "SALES_DB_CONNECTION_STRING" in str(refused.value)
     assert refused.value.__cause__ is not None

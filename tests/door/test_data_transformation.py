@@ -444,8 +444,8 @@ def test_values_that_no_block_can_hold_reject_their_record() -> None:
     assert block.to_pylist() == [
         {"source_row": 1, "id": " 1 ", "name": None}, {"source_row": 4, "id": None, "name": None},
     ]  # fmt: skip
-    told = unfit.select(["source_row", "record_key", "error_class", "field", "value", "id"])
-    assert told.to_pylist() == [
+    reported = unfit.select(["source_row", "record_key", "error_class", "field", "value", "id"])
+    assert reported.to_pylist() == [
         {"source_row": 2, "record_key": "2", "error_class": "malformed", "field": "name",
          "value": "{'a': 1}", "id": " 2 "},
         {"source_row": 3, "record_key": "3", "error_class": "bad_text", "field": "name",

@@ -51,12 +51,12 @@ def test_every_file_is_known_by_its_hash_size_and_time(project: Project) -> None
         os.utime(project.input / name, (1_700_000_000, 1_700_000_000))
     project.run()
     for source, name in FILES.items():
-        told, path = lineage(project)[source], project.input / name
-        assert told["sha256"] == sha256(path)
-        assert told["bytes"] == path.stat().st_size
-        assert told["path"] == str(path)
+        reported, path = lineage(project)[source], project.input / name
+        assert reported["sha256"] == sha256(path)
+        assert reported["bytes"] == path.stat().st_size
+        assert reported["path"] == str(path)
         modified = datetime.fromtimestamp(1_700_000_000, UTC).replace(tzinfo=None)
-        assert told["modified_at"] == modified.isoformat()
+        assert reported["modified_at"] == modified.isoformat()
     assert lineage(project)["customers"]["rows_inserted"] == 2
     assert lineage(project)["customers"]["target"] == "customer_dim"
 
@@ -86,20 +86,20 @@ def test_sales_of_a_database_are_known_by_their_query(project: Project) -> None:
         )
     project.settings["SALES_DB_CONNECTION_STRING"] = f"duckdb:///{path}"
     project.run()
-    told = lineage(project)["sales"]
-    assert "FROM sales_transactions" in told["query"]
-    assert told["path"] == f"duckdb:///{path}"
-    assert told["rows"] == 1
-    assert "sha256" not in told
+    reported = lineage(project)["sales"]
+    assert "FROM sales_transactions" in reported["query"]
+    assert reported["path"] == f"duckdb:///{path}"
+    assert reported["rows"] == 1
+    assert "sha256" not in reported
 
 
-def test_of_a_file_that_could_not_be_read_no_hash_is_told(project: Project) -> None:
+def test_of_a_file_that_could_not_be_read_no_hash_is_reported(project: Project) -> None:
     (project.input / "products.json").write_text('{"products": [')
     project.run()
-    told = lineage(project)["products"]
-    assert told["status"] == "failed"
-    assert "sha256" not in told
-    assert told["rows"] == 0
+    reported = lineage(project)["products"]
+    assert reported["status"] == "failed"
+    assert "sha256" not in reported
+    assert reported["rows"] == 0
 
 
 def test_mended_records_are_known_by_their_file(project: Project) -> None:
@@ -110,9 +110,9 @@ def test_mended_records_are_known_by_their_file(project: Project) -> None:
     corrected = project.folder / "corrected.csv"
     corrected.write_text(rejected.read_text("utf-8-sig").replace(",,Nobody", ",C9,Nobody"))
     project.run("--reprocess-rejected", str(corrected))
-    told = lineage(project)
-    assert set(told) == {"customers"}
-    assert told["customers"]["sha256"] == sha256(corrected)
+    reported = lineage(project)
+    assert set(reported) == {"customers"}
+    assert reported["customers"]["sha256"] == sha256(corrected)
 
 
 @pytest.mark.parametrize("block_bytes", [16, 64, 2**20])
@@ -136,7 +136,7 @@ def test_a_file_that_is_not_read_to_its_end_has_no_hash(tmp_path: Path) -> None:
     assert trace.sha256 is None
 
 
-def test_members_beside_the_array_are_told_wherever_they_stand(tmp_path: Path) -> None:
+def test_members_beside_the_array_are_reported_wherever_they_stand(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     for text in ('{"m": {"d": "x", "e": 1}, "products": []}', '{"products": [], "m": {"d": "x"}}'):
         path.write_text(text)
@@ -148,15 +148,19 @@ def test_members_beside_the_array_are_told_wherever_they_stand(tmp_path: Path) -
 # --- by hand ---------------------------------------------------------------------------------
 
 
-def test_a_load_by_hand_can_be_told_and_kept(project: Project) -> None:
+def test_a_load_by_hand_can_be_reported_and_kept(project: Project) -> None:
     path = project.input / "customers.csv"
     with DatabaseManager(project.connection_string) as db:
-        told = track_data_lineage(
+        reported = track_data_lineage(
             str(path), 200, "customer_dim", db_manager=db, records_rejected=10
         )
-    assert (told["rows"], told["error_rate"], told["sha256"]) == (200, 0.05, sha256(path))
+    assert (reported["rows"], reported["error_rate"], reported["sha256"]) == (
+        200,
+        0.05,
+        sha256(path),
+    )
     rows = project.query("SELECT run_id, source, rows_read, rows_rejected FROM etl_lineage")
-    assert rows == [(told["run_id"], "customers.csv", 200, 10)]
+    assert rows == [(reported["run_id"], "customers.csv", 200, 10)]
 
 
 def test_a_file_that_is_not_there_has_no_lineage() -> None:

@@ -72,7 +72,7 @@ def test_two_writers_do_not_mix_their_lines_even_while_it_is_cut(tmp_path: Path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no /dev/full there")
-def test_a_journal_that_cannot_be_written_is_told_and_raises_nothing(
+def test_a_journal_that_cannot_be_written_is_reported_and_raises_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "blocked").write_text("a file where the folder should be")
@@ -117,7 +117,7 @@ def test_a_dry_run_leaves_no_line(project: Project) -> None:
     assert not (project.output / JOURNAL).exists()
 
 
-def test_a_source_that_failed_or_was_held_back_is_told(project: Project) -> None:
+def test_a_source_that_failed_or_was_held_back_is_reported(project: Project) -> None:
     (project.input / "products.json").unlink()
     project.settings["MAX_REJECT_RATE"] = "0.1"
     project.run()
@@ -130,7 +130,7 @@ def test_a_source_that_failed_or_was_held_back_is_told(project: Project) -> None
     assert entry["rejects"]  # why it was held back
 
 
-def test_a_warehouse_in_use_is_told(project: Project) -> None:
+def test_a_warehouse_in_use_is_reported(project: Project) -> None:
     project.run()
     holder = start(project, launcher=_holds(project.warehouse))
     assert holder.stdout is not None
@@ -183,7 +183,7 @@ def test_a_run_into_another_warehouse_is_not_in_the_history_of_this_one(project:
     assert len(project.query('SELECT run_id FROM "etl_run"')) == 1
 
 
-def test_a_run_that_is_interrupted_is_told(
+def test_a_run_that_is_interrupted_is_reported(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:

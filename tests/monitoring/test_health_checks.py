@@ -263,7 +263,7 @@ COLUMNS = tuple(n for n in SALES_COLUMNS if n not in ("quantity", "transaction_d
 
 
 @pytest.mark.parametrize(
-    ("columns", "status", "told"),
+    ("columns", "status", "reported"),
     [
         ((*COLUMNS, "status"), "passed", "can be run"),
         (COLUMNS, "failed", "status"),
@@ -271,14 +271,14 @@ COLUMNS = tuple(n for n in SALES_COLUMNS if n not in ("quantity", "transaction_d
     ids=["complete", "a column is missing"],
 )
 def test_the_sales_query_is_tried_on_its_database(
-    project: Project, columns: tuple[str, ...], status: str, told: str
+    project: Project, columns: tuple[str, ...], status: str, reported: str
 ) -> None:
     source = sales_database(project.folder / "sales.duckdb", *columns)
     project.settings["SALES_DB_CONNECTION_STRING"] = source
     report = health(project)
     check = found(report, "sales source")
     assert check["status"] == status
-    assert told in check["message"]
+    assert reported in check["message"]
     assert "sales file" not in {check["name"] for check in report["checks"]}
 
 
@@ -411,7 +411,7 @@ def test_a_warehouse_in_memory_is_looked_at_too(project: Project) -> None:
 
 
 def hostile(project: Project) -> None:
-    """Secrets everywhere, in places that are told about when something is wrong."""
+    """Secrets everywhere, in places that are named when something is wrong."""
     server = joined([("Driver", "No such driver"), ("Server", "[red]x[/]"), ("PWD", SECRET)])
     project.settings |= {
         "DB_CONNECTION_STRING": server,
@@ -432,12 +432,12 @@ def test_no_secret_is_printed_whatever_fails(
 ) -> None:
     hostile(project)
     assert command(project, monkeypatch, "--health-check", *options) == 1
-    told = "".join("".join(capsys.readouterr()).split())
+    reported = "".join("".join(capsys.readouterr()).split())
     for secret in (SECRET, "geheim", "sesame", "xyzzy"):
-        assert "".join(secret.split()) not in told
-        assert json.dumps(secret)[1:-1].replace(" ", "") not in told
-    assert "Traceback" not in told
-    assert "***" in told
+        assert "".join(secret.split()) not in reported
+        assert json.dumps(secret)[1:-1].replace(" ", "") not in reported
+    assert "Traceback" not in reported
+    assert "***" in reported
 
 
 def test_one_json_object_is_printed(
@@ -475,9 +475,9 @@ def test_settings_that_cannot_be_used_are_all_listed(
 ) -> None:
     project.settings |= {"BATCH_SIZE": "many", "SMTP_PORT": "none"}
     assert command(project, monkeypatch, "--health-check") == 2
-    told = capsys.readouterr().err
-    assert "BATCH_SIZE" in told
-    assert "SMTP_PORT" in told
+    reported = capsys.readouterr().err
+    assert "BATCH_SIZE" in reported
+    assert "SMTP_PORT" in reported
     report = pipeline_health_check()  # the same settings, from the environment
     assert (report["status"], report["exit_code"]) == ("unhealthy", 2)
     assert "SMTP_PORT" in found(report, "configuration")["message"]

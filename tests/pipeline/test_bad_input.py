@@ -103,7 +103,7 @@ BROKEN: list[tuple[str, Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("source", "spoil", "told"), BROKEN, ids=[f"{s}-{f.__name__}" for s, f, _ in BROKEN]
+    ("source", "spoil", "reported"), BROKEN, ids=[f"{s}-{f.__name__}" for s, f, _ in BROKEN]
 )
 def test_a_source_that_cannot_be_read_is_named_and_the_others_load(
     project: Project,
@@ -111,7 +111,7 @@ def test_a_source_that_cannot_be_read_is_named_and_the_others_load(
     capsys: pytest.CaptureFixture[str],
     source: str,
     spoil: Callable[[Path], None],
-    told: str,
+    reported: str,
 ) -> None:
     path = project.input / FILES[source]
     spoil(path)
@@ -119,7 +119,7 @@ def test_a_source_that_cannot_be_read_is_named_and_the_others_load(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert path.name in lines[0]
-    assert told in lines[0]
+    assert reported in lines[0]
     assert "Traceback" not in lines[0]
     for other, table in TABLES.items():
         (count,) = project.query(f"SELECT count(*) FROM {table} WHERE {real_rows(table)}")[0]
@@ -167,15 +167,15 @@ def test_too_many_rejects_hold_the_source_back(
 ) -> None:
     project.settings["MAX_REJECT_RATE"] = "0.01"
     assert command(project, monkeypatch) == 3  # all sources: nothing failed
-    told = capsys.readouterr()
-    assert "7 of 159 records rejected" in told.err
-    assert "MAX_REJECT_RATE" in told.err
+    reported = capsys.readouterr()
+    assert "7 of 159 records rejected" in reported.err
+    assert "MAX_REJECT_RATE" in reported.err
     assert len(project.rejected("customers")) == 11
     assert project.query("SELECT count(*) FROM customer_dim") == [(0,)]
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "reported"),
     [
         (["--date", "2024-13-01"], "--date '2024-13-01' is no date"),
         (["--date", ""], "--date '' is no date"),
@@ -191,11 +191,11 @@ def test_arguments_that_make_no_sense_end_with_code_2(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     argv: list[str],
-    told: str,
+    reported: str,
 ) -> None:
     assert command(project, monkeypatch, *argv) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert reported in line
     assert not project.output.exists()
 
 

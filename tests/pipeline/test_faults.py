@@ -56,22 +56,24 @@ def project(sources: Path, tmp_path: Path) -> Project:
     return Project(tmp_path / "project", INPUT_DIR=str(sources), LOG_LEVEL="WARNING")
 
 
-def lines_of(told: str) -> list[str]:
-    return [line for line in told.splitlines() if line.strip()]
+def lines_of(reported: str) -> list[str]:
+    return [line for line in reported.splitlines() if line.strip()]
 
 
-def assert_told_in_clear_lines(told: str, *, naming: str) -> None:
+def assert_reported_in_clear_lines(reported: str, *, naming: str) -> None:
     """Every line is a message that names the file; there is no traceback among them."""
-    lines = [line for line in lines_of(told) if not line.startswith(("the log: ", "then run: "))]
+    lines = [
+        line for line in lines_of(reported) if not line.startswith(("the log: ", "then run: "))
+    ]
     assert lines
-    assert "Traceback" not in told
+    assert "Traceback" not in reported
     for line in lines:
         assert naming in line
 
 
-def assert_what_cannot_be_written_is_named(told: str, folder: Path, reason: str) -> None:
-    assert "Traceback" not in told
-    assert any(str(folder) in line and reason in line for line in lines_of(told)), told
+def assert_what_cannot_be_written_is_named(reported: str, folder: Path, reason: str) -> None:
+    assert "Traceback" not in reported
+    assert any(str(folder) in line and reason in line for line in lines_of(reported)), reported
 
 
 def assert_sources_are_whole(project: Project, expected: Tables) -> None:
@@ -158,7 +160,7 @@ def test_where_the_engine_cannot_spill_the_next_run_makes_up_for_it(
     project.settings["DUCKDB_MEMORY_LIMIT"] = "10MB"
     result = ended(start(project))
     assert result.returncode in (1, 3)
-    assert_told_in_clear_lines(result.stderr, naming="failed")
+    assert_reported_in_clear_lines(result.stderr, naming="failed")
     assert_sources_are_whole(project, undisturbed)
     del project.settings["DUCKDB_MEMORY_LIMIT"]
     assert_next_run_makes_up_for_it(project, undisturbed)
@@ -181,7 +183,7 @@ def test_what_the_engine_has_spilled_is_removed_only_after_it_is_closed(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_log_that_cannot_be_written_is_told_once_and_does_not_stop_the_load(
+def test_a_log_that_cannot_be_written_is_reported_once_and_does_not_stop_the_load(
     project: Project, undisturbed: Tables
 ) -> None:
     project.logs.mkdir()
@@ -226,7 +228,7 @@ def test_a_folder_that_cannot_be_made_is_named_and_the_next_run_makes_up_for_it(
     folder.write_text("a file where the folder belongs")
     # everything is loaded by the time of an export
     assert command(project, monkeypatch, *argv) == (3 if argv else 1)
-    assert_told_in_clear_lines(capsys.readouterr().err, naming=str(folder))
+    assert_reported_in_clear_lines(capsys.readouterr().err, naming=str(folder))
     folder.unlink()
     assert_next_run_makes_up_for_it(project, undisturbed)
 
@@ -239,7 +241,7 @@ def test_a_folder_that_may_not_be_written_is_named(project: Project, undisturbed
     result = ended(start(project))
     rejected.chmod(0o700)
     assert result.returncode == 1
-    assert_told_in_clear_lines(result.stderr, naming=str(rejected))
+    assert_reported_in_clear_lines(result.stderr, naming=str(rejected))
     assert_next_run_makes_up_for_it(project, undisturbed)
 
 
@@ -281,7 +283,7 @@ def test_a_file_that_changes_while_it_is_read_is_loaded_in_one_version_or_not_at
     write_customers(tmp_path, version("New"))
     path = tmp_path / "customers.csv"
     new = path.read_bytes()
-    told = []
+    reported = []
     for attempt in range(4):
         project = Project(tmp_path / str(attempt), LOG_LEVEL="CRITICAL")
         write_customers(project.input, version("Old"))
@@ -291,14 +293,14 @@ def test_a_file_that_changes_while_it_is_read_is_loaded_in_one_version_or_not_at
         summary = project.run()
         timer.join()
         names = project.query("SELECT first_name, count(*) FROM customer_dim GROUP BY 1")
-        told.append((summary["exit_code"], names))
+        reported.append((summary["exit_code"], names))
         if summary["exit_code"] == 3:
             assert not names
             assert "changed while it was read" in summary["sources"][0]["error"]
         else:
             whole = [[("Old", CUSTOMERS)], [("New", CUSTOMERS)]]
             assert names in [*whole, [("Old", records_in(new[: len(new) // 2]))]]
-    assert len(told) == 4
+    assert len(reported) == 4
 
 
 # --- clocks --------------------------------------------------------------------------------
@@ -347,7 +349,7 @@ def test_of_two_runs_at_once_one_loads_and_the_other_says_who_is_in_the_way(
             break
     assert codes == {0, 4}
     (loser,) = [result for result in results.values() if result.returncode == 4]
-    assert_told_in_clear_lines(loser.stderr, naming=str(project.warehouse))
+    assert_reported_in_clear_lines(loser.stderr, naming=str(project.warehouse))
     assert "process" in loser.stderr
     assert project.tables() == undisturbed
 

@@ -227,7 +227,7 @@ def rows_of(sources: Sources) -> dict[str, Any]:
     return {name: numbered(sources[name], first_row) for name, first_row in FIRST_ROWS.items()}
 
 
-def told(night: Night, arrived: Sources) -> None:
+def noted(night: Night, arrived: Sources) -> None:
     """Writes the night into the report of a failure."""
     note(f"run {' '.join(night.argv) or '(plain)'}, missing: {', '.join(night.missing) or 'none'}")
     for name, source in arrived.items():
@@ -431,7 +431,7 @@ def test_runs_in_any_order_over_the_same_records_end_like_one_full_refresh(
     with TemporaryDirectory() as folder:
         project = Project(Path(folder, "runs"), **ENVIRONMENT, WATERMARK_LAG_DAYS=str(lag))
         for night in [*early, *data.draw(covering())]:
-            told(night, night.arrived(given))
+            noted(night, night.arrived(given))
             run_pipeline(project, night, night.arrived(given))
         assert_like_one_full_refresh(project, Path(folder, "fresh"), given)
 
@@ -458,7 +458,7 @@ def test_plain_runs_miss_no_sale_that_is_late_by_at_most_the_lag(data: st.DataOb
             ]
             missing = data.draw(nights()).missing if today < 4 + lag else frozenset()
             night = Night((), missing - {"customers", "products"})
-            told(night, {**given, "sales": arrived})
+            noted(night, {**given, "sales": arrived})
             run_pipeline(project, night, {**given, "sales": arrived})
         assert_like_one_full_refresh(project, Path(folder, "fresh"), {**given, "sales": sales})
 
@@ -480,7 +480,7 @@ def test_after_each_run_over_changing_records_the_warehouse_is_the_model(
     given = data.draw(sources(records.unique_sales() | records.unique_sales() | records.sales()))
     with TemporaryDirectory() as folder:
         twin = Twin(Path(folder), lag_days=data.draw(st.sampled_from((0, 3, 3650, 3650))))
-        told(Night(), given)
+        noted(Night(), given)
         twin.run(Night(), given)
         for _ in range(data.draw(st.integers(1, 4))):
             given = data.draw(changed(given))
@@ -491,7 +491,7 @@ def test_after_each_run_over_changing_records_the_warehouse_is_the_model(
                 twin.reprocess(rows)
                 continue
             night = data.draw(nights())
-            told(night, given)
+            noted(night, given)
             twin.run(night, given)
         assert_audited(twin.project)
 
@@ -531,7 +531,7 @@ def test_histories_end_the_same_with_and_without_skipping(data: st.DataObject) -
             night: Night = data.draw(nights())
             if data.draw(st.booleans()):
                 given_sources = data.draw(changed(given_sources))
-            told(night, given_sources)
+            noted(night, given_sources)
             found = run_pipeline(skipping, night, given_sources)
             without = Night((*night.argv, "--no-skip"), night.missing, night.percent)
             wanted = run_pipeline(loading, without, given_sources)

@@ -96,7 +96,7 @@ def time_limit(seconds: int = TIME_LIMIT_S) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def is_told(error: BaseException) -> bool:
+def is_clear(error: BaseException) -> bool:
     """Whether a source failed for a reason that the pipeline itself has found and put in words.
 
     Exactly these classes: a file that cannot be read, one of another shape, and one of which too
@@ -123,7 +123,7 @@ class Errors(logging.Handler):
 
 @contextmanager
 def watched() -> Iterator[list[BaseException]]:
-    """Watches the time and collects the errors; those that are not told fail."""
+    """Watches the time and collects the errors; those that are not reported fail."""
     errors = Errors()
     logging.getLogger().addHandler(errors)
     try:
@@ -132,7 +132,7 @@ def watched() -> Iterator[list[BaseException]]:
     finally:
         logging.getLogger().removeHandler(errors)
     for error in errors.found:
-        assert is_told(error), "".join(traceback.format_exception(error))
+        assert is_clear(error), "".join(traceback.format_exception(error))
 
 
 def put(project: Project, files: Files) -> None:
@@ -441,7 +441,7 @@ def read_through(source: str, content: bytes) -> list[tuple[str, str]]:
                 for row in (*found.rejected.to_pylist(), *block.rejected.to_pylist()):
                     rejected.append((row["error_class"], row["field"]))
         except ExtractionError as error:
-            assert is_told(error), "".join(traceback.format_exception(error))
+            assert is_clear(error), "".join(traceback.format_exception(error))
     assert len(rows) == len(set(rows))
     return rejected
 
@@ -687,7 +687,7 @@ def write_items(project: Project, items: Sequence[str]) -> None:
 
 @examples(5)
 @given(hostile_customers(), hostile_products(), hostile_sales(), RERUNS)
-def test_every_record_with_hostile_values_is_counted_and_told(
+def test_every_record_with_hostile_values_is_counted_and_reported(
     customers: list[Record], products: list[str], sales: list[Record], argv: tuple[str, ...]
 ) -> None:
     with new_project() as project:

@@ -155,11 +155,11 @@ def test_the_summary_is_one_json_object_on_stdout(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(project, monkeypatch, "--json", "--log-level", "info") == 0
-    told = capsys.readouterr()
-    summary = json.loads(told.out)
+    reported = capsys.readouterr()
+    summary = json.loads(reported.out)
     assert summary["status"] == "success"
     assert summary["tables"]["sales_fact"]["rows_inserted"] == 327
-    assert "customers" in told.err
+    assert "customers" in reported.err
 
 
 def test_the_summary_for_people_fits_a_terminal_of_80_columns(
@@ -259,7 +259,9 @@ def test_each_run_is_archived_when_asked_for(project: Project) -> None:
     ]  # fmt: skip
 
 
-def test_an_archive_that_cannot_be_written_is_told_and_the_load_goes_on(project: Project) -> None:
+def test_an_archive_that_cannot_be_written_is_reported_and_the_load_goes_on(
+    project: Project,
+) -> None:
     blocked = project.folder / "blocked"
     blocked.write_text("a file where the folder should be")
     project.settings["ARCHIVE_DIR"] = str(blocked)

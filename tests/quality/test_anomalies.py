@@ -1,4 +1,4 @@
-"""What is unusual about a run: what is told, and what is not."""
+"""What is unusual about a run: what is reported, and what is not."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -157,12 +157,12 @@ def test_a_poor_day_after_ten_normal_ones_is_in_the_summary(tmp_path: Path) -> N
     project = Project(tmp_path, LOG_LEVEL="ERROR")
     rows = {day: 40 + day % 3 for day in range(1, 11)} | {11: 4}
     project.write(sales=[sale for day, count in rows.items() for sale in sales_of(day, count)])
-    told = {day: project.run("--date", f"2024-01-{day:02}")["anomalies"] for day in rows}
-    (anomaly,) = told.pop(11)
+    reported = {day: project.run("--date", f"2024-01-{day:02}")["anomalies"] for day in rows}
+    (anomaly,) = reported.pop(11)
     assert (anomaly["type"], anomaly["table"]) == ("volume", "sales_fact")
     assert anomaly["severity"] == "critical"
     assert anomaly["figure"] == 4
-    assert not any(told.values())
+    assert not any(reported.values())
 
 
 def plan(mode: str, *, run_id: str = "29990101T000000.000000Z") -> RunPlan:

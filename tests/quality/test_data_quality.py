@@ -1,4 +1,4 @@
-"""The quality checks: what each finds, what it does to the run, and where it is told."""
+"""The quality checks: what each finds, what it does to the run, and where it is reported."""
 
 import json
 import re
@@ -290,9 +290,11 @@ def test_the_console_reports_warnings_and_notes(
 ) -> None:
     project.write([{**c, "first_name": None, "last_name": None} for c in CUSTOMERS], [], SALES)
     assert command(project, monkeypatch, "--verbose") == 0
-    told = capsys.readouterr().out
-    assert "warning: check customer_dim.name_missing: rows of customer_dim without name: " in told
-    assert "note: check sales_fact.newest_sale_age: the newest sale is of 2024-01-20" in told
+    reported = capsys.readouterr().out
+    assert (
+        "warning: check customer_dim.name_missing: rows of customer_dim without name: " in reported
+    )
+    assert "note: check sales_fact.newest_sale_age: the newest sale is of 2024-01-20" in reported
 
 
 def test_checks_and_scores_are_rows_of_the_warehouse(project: Project) -> None:

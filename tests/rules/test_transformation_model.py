@@ -84,14 +84,14 @@ def compare_faults(
     ]
     block, unfit = block_from_records(single, columns)
     rejected = transform(block, Rules()).rejected.to_pylist() + unfit.to_pylist()
-    told = {row["source_row"]: (row["error_class"], row["field"]) for row in rejected}
+    reported = {row["source_row"]: (row["error_class"], row["field"]) for row in rejected}
     cleaned = [clean(record, model.Settings()) for record in single]
     wanted = {
         place: astuple(row)
         for place, row in enumerate(cleaned, 1)
         if isinstance(row, model.Rejected)
     }
-    assert told == wanted
+    assert reported == wanted
 
 
 @examples

@@ -198,7 +198,7 @@ def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path, size: int) -
 
 
 @pytest.mark.parametrize("inside", ["", "deeper", "deeper/still"])
-def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path, inside: str) -> None:
+def test_a_file_in_place_of_the_folder_is_reported(tmp_path: Path, inside: str) -> None:
     blocking = source(tmp_path / "archive", b"mine")
     with pytest.raises(ETLError, match=r"cannot be written.*Next: set ARCHIVE_DIR to a folder"):
         keep(blocking / inside, source(tmp_path / "customers.csv"))
@@ -206,7 +206,7 @@ def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path, inside: str) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a folder that may not be written")
-def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_written_is_reported(tmp_path: Path) -> None:
     path, user = source(tmp_path / "customers.csv"), os.geteuid()
     tmp_path.chmod(0o500)
     os.seteuid(65534 if user == 0 else user)
@@ -218,7 +218,7 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
         tmp_path.chmod(0o700)
 
 
-def test_a_source_that_cannot_be_read_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_source_that_cannot_be_read_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ExtractionError, match="is a directory"):
         keep(tmp_path / "archive", source(tmp_path / "customers.csv"), tmp_path)
     assert not list((tmp_path / "archive").iterdir())

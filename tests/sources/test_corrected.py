@@ -267,7 +267,7 @@ def test_a_formula_in_the_data_is_harmless_in_the_file_and_whole_when_reprocesse
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         (None, "nowhere.csv"),
         ("", "no file of rejected records"),
@@ -282,13 +282,13 @@ def test_a_file_that_is_none_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     text: str | None,
-    told: str,
+    reported: str,
 ) -> None:
     path = project.folder / "nowhere.csv"
     if text is not None:
         path.write_text(text)
     assert command(project, monkeypatch, "--reprocess-rejected", str(path)) == 2
-    assert told in capsys.readouterr().err
+    assert reported in capsys.readouterr().err
     with pytest.raises(ConfigurationError):
         read_corrected(path)
 

@@ -157,7 +157,7 @@ def test_a_file_that_ends_too_early_says_where_and_how_many_items_it_had(
     assert "items read before" in message
 
 
-def test_a_file_that_ends_too_early_is_told_from_one_with_a_fault(tmp_path: Path) -> None:
+def test_a_file_that_ends_too_early_is_distinguished_from_one_with_a_fault(tmp_path: Path) -> None:
     assert "ends too early" in message_of(write(tmp_path, '{"products": [1, 2 \n'))
     assert "ends too early" in message_of(write(tmp_path, '{"products": ["one, 2, 3, 4, 5]}'))
     assert "ends too early" not in message_of(write(tmp_path, '{"products": [1 2]}'))

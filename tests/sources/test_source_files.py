@@ -98,11 +98,11 @@ def test_a_change_between_two_blocks_is_an_error_that_says_what_to_do(
     change(path)
     with pytest.raises(ExtractionError, match="changed while it was read") as caught:
         list(blocks)
-    told = str(caught.value)
-    assert told.startswith(str(path))
-    assert "bytes, written 2024-01-20T08:00:00" in told
-    assert "Next: run again once it is written" in told
-    assert "renamed" in told
+    reported = str(caught.value)
+    assert reported.startswith(str(path))
+    assert "bytes, written 2024-01-20T08:00:00" in reported
+    assert "Next: run again once it is written" in reported
+    assert "renamed" in reported
 
 
 @pytest.mark.parametrize(("read", "text"), READERS)
