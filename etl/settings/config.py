@@ -125,6 +125,14 @@ def load_config(
     )
     named = _named_in_pipeline(read(declared()))
     layers = fetched(read({**declared(), **named}))
+    sections = _sections_of(layers)
+    given = {name: layers.given[name].value for name in named if name in layers.given}
+    secrets = {name: SecretStr(str(value)) for name, value in given.items()}
+    return Config(env, layers.base_dir, named=secrets, **sections)
+
+
+def _sections_of(layers: Layers) -> dict[str, Any]:
+    """All sections; what is wrong with any of them is said at once."""
     sections: dict[str, Any] = {}
     problems: list[str] = []
     for name, section in SECTIONS.items():
@@ -136,12 +144,10 @@ def load_config(
         if "files" in sections:
             sections["files"].pipeline  # noqa: B018  # a fault in it is one of the settings
     except PipelineFileError as error:
-        problems += [f"{error.path}: {problem}" for problem in error.problems]
+        problems += [f"PIPELINE_FILE: {problem}" for problem in error.problems]
     if problems:
         raise SettingsError(layers.base_dir, problems)
-    given = {name: layers.given[name].value for name in named if name in layers.given}
-    secrets = {name: SecretStr(str(value)) for name, value in given.items()}
-    return Config(env, layers.base_dir, named=secrets, **sections)
+    return sections
 
 
 def _named_in_pipeline(layers: Layers) -> dict[str, Setting]:
