@@ -295,7 +295,7 @@ def test_the_reject_limit_is_a_finding_that_says_why_records_were_rejected(
 
 def test_a_rate_that_is_of_more_records_than_were_read_says_so(project: Project) -> None:
     undated = sales(5, transaction_date="unknown")
-    undated = [sale | {"transaction_id": f"U{n}"} for n, sale in enumerate(undated)]
+    undated = [{**sale, "transaction_id": f"U{n}"} for n, sale in enumerate(undated)]
     project.write(customers(12), products(6), [*sales(20), *undated])
     summary = assert_held(project, "--date", "2031-01-01", by=["sales.reject_rate"])
     assert (
