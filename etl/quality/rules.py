@@ -167,15 +167,17 @@ def _unique(dialect: Dialect, table: Table) -> SetRule:
     name, shown = quoted_table(table.name), f'{record_key(dialect, table, "t")} AS "broken_key"'
     columns = [f"t.{quoted(key)}" for key in table.key]
     groups = f"GROUP BY {', '.join(columns)} HAVING count(*) > 1"
-    key, alone = columns[0], len(columns) == 1
+    key = columns[0]
     return SetRule(
         "unique", table, UNIQUENESS, CRITICAL, 0,
         f"rows of {table.name} that share a {' and '.join(table.key)}",
         query=f"SELECT {shown} FROM {name} AS t {groups}",
         since=f"SELECT {shown} FROM {name} AS t "
         f"WHERE {key} IN (SELECT {key} FROM {name} AS t WHERE {WRITTEN_SINCE}) {groups}",
-        # a count of distinct keys is faster than groups of them
-        count=f"SELECT count({key}) - count(DISTINCT {key}) FROM {name} AS t;" if alone else "",
+        # Distinct keys are found faster than groups of them; count(DISTINCT) is faster still, but
+        # DuckDB runs out of 384 MB with it at 23 million keys, which it does not with this.
+        count=f"SELECT (SELECT count(*) FROM {name} AS t) - "
+        f"(SELECT count(*) FROM (SELECT DISTINCT {', '.join(columns)} FROM {name} AS t) AS k);",
     )  # fmt: skip
 
 

@@ -6,10 +6,11 @@ beside the page.
 
 import json
 from calendar import monthrange
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ FROM {_FACT} s WHERE {_SPAN} GROUP BY CAST(s."transaction_date" AS DATE);"""
 # which is a span of the index: joined with the calendar it was the slowest query of a run on some.
 _BUYERS = f"""SELECT COUNT(*) FROM (
 SELECT DISTINCT s."customer_id" FROM {_FACT} s WHERE {_SPAN}) b;"""
-# The months that every run counts; those before them only when something of them has changed.
-_RECENT = 2
+# So many of the last months are counted one by one, and those before them together: each span only
+# when something of it has changed.
+_ALONE = 2
 
 # By name, an amount and a number.
 Groups = dict[str | None, tuple[Decimal, int]]
@@ -106,7 +108,7 @@ def business_figures(db: DatabaseManager, before: Before | None = None) -> dict[
 
     Returns:
         What JSON can hold: `until`, `days`, `months`, `categories`, `segments`; amounts are text.
-        `earlier` is for the next run. Empty when there is no sale.
+        `spans` is for the next run. Empty when there is no sale.
     """
     newest = db.value(_NEWEST, (utc_now() + timedelta(days=1),))
     if newest is None:
@@ -114,12 +116,8 @@ def business_figures(db: DatabaseManager, before: Before | None = None) -> dict[
     until = newest.date()
     months = list(_months(until))
     end = datetime.combine(until + timedelta(days=1), time())
-    span = (months[0][0], months[-_RECENT][0])
-    earlier = _earlier(db, span, before)
-    found = {
-        name: _added(earlier[name], counted(db, (span[1], end)))
-        for name, (counted, _) in _PARTS.items()
-    }
+    spans = _counted(db, _spans(months, end), before)
+    found = {name: _total(span[name] for span in spans.values()) for name in _PARTS}
     days = [(_day(day), *rest) for day, *rest in db.query(_BY_DAY, (months[0][0], end))]
     return {
         "until": until.isoformat(),
@@ -127,15 +125,25 @@ def business_figures(db: DatabaseManager, before: Before | None = None) -> dict[
         "months": _by_month(days, months, found["customers"]),
         "categories": _largest(found["categories"]),
         "segments": _largest(found["segments"]),
-        "earlier": {"span": _text(span), **{name: _as_rows(earlier[name]) for name in _PARTS}},
+        "spans": {
+            _text(span): {name: _as_rows(groups) for name, groups in parts.items()}
+            for span, parts in spans.items()
+        },
     }
 
 
-def _added(some: Groups, others: Groups) -> Groups:
-    total = dict(some)
-    for name, (money, count) in others.items():
-        known, number = total.get(name, (Decimal(0), 0))
-        total[name] = known + money, number + count
+def _spans(months: Sequence[Span], end: datetime) -> list[Span]:
+    """The months before the last ones together, then these one by one, up to the end."""
+    alone = [first for first, _ in months[-_ALONE:]]
+    return list(pairwise([months[0][0], *alone, end]))
+
+
+def _total(parts: Iterable[Groups]) -> Groups:
+    total: Groups = {}
+    for groups in parts:
+        for name, (money, count) in groups.items():
+            known, number = total.get(name, (Decimal(0), 0))
+            total[name] = known + money, number + count
     return total
 
 
@@ -150,24 +158,30 @@ def _as_rows(groups: Groups) -> list[list[Any]]:
 # --- what was counted before -----------------------------------------------------------------
 
 _LAST_CHECKED = 'SELECT max("run_id") FROM "etl_quality" WHERE "run_id" < ?;'
-_TOUCHED = f'SELECT count(*) FROM {_FACT} WHERE "updated_date" >= ? AND "transaction_date" < ?;'
+_TOUCHED = f"""SELECT count(*) FROM {_FACT} s WHERE s."updated_date" >= ? AND {_SPAN};"""
 _CHANGED = """SELECT count(*) FROM "etl_column_change"
 WHERE "run_id" >= ? AND "table_name" = ? AND "column_name" = ?;"""
 
 
-def _earlier(db: DatabaseManager, span: Span, before: Before | None) -> dict[str, Groups]:
-    """The figures of the earlier months: those of the run before, where they are still right."""
-    usable = before if before and _are_untouched(db, span[1], before) else None
+def _counted(
+    db: DatabaseManager, spans: Iterable[Span], before: Before | None
+) -> dict[Span, dict[str, Groups]]:
+    """The figures of spans: those of the run before, where they are still right."""
+    usable = before if before and _follows(db, before) else None
+    return {span: _figures_of(db, span, usable) for span in spans}
+
+
+def _figures_of(db: DatabaseManager, span: Span, before: Before | None) -> dict[str, Groups]:
+    usable = before if before and not db.value(_TOUCHED, (before.since, *span)) else None
     return {
         name: (usable and _known(db, name, usable, span)) or counted(db, span)
         for name, (counted, _) in _PARTS.items()
     }
 
 
-def _are_untouched(db: DatabaseManager, end: datetime, before: Before) -> bool:
-    """Whether the figures are those of the last run, and no sale before the end differs since."""
-    last = db.value(_LAST_CHECKED, (before.run_id,))
-    if before.figures.get("run_id") != last or db.value(_TOUCHED, (before.since, end)):
+def _follows(db: DatabaseManager, before: Before) -> bool:
+    """Whether the figures are those of the last run, and no sale has moved in time since."""
+    if before.figures.get("run_id") != db.value(_LAST_CHECKED, (before.run_id,)):
         return False
     return not _has_changed(db, before, SALES_FACT, "transaction_date")
 
@@ -181,9 +195,8 @@ def _known(db: DatabaseManager, name: str, before: Before, span: Span) -> Groups
     if follows and _has_changed(db, before, *follows):
         return None
     try:
-        earlier = before.figures["earlier"]
-        known = {group: (Decimal(money), int(count)) for group, money, count in earlier[name]}
-        return known if earlier["span"] == _text(span) else None
+        rows = before.figures["spans"][_text(span)][name]
+        return {group: (Decimal(money), int(count)) for group, money, count in rows}
     except (KeyError, TypeError, ValueError, ArithmeticError):  # somebody has edited them
         return None
 

@@ -2,7 +2,9 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from decimal import Decimal
+from itertools import product as product_of
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +108,24 @@ def counted_anew(project: Project) -> dict[str, Any]:
         return business_figures(db)
 
 
-def reused(project: Project) -> set[str]:
-    """Run; return what of the earlier months the run has taken over, marked to be recognised."""
+def reused(project: Project) -> set[tuple[int, str]]:
+    """Run; return which figures the run has taken over: of which span, marked to be recognised.
+
+    The spans are the months before the last two together, then these.
+    """
     path, figures = project.output / BUSINESS, kept(project)
-    marked = {name: [["marked", "0", 0], *figures["earlier"][name]] for name in PARTS}
-    path.write_text(json.dumps({**figures, "earlier": {**figures["earlier"], **marked}}))
+    for parts in figures["spans"].values():
+        for rows in parts.values():
+            rows.insert(0, ["marked", "0", 0])
+    path.write_text(json.dumps(figures))
     project.run("--start-date", "2023-01-01", "--end-date", "2024-01-31")
     figures = kept(project)
-    taken = {name for name in PARTS if figures["earlier"][name][0][0] == "marked"}
+    taken = {
+        (place, name)
+        for place, parts in enumerate(figures["spans"].values())
+        for name, rows in parts.items()
+        if rows[:1] == [["marked", "0", 0]]
+    }
     for name in ("categories", "segments"):
         figures[name] = [row for row in figures[name] if row[0] != "marked"]
     anew = counted_anew(project)
@@ -122,20 +134,26 @@ def reused(project: Project) -> set[str]:
     return taken
 
 
-def test_earlier_months_are_counted_again_only_when_something_of_them_has_changed(
+def figures_of(spans: Iterable[int], without: str = "") -> set[tuple[int, str]]:
+    return set(product_of(spans, PARTS - {without}))
+
+
+def test_months_are_counted_again_only_when_something_of_them_has_changed(
     project: Project,
 ) -> None:
     sales = SALES + EARLIER
     write_sales(project.input, sales)
     project.run()
     write_sales(project.input, sales := [*sales, sale(10, "C2", "P1", "2024-01-21")])
-    assert reused(project) == PARTS
+    assert reused(project) == figures_of([0, 1])
     write_customers(project.input, [customer("C1", "basic"), customer("C2", "basic")])
-    assert reused(project) == PARTS - {"segments"}
+    assert reused(project) == figures_of([0, 1, 2], without="segments")
     write_products(project.input, [product("P1", "Books"), product("P2", "Books")])
-    assert reused(project) == PARTS - {"categories"}
+    assert reused(project) == figures_of([0, 1, 2], without="categories")
     write_sales(project.input, sales := [*sales, sale(11, "C2", "P1", "2023-06-07")])
-    assert reused(project) == set()
+    assert reused(project) == figures_of([1, 2])
+    write_sales(project.input, sales := [*sales, sale(12, "C2", "P1", "2023-12-30")])
+    assert reused(project) == figures_of([0, 2])
     moved = [sale(8, "C1", "P1", "2024-01-06") if each in EARLIER[:1] else each for each in sales]
     write_sales(project.input, moved)
     assert reused(project) == set()
@@ -156,7 +174,7 @@ def test_figures_that_somebody_has_damaged_are_counted_again(
 ) -> None:
     project.run()
     figures = kept(project)
-    (project.output / BUSINESS).write_text(json.dumps({**figures, "earlier": damage}))
+    (project.output / BUSINESS).write_text(json.dumps({**figures, "spans": damage}))
     project.run("--no-skip")
     assert kept(project) == {**figures, "run_id": kept(project)["run_id"]}
 

@@ -1,1 +1,1 @@
-SELECT count(t."product_id") - count(DISTINCT t."product_id") FROM "product_dim" AS t;
+SELECT (SELECT count(*) FROM "product_dim" AS t) - (SELECT count(*) FROM (SELECT DISTINCT t."product_id" FROM "product_dim" AS t) AS k);

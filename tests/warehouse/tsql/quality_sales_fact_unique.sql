@@ -1,1 +1,1 @@
-SELECT count(t."transaction_id") - count(DISTINCT t."transaction_id") FROM "sales_fact" AS t;
+SELECT (SELECT count(*) FROM "sales_fact" AS t) - (SELECT count(*) FROM (SELECT DISTINCT t."transaction_id" FROM "sales_fact" AS t) AS k);

@@ -1,1 +1,1 @@
-SELECT count(*), count(DISTINCT "product_id") FROM "stage_product_dim";
+SELECT (SELECT count(*) FROM "stage_product_dim"), (SELECT count(*) FROM (SELECT DISTINCT "product_id" FROM "stage_product_dim") AS keys);
