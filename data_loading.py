@@ -49,6 +49,8 @@ from etl.settings.sections.processing import ProcessingConfig
 from etl.sources.window import EVERYTHING
 from etl.warehouse.gate import Examined, pass_gate
 from etl.warehouse.intake import Intake, from_blocks, stage_source
+from etl.warehouse.load import Limits, Load
+from etl.warehouse.loading import load_staged
 from etl.warehouse.own_history import find_for_mode, with_versions
 from etl.warehouse.own_tables import (
     loaded_part,
@@ -58,7 +60,6 @@ from etl.warehouse.own_tables import (
 )
 from etl.warehouse.staging import known_rows
 from etl.warehouse.tables import create_tables
-from etl.warehouse.transactions import Limits, Load, load_staged
 
 __all__ = [
     "DatabaseManager",

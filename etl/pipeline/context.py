@@ -19,8 +19,8 @@ from etl.quality.rule import RowRule
 from etl.resilience.retry import retry_with_backoff
 from etl.settings.config import Config
 from etl.warehouse.intake import Fill
+from etl.warehouse.load import Limits
 from etl.warehouse.own_loads import OwnLoad
-from etl.warehouse.transactions import Limits
 
 P = ParamSpec("P")
 R = TypeVar("R")

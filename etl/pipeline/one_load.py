@@ -32,7 +32,7 @@ from etl.rejects import RejectedFile
 from etl.sources.watch import with_proven_order
 from etl.warehouse.gate import Examined, pass_gate
 from etl.warehouse.intake import Fill, Intake, Tally, stage_source
-from etl.warehouse.transactions import load_staged
+from etl.warehouse.loading import load_staged
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from etl.pipeline.sources import rule_settings
 from etl.rejects import DUPLICATE, REFUSED, VALUE_CHARACTERS, RejectedFile, reject_schema
 from etl.rules.record_keys import record_keys
 from etl.schema.table import Table
+from etl.warehouse.load import Load
 from etl.warehouse.own_loads import tables_of
-from etl.warehouse.transactions import Load
 
 logger = logging.getLogger(__name__)
 

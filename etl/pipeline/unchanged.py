@@ -34,7 +34,7 @@ from etl.settings.config import masked_settings
 from etl.settings.sections.section import declared
 from etl.sources.file_signature import file_signature
 from etl.sources.files import FileTrace, trace_file
-from etl.warehouse.transactions import load_unchanged
+from etl.warehouse.unchanged_input import load_unchanged
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from etl.sources.window import everything_of, is_everything
 from etl.warehouse import gate_sql, staging_sql
 from etl.warehouse.apply import removes_unread
 from etl.warehouse.intake import Tally
-from etl.warehouse.transactions import Limits, Load
+from etl.warehouse.load import Limits, Load
 
 # In fewer records of a part of the source it may be chance that all of them lack a value.
 _FEW_RECORDS = 10

@@ -20,8 +20,8 @@ from etl.rules.columns import as_text_column
 from etl.schema.table import Column, Table
 from etl.sources.window import EVERYTHING, AnyWindow
 from etl.warehouse.cleaning import cleaned
+from etl.warehouse.load import Load
 from etl.warehouse.staging import Refused, Staging
-from etl.warehouse.transactions import Load
 
 # Given staged records, finds them as the source wrote them, as rejected records.
 Originals = Callable[[pa.Table], pa.RecordBatch]

@@ -19,7 +19,7 @@ from etl.engines import odbc
 from etl.engines import sql_server as driver
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
-from etl.warehouse import transactions
+from etl.warehouse import loading
 from etl.warehouse.tables import create_tables
 
 pytestmark = pytest.mark.usefixtures("sql_server")
@@ -146,7 +146,7 @@ def test_of_many_rows_each_arrives_once_also_those_that_are_left_over(sql_server
 @pytest.fixture
 def filled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few rows that the sample's are filled in at once."""
-    monkeypatch.setattr(transactions, "_FILLED_AT_ONCE", range(2, 10_000))
+    monkeypatch.setattr(loading, "_FILLED_AT_ONCE", range(2, 10_000))
 
 
 @pytest.mark.usefixtures("filled_at_once")

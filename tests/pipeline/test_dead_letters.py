@@ -19,7 +19,7 @@ from etl.errors import ConfigurationError, LoadingError
 from etl.history.kept_letters import settle_letters
 from etl.history.runs import Staged
 from etl.history.summary import RunSummary
-from etl.warehouse import transactions
+from etl.warehouse import closing
 
 pytestmark = pytest.mark.usefixtures("every_engine")
 
@@ -334,7 +334,7 @@ def killed() -> Iterator[None]:
         if staged.table.name == "stock":
             raise LoadingError("the machine went down")
 
-    with patch.object(transactions, "settle_letters", dying):
+    with patch.object(closing, "settle_letters", dying):
         yield
 
 

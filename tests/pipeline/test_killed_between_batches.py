@@ -20,14 +20,14 @@ pytestmark = pytest.mark.usefixtures("sql_server")
 # The command, ended without any clearing up once a batch of sales was committed.
 KILLED = """
 import os, sys
-from etl.warehouse import transactions
-merge, sold = transactions._BatchedLoad._merge, []
+from etl.warehouse import batches
+merge, sold = batches.BatchedLoad._merge, []
 def killed(self, batch):
     merge(self, batch)
     sold.extend([batch] if self._staged.table.name == "sales_fact" else [])
     if len(sold) == 2:
         os._exit(137)
-transactions._BatchedLoad._merge = killed
+batches.BatchedLoad._merge = killed
 from etl_pipeline import main
 sys.exit(main())
 """

@@ -43,7 +43,7 @@ def test_a_table_that_holds_other_numbers_fails_the_check(
         db.execute('UPDATE "sales_fact" SET "quantity" = 3 WHERE "transaction_id" = \'T1\'')
         return reconcile(db, staged)
 
-    monkeypatch.setattr("etl.warehouse.transactions.reconcile", after_a_change)
+    monkeypatch.setattr("etl.warehouse.loading.reconcile", after_a_change)
     found = sums(project_of(tmp_path))["sales_fact"]
     assert (found["status"], found["value"]) == ("failed", 1)
     assert found["message"] == (
@@ -97,7 +97,7 @@ def test_a_key_that_stands_twice_and_a_row_without_its_parent_are_found(
             db.execute("INSERT INTO line VALUES (3, 1, 'B', 1)")
         return reconcile(db, staged)
 
-    monkeypatch.setattr("etl.warehouse.transactions.reconcile", after_a_change)
+    monkeypatch.setattr("etl.warehouse.loading.reconcile", after_a_change)
     found = checks_of_lines(tmp_path)
     broken = {n: (c["value"], c["examples"]) for n, c in found.items() if c["status"] == "failed"}
     assert broken == {

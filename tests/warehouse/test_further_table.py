@@ -17,9 +17,10 @@ from etl.schema.star import CUSTOMER_DIM, STAR_TABLES
 from etl.schema.table import Column, Kind, Role, Table
 from etl.sources.window import EVERYTHING
 from etl.warehouse.intake import Intake, from_blocks, stage_source
+from etl.warehouse.load import Limits, Load
+from etl.warehouse.loading import load_staged
 from etl.warehouse.staging import known_rows
 from etl.warehouse.tables import create_tables
-from etl.warehouse.transactions import Limits, Load, load_staged
 
 ITEM = Table(
     "order_item", "one row per item of an order", ("order_id", "line"), source="items",

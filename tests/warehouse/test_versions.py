@@ -38,8 +38,9 @@ from etl.schema.versions import Versions
 from etl.sources.window import EVERYTHING
 from etl.warehouse.apply import preview
 from etl.warehouse.intake import Intake, from_blocks, stage_source
+from etl.warehouse.load import Limits, Load
+from etl.warehouse.loading import load_staged
 from etl.warehouse.tables import create_tables
-from etl.warehouse.transactions import Limits, Load, load_staged
 from etl.warehouse.versions import end_versions
 
 pytestmark = pytest.mark.usefixtures("every_engine")

@@ -31,8 +31,9 @@ from etl.schema.table import Column, Feed, Kind, Table
 from etl.sources.changes.debezium import EventForm, read_events
 from etl.sources.window import EVERYTHING
 from etl.warehouse.intake import Intake, from_blocks, stage_source
+from etl.warehouse.load import Limits, Load
+from etl.warehouse.loading import load_staged
 from etl.warehouse.tables import create_tables
-from etl.warehouse.transactions import Limits, Load, load_staged
 
 HISTORIES = int(os.environ.get("HISTORIES", "10"))
 KEYS = st.integers(1, 3)
