@@ -23,7 +23,7 @@ print("imported", *sorted(sys.modules), file=sys.stderr)
 # Arrow's own file systems are not among them: DuckDB imports them when it reads Arrow's columns.
 CLOUDS = {"pyarrow.parquet", "boto3", "botocore", "azure"}
 # What other runs and commands use: interfaces, a cluster, the page in a browser.
-OTHER_RUNS = {"pyrate_limiter", "asyncio", "etl.cluster", "http.server", "etl.pipeline.commands"}
+OTHER_RUNS = {"pyrate_limiter", "etl.cluster", "http.server", "etl.pipeline.commands"}
 
 
 @pytest.mark.parametrize(

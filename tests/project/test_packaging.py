@@ -23,6 +23,7 @@ from etl import locks
 from etl.places import COMMAND, SAMPLE, command, working_folder
 from etl.settings import config as settings
 from etl.settings.example import env_example_text
+from etl.settings.sections import files
 from etl.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -211,7 +212,7 @@ def test_a_checkout_works_in_its_own_folder() -> None:
 
 @pytest.fixture
 def as_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(settings, "INSTALLED", True)
+    monkeypatch.setattr(files, "INSTALLED", True)
     yield tmp_path
 
 
