@@ -155,6 +155,7 @@ class PostgresServer:
         for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
+        psutil.wait_procs(children)  # a server does not start while one of them has its memory
 
     @property
     def url(self) -> str:

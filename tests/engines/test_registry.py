@@ -58,7 +58,7 @@ def test_no_scheme_stands_outside_the_engines_but_where_settings_name_a_default(
         kept = [node.value for node in texts if node not in docstrings]
         if any(text in SCHEMES for text in kept if isinstance(text, str)):
             found.add(path.relative_to(ROOT).as_posix())
-    assert found == {"etl/settings/config.py"}
+    assert found == {"etl/settings/sections/database.py"}
 
 
 @pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: path.stem)

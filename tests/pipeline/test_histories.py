@@ -246,6 +246,15 @@ class Load:
     full_refresh: bool
 
 
+def as_entered(cell: str) -> str:
+    """The text of a cell, without the apostrophes before what a spreadsheet would compute."""
+    kept, begins = "", True  # a cell of a sheet begins there, whatever separates its cells
+    for character in cell:
+        kept += "" if begins and character == "'" else character
+        begins = character in ";\t\r\n"
+    return kept
+
+
 class Twin:
     """A project and its model, which are given the same runs."""
 
@@ -277,7 +286,7 @@ class Twin:
         summary = self.project.run(*night.argv)
         assert summary["exit_code"] == 0, summary
         given = [
-            (place, {column: cell.removeprefix("'") for column, cell in row.items()})
+            (place, {column: as_entered(cell) for column, cell in row.items()})
             for place, row in enumerate(rows, 2)
             if row["error_class"] != "duplicate"
         ]

@@ -222,7 +222,7 @@ def test_other_keys_nested_too_deeply_are_an_error_too(tmp_path: Path) -> None:
         ("-1", "a number"),
         ("true", "true"),
         ("null", "null"),
-        ("<html>", "text that starts with '<'"),
+        ("<products>", "text that starts with '<'"),
         ("\0\0", r"text that starts with '\x00'"),
     ],
 )
