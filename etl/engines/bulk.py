@@ -12,6 +12,7 @@ import pyarrow as pa
 from etl.engines import mssql_driver
 from etl.engines.dialect import quoted_table
 from etl.engines.engine import Part
+from etl.engines.sql_server_inserts import columns_of
 from etl.errors import LoadingError
 from etl.schema.arrow import arrow_type
 from etl.schema.table import Kind, Table
@@ -92,9 +93,8 @@ def with_constants(table: Table, parts: Sequence[Part]) -> pa.Table:
     fields = [(c.name, pa.int32() if c.kind is Kind.INTEGER else arrow_type(c))
               for c in table.columns]  # fmt: skip
     blocks = []
-    for block, constants in parts:
-        given = {name: pa.repeat(value, block.num_rows) for name, value in constants.items()}
-        given |= {name: block.column(name) for name in block.schema.names}
+    for part in parts:
+        given = columns_of(part)
         arrays = [given[name].cast(kind) for name, kind in fields]
         blocks.append(pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields)))
     return pa.Table.from_batches(blocks)

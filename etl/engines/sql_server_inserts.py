@@ -72,13 +72,21 @@ def as_one(parts: Sequence[Part]) -> pa.RecordBatch:
         >>> as_one([(block, {"batch": n}) for n, block in enumerate(blocks)]).to_pydict()
         {'row': [7, 8], 'batch': [0, 1]}
     """
-    tables = []
-    for block, constants in parts:
-        table = pa.Table.from_batches([block])
-        for name, value in constants.items():
-            table = table.append_column(name, pa.repeat(value, block.num_rows))
-        tables.append(table)
+    tables = [pa.table(columns_of(part)) for part in parts]
     return pa.concat_tables(tables).combine_chunks().to_batches()[0]
+
+
+def columns_of(part: Part) -> dict[str, pa.Array]:
+    """Return the columns of a block, its constants among them.
+
+    Example:
+        >>> columns = columns_of((pa.record_batch({"n": [1, 2]}), {"run": "r"}))
+        >>> {name: column.to_pylist() for name, column in columns.items()}
+        {'n': [1, 2], 'run': ['r', 'r']}
+    """
+    block, constants = part
+    given = {name: block.column(name) for name in block.schema.names}
+    return given | {name: pa.repeat(value, block.num_rows) for name, value in constants.items()}
 
 
 def flags_of_one_value(block: pa.RecordBatch) -> dict[str, object]:

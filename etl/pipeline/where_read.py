@@ -6,12 +6,12 @@ from importlib import import_module
 from pathlib import Path
 
 from etl.errors import ConfigurationError
-from etl.pipeline.arguments import Arguments
+from etl.pipeline.arguments import WHERE_READ, Arguments
 from etl.pipeline.context import Starting
 from etl.pipeline.reading import start_reading
 from etl.settings.config import Config
 
-LOCAL, SPARK = "local", "spark"
+LOCAL, SPARK = WHERE_READ
 # By ENGINE the module whose `opened` begins to read elsewhere; it is imported when it is chosen.
 _ELSEWHERE = {SPARK: "etl.pipeline.on_cluster"}
 

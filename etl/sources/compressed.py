@@ -28,13 +28,14 @@ _FORMATS: dict[bytes, Callable[[Any], _Stream]] = {
     b"\x28\xb5\x2f\xfd": lambda file: pa.CompressedInputStream(file, "zstd"),
 }
 _AS_CSV = "save the sheet as 'CSV UTF-8' in Excel"
+_WEB_PAGE = ("a web page", "open it: it may ask for a login, or name an error")
 # What other files begin with that are often exported or downloaded in place of the wanted one.
 _OTHERS = {
     b"\xd0\xcf\x11\xe0": ("an old workbook of Excel (.xls) or another Office file", _AS_CSV),
     b"PAR1\x15": ("a Parquet file", "export CSV or JSON, or load it as a DataFrame by load_frame"),
     b"%PDF-": ("a PDF", "export CSV or JSON"),
-    b"<!doctype html": ("a web page", "open it: it may ask for a login, or name an error"),
-    b"<html": ("a web page", "open it: it may ask for a login, or name an error"),
+    b"<!doctype html": _WEB_PAGE,
+    b"<html": _WEB_PAGE,
 }
 _OFFICE_MEMBER = "[Content_Types].xml"  # in every file of Office Open XML
 _START = 64  # bytes that show what a file is, blanks before it included

@@ -193,7 +193,7 @@ class BatchedLoad:
         self._db.append(rejected_key_table(table), pa.record_batch({"record_key": keys}))
 
     def _closing(self, live: int) -> Applied:
-        # what the database refuses stands in no note of the input
+        # what the database refuses is in no note of the input
         staged = replace(self._staged, input=None) if self._refused else self._staged
         closed = close(self._load, staged, live=live, applied=self._applied)
         orphans = warehouse.close_batches(self._db, staged.table, self._load.tables)

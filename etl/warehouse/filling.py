@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from etl.engines.database import DatabaseManager
 from etl.errors import LoadingError
 from etl.schema.table import Table
+from etl.warehouse.delta import is_empty
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def _take_down(db: DatabaseManager, table: Table) -> Sequence[str]:
     """Drop indexes and keys; return what makes them again."""
     place = db.dialect.quoted_place(table.name)
     query = db.dialect.indexes.format(quoted=place)
-    rows = db.query(query) if query and _is_empty(db, place) else []
+    rows = db.query(query) if query and is_empty(db, table) else []
     found = [(drop, make) for drop, make, locks_another in rows
              if not (locks_another and db.is_beside)]  # fmt: skip
     if not found or not _locked(db, place):
@@ -54,10 +55,6 @@ def _take_down(db: DatabaseManager, table: Table) -> Sequence[str]:
     for drop, _ in found:
         db.execute(drop)
     return [create for _, create in reversed(found)]
-
-
-def _is_empty(db: DatabaseManager, place: str) -> bool:
-    return not db.query(f"SELECT 1 FROM {place} LIMIT 1;")  # noqa: S608  # a table of ours
 
 
 def _locked(db: DatabaseManager, place: str) -> bool:

@@ -170,7 +170,7 @@ class FileConfig(Section):
 
     @property
     def days(self) -> tuple[date, date]:
-        """The days for which `{date}` stands in a path: those of the run, or today, here."""
+        """The days that `{date}` in a path means: those of the run, or today, here."""
         today = datetime.now().date()  # the day here
         return self._days or (today, today)
 
